@@ -1,0 +1,269 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* Option tables, help, errors and exit codes: the part of the command line that all verbs share. */
+#include <errno.h>
+#include <getopt.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/err.h"
+#include "base/text.h"
+#include "cmd/cli.h"
+
+#define MAX_OPTS 48
+
+struct cli_common cli;
+volatile int cli_stop;
+
+static bool want_help;
+static const struct cli_opt common_opts[] = {
+	{.name = "json", .letter = 'j', .kind = OPT_FLAG, .help = "print JSON (schema: sluice-json(7))", .to = &cli.json},
+	{.name = "verbose", .letter = 'v', .kind = OPT_FLAG, .help = "say more, verifier log included", .to = &cli.verbose},
+	{.name = "bpffs", .kind = OPT_TEXT, .arg = "DIR", .help = "the bpffs to pin in (default: found by itself)", .to = &cli.bpffs},
+	{.name = "help", .letter = 'h', .kind = OPT_FLAG, .help = "this text", .to = &want_help},
+	{0},
+};
+
+static void help_opts(const struct cli_opt *o)
+{
+	char left[64];
+
+	for (; o && o->name; o++) {
+		snprintf(left, sizeof(left), "  %c%c%s --%s%s%s", o->letter ? '-' : ' ', o->letter ? o->letter : ' ',
+			 o->letter ? "," : " ", o->name, o->arg ? " " : "", o->arg ? o->arg : "");
+		if (strlen(left) < 28)
+			printf("%-28s%s\n", left, o->help);
+		else
+			printf("%s\n%28s%s\n", left, "", o->help);
+	}
+}
+
+static void help(const struct cli_verb *verb)
+{
+	printf("sluice %s - %s\n\nusage: sluice %s %s\n\n", verb->name, verb->summary, verb->name, verb->usage);
+	help_opts(verb->opts);
+	help_opts(common_opts);
+	if (verb->text)
+		printf("\n%s", verb->text);
+}
+
+static int set_value(const struct cli_opt *o, const char *value, struct sluice_err *err)
+{
+	struct opt_list *list;
+
+	if (o->given)
+		*o->given = true;
+	switch (o->kind) {
+	case OPT_FLAG:
+		*(bool *)o->to = true;
+		return 0;
+	case OPT_TEXT:
+		*(const char **)o->to = value;
+		return 0;
+	case OPT_U64:
+		return text_u64(value, o->min, o->max ? o->max : UINT64_MAX, o->to, err);
+	case OPT_TIME:
+		return text_time(value, o->to, err);
+	case OPT_RATE:
+		return text_rate(value, o->to, err);
+	case OPT_LIST:
+		list = o->to;
+		if (list->n == sizeof(list->item) / sizeof(*list->item))
+			return err_set(err, -EINVAL, "given more than %zu times", list->n);
+		list->item[list->n++] = value;
+		return 0;
+	}
+	return err_set(err, -EINVAL, "unknown kind of option");
+}
+
+/* Both tables into what getopt_long() wants; the index in all[] is the value getopt_long() returns, plus 256. */
+static size_t collect(const struct cli_verb *verb, const struct cli_opt **all, struct option *longs, char *shorts)
+{
+	const struct cli_opt *tables[] = {verb->opts, common_opts}, *o;
+	size_t n = 0, t;
+
+	*shorts++ = ':'; /* a missing value is ':' */
+	for (t = 0; t < 2; t++) {
+		for (o = tables[t]; o && o->name && n < MAX_OPTS; o++, n++) {
+			all[n] = o;
+			longs[n] = (struct option){o->name, o->kind == OPT_FLAG ? no_argument : required_argument,
+						   NULL, (int)n + 256};
+			if (!o->letter)
+				continue;
+			*shorts++ = o->letter;
+			if (o->kind != OPT_FLAG)
+				*shorts++ = ':';
+		}
+	}
+	*shorts = '\0';
+	memset(&longs[n], 0, sizeof(longs[n]));
+	return n;
+}
+
+static int unknown_option(const struct cli_verb *verb, const char *typed, const struct cli_opt **all, size_t n)
+{
+	const char *words[MAX_OPTS];
+	char name[64];
+	size_t i;
+	int hit;
+
+	for (i = 0; i < n; i++)
+		words[i] = all[i]->name;
+	snprintf(name, sizeof(name), "%.*s", (int)strcspn(typed + strspn(typed, "-"), "="), typed + strspn(typed, "-"));
+	hit = strlen(name) > 1 ? text_nearest(name, words, n) : -1;
+	if (hit >= 0)
+		return cli_usage(verb, "unknown option %s, did you mean --%s?", typed, words[hit]);
+	return cli_usage(verb, "unknown option %s", typed);
+}
+
+int cli_parse(const struct cli_verb *verb, int argc, char **argv, char ***args, int *n_args)
+{
+	const struct cli_opt *all[MAX_OPTS], *o;
+	struct option longs[MAX_OPTS + 1];
+	char shorts[2 * MAX_OPTS + 4];
+	struct sluice_err err = {0};
+	size_t n = collect(verb, all, longs, shorts), i;
+	int c;
+
+	opterr = 0;
+	optind = 0;
+	while ((c = getopt_long(argc, argv, shorts, longs, NULL)) != -1) {
+		if (c == '?' && optopt >= 256)
+			return cli_usage(verb, "--%s takes no value", all[optopt - 256]->name);
+		if (c == '?') {
+			char letter[3] = {'-', (char)optopt, '\0'};
+
+			return unknown_option(verb, optopt ? letter : argv[optind - 1], all, n);
+		}
+		if (c == ':')
+			return cli_usage(verb, "%s wants a value", argv[optind - 1]);
+		o = c >= 256 ? all[c - 256] : NULL;
+		for (i = 0; !o && i < n; i++)
+			if (all[i]->letter == c)
+				o = all[i];
+		if (o && set_value(o, optarg, &err))
+			return cli_usage(verb, "--%s: %s", o->name, err.text);
+	}
+	if (want_help) {
+		help(verb);
+		return EXIT_DONE;
+	}
+	*args = argv + optind;
+	*n_args = argc - optind;
+	if (*n_args < verb->min_args)
+		return cli_usage(verb, "too few arguments: sluice %s %s", verb->name, verb->usage);
+	if (verb->max_args >= 0 && *n_args > verb->max_args)
+		return cli_usage(verb, "'%s' is one argument too many: sluice %s %s", (*args)[verb->max_args],
+				 verb->name, verb->usage);
+	return -1;
+}
+
+int cli_fail(const struct cli_verb *verb, const struct sluice_err *err)
+{
+	fflush(stdout);
+	fprintf(stderr, "sluice %s: %s\n", verb->name, err->text[0] ? err->text : strerror(err->code ? -err->code : EIO));
+	switch (err->code) {
+	case -EINVAL:
+		return EXIT_USAGE;
+	case -ENOENT:
+	case -ENODEV:
+		return EXIT_NOT_FOUND;
+	case -EPERM:
+	case -EOPNOTSUPP:
+		return EXIT_UNSUPPORTED;
+	default:
+		return EXIT_FAILED;
+	}
+}
+
+static void say(const struct cli_verb *verb, const char *fmt, va_list ap)
+{
+	fflush(stdout);
+	fprintf(stderr, "sluice %s: ", verb->name);
+	vfprintf(stderr, fmt, ap);
+	fputc('\n', stderr);
+}
+
+int cli_usage(const struct cli_verb *verb, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	say(verb, fmt, ap);
+	va_end(ap);
+	fprintf(stderr, "see sluice %s --help\n", verb->name);
+	return EXIT_USAGE;
+}
+
+void cli_warn(const struct cli_verb *verb, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	say(verb, fmt, ap);
+	va_end(ap);
+}
+
+int cli_json(json_t *value)
+{
+	int failed = !value || json_dumpf(value, stdout, JSON_COMPACT) || putchar('\n') == EOF || fflush(stdout);
+
+	json_decref(value);
+	return failed ? EXIT_FAILED : EXIT_DONE;
+}
+
+int cli_group(const char *name, const char *summary, const struct cli_sub *subs, size_t n_subs, int argc, char **argv)
+{
+	const char *words[32];
+	size_t i;
+	int hit;
+
+	for (i = 0; i < n_subs && i < 32; i++)
+		words[i] = subs[i].verb->name + strlen(name) + 1;
+	if (argc >= 2 && argv[1][0] != '-') {
+		for (i = 0; i < n_subs; i++)
+			if (!strcmp(words[i], argv[1]))
+				return subs[i].run(argc - 1, argv + 1);
+		hit = text_nearest(argv[1], words, n_subs);
+		fprintf(stderr, "sluice %s: unknown word '%s'", name, argv[1]);
+		fprintf(stderr, hit >= 0 ? ", did you mean %s?\n" : "\n", hit >= 0 ? words[hit] : "");
+	}
+	if (argc >= 2 && (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h"))) {
+		printf("sluice %s - %s\n\n", name, summary);
+		for (i = 0; i < n_subs; i++)
+			printf("  sluice %s %s\n      %s\n", subs[i].verb->name, subs[i].verb->usage, subs[i].verb->summary);
+		return EXIT_DONE;
+	}
+	if (argc < 2)
+		fprintf(stderr, "sluice %s: what? One of:", name);
+	else
+		fprintf(stderr, "sluice %s knows:", name);
+	for (i = 0; i < n_subs; i++)
+		fprintf(stderr, " %s", words[i]);
+	fprintf(stderr, "\nsee sluice %s --help\n", name);
+	return EXIT_USAGE;
+}
+
+static void on_signal(int sig)
+{
+	cli_stop = sig;
+}
+
+void cli_catch_signals(void)
+{
+	struct sigaction sa = {.sa_handler = on_signal};
+
+	sigaction(SIGINT, &sa, NULL);
+	sigaction(SIGTERM, &sa, NULL);
+	sigaction(SIGHUP, &sa, NULL);
+	signal(SIGPIPE, SIG_IGN);
+}
+
+bool cli_is_tty(void)
+{
+	const char *term = getenv("TERM");
+
+	return isatty(STDOUT_FILENO) && isatty(STDIN_FILENO) && term && strcmp(term, "dumb") != 0;
+}

@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * The command line of every verb: a table of options that parsing, --help and the nearest-word hints are all
+ * derived from, and the one place where errors become sentences on stderr and exit codes.
+ */
+#ifndef CMD_CLI_H
+#define CMD_CLI_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <jansson.h>
+#include <sluice/err.h>
+
+enum exit_code {
+	EXIT_DONE = 0,
+	EXIT_FAILED = 1,
+	EXIT_USAGE = 2,
+	EXIT_NOT_FOUND = 3,
+	EXIT_UNSUPPORTED = 4, /* not supported here, or privilege missing */
+};
+
+enum opt_kind {
+	OPT_FLAG, /* bool: set to true */
+	OPT_TEXT, /* const char *: points into argv */
+	OPT_U64,  /* uint64_t, between min and max */
+	OPT_TIME, /* uint64_t, nanoseconds */
+	OPT_RATE, /* uint64_t, per second */
+	OPT_LIST, /* struct opt_list: every use appends */
+};
+
+struct opt_list {
+	const char *item[32];
+	size_t n;
+};
+
+struct cli_opt {
+	const char *name; /* without the dashes; NULL ends the table */
+	char letter;	  /* 0: none */
+	enum opt_kind kind;
+	const char *arg; /* what the help calls the value, NULL for a flag */
+	const char *help;
+	void *to; /* of the kind's type */
+	uint64_t min, max;
+	bool *given; /* may be NULL: set to true when the option was used */
+};
+
+/* One per verb (and per sub-verb, whose name has a space in it: "map dump"). */
+struct cli_verb {
+	const char *name;
+	const char *usage;   /* what follows the name: "IF OBJ[:PROG]... [OPTION...]" */
+	const char *summary; /* one line */
+	const char *text;    /* what help prints below the options: examples, meanings; may be NULL */
+	const struct cli_opt *opts;
+	int min_args, max_args; /* positional; max -1: any number */
+};
+
+/* Set by the options every verb has. */
+struct cli_common {
+	bool json;	   /* -j, --json */
+	bool verbose;	   /* -v, --verbose */
+	const char *bpffs; /* --bpffs DIR, NULL: find it */
+};
+extern struct cli_common cli;
+
+/*
+ * cli_parse() reads the options of a verb; argv[0] is the verb's own word.
+ *
+ * out:     *args, *n_args the positional arguments (argv, reordered)
+ * returns: -1 to go on, otherwise the exit code to leave with (help shown, or a mistake explained)
+ */
+int cli_parse(const struct cli_verb *verb, int argc, char **argv, char ***args, int *n_args);
+
+/* cli_fail() prints "sluice VERB: SENTENCE" to stderr and returns the exit code that err->code stands for. */
+int cli_fail(const struct cli_verb *verb, const struct sluice_err *err);
+
+/* cli_usage() prints the sentence and a pointer to --help, and returns EXIT_USAGE. */
+int cli_usage(const struct cli_verb *verb, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* cli_warn() prints "sluice VERB: SENTENCE" and goes on. */
+void cli_warn(const struct cli_verb *verb, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* cli_json() prints value on one line, flushes and drops the reference; returns EXIT_FAILED if stdout is gone. */
+int cli_json(json_t *value);
+
+/*
+ * cli_group() runs the sub-verb named by argv[1] of a verb like "map" or "lab": its own --help, nearest-word hints.
+ */
+struct cli_sub {
+	const struct cli_verb *verb; /* name "map dump" */
+	int (*run)(int argc, char **argv);
+};
+int cli_group(const char *name, const char *summary, const struct cli_sub *subs, size_t n_subs, int argc, char **argv);
+
+/*
+ * cli_stop: set once SIGINT, SIGTERM or SIGHUP came, after cli_catch_signals(). System calls are interrupted
+ * (no SA_RESTART), so that a loop that waits sees it at once. SIGPIPE is ignored: writes fail instead.
+ */
+extern volatile int cli_stop;
+void cli_catch_signals(void);
+
+/* cli_is_tty(): stdout is a terminal and TERM is usable. */
+bool cli_is_tty(void);
+
+#endif
