@@ -147,17 +147,18 @@ SLUICE_API void sluice_chain_info_free(struct sluice_chain_info *info);
  * closed or when its process ends, kill -9 included: its slot is a prog array that only this process holds, and the
  * kernel empties a prog array when the last holder is gone.
  *
- * sluice_observer_open() puts prog (loaded) in front of whatever Sluice chain the interface has; without one it
+ * sluice_observer_open() puts the program in front of whatever Sluice chain the interface has; without one it
  * attaches an empty chain that nobody pins, and the program's own verdict counts.
- * sluice_observer_check() mends the observer after somebody else changed the chain (call it once a second);
- * -ENOLINK once the interface is gone.
+ * sluice_observer_check() mends the observer after somebody else changed the chain (call it once a second).
  *
- * errors:  as attach; prog's frags flag must be what sluice_observer_frags() says for this interface
+ * in:      prog, prog_frags  the same program loaded without and with multi-buffer support (the kernel wants the one
+ *          that matches the chain); both must live until close
+ * errors:  as attach; check: -ENODEV once the interface is gone
  */
 struct sluice_observer;
-SLUICE_API int sluice_observer_frags(int ifindex, bool *frags, struct sluice_err *err);
-SLUICE_API int sluice_observer_open(int ifindex, struct sluice_program *prog, const struct sluice_attach_opts *opts,
-				    struct sluice_observer **obs, struct sluice_attached *got, struct sluice_err *err);
+SLUICE_API int sluice_observer_open(int ifindex, struct sluice_program *prog, struct sluice_program *prog_frags,
+				    const struct sluice_attach_opts *opts, struct sluice_observer **obs,
+				    struct sluice_attached *got, struct sluice_err *err);
 SLUICE_API int sluice_observer_check(struct sluice_observer *obs, struct sluice_err *err);
 SLUICE_API void sluice_observer_close(struct sluice_observer *obs);
 
