@@ -78,7 +78,7 @@ SLUICE_API int sluice_chain_attach(int ifindex, const struct sluice_member *memb
  * sluice_chain_replace() puts a program in the place of a member, keeping name, priority and go-on set unless
  * member gives others. The change is atomic: every packet is seen by the old or the new one.
  *
- * errors:  as attach; -ENOENT no member of that name (err lists them), -EPERM another owner's member
+ * errors:  as attach; -ENOENT no member of that name (err lists them), -EBUSY another owner's member
  */
 SLUICE_API int sluice_chain_replace(int ifindex, const char *name, const struct sluice_member *member,
 				    const struct sluice_attach_opts *opts, struct sluice_attached *got,
@@ -88,8 +88,8 @@ SLUICE_API int sluice_chain_replace(int ifindex, const char *name, const struct 
  * sluice_chain_detach() takes members out by name; n 0 takes all. With the last one the link and its pin go.
  * With opts->force and n 0 a program that is not Sluice's is taken off too.
  *
- * errors:  -ENOENT no such member, or nothing attached; -EBUSY the program there is not Sluice's;
- *          -EPERM another owner's member
+ * errors:  -ENOENT no such member, or nothing attached; -EBUSY the program there is not Sluice's,
+ *          or the member another owner's
  */
 SLUICE_API int sluice_chain_detach(int ifindex, const char *const *names, size_t n,
 				   const struct sluice_attach_opts *opts, struct sluice_err *err);

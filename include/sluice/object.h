@@ -62,6 +62,11 @@ SLUICE_API int sluice_object_share_pin(struct sluice_object *obj, const char *ma
 				       struct sluice_err *err);
 
 /*
+ * sluice_object_set_device() makes the object's maps and programs live on a network card (offload); before load.
+ */
+SLUICE_API void sluice_object_set_device(struct sluice_object *obj, int ifindex);
+
+/*
  * sluice_object_program() finds an XDP program by function name (or section name); name NULL takes the only one.
  * The program is marked for loading; programs never asked for are loaded only if the object has a prog array.
  *

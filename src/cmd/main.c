@@ -15,7 +15,7 @@ static const struct {
 	int (*run)(int argc, char **argv);
 	const char *summary;
 } verbs[] = {
-#define VERB(word, name, summary) {word, verb_##name, summary},
+#define VERB(word, name, summary) {#word, verb_##name, summary},
 #include "cmd/verbs.def"
 #undef VERB
 };

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Inside of an object: what the files of this room share, and what the hook room takes from a loaded program. */
+#ifndef BPF_OBJECT_H
+#define BPF_OBJECT_H
+
+#include <stdbool.h>
+#include <bpf/btf.h>
+#include <bpf/libbpf.h>
+#include <sluice/object.h>
+
+#include "bpf/code.h"
+
+#define OBJECT_MAX_PROGRAMS 256
+
+struct sluice_program {
+	struct sluice_object *obj;
+	struct bpf_program *bpf;
+	struct code *code; /* after load */
+	bool chosen;
+};
+
+struct sluice_object {
+	struct bpf_object *bpf;
+	char name[128];			/* file name, for messages and listings */
+	struct sluice_program *program; /* the attachable XDP programs, in file order */
+	size_t n_programs;
+	char *log; /* the verifier's, of the load that failed */
+	bool loaded;
+};
+
+/* program_code() is the loaded program's code, owned by the object; NULL before load. */
+const struct code *program_code(const struct sluice_program *prog);
+const char *program_object_name(const struct sluice_program *prog);
+
+#endif

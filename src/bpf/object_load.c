@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* Loading an object: which programs, the verifier's log, and what went wrong in one sentence. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <bpf/bpf.h>
+
+#include "base/err.h"
+#include "bpf/log.h"
+#include "bpf/object.h"
+#include "bpf/privilege.h"
+
+#define LOG_BYTES (8u << 20)
+
+/*
+ * Programs that were not asked for are loaded only where a prog array may want them: its initial values name
+ * programs, and libbpf insists that those are loaded.
+ */
+static void choose(struct sluice_object *obj, char *log)
+{
+	struct bpf_program *p;
+	struct bpf_map *map;
+	bool all = false;
+	size_t i;
+
+	bpf_object__for_each_map(map, obj->bpf)
+		all |= bpf_map__type(map) == BPF_MAP_TYPE_PROG_ARRAY;
+	bpf_object__for_each_program(p, obj->bpf) {
+		bpf_program__set_autoload(p, all && bpf_program__type(p) == BPF_PROG_TYPE_XDP);
+		bpf_program__set_log_buf(p, log, LOG_BYTES);
+	}
+	for (i = 0; i < obj->n_programs; i++)
+		if (obj->program[i].chosen)
+			bpf_program__set_autoload(obj->program[i].bpf, true);
+}
+
+/* The program whose load failed: the first that should be loaded and is not. */
+static const char *failed_program(const struct sluice_object *obj)
+{
+	struct bpf_program *p;
+
+	bpf_object__for_each_program(p, obj->bpf)
+		if (bpf_program__autoload(p) && bpf_program__fd(p) < 0)
+			return bpf_program__name(p);
+	return "?";
+}
+
+static const struct bpf_map *unknown_map(const struct sluice_object *obj)
+{
+	struct bpf_map *map;
+
+	bpf_object__for_each_map(map, obj->bpf)
+		if (bpf_map__autocreate(map) && bpf_map__fd(map) < 0 &&
+		    libbpf_probe_bpf_map_type(bpf_map__type(map), NULL) == 0)
+			return map;
+	return NULL;
+}
+
+static int explain(struct sluice_object *obj, int e, char *caught, struct sluice_err *err)
+{
+	char digest[SLUICE_ERR_MAX - 200];
+	const struct bpf_map *map;
+
+	if (obj->log[0]) { /* only the verifier writes there */
+		log_digest(obj->log, digest, sizeof(digest));
+		return err_set(err, -EACCES, "%s: the verifier refused program %s:\n%s", obj->name, failed_program(obj), digest);
+	}
+	map = unknown_map(obj);
+	if (map)
+		return err_set(err, -EOPNOTSUPP, "%s: map %s is of type %d (%s), which this kernel does not know", obj->name,
+			       bpf_map__name(map), (int)bpf_map__type(map),
+			       libbpf_bpf_map_type_str(bpf_map__type(map)) ?: "unnamed");
+	if (e == -EPERM || e == -EACCES) {
+		privilege_missing("loading a BPF program", err);
+		return err_prefix(err, "%s", obj->name);
+	}
+	return err_set(err, e == -E2BIG || e == -ENOMEM || e == -ENOSPC ? e : -EOPNOTSUPP, "%s: cannot be loaded: %s",
+		       obj->name, caught[0] ? caught : strerror(-e));
+}
+
+int sluice_object_load(struct sluice_object *obj, struct sluice_err *err)
+{
+	struct code_capture capture;
+	char *log = calloc(1, LOG_BYTES);
+	char caught[1024];
+	size_t i;
+	int e;
+
+	if (!log)
+		return err_nomem(err);
+	if (obj->loaded) {
+		free(log);
+		return err_set(err, -EINVAL, "%s is loaded already", obj->name);
+	}
+	free(obj->log);
+	obj->log = log;
+	choose(obj, log);
+	log_catch_start();
+	code_capture_start(&capture);
+	e = bpf_object__load(obj->bpf);
+	code_capture_stop(&capture);
+	log_catch_stop();
+	snprintf(caught, sizeof(caught), "%s", log_caught());
+	if (e) {
+		e = explain(obj, e, caught, err);
+		goto out;
+	}
+	for (i = 0; i < obj->n_programs && !e; i++) {
+		struct sluice_program *p = &obj->program[i];
+
+		if (p->chosen)
+			e = code_capture_take(&capture, bpf_program__fd(p->bpf), &p->code, err);
+	}
+	if (e)
+		e = err_prefix(err, "%s", obj->name);
+	obj->loaded = !e;
+out:
+	code_capture_free(&capture);
+	log = realloc(obj->log, strlen(obj->log) + 1);
+	if (log)
+		obj->log = log;
+	return e;
+}
+
+const char *sluice_object_log(const struct sluice_object *obj)
+{
+	return obj->log ? obj->log : "";
+}

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * The seam: every bpf(2) call of this process, libbpf's included, comes through here.
+ *
+ * libbpf reaches the kernel by calling syscall(__NR_bpf, ...), an ordinary imported function. seam.c defines that
+ * function; with nothing switched on it passes every call straight to the kernel. What it adds is per thread:
+ * a capture of programs as they are loaded, relocated by libbpf, with their function and line records - which
+ * the kernel gives back only in rewritten form and libbpf keeps to itself.
+ */
+#ifndef BPF_SEAM_H
+#define BPF_SEAM_H
+
+#include <stdbool.h>
+#include <linux/bpf.h>
+
+/* loaded() is called after a BPF_PROG_LOAD of this thread succeeded; attr's pointers are still valid then. */
+struct seam_capture {
+	void (*loaded)(struct seam_capture *self, const union bpf_attr *attr, int prog_fd);
+};
+
+/* seam_capture() starts capturing this thread's loads; NULL stops. */
+void seam_capture(struct seam_capture *capture);
+
+/* seam_works(): do libbpf's calls come through here? Not if the library was loaded out of symbol order. */
+bool seam_works(void);
+
+#endif

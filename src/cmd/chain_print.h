@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* What is attached to an interface, as list and show print it. */
+#ifndef CMD_CHAIN_PRINT_H
+#define CMD_CHAIN_PRINT_H
+
+#include <jansson.h>
+#include <sluice/chain.h>
+
+/* One run time measured over a while; runs 0: not measured. */
+struct chain_cost {
+	uint64_t runs, ns;
+};
+
+json_t *chain_json(const struct sluice_chain_info *c, const struct chain_cost *cost);
+void chain_print_short(const struct sluice_chain_info *c, const struct chain_cost *cost);
+void chain_print_long(const struct sluice_chain_info *c, const struct chain_cost *cost, const char *member);
+
+#endif

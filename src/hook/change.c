@@ -1,0 +1,319 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* One change of one interface, from lock to unlock. */
+#include <errno.h>
+#include <net/if.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+
+#include "base/err.h"
+#include "bpf/privilege.h"
+#include "hook/change.h"
+#include "hook/generation.h"
+
+#define LOCK_WAIT_NS 30000000000ull
+
+static const char *if_name(int ifindex, char *to)
+{
+	if (!if_indextoname((unsigned int)ifindex, to))
+		snprintf(to, IF_NAMESIZE, "if%d", ifindex);
+	return to;
+}
+
+int change_foreign(const struct change *c, struct sluice_err *err)
+{
+	bool libxdp = !strcmp(c->prog_name, "xdp_dispatcher");
+
+	return err_set(err, -EBUSY, "%s is attached already: program %u (%s), %s mode%s; detach it with %s, or replace it with --force",
+		       libxdp ? "a libxdp dispatcher" : "a program that is not Sluice's", c->at.prog_id, c->prog_name,
+		       sluice_mode_name(c->at.mode), c->at.link_id ? ", by a link of another process" : "",
+		       libxdp ? "xdp-loader unload" : c->at.link_id ? "its owner" : "ip link set dev IF xdp off");
+}
+
+/* What is attached, opened; tells a chain of Sluice from anything else. */
+static int open_attached(struct change *c, struct sluice_err *err)
+{
+	struct bpf_prog_info info = {0};
+	__u32 len = sizeof(info);
+	int e;
+
+	c->prog_fd = bpf_prog_get_fd_by_id(c->at.prog_id);
+	if (c->prog_fd < 0)
+		return errno == EPERM ? privilege_missing("opening the program that is attached", err) :
+					err_set(err, -EBUSY, "program %u was attached a moment ago and is gone", c->at.prog_id);
+	if (!bpf_obj_get_info_by_fd(c->prog_fd, &info, &len))
+		snprintf(c->prog_name, sizeof(c->prog_name), "%s", info.name);
+	if (c->at.link_id)
+		c->link_fd = bpf_link_get_fd_by_id(c->at.link_id);
+	c->foreign = true;
+	if (c->link_fd < 0 || strcmp(info.name, STATE_PROG_NAME) != 0)
+		return 0;
+	e = state_load(c->prog_fd, &c->old, err);
+	if (e == -ENOENT || (e == -EBADMSG && c->opts.force))
+		return 0; /* a program of that name that is not ours, or cannot be read and may be thrown away */
+	if (!e)
+		e = state_load(c->prog_fd, &c->next, err);
+	c->foreign = false;
+	return e;
+}
+
+int change_begin(struct change *c, int ifindex, const struct sluice_attach_opts *opts, struct sluice_err *err)
+{
+	int e;
+
+	memset(c, 0, sizeof(*c));
+	c->ifindex = ifindex;
+	c->prog_fd = c->link_fd = c->lock.fd = -1;
+	if (opts)
+		c->opts = *opts;
+	e = place_lock(ifindex, LOCK_WAIT_NS, &c->lock, err);
+	if (!e)
+		e = place_query(ifindex, &c->at, err);
+	if (!e && c->opts.expect_prog_id && c->opts.expect_prog_id != c->at.prog_id)
+		e = c->at.prog_id ? err_set(err, -EBUSY, "program %u is attached, not %u as expected", c->at.prog_id,
+					    c->opts.expect_prog_id) :
+				    err_set(err, -EBUSY, "nothing is attached, program %u was expected", c->opts.expect_prog_id);
+	if (!e && c->at.prog_id)
+		e = open_attached(c, err);
+	if (!e && !c->next && !(c->next = state_new()))
+		e = err_nomem(err);
+	return e;
+}
+
+void change_end(struct change *c)
+{
+	state_free(c->old);
+	state_free(c->next);
+	if (c->link_fd >= 0)
+		close(c->link_fd);
+	if (c->prog_fd >= 0)
+		close(c->prog_fd);
+	place_unlock(&c->lock);
+}
+
+static int mtu_of(int ifindex)
+{
+	struct ifreq r = {0};
+	int s = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), mtu = 0;
+
+	if (s >= 0 && if_indextoname((unsigned int)ifindex, r.ifr_name) && !ioctl(s, SIOCGIFMTU, &r))
+		mtu = r.ifr_mtu;
+	if (s >= 0)
+		close(s);
+	return mtu;
+}
+
+static int explain_link(const struct change *c, enum sluice_mode mode, int e, struct sluice_err *err)
+{
+	char name[IF_NAMESIZE];
+
+	if_name(c->ifindex, name);
+	switch (e) {
+	case -EPERM:
+		return privilege_missing("attaching to an interface", err);
+	case -ENODEV:
+		return err_set(err, -ENODEV, "the interface is gone");
+	case -EBUSY:
+	case -EEXIST:
+		return err_set(err, -EBUSY, "somebody else attached a program at the same moment");
+	case -ERANGE:
+		return err_set(err, -ERANGE,
+			       "MTU %d is too large for %s mode without multi-buffer support; build the program with "
+			       "SEC(\"xdp.frags\"), lower the MTU, or use --mode generic", mtu_of(c->ifindex),
+			       sluice_mode_name(mode));
+	case -EOPNOTSUPP:
+	case -EINVAL:
+		if (mtu_of(c->ifindex) > 3498 && !c->next->frags && mode == SLUICE_MODE_NATIVE)
+			return explain_link(c, mode, -ERANGE, err);
+		return err_set(err, -EOPNOTSUPP, "%s has no XDP in %s mode%s", name, sluice_mode_name(mode),
+			       mode == SLUICE_MODE_NATIVE ? "; use --mode generic" : mode == SLUICE_MODE_OFFLOAD ?
+			       ": this takes a network card that runs BPF itself; use --mode native" : "");
+	default:
+		return err_set(err, e, "the kernel refused the link: %s", strerror(-e));
+	}
+}
+
+static int create_link(const struct change *c, int prog_fd, enum sluice_mode mode, int *link_fd, struct sluice_err *err)
+{
+	LIBBPF_OPTS(bpf_link_create_opts, opts, .flags = place_mode_flags(mode));
+
+	*link_fd = bpf_link_create(prog_fd, c->ifindex, BPF_XDP, &opts);
+	return *link_fd < 0 ? explain_link(c, mode, -errno, err) : 0;
+}
+
+/* auto: native if the driver can, generic otherwise; says why. */
+static int first_link(struct change *c, int prog_fd, int *link_fd, struct sluice_attached *got, struct sluice_err *err)
+{
+	enum sluice_mode mode = c->opts.mode == SLUICE_MODE_AUTO ? SLUICE_MODE_NATIVE : c->opts.mode;
+	struct sluice_err why = {0};
+	int e = create_link(c, prog_fd, mode, link_fd, &why);
+
+	if (e && c->opts.mode == SLUICE_MODE_AUTO && (e == -EOPNOTSUPP || e == -ERANGE)) {
+		mode = SLUICE_MODE_GENERIC;
+		if (got) /* without the advice to do what is being done */
+			snprintf(got->why, sizeof(got->why), "%.*s", (int)strcspn(why.text, ";"), why.text);
+		e = create_link(c, prog_fd, mode, link_fd, &why);
+	}
+	if (e)
+		return err_set(err, e, "%s", why.text);
+	c->at.mode = mode;
+	return 0;
+}
+
+static int take_off_foreign(struct change *c, struct sluice_err *err)
+{
+	LIBBPF_OPTS(bpf_xdp_attach_opts, opts, .old_prog_fd = c->prog_fd);
+	int e;
+
+	if (c->link_fd >= 0)
+		e = bpf_link_detach(c->link_fd) ? -errno : 0;
+	else
+		e = bpf_xdp_detach(c->ifindex, (__u32)c->at.flags, &opts);
+	if (e)
+		return err_set(err, -EBUSY, "taking program %u off: %s", c->at.prog_id, strerror(-e));
+	if (c->link_fd >= 0)
+		close(c->link_fd);
+	c->link_fd = -1;
+	return 0;
+}
+
+/* The new program in, one atomic step if something of Sluice runs already. */
+static int switch_over(struct change *c, int prog_fd, struct sluice_attached *got, struct sluice_err *err)
+{
+	LIBBPF_OPTS(bpf_link_update_opts, opts, .flags = BPF_F_REPLACE, .old_prog_fd = (__u32)c->prog_fd);
+	bool netlink = c->foreign && c->link_fd < 0;
+	int e;
+
+	if (c->old) {
+		if (c->opts.mode != SLUICE_MODE_AUTO && c->opts.mode != c->at.mode)
+			return err_set(err, -EBUSY, "the chain runs in %s mode; detach it first to run it in %s mode",
+				       sluice_mode_name(c->at.mode), sluice_mode_name(c->opts.mode));
+		if (!bpf_link_update(c->link_fd, prog_fd, &opts))
+			return 0;
+		return explain_link(c, c->at.mode, errno == EPERM ? -EBUSY : -errno, err);
+	}
+	if (c->foreign) {
+		e = take_off_foreign(c, err);
+		if (e)
+			return e;
+	}
+	e = first_link(c, prog_fd, &c->link_fd, got, err);
+	if (e && netlink) /* put back what was there */
+		bpf_xdp_attach(c->ifindex, c->prog_fd, (__u32)c->at.flags, NULL);
+	return e;
+}
+
+/* Maps of next that die without a holder; pinned before the switch, so that the new program never runs without them. */
+static int keep_maps(struct change *c, uint32_t *ids, uint32_t *n, struct sluice_err *err)
+{
+	uint32_t i, k;
+	int e;
+
+	*n = 0;
+	for (i = 0; i < c->next->n_members; i++)
+		for (k = 0; k < c->next->member[i].n_maps && *n < 1024; k++) {
+			if (!place_needs_keep(c->next->member[i].map_id[k]))
+				continue;
+			e = place_keep(c->dir, c->next->member[i].map_id[k], err);
+			if (e)
+				return e;
+			ids[(*n)++] = c->next->member[i].map_id[k];
+		}
+	return 0;
+}
+
+static int pin_link(struct change *c, struct sluice_err *err)
+{
+	struct bpf_link_info info = {0};
+	__u32 len = sizeof(info), mine;
+	char path[300];
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/link", c->dir);
+	if (!bpf_obj_pin(c->link_fd, path))
+		return 0;
+	if (errno == EEXIST) {
+		/* ours, or left over from a chain that somebody took off by force */
+		bpf_obj_get_info_by_fd(c->link_fd, &info, &len);
+		mine = info.id;
+		fd = bpf_obj_get(path);
+		memset(&info, 0, sizeof(info));
+		len = sizeof(info);
+		if (fd >= 0 && !bpf_obj_get_info_by_fd(fd, &info, &len) && info.id == mine) {
+			close(fd);
+			return 0;
+		}
+		if (fd >= 0)
+			close(fd);
+		unlink(path);
+		if (!bpf_obj_pin(c->link_fd, path))
+			return 0;
+	}
+	return err_set(err, -errno, "pinning the link as %s: %s", path, strerror(errno));
+}
+
+static int go_away(struct change *c, struct sluice_err *err)
+{
+	if (c->link_fd >= 0 && bpf_link_detach(c->link_fd) && errno != ENOLINK)
+		return err_set(err, -errno, "detaching: %s", strerror(errno));
+	if (!place_dir(c->opts.bpffs, c->ifindex, false, c->dir, sizeof(c->dir), NULL))
+		place_remove(c->dir);
+	return 0;
+}
+
+static uint32_t prog_id_of(int fd)
+{
+	struct bpf_prog_info info = {0};
+	__u32 len = sizeof(info);
+
+	return bpf_obj_get_info_by_fd(fd, &info, &len) ? 0 : info.id;
+}
+
+int change_commit(struct change *c, struct sluice_attached *got, int *keep_link, struct sluice_err *err)
+{
+	uint32_t keep[1024], n_keep = 0;
+	bool pinned = c->next->n_members > 0;
+	int prog_fd, e;
+
+	if (!c->next->n_members && !c->next->n_observers)
+		return go_away(c, err);
+	if (pinned) {
+		e = place_dir(c->opts.bpffs, c->ifindex, true, c->dir, sizeof(c->dir), err);
+		if (e)
+			return e;
+	}
+	e = generation_load(c->next, &prog_fd, err);
+	if (!e && pinned)
+		e = keep_maps(c, keep, &n_keep, err);
+	if (!e)
+		e = switch_over(c, prog_fd, got, err);
+	if (!e && pinned)
+		e = pin_link(c, err);
+	if (e) {
+		if (pinned && !c->old)
+			place_remove(c->dir);
+		goto out;
+	}
+	if (c->old)
+		generation_carry(c->old, c->next);
+	if (pinned)
+		place_unkeep(c->dir, keep, n_keep);
+	else if (!place_dir(c->opts.bpffs, c->ifindex, false, c->dir, sizeof(c->dir), NULL))
+		place_remove(c->dir); /* the observers hold the link now */
+	if (got) {
+		got->mode = c->at.mode;
+		got->prog_id = prog_id_of(prog_fd);
+	}
+	if (keep_link) {
+		*keep_link = c->link_fd;
+		c->link_fd = -1;
+	}
+out:
+	if (prog_fd >= 0)
+		close(prog_fd);
+	return e;
+}

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * One change of one interface, from lock to unlock: look at what is there, decide what should be, switch over in one
+ * atomic step, tidy up. attach, replace, detach and observers differ only in what they do to the state in between.
+ */
+#ifndef HOOK_CHANGE_H
+#define HOOK_CHANGE_H
+
+#include <sluice/chain.h>
+
+#include "hook/place.h"
+#include "hook/state.h"
+
+struct change {
+	int ifindex;
+	struct sluice_attach_opts opts;
+	struct place_lock lock;
+	struct place_attached at;
+	char prog_name[64];
+	int prog_fd, link_fd; /* of what is attached; -1 if nothing, link_fd also if it is no link */
+	bool foreign;	      /* what is attached is not a chain of Sluice */
+	struct state *old;    /* the chain that runs, NULL if there is none */
+	struct state *next;   /* a copy of it to work on; empty if there is none */
+	char dir[256];	      /* pins; "" until a bpffs is needed */
+};
+
+/*
+ * change_begin() locks the interface and reads what it has. Whatever it returns, change_end() is due.
+ * change_commit() makes next the running chain: with members it is pinned; with observers only, it is held by
+ * whoever has its link; with neither, the link goes. keep_link: where a link without pin is handed to, may be NULL.
+ */
+int change_begin(struct change *c, int ifindex, const struct sluice_attach_opts *opts, struct sluice_err *err);
+int change_commit(struct change *c, struct sluice_attached *got, int *keep_link, struct sluice_err *err);
+void change_end(struct change *c);
+
+/* change_foreign() writes "NAME is attached, program N of libxdp's dispatcher..." and returns -EBUSY. */
+int change_foreign(const struct change *c, struct sluice_err *err);
+
+#endif

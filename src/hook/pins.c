@@ -1,0 +1,226 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* The folders of pins on a bpffs: finding the bpffs, keeping maps alive, sweeping up after interfaces that are gone. */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+#include <bpf/bpf.h>
+#include <bpf/btf.h>
+#include <linux/magic.h>
+
+#include "base/err.h"
+#include "bpf/privilege.h"
+#include "hook/place.h"
+#include "hook/place_internal.h"
+
+#define BPFFS "/sys/fs/bpf"
+
+static bool is_bpffs(const char *path)
+{
+	struct statfs fs;
+
+	return !statfs(path, &fs) && (unsigned long)fs.f_type == BPF_FS_MAGIC;
+}
+
+/* Are we in the mount namespace that the machine was booted with? Elsewhere a mount would vanish with its last process. */
+static bool in_init_mount_ns(void)
+{
+	struct stat a, b;
+
+	return !stat("/proc/self/ns/mnt", &a) && !stat("/proc/1/ns/mnt", &b) && a.st_ino == b.st_ino;
+}
+
+static int find_bpffs(const char *wanted, const char **found, struct sluice_err *err)
+{
+	if (wanted) {
+		if (!is_bpffs(wanted))
+			return err_set(err, -ENOENT, "%s is not a bpffs; mount one with: mount -t bpf bpf %s", wanted, wanted);
+		*found = wanted;
+		return 0;
+	}
+	*found = BPFFS;
+	if (is_bpffs(BPFFS))
+		return 0;
+	if (!in_init_mount_ns()) { /* as under `ip netns exec`, which mounts a fresh /sys */
+		*found = "/proc/1/root" BPFFS;
+		if (is_bpffs(*found))
+			return 0;
+		return err_set(err, -ENOENT, "there is no bpffs to pin the link in: this mount namespace has none on " BPFFS
+			       " and neither has the initial one; mount it there with: mount -t bpf bpf " BPFFS);
+	}
+	if (!mount("bpf", BPFFS, "bpf", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=0700"))
+		return 0;
+	if (errno == EPERM || errno == EACCES)
+		return privilege_missing("mounting a bpffs on " BPFFS, err);
+	return err_set(err, -ENOENT, "there is no bpffs to pin the link in and " BPFFS " cannot be mounted: %s", strerror(errno));
+}
+
+int place_dir(const char *bpffs, int ifindex, bool make, char *to, size_t size, struct sluice_err *err)
+{
+	const char *root;
+	int e = find_bpffs(bpffs, &root, err), n;
+
+	if (e)
+		return e;
+	n = snprintf(to, size, "%s/sluice", root);
+	if (make && n > 0 && (size_t)n < size && mkdir(to, 0700) && errno != EEXIST)
+		goto fail;
+	n = snprintf(to, size, "%s/sluice/net%llu_if%d", root, (unsigned long long)place_netns(), ifindex);
+	if (n < 0 || (size_t)n >= size)
+		return err_set(err, -EINVAL, "the path of the bpffs is too long");
+	if (make && mkdir(to, 0700) && errno != EEXIST)
+		goto fail;
+	return 0;
+fail:
+	if (errno == EPERM || errno == EACCES)
+		return privilege_missing("pinning under a bpffs", err);
+	return err_set(err, -errno, "%s: %s", to, strerror(errno));
+}
+
+/* Calls each() with every name in dir. */
+static void walk(const char *dir, void (*each)(const char *dir, const char *name, void *arg), void *arg)
+{
+	DIR *d = opendir(dir);
+	struct dirent *e;
+
+	while (d && (e = readdir(d)))
+		if (e->d_name[0] != '.')
+			each(dir, e->d_name, arg);
+	if (d)
+		closedir(d);
+}
+
+static void remove_one(const char *dir, const char *name, void *arg)
+{
+	char path[PATH_MAX];
+
+	(void)arg;
+	if ((size_t)snprintf(path, sizeof(path), "%s/%s", dir, name) < sizeof(path))
+		unlink(path);
+}
+
+void place_remove(const char *dir)
+{
+	char parent[PATH_MAX];
+
+	walk(dir, remove_one, NULL);
+	rmdir(dir);
+	snprintf(parent, sizeof(parent), "%.*s", (int)(strrchr(dir, '/') - dir), dir);
+	rmdir(parent); /* the last one turns off the light; -ENOTEMPTY otherwise */
+}
+
+int place_keep(const char *dir, uint32_t map_id, struct sluice_err *err)
+{
+	char path[PATH_MAX];
+	int fd = bpf_map_get_fd_by_id(map_id), e = 0;
+
+	if (fd < 0)
+		return err_set(err, -errno, "opening map %u: %s", map_id, strerror(errno));
+	snprintf(path, sizeof(path), "%s/keep_%u", dir, map_id);
+	if (bpf_obj_pin(fd, path) && errno != EEXIST)
+		e = err_set(err, -errno, "pinning map %u as %s: %s", map_id, path, strerror(errno));
+	close(fd);
+	return e;
+}
+
+struct keepers {
+	const uint32_t *id;
+	uint32_t n;
+};
+
+static void unkeep_one(const char *dir, const char *name, void *arg)
+{
+	const struct keepers *k = arg;
+	unsigned long id;
+	char *end;
+	uint32_t i;
+
+	if (strncmp(name, "keep_", 5) != 0)
+		return;
+	id = strtoul(name + 5, &end, 10);
+	for (i = 0; i < k->n; i++)
+		if (k->id[i] == id && !*end)
+			return;
+	remove_one(dir, name, NULL);
+}
+
+void place_unkeep(const char *dir, const uint32_t *ids, uint32_t n)
+{
+	struct keepers k = {ids, n};
+
+	walk(dir, unkeep_one, &k);
+}
+
+static bool has_timer(const struct bpf_map_info *info)
+{
+	struct btf *btf = info->btf_id ? btf__load_from_kernel_by_id(info->btf_id) : NULL;
+	const struct btf_type *t = btf ? btf__type_by_id(btf, info->btf_value_type_id) : NULL, *m;
+	bool found = false;
+	uint32_t i;
+
+	for (i = 0; t && btf_is_struct(t) && i < btf_vlen(t); i++) {
+		const char *name;
+
+		m = btf__type_by_id(btf, btf_members(t)[i].type);
+		name = m ? btf__name_by_offset(btf, m->name_off) : "";
+		found |= !strcmp(name, "bpf_timer") || !strcmp(name, "bpf_wq");
+	}
+	btf__free(btf);
+	return found;
+}
+
+bool place_needs_keep(uint32_t map_id)
+{
+	struct bpf_map_info info = {0};
+	__u32 len = sizeof(info);
+	int fd = bpf_map_get_fd_by_id(map_id);
+	bool needs = false;
+
+	if (fd < 0)
+		return false;
+	if (!bpf_obj_get_info_by_fd(fd, &info, &len) && strcmp(info.name, "sluice_observer") != 0)
+		needs = info.type == BPF_MAP_TYPE_PROG_ARRAY || has_timer(&info);
+	close(fd);
+	return needs;
+}
+
+/* A folder whose link is detached, or that has none although nobody is busy with it, is left over from an interface that is gone. */
+static void sweep_one(const char *dir, const char *name, void *arg)
+{
+	struct bpf_link_info info = {0};
+	__u32 len = sizeof(info);
+	struct place_lock lock;
+	char path[PATH_MAX];
+	int fd;
+	bool dead;
+
+	(void)arg;
+	if ((size_t)snprintf(path, sizeof(path), "%s/%s/link", dir, name) >= sizeof(path) ||
+	    place_lock_name(name, 0, &lock, NULL))
+		return;
+	fd = bpf_obj_get(path);
+	dead = fd < 0 ? errno == ENOENT : !bpf_obj_get_info_by_fd(fd, &info, &len) && info.xdp.ifindex == 0;
+	if (fd >= 0)
+		close(fd);
+	if (dead) {
+		snprintf(path, sizeof(path), "%s/%s", dir, name);
+		place_remove(path);
+	}
+	place_unlock(&lock);
+}
+
+void place_sweep(const char *bpffs)
+{
+	char path[PATH_MAX];
+	const char *root = bpffs ? bpffs : is_bpffs(BPFFS) ? BPFFS : "/proc/1/root" BPFFS;
+
+	if (is_bpffs(root) && (size_t)snprintf(path, sizeof(path), "%s/sluice", root) < sizeof(path))
+		walk(path, sweep_one, NULL);
+}
