@@ -67,41 +67,70 @@ like_a_wire() {
 		done
 	done
 }
-# Frames sent back by XDP_TX come home: a program on h2's end turns pings around, so h1 hears them with h2's stack unused.
-redirected() {
-	bpf_cc "$T/tx.o" <<-'C' || return 1
+compile_xdp() {
+	bpf_cc "$T/xdp.o" <<-'C'
 	#include <linux/bpf.h>
 	#include <linux/if_ether.h>
 	#include <linux/ip.h>
 	#include <bpf/bpf_helpers.h>
-	SEC("xdp.frags") int turn(struct xdp_md *ctx)
+	struct icmp { __u8 type, code; __u16 checksum; };
+	static struct icmp *echo(struct xdp_md *ctx)
 	{
 		void *end = (void *)(long)ctx->data_end;
 		struct ethhdr *eth = (void *)(long)ctx->data;
 		struct iphdr *ip = (void *)(eth + 1);
-		struct { __u8 type, code; __u16 checksum; } *icmp = (void *)(ip + 1);
-		unsigned char mac[6];
-		__u32 addr;
+		struct icmp *icmp = (void *)(ip + 1);
 		if ((void *)(icmp + 1) > end || eth->h_proto != __builtin_bswap16(ETH_P_IP) || ip->ihl != 5 ||
 		    ip->protocol != 1 || icmp->type != 8)
+			return 0;
+		return icmp;
+	}
+	SEC("xdp/turn") int turn(struct xdp_md *ctx) /* answers every ping itself */
+	{
+		struct ethhdr *eth = (void *)(long)ctx->data;
+		struct icmp *icmp = echo(ctx);
+		if (!icmp || (void *)(eth + 1) > (void *)(long)ctx->data_end)
 			return XDP_PASS;
+		struct iphdr *ip = (void *)(eth + 1);
+		if ((void *)(ip + 1) > (void *)(long)ctx->data_end)
+			return XDP_PASS;
+		unsigned char mac[6];
 		__builtin_memcpy(mac, eth->h_dest, 6);
 		__builtin_memcpy(eth->h_dest, eth->h_source, 6);
 		__builtin_memcpy(eth->h_source, mac, 6);
-		addr = ip->daddr; ip->daddr = ip->saddr; ip->saddr = addr;
+		__u32 addr = ip->daddr;
+		ip->daddr = ip->saddr;
+		ip->saddr = addr;
 		icmp->type = 0;
-		__u32 sum = icmp->checksum + 8; /* type 8 became 0: add 0x0800 in network order */
+		__u32 sum = icmp->checksum + 8;
 		icmp->checksum = (sum & 0xffff) + (sum >> 16);
 		return XDP_TX;
 	}
+	SEC("xdp/over") int over(struct xdp_md *ctx) /* carries pings from to1 (2) to h2 by to2 (3), past the box's stack */
+	{
+		struct ethhdr *eth = (void *)(long)ctx->data;
+		if (!echo(ctx) || (void *)(eth + 1) > (void *)(long)ctx->data_end)
+			return XDP_PASS;
+		eth->h_dest[4] = 2;
+		eth->h_dest[5] = 2;
+		return bpf_redirect(3, 0);
+	}
 	char _license[] SEC("license") = "GPL";
 	C
-	in_a box ip link set to1 xdpdrv obj "$T/tx.o" sec xdp.frags || return 1
-	# 198.18.7.7 is nobody: only the program can answer
-	in_a h1 ping -c 3 -i 0.05 -W 1 198.18.7.7
-	rc=$?
-	in_a box ip link set to1 xdpdrv off
-	return $rc
+}
+# 198.18.7.7 is nobody: only the program can answer
+turned() {
+	"$SLUICE" lab with --tx-ready sh -ec '
+		"$SLUICE" lab run box ip link set to1 xdpdrv obj "$0" sec xdp/turn
+		"$SLUICE" lab run h1 ping -c 3 -i 0.05 -W 1 198.18.7.7' "$T/xdp.o"
+}
+redirected() { # hop limit untouched, and the box's stack never saw the requests: only the replies
+	"$SLUICE" lab with sh -ec '
+		"$SLUICE" lab run box ip link set to1 xdpdrv obj "$0" sec xdp/over
+		"$SLUICE" lab run h2 ip route add 198.18.1.2 via 198.18.2.1
+		"$SLUICE" lab run h1 ping -c 5 -i 0.05 -W 1 198.18.2.2
+		"$SLUICE" lab run box grep "^Ip: " /proc/net/snmp >"$1"' "$T/xdp.o" "$T/snmp" &&
+		awk '/^Ip:/ && $7 ~ /^[0-9]+$/ { if ($7 != 5) { print "forwarded " $7; exit 1 } }' "$T/snmp"
 }
 code_of_cmd() { in_a h2 sh -c 'exit 37'; [ $? = 37 ]; }
 env_in_run() { [ "$(in_a h1 sh -c 'echo $SLUICE_LAB')" = $A ]; }
@@ -119,7 +148,9 @@ case_ "the very first packet arrives" first_packet
 case_ "queues and MTU are as asked" queues
 case_ "jumbo frames to the byte" jumbo
 case_ "interfaces behave like a wire" like_a_wire
-case_ "frames sent back by XDP arrive" redirected
+case_ "XDP programs compile" compile_xdp
+case_ "frames redirected by XDP arrive" redirected
+case_ "frames sent back by XDP arrive with --tx-ready" turned
 case_ "exit code of the command" code_of_cmd
 case_ "SLUICE_LAB is set in the command" env_in_run
 case_ "no such command is 127" no_command

@@ -84,6 +84,8 @@ static size_t collect(const struct cli_verb *verb, const struct cli_opt **all, s
 	const struct cli_opt *tables[] = {verb->opts, common_opts}, *o;
 	size_t n = 0, t;
 
+	if (verb->ends_at_arg)
+		*shorts++ = '+';
 	*shorts++ = ':'; /* a missing value is ':' */
 	for (t = 0; t < 2; t++) {
 		for (o = tables[t]; o && o->name && n < MAX_OPTS; o++, n++) {
@@ -122,7 +124,7 @@ int cli_parse(const struct cli_verb *verb, int argc, char **argv, char ***args, 
 {
 	const struct cli_opt *all[MAX_OPTS], *o;
 	struct option longs[MAX_OPTS + 1];
-	char shorts[2 * MAX_OPTS + 4];
+	char shorts[2 * MAX_OPTS + 5];
 	struct sluice_err err = {0};
 	size_t n = collect(verb, all, longs, shorts), i;
 	int c;

@@ -54,6 +54,7 @@ struct cli_verb {
 	const char *text;    /* what help prints below the options: examples, meanings; may be NULL */
 	const struct cli_opt *opts;
 	int min_args, max_args; /* positional; max -1: any number */
+	bool ends_at_arg;	/* options end at the first argument: the rest is somebody else's command line */
 };
 
 /* Set by the options every verb has. */

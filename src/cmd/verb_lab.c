@@ -21,7 +21,7 @@ int verb_lab(int argc, char **argv);
 static struct {
 	uint64_t hosts, queues, mtu;
 	const char *name;
-	bool quiet, all;
+	bool quiet, all, tx_ready;
 } opt = {.hosts = 2, .queues = 1, .mtu = 1500};
 
 #define OPTS_SPEC                                                                                             \
@@ -32,7 +32,9 @@ static struct {
 	{.name = "mtu", .kind = OPT_U64, .arg = "M", .help = "MTU of each interface (default 1500)",          \
 	 .to = &opt.mtu, .min = LAB_MTU_MIN, .max = LAB_MTU_MAX},                                             \
 	{.name = "name", .kind = OPT_TEXT, .arg = "NAME", .help = "call it NAME, a-z 0-9 _ (default: random)", \
-	 .to = &opt.name}
+	 .to = &opt.name},                                                                                    \
+	{.name = "tx-ready", .kind = OPT_FLAG, .to = &opt.tx_ready,                                           \
+	 .help = "a passing XDP program on each host, so that XDP_TX in the box arrives"}
 
 static const struct cli_opt up_opts[] = {
 	OPTS_SPEC,
@@ -52,21 +54,21 @@ static const struct cli_opt down_opts[] = {
 };
 
 static const struct cli_verb up = {
-	.name = "lab up", .usage = "[--hosts N] [--queues Q] [--mtu M] [--name NAME]", .summary = "make a lab",
+	.name = "lab up", .usage = "[--hosts N] [--queues Q] [--mtu M] [--tx-ready] [--name NAME]", .summary = "make a lab",
 	.text = "Makes namespaces box and h1..hN joined by veth; the box forwards, and is the machine under test.\n",
 	.opts = up_opts, .min_args = 0, .max_args = 0,
 };
 static const struct cli_verb with = {
-	.name = "lab with", .usage = "[--hosts N] [--queues Q] [--mtu M] [--name NAME] -- CMD [ARG...]",
+	.name = "lab with", .usage = "[--hosts N] [--queues Q] [--mtu M] [--tx-ready] [--name NAME] [--] CMD [ARG...]",
 	.summary = "make a lab, run CMD with SLUICE_LAB set, take the lab down",
 	.text = "The lab goes when CMD ends or a signal comes. The exit code is CMD's, 128 + N if signal N ended it.\n",
-	.opts = with_opts, .min_args = 1, .max_args = -1,
+	.opts = with_opts, .min_args = 1, .max_args = -1, .ends_at_arg = true,
 };
 static const struct cli_verb run = {
-	.name = "lab run", .usage = "[--lab NAME] HOST [-- CMD [ARG...]]",
+	.name = "lab run", .usage = "[--lab NAME] HOST [[--] CMD [ARG...]]",
 	.summary = "run CMD (or a shell) on a host of a lab: box, h1, h2...",
 	.text = "Only the network is the host's: files, /sys/fs/bpf and processes stay yours. The exit code is CMD's.\n",
-	.opts = run_opts, .min_args = 1, .max_args = -1,
+	.opts = run_opts, .min_args = 1, .max_args = -1, .ends_at_arg = true,
 };
 static const struct cli_verb list = {
 	.name = "lab list", .usage = "", .summary = "the labs there are", .opts = list_opts, .min_args = 0, .max_args = 0,
@@ -157,7 +159,7 @@ static void say_next(const struct lab *lab)
 static struct lab_spec spec(void)
 {
 	return (struct lab_spec){.name = opt.name, .n_hosts = (uint32_t)opt.hosts, .n_queues = (uint32_t)opt.queues,
-				 .mtu = (uint32_t)opt.mtu};
+				 .mtu = (uint32_t)opt.mtu, .tx_ready = opt.tx_ready};
 }
 
 static int run_up(int argc, char **argv)
@@ -266,7 +268,11 @@ static int run_run(int argc, char **argv)
 	shell[0] = getenv("SHELL");
 	if (!shell[0] || !*shell[0])
 		shell[0] = fallback;
-	args = n_args > 1 ? args + 1 : shell;
+	args++;
+	if (*args && !strcmp(*args, "--"))
+		args++;
+	if (!*args)
+		args = shell;
 	execvp(args[0], args);
 	code = errno == ENOENT ? EXIT_NO_COMMAND : EXIT_CANNOT_RUN;
 	cli_warn(&run, "cannot run %s: %s", args[0], strerror(errno));

@@ -119,7 +119,7 @@ static int make_netns(const char *name, bool forwards, bool ipv6, struct lab_doo
 	return e ? e : lab_link_up(door, "lo", err);
 }
 
-static int build(const struct lab *lab, struct sluice_err *err)
+static int build(const struct lab *lab, bool tx_ready, struct sluice_err *err)
 {
 	struct lab_door box, host;
 	struct lab_end end;
@@ -133,6 +133,8 @@ static int build(const struct lab *lab, struct sluice_err *err)
 		e = make_netns(end.netns, false, lab->ipv6, &host, err);
 		if (!e)
 			e = lab_link_join(lab, i, &box, &host, err);
+		if (!e && tx_ready)
+			e = lab_link_pass(&host, err);
 		lab_door_close(&host);
 	}
 	lab_door_close(&box);
@@ -157,7 +159,7 @@ int lab_up(const struct lab_spec *spec, struct lab *lab, struct lab_hold *hold, 
 		e = claim(spec, lab, &own.fd, err);
 	if (e)
 		return e;
-	e = build(lab, err);
+	e = build(lab, spec->tx_ready, err);
 	if (!e)
 		e = lab_record_ready(own.fd, err);
 	if (e) {

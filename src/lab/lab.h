@@ -24,6 +24,7 @@
 struct lab_spec {
 	const char *name; /* NULL: a random one that is free */
 	uint32_t n_hosts, n_queues, mtu;
+	bool tx_ready; /* put a program that passes everything on each host's eth0: what XDP_TX in the box sends needs it */
 };
 
 enum lab_state {

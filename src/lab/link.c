@@ -9,6 +9,7 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
+#include <bpf/bpf.h>
 #include <linux/if_addr.h>
 #include <linux/if_link.h>
 #include <linux/neighbour.h>
@@ -127,17 +128,20 @@ static int make_pair(const struct lab *lab, uint32_t i, struct lab_door *box, st
  * whose checksum was left for hardware that does not exist: such packets die when XDP redirects them. Without VLAN
  * offload the tag is in the frame, where an XDP program looks for it.
  */
-static int make_like_wire(struct lab_door *door, const char *ifname, struct sluice_err *err)
+static int make_like_wire(const struct lab *lab, uint32_t i, bool box, struct lab_door *door, struct sluice_err *err)
 {
+	struct lab_end self;
 	uint32_t flags = 0;
-	int e = net_ethtool_set(door->inet, ifname, ETHTOOL_SGRO, 1, err);
+	int e;
 
+	lab_end(lab, i, box, &self);
+	e = net_ethtool_set(door->inet, self.ifname, ETHTOOL_SGRO, 1, err);
 	if (!e)
-		e = net_ethtool_set(door->inet, ifname, ETHTOOL_STXCSUM, 0, err);
+		e = net_ethtool_set(door->inet, self.ifname, ETHTOOL_STXCSUM, 0, err);
 	if (!e)
-		e = net_ethtool_get(door->inet, ifname, ETHTOOL_GFLAGS, &flags, err);
+		e = net_ethtool_get(door->inet, self.ifname, ETHTOOL_GFLAGS, &flags, err);
 	if (!e)
-		e = net_ethtool_set(door->inet, ifname, ETHTOOL_SFLAGS, flags & ~(uint32_t)ETH_FLAG_TXVLAN, err);
+		e = net_ethtool_set(door->inet, self.ifname, ETHTOOL_SFLAGS, flags & ~(uint32_t)ETH_FLAG_TXVLAN, err);
 	return e;
 }
 
@@ -220,7 +224,6 @@ static int add_default_route(struct lab_door *door, int index, const char *via, 
 	return e ? err_prefix(err, "default route via %s", via) : 0;
 }
 
-/* One end: its addresses, up, and who is at the other. */
 static int set_up_end(const struct lab *lab, uint32_t i, bool box, struct lab_door *door, int *index, struct sluice_err *err)
 {
 	struct lab_end self;
@@ -228,8 +231,6 @@ static int set_up_end(const struct lab *lab, uint32_t i, bool box, struct lab_do
 
 	lab_end(lab, i, box, &self);
 	e = find_index(door, self.ifname, index, err);
-	if (!e)
-		e = make_like_wire(door, self.ifname, err);
 	if (!e)
 		e = add_addr(door, *index, self.ipv4, err);
 	if (!e && lab->ipv6)
@@ -264,7 +265,12 @@ int lab_link_join(const struct lab *lab, uint32_t i, struct lab_door *box, struc
 	e = make_pair(lab, i, box, host, err);
 	if (e)
 		return e;
-	e = set_up_end(lab, i, true, box, &box_index, err);
+	/* both ends first: as an interface comes up it looks whether its peer can receive redirected frames */
+	e = make_like_wire(lab, i, true, box, err);
+	if (!e)
+		e = make_like_wire(lab, i, false, host, err);
+	if (!e)
+		e = set_up_end(lab, i, true, box, &box_index, err);
 	if (!e)
 		e = set_up_end(lab, i, false, host, &host_index, err);
 	if (!e) /* both ends are up: only now do routes and neighbours stay */
@@ -272,6 +278,33 @@ int lab_link_join(const struct lab *lab, uint32_t i, struct lab_door *box, struc
 	if (!e)
 		e = meet_other(lab, i, false, host, host_index, err);
 	return e ? err_prefix(err, "link between box and h%u", i) : 0;
+}
+
+int lab_link_pass(struct lab_door *host, struct sluice_err *err)
+{
+	static const struct bpf_insn pass[] = {
+		{.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0, .imm = XDP_PASS},
+		{.code = BPF_JMP | BPF_EXIT},
+	};
+	LIBBPF_OPTS(bpf_prog_load_opts, opts, .prog_flags = BPF_F_XDP_HAS_FRAGS);
+	struct net_nl_msg msg;
+	struct ifinfomsg *ifi = net_nl_begin(&msg, RTM_SETLINK, 0, sizeof(*ifi));
+	struct nlattr *xdp;
+	int fd, e;
+
+	e = find_index(host, "eth0", &ifi->ifi_index, err);
+	if (e)
+		return e;
+	fd = bpf_prog_load(BPF_PROG_TYPE_XDP, "lab_pass", "GPL", pass, sizeof(pass) / sizeof(*pass), &opts);
+	if (fd < 0)
+		return err_set(err, fd, "loading a program for the hosts: %s", strerror(-fd));
+	xdp = mnl_attr_nest_start(msg.head, IFLA_XDP);
+	mnl_attr_put_u32(msg.head, IFLA_XDP_FD, (uint32_t)fd);
+	mnl_attr_put_u32(msg.head, IFLA_XDP_FLAGS, XDP_FLAGS_DRV_MODE);
+	mnl_attr_nest_end(msg.head, xdp);
+	e = net_nl_ask(&host->nl, &msg, NULL, NULL, err);
+	close(fd);
+	return e ? err_prefix(err, "attaching a program to a host's eth0") : 0;
 }
 
 int lab_links_remove(struct lab_door *box, struct sluice_err *err)

@@ -28,6 +28,12 @@ int lab_link_up(struct lab_door *door, const char *ifname, struct sluice_err *er
  */
 int lab_link_join(const struct lab *lab, uint32_t i, struct lab_door *box, struct lab_door *host, struct sluice_err *err);
 
+/*
+ * lab_link_pass() puts a program that passes everything on a host's eth0. The kernel wakes the receiver of an XDP_TX
+ * only if a program is there; GRO, which is enough for redirected frames, is not (6.18: veth_xdp_flush).
+ */
+int lab_link_pass(struct lab_door *host, struct sluice_err *err);
+
 /* lab_links_remove() deletes every link that lab_link_join() made in this box, in one stroke. */
 int lab_links_remove(struct lab_door *box, struct sluice_err *err);
 
