@@ -265,6 +265,43 @@ static int go_away(struct change *c, struct sluice_err *err)
 	return 0;
 }
 
+bool change_slot_taken(int map_fd)
+{
+	uint32_t zero = 0, prog_id;
+
+	return !bpf_map_lookup_elem(map_fd, &zero, &prog_id);
+}
+
+static bool was_there(const struct state *old, uint32_t map_id)
+{
+	uint32_t i;
+
+	for (i = 0; old && i < old->n_observers; i++)
+		if (old->observer_map_id[i] == map_id)
+			return true;
+	return false;
+}
+
+void change_drop_slots(struct change *c)
+{
+	struct state *s = c->next;
+	bool frags = s->n_members || s->frags;
+	uint32_t i, n = 0;
+
+	for (i = 0; i < s->n_members; i++)
+		frags &= s->member[i].code->frags;
+	for (i = 0; i < s->n_observers; i++) {
+		bool old = was_there(c->old, s->observer_map_id[i]);
+		int fd = bpf_map_get_fd_by_id(s->observer_map_id[i]);
+
+		if (!old || (fd >= 0 && change_slot_taken(fd) && c->old->frags == frags))
+			s->observer_map_id[n++] = s->observer_map_id[i];
+		if (fd >= 0)
+			close(fd);
+	}
+	s->n_observers = n;
+}
+
 static uint32_t prog_id_of(int fd)
 {
 	struct bpf_prog_info info = {0};
@@ -279,6 +316,7 @@ int change_commit(struct change *c, struct sluice_attached *got, int *keep_link,
 	bool pinned = c->next->n_members > 0;
 	int prog_fd, e;
 
+	change_drop_slots(c);
 	if (!c->next->n_members && !c->next->n_observers)
 		return go_away(c, err);
 	if (pinned) {

@@ -33,6 +33,14 @@ int change_begin(struct change *c, int ifindex, const struct sluice_attach_opts 
 int change_commit(struct change *c, struct sluice_attached *got, int *keep_link, struct sluice_err *err);
 void change_end(struct change *c);
 
+/*
+ * change_drop_slots() takes out of next the slots that nobody is in any more, and all slots of a chain whose
+ * multi-buffer support changes with this change: a slot takes only programs of the kind it was made for, so their
+ * observers have to come anew (sluice_observer_check()). change_commit() does this, too.
+ */
+void change_drop_slots(struct change *c);
+bool change_slot_taken(int map_fd);
+
 /* change_foreign() writes "NAME is attached, program N of libxdp's dispatcher..." and returns -EBUSY. */
 int change_foreign(const struct change *c, struct sluice_err *err);
 

@@ -143,6 +143,7 @@ static int join_and_load(struct state *s, uint32_t counts_id, bool may_inline, i
 	for (i = 0; i < s->n_members; i++)
 		part[i] = (struct join_part){.code = s->member[i].code, .name = s->member[i].name,
 					     .priority = s->member[i].priority, .go_on = s->member[i].go_on};
+	in.frags_if_empty = s->frags;
 	in.n_observers = s->n_observers;
 	memcpy(in.observer_map_id, s->observer_map_id, sizeof(in.observer_map_id));
 	e = join_codes(&in, &code, err);

@@ -374,7 +374,7 @@ int join_codes(struct join_input *in, struct code **code, struct sluice_err *err
 		return err_nomem(err);
 	}
 	j->in = in;
-	j->out->frags = true;
+	j->out->frags = in->n_parts || in->frags_if_empty;
 	for (i = 0; i < in->n_parts; i++) {
 		j->piece[i].main_len = main_end(in->part[i].code);
 		in->part[i].inlined = in->may_inline && can_inline(in->part[i].code, j->piece[i].main_len);

@@ -37,6 +37,7 @@ struct join_input {
 	uint32_t observer_map_id[JOIN_MAX_OBSERVERS]; /* prog arrays of one slot */
 	uint32_t n_observers;
 	uint32_t counts_map_id; /* per-CPU array of u64, index = position * JOIN_COUNTS + verdict; 0: do not count */
+	bool frags_if_empty;	/* is a chain without members multi-buffer aware? */
 	bool may_inline;	/* false: call every member */
 };
 

@@ -44,32 +44,6 @@ static int fill_slot(struct sluice_observer *o, bool frags, struct sluice_err *e
 	return err_set(err, -errno, "putting the observer in its place: %s", strerror(errno));
 }
 
-static bool slot_taken(int map_fd)
-{
-	uint32_t zero = 0, prog_id;
-
-	return !bpf_map_lookup_elem(map_fd, &zero, &prog_id);
-}
-
-/*
- * Takes slots out of the next state that nobody is in any more; those of other observers stay. A slot belongs to
- * programs with or without multi-buffer support, as the chain was: if that changes, its observer has to come anew.
- */
-static void drop_empty_slots(struct state *s)
-{
-	uint32_t i, n = 0;
-
-	for (i = 0; i < s->n_observers; i++) {
-		int fd = bpf_map_get_fd_by_id(s->observer_map_id[i]);
-
-		if (fd >= 0 && slot_taken(fd))
-			s->observer_map_id[n++] = s->observer_map_id[i];
-		if (fd >= 0)
-			close(fd);
-	}
-	s->n_observers = n;
-}
-
 /* A slot of the running chain that is free: no change to the chain is needed then. */
 static bool use_free_slot(struct sluice_observer *o, const struct change *c)
 {
@@ -77,7 +51,7 @@ static bool use_free_slot(struct sluice_observer *o, const struct change *c)
 
 	for (i = 0; c->old && i < c->old->n_observers; i++) {
 		o->map_fd = bpf_map_get_fd_by_id(c->old->observer_map_id[i]);
-		if (o->map_fd >= 0 && !slot_taken(o->map_fd) && !fill_slot(o, c->old->frags, NULL)) {
+		if (o->map_fd >= 0 && !change_slot_taken(o->map_fd) && !fill_slot(o, c->old->frags, NULL)) {
 			o->map_id = c->old->observer_map_id[i];
 			return true;
 		}
@@ -93,7 +67,7 @@ static int add_slot(struct sluice_observer *o, struct change *c, struct sluice_a
 	struct sluice_attach_opts opts = c->opts;
 	int e;
 
-	drop_empty_slots(c->next);
+	change_drop_slots(c);
 	if (c->next->n_observers == JOIN_MAX_OBSERVERS)
 		return err_set(err, -EBUSY, "%d programs observe this interface already", JOIN_MAX_OBSERVERS);
 	o->map_fd = bpf_map_create(BPF_MAP_TYPE_PROG_ARRAY, OBSERVER_MAP_NAME, 4, 4, 1, NULL);

@@ -18,8 +18,10 @@ struct state *state_new(void)
 {
 	struct state *s = calloc(1, sizeof(*s));
 
-	if (s)
+	if (s) {
 		s->next_uid = 1;
+		s->frags = true;
+	}
 	return s;
 }
 
