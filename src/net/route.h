@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Where packets of this host go: default routes, next hops, neighbours, own addresses. */
+#ifndef NET_ROUTE_H
+#define NET_ROUTE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sluice/err.h>
+#include "net/addr.h"
+#include "net/nl.h"
+
+/*
+ * net_route_default_via() tells whether a default route of the host (IPv4 or IPv6, any table, also as two halves)
+ * leaves through the interface: itself, through a bridge or bond it belongs to, or through an interface on top of it.
+ *
+ * out:     *via  the interface that carries the route, 0 if none does
+ */
+int net_route_default_via(struct net_nl *nl, int index, int *via, struct sluice_err *err);
+
+/* net_route_own_addr() finds an address of the interface; -ENOENT if it has none of the family. */
+int net_route_own_addr(struct net_nl *nl, int index, bool v6, struct net_addr *addr, struct sluice_err *err);
+
+/*
+ * net_route_mac() finds the MAC address that packets to dst carry on the interface: of a multicast group, or of the
+ * next hop, which is asked for (ARP, neighbour discovery) for at most wait_ms if the kernel does not know it.
+ *
+ * errors:  -ENOENT nobody answers, or there is no route to dst on the interface; -EPERM
+ */
+int net_route_mac(struct net_nl *nl, int index, const struct net_addr *dst, unsigned int wait_ms, uint8_t mac[6],
+		  struct sluice_err *err);
+
+#endif
