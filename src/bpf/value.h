@@ -94,13 +94,22 @@ void value_bits_put(uint8_t *p, uint64_t bit_off, uint32_t bits, unsigned __int1
 
 /* What a walk meets at its ends. text is NUL-terminated where it is set. */
 struct value_scalar {
-	enum value_kind kind;	/* SINT, UINT (any width), BOOL, FLOAT, STRING, BYTES; others come as VALUE_ENUM with text */
-	unsigned __int128 u;	/* UINT; SINT: two's complement; BOOL; bits of FLOAT */
+	enum value_kind kind;	/* SINT, UINT (any width), CHAR, BOOL, FLOAT, STRING, BYTES; others come as ENUM with text */
+	unsigned __int128 u;	/* UINT, BOOL; SINT, CHAR: two's complement; bits of FLOAT */
 	uint32_t bits;		/* of UINT, SINT, FLOAT */
 	double f;
 	const char *text;	/* enumerators, addresses, prefixes */
 	const uint8_t *bytes;	/* STRING, BYTES */
 	uint32_t len;
+	bool has_delta;		/* UINT, SINT, FLOAT, with value_more.before */
+	__int128 delta;
+	double delta_f;
+};
+
+/* Values that are shown as one, and what they were before. */
+struct value_more {
+	uint32_t n, stride;    /* of every CPU: integers and floats are added up */
+	const uint8_t *before; /* as many; NULL: no differences */
 };
 
 /*
@@ -114,8 +123,14 @@ struct value_visitor {
 	void (*repeat)(void *ctx, uint32_t n);
 };
 
-/* value_walk() walks over type->size bytes of value. errors: -EBADMSG, -ENOMEM, -EINVAL as sluice_type_print() */
-int value_walk(const struct sluice_type *type, const void *value, const struct value_visitor *v, void *ctx,
+/*
+ * value_walk() walks over type->size bytes of value; more may be NULL (one value, no differences).
+ * value_text() makes text of the walk: the caller frees *text.
+ * errors: -EBADMSG, -ENOMEM, -EINVAL as sluice_type_print()
+ */
+int value_walk(const struct sluice_type *type, const void *value, const struct value_more *more,
+	       const struct value_visitor *v, void *ctx, struct sluice_err *err);
+int value_text(const struct sluice_type *type, const void *value, const struct value_more *more, char **text,
 	       struct sluice_err *err);
 
 /* A char[N]'s text with its quotes and escapes; the NULs at its end are left out. */

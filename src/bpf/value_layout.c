@@ -147,11 +147,10 @@ int sluice_type_layout(const struct sluice_type *type, char **text, struct sluic
 	if (type->as != SLUICE_AS_TYPE) {
 		buf_printf(&b, "%s", value_as_name(type->as));
 	} else if (!type->btf || !type->id) {
-		if (type->size == 1 || type->size == 2 || type->size == 4 || type->size == 8)
-			buf_printf(&b, type->prefix ? "an IPv4 prefix or " : "a number or ");
-		else if (type->prefix && type->size == 20)
-			buf_printf(&b, "an IPv6 prefix or ");
-		buf_printf(&b, "hex and %u bytes, there is no BTF", type->size);
+		buf_printf(&b, "%s%u bytes of hex, there is no BTF",
+			   type->prefix && (type->size == 8 || type->size == 20) ? "" :
+			   type->size == 1 || type->size == 2 || type->size == 4 || type->size == 8 ? "a number or " : "",
+			   type->size);
 	} else {
 		declare(type, type->id, "", 0, &b, 0);
 		if (b.len > LAYOUT_MAX) {
@@ -159,7 +158,8 @@ int sluice_type_layout(const struct sluice_type *type, char **text, struct sluic
 			buf_printf(&b, "...");
 		}
 	}
-	buf_printf(&b, " (%u byte%s)", type->size, type->size == 1 ? "" : "s");
+	if (type->as != SLUICE_AS_TYPE || (type->btf && type->id))
+		buf_printf(&b, " (%u byte%s)", type->size, type->size == 1 ? "" : "s");
 	if (value_prefix_shape(type, &s))
 		buf_printf(&b, ", typed as %s", s.size == 4 ? "192.0.2.0/24" : "2001:db8::/32");
 	if (b.failed) {

@@ -83,6 +83,16 @@ static void print_float(struct buf *b, const struct value_scalar *s)
 		buf_printf(b, "0x%llx", (unsigned long long)s->u);
 }
 
+static void print_delta(struct buf *b, const struct value_scalar *s)
+{
+	unsigned __int128 d = (unsigned __int128)(s->delta < 0 ? -s->delta : s->delta);
+
+	if (s->kind == VALUE_FLOAT && s->delta_f != 0)
+		buf_printf(b, " (%+.6g)", s->delta_f);
+	else if (s->kind != VALUE_FLOAT && d)
+		buf_printf(b, d > UINT64_MAX ? " (%c...)" : " (%c%llu)", s->delta < 0 ? '-' : '+', (unsigned long long)d);
+}
+
 static void text_scalar(void *ctx, const char *name, const struct value_scalar *s)
 {
 	struct printer *p = ctx;
@@ -102,6 +112,12 @@ static void text_scalar(void *ctx, const char *name, const struct value_scalar *
 			buf_printf(b, "-");
 		if (s->bits > 64)
 			wide(b, s->u >> 127 ? -s->u : s->u);
+		else
+			buf_printf(b, "%lld", (long long)s->u);
+		break;
+	case VALUE_CHAR:
+		if (s->bits == 8 && s->u >= ' ' && s->u < 0x7f && s->u != '\\' && s->u != '\'')
+			buf_printf(b, "'%c'", (char)s->u);
 		else
 			buf_printf(b, "%lld", (long long)s->u);
 		break;
@@ -125,16 +141,19 @@ static void text_scalar(void *ctx, const char *name, const struct value_scalar *
 	default:
 		buf_printf(b, "%s", s->text);
 	}
+	if (s->has_delta)
+		print_delta(b, s);
 }
 
-int sluice_type_print(const struct sluice_type *type, const void *value, char **text, struct sluice_err *err)
+int value_text(const struct sluice_type *type, const void *value, const struct value_more *more, char **text,
+	       struct sluice_err *err)
 {
 	static const struct value_visitor visitor = {text_open, text_close, text_scalar, text_repeat};
 	struct printer p = {0};
 	int rc;
 
 	*text = NULL;
-	rc = value_walk(type, value, &visitor, &p, err);
+	rc = value_walk(type, value, more, &visitor, &p, err);
 	if (!rc && (p.b.failed || !p.b.data))
 		rc = err_nomem(err);
 	if (rc) {
@@ -143,6 +162,11 @@ int sluice_type_print(const struct sluice_type *type, const void *value, char **
 	}
 	*text = (char *)p.b.data;
 	return 0;
+}
+
+int sluice_type_print(const struct sluice_type *type, const void *value, char **text, struct sluice_err *err)
+{
+	return value_text(type, value, NULL, text, err);
 }
 
 int sluice_value_print(const struct btf *btf, uint32_t type_id, const void *value, size_t size, char **text,

@@ -12,6 +12,7 @@
 struct walk {
 	const struct sluice_type *type;
 	const uint8_t *value;
+	struct value_more more; /* n is at least 1 */
 	const struct value_visitor *v;
 	void *ctx;
 	struct sluice_err *err;
@@ -30,11 +31,52 @@ static void text(struct walk *w, const char *name, const char *t)
 	scalar(w, name, (struct value_scalar){.kind = VALUE_ENUM, .text = t});
 }
 
+static unsigned __int128 extend(unsigned __int128 u, uint32_t bits, bool is_signed)
+{
+	return is_signed && bits < 128 && u >> (bits - 1) & 1 ? u | ~(unsigned __int128)0 << bits : u;
+}
+
 static void integer(struct walk *w, const char *name, unsigned __int128 u, uint32_t bits, bool is_signed)
 {
-	if (is_signed && bits < 128 && u >> (bits - 1) & 1)
-		u |= ~(unsigned __int128)0 << bits;
-	scalar(w, name, (struct value_scalar){.kind = is_signed ? VALUE_SINT : VALUE_UINT, .u = u, .bits = bits});
+	scalar(w, name, (struct value_scalar){.kind = is_signed ? VALUE_SINT : VALUE_UINT,
+					      .u = extend(u, bits, is_signed), .bits = bits});
+}
+
+/* A counter: over all CPUs, in more bits if they are needed, and what came in since. */
+static void counter(struct walk *w, const char *name, uint64_t bit_off, uint32_t bits, bool is_signed)
+{
+	unsigned __int128 sum = 0, was = 0;
+	struct value_scalar s = {.kind = is_signed ? VALUE_SINT : VALUE_UINT, .bits = bits};
+	uint32_t i;
+
+	for (i = 0; i < w->more.n; i++) {
+		sum += extend(value_bits_get(w->value + (size_t)i * w->more.stride, bit_off, bits), bits, is_signed);
+		if (w->more.before)
+			was += extend(value_bits_get(w->more.before + (size_t)i * w->more.stride, bit_off, bits), bits,
+				      is_signed);
+	}
+	if (w->more.n > 1 && bits <= 64)
+		s.bits = is_signed || sum <= UINT64_MAX ? 64 : 128;
+	s.u = sum;
+	s.has_delta = w->more.before != NULL;
+	s.delta = (__int128)(sum - was);
+	scalar(w, name, s);
+}
+
+/* The first CPU's value in which these bits are not all zero; the first one if there is none. */
+static const uint8_t *telling(struct walk *w, uint64_t bit_off, uint64_t bits)
+{
+	uint64_t at, n;
+	uint32_t i;
+
+	for (i = 0; i < w->more.n; i++) {
+		for (at = 0; at < bits; at += n) {
+			n = bits - at < 128 ? bits - at : 128;
+			if (value_bits_get(w->value + (size_t)i * w->more.stride, bit_off + at, (uint32_t)n))
+				return w->value + (size_t)i * w->more.stride;
+		}
+	}
+	return w->value;
 }
 
 static void enumerator(struct walk *w, const struct value_shape *s, const char *name, uint64_t u, uint32_t bits)
@@ -72,49 +114,67 @@ static void address(struct walk *w, const struct value_shape *s, const char *nam
 	text(w, name, t);
 }
 
-static void floating(struct walk *w, const struct value_shape *s, const char *name, const uint8_t *p)
+static double real(const uint8_t *p, uint32_t size)
 {
-	struct value_scalar out = {.kind = VALUE_FLOAT, .bits = s->size * 8};
+	double d;
 	float f;
 
-	if (s->size == 4) {
+	if (size == 4) {
 		memcpy(&f, p, 4);
-		out.f = (double)f;
-	} else {
-		memcpy(&out.f, p, 8);
+		return (double)f;
 	}
-	out.u = value_bits_get(p, 0, out.bits);
+	memcpy(&d, p, 8);
+	return d;
+}
+
+static void floating(struct walk *w, const struct value_shape *s, const char *name, uint64_t bit_off)
+{
+	struct value_scalar out = {.kind = VALUE_FLOAT, .bits = s->size * 8, .has_delta = w->more.before != NULL};
+	uint32_t i;
+
+	out.u = value_bits_get(w->value, bit_off, out.bits);
+	out.f = real(w->value + bit_off / 8, s->size);
+	for (i = 1; i < w->more.n; i++)
+		out.f += real(w->value + (size_t)i * w->more.stride + bit_off / 8, s->size);
+	out.delta_f = out.f;
+	for (i = 0; w->more.before && i < w->more.n; i++)
+		out.delta_f -= real(w->more.before + (size_t)i * w->more.stride + bit_off / 8, s->size);
 	scalar(w, name, out);
 }
 
 static void walk_scalar(struct walk *w, const struct value_shape *s, const char *name, uint64_t bit_off, uint32_t bits)
 {
-	const uint8_t *p = w->value + bit_off / 8;
+	const uint8_t *value = w->value, *p;
 	unsigned __int128 u = 0;
 	uint32_t i;
 
 	if (!bits)
 		bits = s->size * 8;
+	if (s->kind == VALUE_UINT || s->kind == VALUE_SINT) {
+		counter(w, name, bit_off, bits, s->kind == VALUE_SINT);
+		return;
+	}
+	if (s->kind == VALUE_FLOAT) {
+		floating(w, s, name, bit_off);
+		return;
+	}
+	if (w->more.n > 1)
+		value = telling(w, bit_off, s->kind <= VALUE_ENUM ? bits : (uint64_t)s->size * 8);
+	p = value + bit_off / 8;
 	if (s->kind == VALUE_BE)
 		for (i = 0; i < s->size; i++)
 			u = u << 8 | p[i];
 	else if (s->kind <= VALUE_ENUM || s->kind == VALUE_POINTER)
-		u = value_bits_get(w->value, bit_off, bits);
+		u = value_bits_get(value, bit_off, bits);
 	switch (s->kind) {
 	case VALUE_CHAR:
-		if (bits == 8 && u >= ' ' && u < 0x7f && u != '\\' && u != '\'')
-			text(w, name, (char[]){'\'', (char)u, '\'', '\0'});
-		else
-			integer(w, name, u, bits, s->is_signed);
+		scalar(w, name, (struct value_scalar){.kind = VALUE_CHAR, .u = extend(u, bits, s->is_signed), .bits = bits});
 		break;
 	case VALUE_BOOL:
 		scalar(w, name, (struct value_scalar){.kind = VALUE_BOOL, .u = u, .bits = bits});
 		break;
 	case VALUE_ENUM:
 		enumerator(w, s, name, (uint64_t)u, bits);
-		break;
-	case VALUE_FLOAT:
-		floating(w, s, name, p);
 		break;
 	case VALUE_IP:
 	case VALUE_IP6:
@@ -129,7 +189,7 @@ static void walk_scalar(struct walk *w, const struct value_shape *s, const char 
 		text(w, name, "kernel");
 		break;
 	default:
-		integer(w, name, u, bits, s->kind == VALUE_SINT);
+		integer(w, name, u, bits, false);
 	}
 }
 
@@ -137,11 +197,12 @@ static int walk_array(struct walk *w, const struct value_shape *s, const char *n
 {
 	uint32_t size = s->n ? s->size / s->n : 0, i, same;
 	const uint8_t *p = w->value + bit_off / 8;
+	bool one = w->v->repeat && w->more.n == 1 && !w->more.before;
 	int rc = 0;
 
 	w->v->open(w->ctx, name, true);
 	for (i = 0; i < s->n && !rc; i += same) {
-		for (same = 1; w->v->repeat && i + same < s->n; same++)
+		for (same = 1; one && i + same < s->n; same++)
 			if (memcmp(p + (uint64_t)i * size, p + (uint64_t)(i + same) * size, size) != 0)
 				break;
 		if (same < 4)
@@ -230,7 +291,7 @@ static int walk_struct(struct walk *w, const struct value_shape *s, const char *
 	}
 	w->v->open(w->ctx, name, false);
 	rc = walk_nodes(w, &nodes, 0, bit_off, seen);
-	if (!rc)
+	if (!rc && w->more.n == 1)
 		padding(w, w->value + bit_off / 8, seen, s->size);
 	w->v->close(w->ctx, false);
 out:
@@ -272,14 +333,16 @@ static void walk_prefix(struct walk *w, const struct value_shape *s, uint32_t le
 	text(w, NULL, t);
 }
 
-int value_walk(const struct sluice_type *type, const void *value, const struct value_visitor *v, void *ctx,
-	       struct sluice_err *err)
+int value_walk(const struct sluice_type *type, const void *value, const struct value_more *more,
+	       const struct value_visitor *v, void *ctx, struct sluice_err *err)
 {
-	struct walk w = {.type = type, .value = value, .v = v, .ctx = ctx, .err = err};
+	struct walk w = {.type = type, .value = value, .more = {.n = 1}, .v = v, .ctx = ctx, .err = err};
 	struct value_shape s;
 	uint32_t len;
 	int rc;
 
+	if (more)
+		w.more = *more;
 	if (type->as != SLUICE_AS_TYPE) {
 		rc = value_as_shape(type->as, type->size, "it", &s, err);
 		if (!rc)

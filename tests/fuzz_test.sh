@@ -1,0 +1,16 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+# Every fuzz target on its corpus: what was ever found stays found.
+. "$(dirname "$0")/lib.sh"
+
+replay() {
+	"$BUILD/tests/fuzz-$1" "$SRC/tests/fuzz/corpus/$1" >"$T/out" || return 1
+	want=$(find "$SRC/tests/fuzz/corpus/$1" -type f | wc -l)
+	[ "$(cat "$T/out")" = "$want inputs" ] || { cat "$T/out"; return 1; }
+}
+
+for source in "$SRC"/tests/fuzz/*_fuzz.c; do
+	name=$(basename "$source" _fuzz.c)
+	case_ "corpus of $name" replay "$name"
+done
+done_
