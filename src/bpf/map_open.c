@@ -11,8 +11,17 @@
 #include <bpf/libbpf.h>
 
 #include "base/err.h"
+#include "base/priv.h"
 #include "base/text.h"
 #include "bpf/map.h"
+
+static int denied(const char *what, struct sluice_err *err)
+{
+	if (priv_need(CAP_SYS_ADMIN, what, err))
+		return -EPERM;
+	return err_set(err, -EPERM, "%s: the kernel refused although CAP_SYS_ADMIN is there; it wants it in the initial user "
+			       "namespace", what);
+}
 
 int map_failed(const struct sluice_map *map, const char *doing, int code, struct sluice_err *err)
 {
@@ -35,8 +44,9 @@ int map_failed(const struct sluice_map *map, const char *doing, int code, struct
 	case -EACCES:
 		if (i->frozen)
 			return err_set(err, -EPERM, "map %s (id %u) is frozen: user space may only read it", i->name, i->id);
-		return err_set(err, -EPERM, "%s map %s (id %u) is not allowed: it was opened read-only or write-only, or CAP_BPF "
-			       "is missing",
+		if (!priv_has(CAP_BPF) && !priv_has(CAP_SYS_ADMIN))
+			return priv_need(CAP_BPF, doing, err);
+		return err_set(err, -EPERM, "%s map %s (id %u) is not allowed: its pin or its flags make it read-only or write-only",
 			       doing, i->name, i->id);
 	case -EOPNOTSUPP:
 	case -524: /* ENOTSUPP, which user space has no name for */
@@ -180,7 +190,7 @@ int sluice_map_open_id(uint32_t id, struct sluice_map **map, struct sluice_err *
 	if (errno == ENOENT)
 		return err_set(err, -ENOENT, "there is no map with id %u; `sluice map list` shows those there are", id);
 	if (errno == EPERM || errno == EACCES)
-		return err_set(err, -EPERM, "opening map %u by its id needs CAP_SYS_ADMIN: run as root, or name a pin", id);
+		return denied("opening a map by its id", err);
 	return err_set(err, -errno, "opening map %u: %s", id, strerror(errno));
 }
 
@@ -194,8 +204,11 @@ static int open_pin(const char *path, struct sluice_map **map, struct sluice_err
 		if (access(path, R_OK) == 0)
 			fd = bpf_obj_get_opts(path, &opts);
 	}
-	if (fd < 0 && errno == EPERM)
-		return err_set(err, -EPERM, "opening pin %s needs CAP_BPF: run as root", path);
+	if (fd < 0 && errno == EPERM) {
+		if (priv_need(CAP_BPF, "opening a pin", err))
+			return -EPERM;
+		return err_set(err, -EPERM, "opening pin %s: the kernel refused", path);
+	}
 	if (fd < 0 && errno == EACCES)
 		return err_set(err, -EPERM, "no permission to open pin %s", path);
 	if (fd < 0 && errno == ENOENT)
@@ -231,7 +244,7 @@ int sluice_map_ids(uint32_t **ids, size_t *n, struct sluice_err *err)
 	free(*ids);
 	*ids = NULL;
 	if (errno == EPERM || errno == EACCES)
-		return err_set(err, -EPERM, "finding maps needs CAP_SYS_ADMIN: run as root, or name a pin");
+		return denied("finding maps", err);
 	return err_set(err, -errno, "finding maps: %s", strerror(errno));
 nomem:
 	free(*ids);
@@ -308,8 +321,8 @@ static int open_name(const char *name, struct sluice_map **map, struct sluice_er
 	all = calloc(n + 1, sizeof(*all));
 	rc = all ? read_names(ids, n, all, &found) : -ENOMEM;
 	if (rc) {
-		err_set(err, rc == -EACCES ? -EPERM : rc, "finding map '%.60s' by its name%s", name,
-			rc == -ENOMEM ? ": out of memory" : " needs CAP_SYS_ADMIN: run as root, or name a pin");
+		rc = rc == -ENOMEM ? err_nomem(err) : rc == -EPERM || rc == -EACCES ? denied("finding a map by its name", err) :
+								err_set(err, rc, "finding map '%.60s': %s", name, strerror(-rc));
 		goto out;
 	}
 	for (i = 0; i < found; i++) {
