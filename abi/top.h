@@ -15,7 +15,7 @@
 
 #include <linux/types.h>
 
-#define TOP_BLOCK 256 /* bytes: 8 narrow or 4 wide entries; doc/top.md has the measurement */
+#define TOP_BLOCK 512 /* bytes: 16 narrow or 8 wide entries; doc/top.md has the measurement */
 #define TOP_WIDE_WORDS 5
 
 /* The tag word: what kind of key, seen on which interface (0 unless asked for), and how many packets. */

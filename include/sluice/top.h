@@ -17,7 +17,7 @@
 #include <sluice/err.h>
 #include <sluice/object.h>
 
-#define SLUICE_TOP_POLL_MS 50  /* how often sluice_top_poll() wants to be called */
+#define SLUICE_TOP_POLL_MS 20  /* how often sluice_top_poll() wants to be called */
 #define SLUICE_TOP_TEXT_MAX 128 /* of sluice_top_row_text(), with the NUL */
 
 struct sluice_top;
@@ -47,7 +47,7 @@ struct sluice_top_opts {
 	uint8_t prefix4, prefix6; /* of SLUICE_TOP_BY_PREFIX; 0 is /0: everything in one */
 	bool per_if;		  /* the same key on two interfaces is two keys */
 	bool drop;		  /* the program's own verdict is XDP_DROP, for measuring; not for a chain */
-	size_t table_bytes;	  /* kernel memory for the tables of all CPUs together, 0: 32 MiB */
+	size_t table_bytes;	  /* kernel memory for the tables of all CPUs together; 0: 8 MiB a CPU, at most 32 */
 	size_t max_keys;	  /* followed in user space, 0: 1,048,576 */
 };
 

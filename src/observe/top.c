@@ -17,10 +17,11 @@
 #include "observe/top_row.h"
 #include "observe/top_table.h"
 
-#define DEFAULT_TABLE_BYTES (32u << 20)
+#define DEFAULT_TABLE_BYTES (32u << 20) /* at most, and */
+#define DEFAULT_CPU_BYTES (8u << 20)	/* for each CPU: beyond 4 MB a half, misses of cache and TLB cost: doc/top.md */
 #define DEFAULT_KEYS (1u << 20)
 #define MIN_KEYS 1024
-#define TURN_PERCENT 50			/* beyond half full, blocks begin to overflow: doc/top.md */
+#define TURN_PERCENT 33			/* fuller, and blocks begin to overflow: doc/top.md */
 #define TURN_MAX_NS (60ull * 1000000000) /* keeps the packet counts of entries far from their 40 bits */
 
 struct sluice_top {
@@ -105,14 +106,16 @@ int sluice_top_open(const struct sluice_top_opts *opts, struct sluice_top **top,
 	if (!t)
 		return err_nomem(err);
 	t->opts = *opts;
-	if (!t->opts.table_bytes)
-		t->opts.table_bytes = DEFAULT_TABLE_BYTES;
 	if (!t->opts.max_keys)
 		t->opts.max_keys = DEFAULT_KEYS;
 	rc = check(&t->opts, err);
 	if (rc)
 		goto fail;
 	t->table.n_cpus = top_table_cpus();
+	if (!t->opts.table_bytes)
+		t->opts.table_bytes = (size_t)t->table.n_cpus * DEFAULT_CPU_BYTES;
+	if (!opts->table_bytes && t->opts.table_bytes > DEFAULT_TABLE_BYTES)
+		t->opts.table_bytes = DEFAULT_TABLE_BYTES;
 	t->table.block_bits = top_table_bits(t->opts.table_bytes, t->table.n_cpus);
 	t->table.wide = t->opts.by == SLUICE_TOP_BY_FLOW;
 	config_of(&t->opts, t->table.block_bits, &config);
@@ -319,7 +322,7 @@ int sluice_top_read(struct sluice_top *top, enum sluice_top_sort sort, size_t ma
 		free(r.key);
 		return err_nomem(err);
 	}
-	p->wall_ns = clock_wall_ns();
+	p->wall_ns = clock_wall_ns() - (clock_mono_ns() - top->turned_ns);
 	p->start_ns = top->turned_ns - top->open_ns;
 	p->ns = top->turned_ns > top->interval_ns ? top->turned_ns - top->interval_ns : 1;
 	survey(top, p, &r);
