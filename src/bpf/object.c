@@ -341,6 +341,7 @@ void sluice_object_set_device(struct sluice_object *obj, int ifindex)
 	struct bpf_program *p;
 	struct bpf_map *m;
 
+	obj->device = ifindex;
 	bpf_object__for_each_program(p, obj->bpf)
 		bpf_program__set_ifindex(p, (__u32)ifindex);
 	bpf_object__for_each_map(m, obj->bpf)

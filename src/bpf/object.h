@@ -26,6 +26,7 @@ struct sluice_object {
 	size_t n_programs;
 	char *log; /* the verifier's, of the load that failed */
 	bool loaded;
+	int device; /* that it is loaded for, 0: none */
 };
 
 /* program_code() is the loaded program's code, owned by the object; NULL before load. */

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* Loading an object: which programs, the verifier's log, and what went wrong in one sentence. */
 #include <errno.h>
+#include <net/if.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -61,11 +62,15 @@ static int explain(struct sluice_object *obj, int e, char *caught, struct sluice
 {
 	char digest[SLUICE_ERR_MAX - 200];
 	const struct bpf_map *map;
+	char ifname[IF_NAMESIZE];
 
 	if (obj->log[0]) { /* only the verifier writes there */
 		log_digest(obj->log, digest, sizeof(digest));
 		return err_set(err, -EACCES, "%s: the verifier refused program %s:\n%s", obj->name, failed_program(obj), digest);
 	}
+	if (obj->device && (e == -EINVAL || e == -EOPNOTSUPP))
+		return err_set(err, -EOPNOTSUPP, "%s does not run BPF programs itself (offload takes a network card that does); "
+			       "use --mode native", if_indextoname((unsigned int)obj->device, ifname) ?: "the interface");
 	map = unknown_map(obj);
 	if (map)
 		return err_set(err, -EOPNOTSUPP, "%s: map %s is of type %d (%s), which this kernel does not know", obj->name,

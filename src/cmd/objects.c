@@ -10,14 +10,27 @@
 
 #include "base/err.h"
 #include "cmd/objects.h"
+#include "hook/place.h"
 
-/* OBJ:PROG at the last colon, unless a file is called that. */
+/* OBJ:PROG at the last colon behind the name of a file (a section's name has slashes too), unless a file is called that. */
 static void split(char *spec, char **prog)
 {
-	char *colon = strrchr(spec, ':');
+	char *colon = strrchr(spec, ':'), *at;
 
 	*prog = NULL;
-	if (!colon || strchr(colon, '/') || !access(spec, F_OK))
+	if (!colon || !access(spec, F_OK))
+		return;
+	for (at = colon; at > spec; at--) {
+		if (*at != ':')
+			continue;
+		*at = '\0';
+		*prog = at + 1;
+		if (!access(spec, F_OK))
+			return;
+		*at = ':';
+	}
+	*prog = NULL;
+	if (strchr(colon, '/'))
 		return;
 	*colon = '\0';
 	*prog = colon + 1;
@@ -66,11 +79,13 @@ static int apply(struct objects *o, const struct objects_opts *opts, struct slui
 
 static int pin_maps(struct objects *o, const char *dir, struct sluice_err *err)
 {
-	const char *root = cli.bpffs ? cli.bpffs : "/sys/fs/bpf";
-	char path[PATH_MAX];
+	char path[PATH_MAX], root[200] = "";
 	struct bpf_map *map;
 	size_t i;
+	int e = dir[0] == '/' ? 0 : place_bpffs(cli.bpffs, true, root, sizeof(root), err);
 
+	if (e)
+		return e;
 	if (snprintf(o->pinned, sizeof(o->pinned), "%s%s%s", dir[0] == '/' ? "" : root, dir[0] == '/' ? "" : "/", dir) >=
 	    (int)sizeof(o->pinned))
 		return err_set(err, -EINVAL, "--pin %s: path too long", dir);
@@ -92,14 +107,13 @@ static void unpin_maps(struct objects *o)
 {
 	char path[PATH_MAX];
 	struct bpf_map *map;
-	const char *pin;
 	size_t i;
 
 	for (i = 0; i < o->n; i++)
 		bpf_object__for_each_map(map, sluice_object_libbpf(o->obj[i])) {
 			snprintf(path, sizeof(path), "%s/%s", o->pinned, bpf_map__name(map));
-			pin = bpf_map__pin_path(map);
-			if (pin && !strcmp(pin, path))
+			/* not if it was pinned by others already: libbpf notes the path of a failed attempt as well */
+			if (bpf_map__is_pinned(map) && !strcmp(bpf_map__pin_path(map), path))
 				bpf_map__unpin(map, NULL);
 		}
 	rmdir(o->pinned); /* unless others are in it */

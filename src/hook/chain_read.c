@@ -196,11 +196,10 @@ static int read_attached(struct sluice_chain_info *c, struct sluice_err *err)
 	return e;
 }
 
-int sluice_chain_read(int ifindex, struct sluice_chain_info **info, struct sluice_err *err)
+static int read_once(int ifindex, const struct place_attached *at, struct sluice_chain_info **info, struct sluice_err *err)
 {
 	struct sluice_chain_info *c = calloc(1, sizeof(*c));
-	struct place_attached at;
-	int e;
+	int e = 0;
 
 	*info = NULL;
 	if (!c)
@@ -210,12 +209,11 @@ int sluice_chain_read(int ifindex, struct sluice_chain_info **info, struct sluic
 		free(c);
 		return err_set(err, -ENODEV, "there is no interface number %d", ifindex);
 	}
-	e = place_query(ifindex, &at, err);
-	if (!e && at.prog_id) {
-		c->mode = at.mode;
-		c->prog_id = at.prog_id;
-		c->link_id = at.link_id;
-		c->n_more = at.n_more;
+	if (at->prog_id) {
+		c->mode = at->mode;
+		c->prog_id = at->prog_id;
+		c->link_id = at->link_id;
+		c->n_more = at->n_more;
 		e = read_attached(c, err);
 	}
 	if (e) {
@@ -224,6 +222,26 @@ int sluice_chain_read(int ifindex, struct sluice_chain_info **info, struct sluic
 	}
 	*info = c;
 	return 0;
+}
+
+/* Reading takes several calls, and nobody is locked out meanwhile: it counts if the same is attached before and after. */
+int sluice_chain_read(int ifindex, struct sluice_chain_info **info, struct sluice_err *err)
+{
+	struct place_attached at, after;
+	int tries, e = 0;
+
+	for (tries = 0; tries < 20; tries++) {
+		e = place_query(ifindex, &at, err) ?: read_once(ifindex, &at, info, err);
+		if (e && e != -EBUSY)
+			return e;
+		if (!e && !place_query(ifindex, &after, NULL) && after.prog_id == at.prog_id && after.link_id == at.link_id)
+			return 0;
+		if (!e) {
+			sluice_chain_info_free(*info);
+			*info = NULL;
+		}
+	}
+	return err_set(err, -EBUSY, "what is attached changes all the time: %d attempts to read it failed", tries);
 }
 
 void sluice_chain_info_free(struct sluice_chain_info *info)

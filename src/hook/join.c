@@ -199,6 +199,11 @@ static void emit_decision(struct join *j, uint32_t part, uint32_t go_on, bool la
 		jumps[n++] = here(j);
 		emit(j, JMP32I(BPF_JEQ, 0, (int32_t)v, 0));
 	}
+	if (!n && !last) { /* the kernel refuses code that no jump leads to: one that is never taken will do */
+		emit(j, MOVI(1, 1));
+		jumps[n++] = here(j);
+		emit(j, JEQ0(1, 0));
+	}
 	if (j->in->counts_map_id)
 		emit(j, MOVI(7, (int32_t)(part * JOIN_COUNTS)));
 	j->leave_jump[j->n_leave_jumps++] = here(j);
@@ -362,6 +367,15 @@ static void choose_license(struct join *j)
 	snprintf(j->out->license, sizeof(j->out->license), "%s", take);
 }
 
+static uint32_t count_maps(const struct code *c)
+{
+	uint32_t i, n = 0;
+
+	for (i = 0; i < c->n_refs; i++)
+		n += c->ref[i].kind == CODE_REF_MAP;
+	return n;
+}
+
 int join_codes(struct join_input *in, struct code **code, struct sluice_err *err)
 {
 	struct join *j = calloc(1, sizeof(*j));
@@ -389,8 +403,9 @@ int join_codes(struct join_input *in, struct code **code, struct sluice_err *err
 	j->out->n_insns = here(j);
 	if (j->insns.failed)
 		e = err_nomem(err);
-	else if (j->too_many_refs)
-		e = err_set(err, -ENOSPC, "the chain's programs refer to more than %d maps", CODE_MAX_REFS);
+	else if (j->too_many_refs || count_maps(j->out) > JOIN_MAX_MAPS)
+		e = err_set(err, -ENOSPC, "the chain's programs together use more than %d maps, the kernel's limit for one program; "
+			    "share maps between them (--map), or use fewer programs", JOIN_MAX_MAPS - 1);
 	else if (j->out->n_insns > CODE_MAX_INSNS || j->main_len > 32000)
 		e = err_set(err, in->may_inline ? -E2BIG : -ENOSPC, "the chain would have %u instructions", j->out->n_insns);
 	if (!e)

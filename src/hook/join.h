@@ -22,6 +22,7 @@
 
 #define JOIN_MAX_PARTS 64
 #define JOIN_MAX_OBSERVERS 4
+#define JOIN_MAX_MAPS 64 /* that instructions of one program may name (MAX_USED_MAPS in the kernel), counters included */
 #define JOIN_COUNTS 8 /* counters per member: one per verdict (0..4), [5] any other value */
 
 struct join_part {

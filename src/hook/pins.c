@@ -29,32 +29,69 @@ static bool is_bpffs(const char *path)
 	return !statfs(path, &fs) && (unsigned long)fs.f_type == BPF_FS_MAGIC;
 }
 
-/* Are we in the mount namespace that the machine was booted with? Elsewhere a mount would vanish with its last process. */
-static bool in_init_mount_ns(void)
+/* The process that started one; 0 above the first. */
+static unsigned int parent_of(unsigned int pid)
 {
-	struct stat a, b;
+	char path[64], text[512], *at;
+	unsigned int parent = 0;
+	ssize_t n;
+	int fd;
 
-	return !stat("/proc/self/ns/mnt", &a) && !stat("/proc/1/ns/mnt", &b) && a.st_ino == b.st_ino;
+	snprintf(path, sizeof(path), "/proc/%u/stat", pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	n = fd >= 0 ? read(fd, text, sizeof(text) - 1) : 0;
+	if (fd >= 0)
+		close(fd);
+	text[n > 0 ? n : 0] = '\0';
+	at = strrchr(text, ')'); /* the name before it may hold anything */
+	if (at && sscanf(at + 1, " %*c %u", &parent) != 1)
+		parent = 0;
+	return parent;
 }
 
-static int find_bpffs(const char *wanted, const char **found, struct sluice_err *err)
+/*
+ * `ip netns exec` starts its command in a mount namespace of its own, with a fresh /sys: there is no bpffs in it, and
+ * one mounted there would be gone with the command. Whoever called it still sees the machine's: looks for the nearest
+ * ancestor in another mount namespace that has a bpffs. Returns 1 found, 0 none of them has, -1 there is no such ancestor.
+ */
+static int ancestor_bpffs(char *path, size_t size)
 {
-	if (wanted) {
-		if (!is_bpffs(wanted))
-			return err_set(err, -ENOENT, "%s is not a bpffs; mount one with: mount -t bpf bpf %s", wanted, wanted);
-		*found = wanted;
-		return 0;
+	struct stat own, other;
+	unsigned int pid = (unsigned int)getpid();
+	int result = -1;
+
+	if (stat("/proc/self/ns/mnt", &own))
+		return -1;
+	while ((pid = parent_of(pid)) > 0) {
+		snprintf(path, size, "/proc/%u/ns/mnt", pid);
+		if (stat(path, &other) || (own.st_ino == other.st_ino && own.st_dev == other.st_dev))
+			continue;
+		snprintf(path, size, "/proc/%u/root" BPFFS, pid);
+		if (is_bpffs(path))
+			return 1;
+		result = 0;
 	}
-	*found = BPFFS;
-	if (is_bpffs(BPFFS))
+	return result;
+}
+
+int place_bpffs(const char *wanted, bool make, char *found, size_t size, struct sluice_err *err)
+{
+	int ancestor;
+
+	snprintf(found, size, "%s", wanted ? wanted : BPFFS);
+	if (is_bpffs(found))
 		return 0;
-	if (!in_init_mount_ns()) { /* as under `ip netns exec`, which mounts a fresh /sys */
-		*found = "/proc/1/root" BPFFS;
-		if (is_bpffs(*found))
-			return 0;
+	if (wanted)
+		return err_set(err, -ENOENT, "%s is not a bpffs; mount one with: mount -t bpf bpf %s", wanted, wanted);
+	ancestor = ancestor_bpffs(found, size);
+	if (ancestor > 0)
+		return 0;
+	if (ancestor == 0)
 		return err_set(err, -ENOENT, "there is no bpffs to pin the link in: this mount namespace has none on " BPFFS
-			       " and neither has the initial one; mount it there with: mount -t bpf bpf " BPFFS);
-	}
+			       " and neither has the one outside; mount it there with: mount -t bpf bpf " BPFFS);
+	snprintf(found, size, BPFFS);
+	if (!make)
+		return err_set(err, -ENOENT, "there is no bpffs on " BPFFS);
 	if (!mount("bpf", BPFFS, "bpf", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=0700"))
 		return 0;
 	if (errno == EPERM || errno == EACCES)
@@ -64,8 +101,8 @@ static int find_bpffs(const char *wanted, const char **found, struct sluice_err 
 
 int place_dir(const char *bpffs, int ifindex, bool make, char *to, size_t size, struct sluice_err *err)
 {
-	const char *root;
-	int e = find_bpffs(bpffs, &root, err), n;
+	char root[200];
+	int e = place_bpffs(bpffs, make, root, sizeof(root), err), n;
 
 	if (e)
 		return e;
@@ -218,9 +255,8 @@ static void sweep_one(const char *dir, const char *name, void *arg)
 
 void place_sweep(const char *bpffs)
 {
-	char path[PATH_MAX];
-	const char *root = bpffs ? bpffs : is_bpffs(BPFFS) ? BPFFS : "/proc/1/root" BPFFS;
+	char path[PATH_MAX], root[200];
 
-	if (is_bpffs(root) && (size_t)snprintf(path, sizeof(path), "%s/sluice", root) < sizeof(path))
+	if (!place_bpffs(bpffs, false, root, sizeof(root), NULL) && (size_t)snprintf(path, sizeof(path), "%s/sluice", root) < sizeof(path))
 		walk(path, sweep_one, NULL);
 }

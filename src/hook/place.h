@@ -34,8 +34,14 @@ int place_lock(int ifindex, uint64_t wait_ns, struct place_lock *lock, struct sl
 void place_unlock(struct place_lock *lock);
 
 /*
+ * place_bpffs() finds the bpffs to pin in: wanted if not NULL, /sys/fs/bpf, mounted if it is not and make is set; from a
+ * mount namespace that hides it, that of the process it was entered from.
+ * errors: -ENOENT no bpffs to be had, -EPERM
+ */
+int place_bpffs(const char *wanted, bool make, char *found, size_t size, struct sluice_err *err);
+
+/*
  * place_dir() writes the folder for an interface's pins ("BPFFS/sluice/net4026531840_if7"); make creates it.
- * bpffs NULL: /sys/fs/bpf, mounted if it is not; from a mount namespace that hides it, the init process's.
  * errors: -ENOENT no bpffs to be had, -EPERM
  */
 int place_dir(const char *bpffs, int ifindex, bool make, char *to, size_t size, struct sluice_err *err);
