@@ -108,17 +108,18 @@ SLUICE_API int sluice_map_value_print(struct sluice_map *map, const void *value,
 SLUICE_API int sluice_map_sum_print(struct sluice_map *map, const void *values, char **text, struct sluice_err *err);
 
 /*
- * An iterator over the entries, in batches where the kernel can. Every key comes at most once and the walk ends,
- * whatever others do to the map meanwhile; what they add or delete may or may not be seen.
+ * An iterator over the entries, in batches where the kernel can. Whatever others do to the map meanwhile, every key
+ * comes at most once, the walk ends, and entries that are there all the time are found; what others add or delete
+ * may or may not be seen. Only where entries are deleted much faster than they can be read, it ends before.
  *
  * sluice_map_iter_next() returns 1 and an entry (valid until the next call), 0 at the end, or a negative errno.
- * sluice_map_iter_restarts() says how often the kernel lost the place because the entry was deleted.
+ * sluice_map_iter_cut() tells after the end whether it was such an early one.
  */
 struct sluice_map_iter;
 SLUICE_API int sluice_map_iter_new(struct sluice_map *map, struct sluice_map_iter **it, struct sluice_err *err);
 SLUICE_API int sluice_map_iter_next(struct sluice_map_iter *it, const void **key, const void **value,
 				    struct sluice_err *err);
-SLUICE_API unsigned int sluice_map_iter_restarts(const struct sluice_map_iter *it);
+SLUICE_API bool sluice_map_iter_cut(const struct sluice_map_iter *it);
 SLUICE_API void sluice_map_iter_free(struct sluice_map_iter *it);
 
 /* All map ids there are now; the caller frees *ids with free(). errors: -EPERM needs CAP_SYS_ADMIN */

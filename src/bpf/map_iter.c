@@ -6,8 +6,9 @@
  *             batches is get_next_key in a loop
  *   next key  one key, then its value. When the key we stand on was deleted, the kernel starts again in front
  *
- * So for everything but hash batches and arrays the keys seen are remembered: none is given twice, and a walk that
- * was thrown back too often ends.
+ * So for everything but hash batches and arrays the keys seen are remembered and passed over when they come again:
+ * none is given twice, and what stays in the map all the time is found. Where entries are deleted much faster than
+ * they are read, that could take forever: the walk then gives up and says so.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -19,7 +20,8 @@
 
 #define BATCH_BYTES (1u << 20) /* of keys and values at a time: keeps a walk over any map in a few MiB */
 #define BATCH_MAX 4096
-#define RESTARTS_MAX 16
+#define AGAIN_TIMES 16 /* so often the keys seen may come again, and AGAIN_FREE more, before the walk gives up */
+#define AGAIN_FREE 100000
 
 /* Keys seen, in an open-addressed table of copies. */
 struct seen {
@@ -33,10 +35,9 @@ struct sluice_map_iter {
 	uint8_t *keys, *values;	   /* of the batch */
 	uint8_t *place, *next_place; /* the kernel's cursor */
 	uint32_t n_batch, at, n;
-	bool batches, started, done, remember;
+	bool batches, started, done, remember, cut;
 	struct seen seen;
-	uint64_t skipped; /* keys given by the kernel again, since the last new one */
-	unsigned int restarts;
+	uint64_t again; /* keys that came once more, or were gone when their value was asked for */
 };
 
 static bool in_hash_buckets(uint32_t type)
@@ -148,6 +149,14 @@ static void swap_places(struct sluice_map_iter *it)
 	it->next_place = p;
 }
 
+static bool too_often(struct sluice_map_iter *it)
+{
+	if (it->map->info.indexed || ++it->again <= (uint64_t)it->seen.n * AGAIN_TIMES + AGAIN_FREE)
+		return false;
+	it->cut = it->done = true;
+	return true;
+}
+
 /* -EAGAIN: no batches here, go on key by key. */
 static int fill_batch(struct sluice_map_iter *it, struct sluice_err *err)
 {
@@ -195,12 +204,11 @@ static int fill_one(struct sluice_map_iter *it, struct sluice_err *err)
 		}
 		if (errno != ENOENT)
 			return map_failed(it->map, "reading", -errno, err);
-		if (!it->map->info.indexed && ++it->skipped > it->map->info.max_entries + 1024ull)
-			break;
+		if (too_often(it))
+			return 0;
 	}
 	it->done = true;
-	it->n = 0;
-	return errno == ENOENT || it->skipped ? 0 : map_failed(it->map, "reading", -errno, err);
+	return errno == ENOENT ? 0 : map_failed(it->map, "reading", -errno, err);
 }
 
 int sluice_map_iter_next(struct sluice_map_iter *it, const void **key, const void **value, struct sluice_err *err)
@@ -216,15 +224,9 @@ int sluice_map_iter_next(struct sluice_map_iter *it, const void **key, const voi
 			if (rc < 0)
 				return err_nomem(err);
 			if (!rc) {
-				/* thrown back to the front; pass over what was given, a bounded number of times */
-				it->at++;
-				if (!it->skipped++ && ++it->restarts > RESTARTS_MAX) {
-					it->done = true;
-					it->at = it->n;
-				}
+				it->at = too_often(it) ? it->n : it->at + 1;
 				continue;
 			}
-			it->skipped = 0;
 			*key = k;
 			*value = it->values + (size_t)it->at++ * i->value_bytes;
 			return 1;
@@ -237,15 +239,12 @@ int sluice_map_iter_next(struct sluice_map_iter *it, const void **key, const voi
 			rc = fill_one(it, err);
 		if (rc)
 			return rc;
-		/* nothing new in a whole round of the map: whoever deletes is faster than we read */
-		if (it->skipped > 2ull * it->seen.n + BATCH_MAX)
-			return 0;
 	}
 }
 
-unsigned int sluice_map_iter_restarts(const struct sluice_map_iter *it)
+bool sluice_map_iter_cut(const struct sluice_map_iter *it)
 {
-	return it->restarts;
+	return it->cut;
 }
 
 void sluice_map_iter_free(struct sluice_map_iter *it)

@@ -6,7 +6,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/vfs.h>
 #include <unistd.h>
+#include <linux/magic.h>
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 
@@ -196,8 +198,12 @@ int sluice_map_open_id(uint32_t id, struct sluice_map **map, struct sluice_err *
 
 static int open_pin(const char *path, struct sluice_map **map, struct sluice_err *err)
 {
-	int fd = bpf_obj_get(path);
+	struct statfs fs;
+	int fd;
 
+	if (!statfs(path, &fs) && fs.f_type != BPF_FS_MAGIC)
+		return err_set(err, -ENOEXEC, "%s is not a pin: it is not on a bpffs", path);
+	fd = bpf_obj_get(path);
 	if (fd < 0 && (errno == EACCES || errno == EPERM)) {
 		LIBBPF_OPTS(bpf_obj_get_opts, opts, .file_flags = BPF_F_RDONLY);
 

@@ -88,8 +88,8 @@ static int dump(struct sluice_map *map, struct sluice_err *err)
 	}
 	if (cli.json && !rc)
 		puts(n ? "]" : "[]");
-	if (sluice_map_iter_restarts(it) && !rc)
-		cli_warn(&map_dump_verb, "the map was changed while it was read: entries may be missing");
+	if (sluice_map_iter_cut(it) && !rc)
+		cli_warn(&map_dump_verb, "entries were deleted faster than they could be read: some may be missing");
 	sluice_map_iter_free(it);
 	return rc;
 }
