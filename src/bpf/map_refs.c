@@ -88,26 +88,41 @@ static int read_programs(struct sluice_map_refs *refs, struct sluice_err *err)
 	return 0;
 }
 
+/* A pin of something else than a map is passed over: asked as a map, the kernel tells nothing about it. */
+static bool pinned_map(const char *path, uint32_t *id)
+{
+	LIBBPF_OPTS(bpf_obj_get_opts, opts, .file_flags = BPF_F_RDONLY);
+	struct bpf_map_info info = {0};
+	uint32_t len = sizeof(info);
+	char link[64], to[64];
+	ssize_t n;
+	int fd = bpf_obj_get_opts(path, &opts);
+	bool found;
+
+	if (fd < 0)
+		return false;
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+	n = readlink(link, to, sizeof(to) - 1);
+	to[n > 0 ? n : 0] = '\0';
+	found = strstr(to, "bpf-map") && !bpf_obj_get_info_by_fd(fd, &info, &len);
+	*id = info.id;
+	close(fd);
+	return found;
+}
+
 static int add_pin(struct sluice_map_refs *refs, const char *path)
 {
 	struct sluice_map_ref *ref;
-	struct sluice_map *map;
-	LIBBPF_OPTS(bpf_obj_get_opts, opts, .file_flags = BPF_F_RDONLY);
-	int fd = bpf_obj_get_opts(path, &opts), rc = 0;
+	uint32_t id;
 
-	if (fd < 0)
+	if (!pinned_map(path, &id))
 		return 0;
-	if (!sluice_map_open_fd(fd, &map, NULL)) {
-		ref = add(refs);
-		if (ref) {
-			ref->map_id = map->info.id;
-			ref->pin = strdup(path);
-		}
-		rc = ref && ref->pin ? 0 : -ENOMEM;
-		sluice_map_close(map);
-	}
-	close(fd);
-	return rc;
+	ref = add(refs);
+	if (!ref)
+		return -ENOMEM;
+	ref->map_id = id;
+	ref->pin = strdup(path);
+	return ref->pin ? 0 : -ENOMEM;
 }
 
 static int read_pins(struct sluice_map_refs *refs, const char *dir, int depth, unsigned int *seen)

@@ -85,6 +85,9 @@ int value_nodes_read(const struct sluice_type *type, const struct value_shape *s
 		     struct sluice_err *err);
 void value_nodes_free(struct value_nodes *nodes);
 
+/* Names are BTF's, and BTF can come from anybody: value_tame() makes ? of what a terminal would obey. Returns text. */
+char *value_tame(char *text);
+
 /* A type's name as C writes it, without declarator: "struct key", "__u64 *", "char[16]". */
 void value_type_name(const struct btf *btf, uint32_t id, struct buf *out);
 

@@ -17,6 +17,16 @@ static const char *name_of(const struct btf *btf, uint32_t off)
 	return name ? name : "?";
 }
 
+char *value_tame(char *text)
+{
+	char *p;
+
+	for (p = text; *p; p++)
+		if ((unsigned char)*p < ' ' || *p == 0x7f)
+			*p = '?';
+	return text;
+}
+
 void value_type_name(const struct btf *btf, uint32_t id, struct buf *out)
 {
 	const struct btf_type *t;
@@ -166,6 +176,6 @@ int sluice_type_layout(const struct sluice_type *type, char **text, struct sluic
 		buf_free(&b);
 		return err_nomem(err);
 	}
-	*text = (char *)b.data;
+	*text = value_tame((char *)b.data);
 	return 0;
 }

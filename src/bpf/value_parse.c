@@ -22,6 +22,7 @@ int value_refuse(struct value_cursor *c, const char *at, const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
+	value_tame(text);
 	return err_set(c->err, -EINVAL, "column %zu: %s", (size_t)(at - c->text) + 1, text);
 }
 

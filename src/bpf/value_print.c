@@ -160,7 +160,7 @@ int value_text(const struct sluice_type *type, const void *value, const struct v
 		buf_free(&p.b);
 		return rc;
 	}
-	*text = (char *)p.b.data;
+	*text = value_tame((char *)p.b.data);
 	return 0;
 }
 

@@ -316,6 +316,29 @@ static void overrides(void **state)
 	free(out);
 }
 
+/* Names come from whoever wrote the object: none may reach a terminal as a command. */
+static void hostile_names(void **state)
+{
+	struct btf *btf = btf__new_empty();
+	struct sluice_type type = {.btf = btf, .size = 4};
+	struct sluice_err err = {0};
+	uint32_t v = 7;
+	char *out;
+	int u32;
+
+	(void)state;
+	u32 = btf__add_int(btf, "unsigned int", 4, 0);
+	type.id = (uint32_t)btf__add_struct(btf, "\033c", 4);
+	assert_int_equal(btf__add_field(btf, "a\033[2J", u32, 0, 0), 0);
+	assert_int_equal(sluice_type_print(&type, &v, &out, &err), 0);
+	assert_string_equal(out, "{a?[2J: 7}");
+	free(out);
+	assert_int_equal(sluice_type_parse(&type, "{}", &v, &err), -EINVAL);
+	assert_string_equal(err.text, "column 2: a?[2J of struct ?c is missing; wanted: struct ?c { unsigned int a?[2J; } "
+				      "(4 bytes)");
+	btf__free(btf);
+}
+
 static void prefixes(void **state)
 {
 	struct sluice_type type = {.btf = f.btf, .id = (uint32_t)f.lpm, .size = 8, .prefix = true};
@@ -350,6 +373,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(numbers),  cmocka_unit_test(network),	 cmocka_unit_test(compounds),
 		cmocka_unit_test(mistakes), cmocka_unit_test(overrides), cmocka_unit_test(prefixes),
+		cmocka_unit_test(hostile_names),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);
