@@ -8,12 +8,6 @@
 #include "base/err.h"
 #include "base/priv.h"
 
-/* younger than the oldest headers this is built with */
-#ifndef CAP_PERFMON
-#define CAP_PERFMON 38
-#define CAP_BPF 39
-#endif
-
 bool priv_has(int cap)
 {
 	struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};

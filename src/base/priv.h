@@ -7,6 +7,12 @@
 #include <linux/capability.h>
 #include <sluice/err.h>
 
+/* younger than the oldest headers this is built with */
+#ifndef CAP_PERFMON
+#define CAP_PERFMON 38
+#define CAP_BPF 39
+#endif
+
 /* priv_has() tells whether capability cap (CAP_NET_ADMIN, ...) is effective in the calling thread. */
 bool priv_has(int cap);
 

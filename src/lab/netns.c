@@ -43,6 +43,18 @@ int lab_netns_enter(const char *name, struct sluice_err *err)
 	return e ? err_set(err, e, "cannot enter network namespace %s: %s", name, strerror(-e)) : 0;
 }
 
+int lab_netns_private(struct sluice_err *err)
+{
+	if (!unshare(CLONE_NEWNET))
+		return 0;
+	if (errno == EINVAL || errno == ENOSYS)
+		return err_set(err, -EOPNOTSUPP, "this kernel has no network namespaces (CONFIG_NET_NS)");
+	if (errno == ENOSPC)
+		return err_set(err, -ENOSPC, "no more network namespaces are allowed: raise "
+					     "/proc/sys/user/max_net_namespaces");
+	return err_set(err, -errno, "cannot make a network namespace: %s", strerror(errno));
+}
+
 int lab_netns_create(const char *name, struct sluice_err *err)
 {
 	char path[128];
@@ -55,19 +67,11 @@ int lab_netns_create(const char *name, struct sluice_err *err)
 	if (fd < 0)
 		return err_set(err, -errno, "cannot make %s: %s", path, strerror(errno));
 	close(fd);
-	if (unshare(CLONE_NEWNET)) {
-		e = errno == EINVAL || errno == ENOSYS
-			    ? err_set(err, -EOPNOTSUPP, "this kernel has no network namespaces (CONFIG_NET_NS)")
-		    : errno == ENOSPC
-			    ? err_set(err, -ENOSPC, "no more network namespaces are allowed: raise "
-						    "/proc/sys/user/max_net_namespaces")
-			    : err_set(err, -errno, "cannot make a network namespace: %s", strerror(errno));
-	} else if (mount(SELF, path, "none", MS_BIND, NULL)) {
+	e = lab_netns_private(err);
+	if (!e && mount(SELF, path, "none", MS_BIND, NULL))
 		e = err_set(err, -errno, "cannot mount a namespace at %s: %s", path, strerror(errno));
-	} else {
-		return 0;
-	}
-	(void)unlink(path);
+	if (e)
+		(void)unlink(path);
 	return e;
 }
 

@@ -21,6 +21,12 @@ int lab_netns_enter(const char *name, struct sluice_err *err);
 int lab_netns_current(int *fd, struct sluice_err *err);
 int lab_netns_return(int fd, struct sluice_err *err);
 
+/*
+ * lab_netns_private() moves the calling thread into a fresh namespace that has no name and goes when the thread leaves
+ * it: a place to try things in. Its lo is down.
+ */
+int lab_netns_private(struct sluice_err *err);
+
 /* lab_netns_remove() takes the name away; the namespace lives on while a process or descriptor is in it. */
 int lab_netns_remove(const char *name, struct sluice_err *err);
 
