@@ -9,6 +9,7 @@
 
 #include "base/err.h"
 #include "bpf/code.h"
+#include "bpf/privilege.h"
 
 #define LD_IMM64 (BPF_LD | BPF_IMM | BPF_DW)
 
@@ -97,7 +98,7 @@ static int take_btf(struct code *c, int fd)
 	const void *raw;
 
 	if (!btf)
-		return -ENOENT;
+		return errno == EPERM ? -EPERM : -ENOENT;
 	raw = btf__raw_data(btf, &c->btf_len);
 	c->btf = raw ? malloc(c->btf_len) : NULL;
 	if (c->btf)
@@ -106,12 +107,14 @@ static int take_btf(struct code *c, int fd)
 	return c->btf ? 0 : -ENOMEM;
 }
 
-static struct code *from_attr(const union bpf_attr *attr)
+static int from_attr(const union bpf_attr *attr, struct code **code)
 {
 	struct code *c = calloc(1, sizeof(*c));
+	int e;
 
+	*code = NULL;
 	if (!c)
-		return NULL;
+		return -ENOMEM;
 	c->n_insns = attr->insn_cnt;
 	c->insns = copy_records(attr->insns, c->n_insns, sizeof(*c->insns), sizeof(*c->insns));
 	c->n_funcs = attr->func_info_cnt;
@@ -121,12 +124,14 @@ static struct code *from_attr(const union bpf_attr *attr)
 	c->frags = attr->prog_flags & BPF_F_XDP_HAS_FRAGS;
 	if (attr->license)
 		snprintf(c->license, sizeof(c->license), "%s", (const char *)(uintptr_t)attr->license);
-	if (!c->insns || !c->funcs || !c->lines || take_refs(c, (const int *)(uintptr_t)attr->fd_array) ||
-	    (c->n_funcs && take_btf(c, (int)attr->prog_btf_fd))) {
+	e = c->insns && c->funcs && c->lines ? take_refs(c, (const int *)(uintptr_t)attr->fd_array) : -ENOMEM;
+	if (!e && c->n_funcs)
+		e = take_btf(c, (int)attr->prog_btf_fd);
+	if (e)
 		code_free(c);
-		return NULL;
-	}
-	return c;
+	else
+		*code = c;
+	return e;
 }
 
 static void loaded(struct seam_capture *self, const union bpf_attr *attr, int prog_fd)
@@ -140,7 +145,9 @@ static void loaded(struct seam_capture *self, const union bpf_attr *attr, int pr
 		capture->failed = true;
 	} else {
 		capture->item = item;
-		item[capture->n++] = (struct code_capture_item){prog_fd, from_attr(attr)};
+		item += capture->n++;
+		item->fd = prog_fd;
+		item->e = from_attr(attr, &item->code);
 	}
 	errno = saved;
 }
@@ -170,9 +177,16 @@ int code_capture_take(struct code_capture *capture, int prog_fd, struct code **c
 			continue;
 		*code = capture->item[i].code;
 		capture->item[i].code = NULL;
-		if (*code)
+		switch (capture->item[i].e) {
+		case 0:
 			return 0;
-		return err_set(err, -ENOSPC, "the program refers to more than %d maps", CODE_MAX_REFS);
+		case -EPERM:
+			return privilege_missing("reading back a program's type information", err);
+		case -ENOSPC:
+			return err_set(err, -ENOSPC, "the program refers to more than %d maps", CODE_MAX_REFS);
+		default:
+			return err_set(err, capture->item[i].e, "keeping the program's code: %s", strerror(-capture->item[i].e));
+		}
 	}
 	if (!seam_works())
 		return err_set(err, -EOPNOTSUPP,

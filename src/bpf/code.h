@@ -53,7 +53,8 @@ struct code_capture {
 	struct seam_capture seam;
 	struct code_capture_item {
 		int fd;
-		struct code *code; /* NULL: could not be kept */
+		struct code *code;
+		int e; /* why it could not be kept */
 	} *item;
 	size_t n;
 	bool failed;

@@ -50,11 +50,12 @@ static const char *failed_program(const struct sluice_object *obj)
 static const struct bpf_map *unknown_map(const struct sluice_object *obj)
 {
 	struct bpf_map *map;
+	int probe;
 
 	bpf_object__for_each_map(map, obj->bpf)
 		if (bpf_map__autocreate(map) && bpf_map__fd(map) < 0 &&
-		    libbpf_probe_bpf_map_type(bpf_map__type(map), NULL) == 0)
-			return map;
+		    (probe = libbpf_probe_bpf_map_type(bpf_map__type(map), NULL), probe == 0 || probe == -EOPNOTSUPP))
+			return map; /* unknown to the kernel; or to libbpf, and the kernel refused it */
 	return NULL;
 }
 
@@ -68,6 +69,10 @@ static int explain(struct sluice_object *obj, int e, char *caught, struct sluice
 		log_digest(obj->log, digest, sizeof(digest));
 		return err_set(err, -EACCES, "%s: the verifier refused program %s:\n%s", obj->name, failed_program(obj), digest);
 	}
+	if (e == -EPERM || e == -EACCES) {
+		privilege_missing("loading a BPF program", err);
+		return err_prefix(err, "%s", obj->name);
+	}
 	if (obj->device && (e == -EINVAL || e == -EOPNOTSUPP))
 		return err_set(err, -EOPNOTSUPP, "%s does not run BPF programs itself (offload takes a network card that does); "
 			       "use --mode native", if_indextoname((unsigned int)obj->device, ifname) ?: "the interface");
@@ -76,10 +81,6 @@ static int explain(struct sluice_object *obj, int e, char *caught, struct sluice
 		return err_set(err, -EOPNOTSUPP, "%s: map %s is of type %d (%s), which this kernel does not know", obj->name,
 			       bpf_map__name(map), (int)bpf_map__type(map),
 			       libbpf_bpf_map_type_str(bpf_map__type(map)) ?: "unnamed");
-	if (e == -EPERM || e == -EACCES) {
-		privilege_missing("loading a BPF program", err);
-		return err_prefix(err, "%s", obj->name);
-	}
 	return err_set(err, e == -E2BIG || e == -ENOMEM || e == -ENOSPC ? e : -EOPNOTSUPP, "%s: cannot be loaded: %s",
 		       obj->name, caught[0] ? caught : strerror(-e));
 }

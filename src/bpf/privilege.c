@@ -12,15 +12,13 @@
 #include "base/err.h"
 #include "bpf/privilege.h"
 
-static bool effective(uint64_t *caps)
+static void effective(uint64_t *caps)
 {
 	struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
 	struct __user_cap_data_struct data[2];
 
-	if (syscall(SYS_capget, &head, data))
-		return false;
-	*caps = data[0].effective | (uint64_t)data[1].effective << 32;
-	return true;
+	if (!syscall(SYS_capget, &head, data))
+		*caps = data[0].effective | (uint64_t)data[1].effective << 32;
 }
 
 int privilege_missing(const char *what, struct sluice_err *err)
@@ -30,13 +28,16 @@ int privilege_missing(const char *what, struct sluice_err *err)
 		const char *name;
 	} wanted[] = {{CAP_BPF, "CAP_BPF"}, {CAP_NET_ADMIN, "CAP_NET_ADMIN"}, {CAP_PERFMON, "CAP_PERFMON"}};
 	char lacks[64] = "";
-	uint64_t caps = 0;
+	uint64_t caps = ~0ull;
 	size_t i, n = 0;
 
-	if (effective(&caps) && !(caps & 1ull << CAP_SYS_ADMIN))
+	effective(&caps);
+	if (!(caps & 1ull << CAP_SYS_ADMIN))
 		for (i = 0; i < sizeof(wanted) / sizeof(*wanted); i++)
 			if (!(caps & 1ull << wanted[i].bit))
 				n += (size_t)snprintf(lacks + n, sizeof(lacks) - n, "%s%s", n ? ", " : "", wanted[i].name);
+	if (!n && !(caps & 1ull << CAP_SYS_ADMIN)) /* mounting, and opening what another process made by its number */
+		n = (size_t)snprintf(lacks, sizeof(lacks), "CAP_SYS_ADMIN");
 	if (n)
 		return err_set(err, -EPERM, "%s needs a privilege that is missing: %s; run it as root", what, lacks);
 	return err_set(err, -EPERM,

@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/err.h"
+#include "base/text.h"
 #include "bpf/object.h"
 #include "hook/change.h"
 #include "hook/generation.h"
@@ -85,10 +86,33 @@ static int add_member(struct change *c, const struct sluice_member *member, char
 	return e;
 }
 
+/* Names are printed on terminals, and typed: no spaces, no control characters. */
+static bool readable(const char *s)
+{
+	while (*s > ' ' && *s < 127)
+		s++;
+	return !*s;
+}
+
+static int check_name(const char *name, struct sluice_err *err)
+{
+	char shown[SLUICE_MEMBER_NAME_MAX];
+
+	if (!name || (name[0] && strlen(name) < SLUICE_MEMBER_NAME_MAX && readable(name)))
+		return 0;
+	return err_set(err, -EINVAL, "'%s' cannot be a name, 1 to %d printable characters without spaces are possible",
+		       text_printable(name, shown, sizeof(shown)), SLUICE_MEMBER_NAME_MAX - 1);
+}
+
 static int check_opts(const struct sluice_attach_opts *opts, struct sluice_err *err)
 {
+	char shown[SLUICE_OWNER_MAX];
+
 	if (opts && opts->owner && strlen(opts->owner) >= SLUICE_OWNER_MAX)
 		return err_set(err, -EINVAL, "owner '%s' is too long, at most %d characters", opts->owner, SLUICE_OWNER_MAX - 1);
+	if (opts && opts->owner && !readable(opts->owner))
+		return err_set(err, -EINVAL, "'%s' cannot be an owner, printable characters without spaces are possible",
+			       text_printable(opts->owner, shown, sizeof(shown)));
 	return 0;
 }
 
@@ -104,11 +128,10 @@ int sluice_chain_attach(int ifindex, const struct sluice_member *members, size_t
 		memset(got, 0, sizeof(*got));
 	if (n < 1 || n > SLUICE_CHAIN_MAX)
 		return err_set(err, -EINVAL, "%zu programs to attach, 1 to %d are possible", n, SLUICE_CHAIN_MAX);
-	for (i = 0; i < n; i++)
-		if (members[i].name && (!members[i].name[0] || strlen(members[i].name) >= SLUICE_MEMBER_NAME_MAX))
-			return err_set(err, -EINVAL, "'%s' cannot be a name, 1 to %d characters are possible",
-				       members[i].name, SLUICE_MEMBER_NAME_MAX - 1);
-	e = check_opts(opts, err);
+	for (i = 0, e = 0; i < n && !e; i++)
+		e = check_name(members[i].name, err);
+	if (!e)
+		e = check_opts(opts, err);
 	if (e)
 		return e;
 	if (opts && opts->mode == SLUICE_MODE_OFFLOAD)
@@ -137,7 +160,7 @@ int sluice_chain_replace(int ifindex, const char *name, const struct sluice_memb
 
 	if (got)
 		memset(got, 0, sizeof(*got));
-	e = check_opts(opts, err);
+	e = check_name(member->name, err) ?: check_opts(opts, err);
 	if (e)
 		return e;
 	e = change_begin(&c, ifindex, opts, err);
