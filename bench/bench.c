@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* What the benchmarks share. */
+#include <errno.h>
+#include <sched.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <bpf/bpf.h>
+
+#include "bench/bench.h"
+
+static int by_value(const void *a, const void *b)
+{
+	double x = *(const double *)a, y = *(const double *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+double bench_median(double *values, size_t n)
+{
+	qsort(values, n, sizeof(*values), by_value);
+	return n % 2 ? values[n / 2] : (values[n / 2 - 1] + values[n / 2]) / 2;
+}
+
+void bench_figure(const char *name, double value, const char *unit, const char *relation, double limit)
+{
+	int met = relation[0] == '>' ? value >= limit : value <= limit;
+
+	printf("figure %s %.3g %s target %s %.3g %s\n", name, value, unit, relation, limit, met ? "met" : "missed");
+	fflush(stdout);
+}
+
+void bench_note(const char *name, double value, const char *unit)
+{
+	printf("figure %s %.3g %s\n", name, value, unit);
+	fflush(stdout);
+}
+
+double bench_run_ns(int prog_fd, const void *packet, size_t len, uint32_t repeat)
+{
+	LIBBPF_OPTS(bpf_test_run_opts, opts);
+	uint8_t out[4096];
+
+	opts.data_in = packet;
+	opts.data_size_in = (uint32_t)len;
+	opts.data_out = out;
+	opts.data_size_out = sizeof(out);
+	opts.repeat = (int)repeat;
+	if (bpf_prog_test_run_opts(prog_fd, &opts))
+		die("running a program: %s", strerror(errno));
+	return opts.duration;
+}
+
+static uint16_t ip_checksum(const uint8_t *h)
+{
+	uint32_t sum = 0;
+	int i;
+
+	for (i = 0; i < 20; i += 2)
+		sum += (uint32_t)(h[i] << 8 | h[i + 1]);
+	sum = (sum & 0xffff) + (sum >> 16);
+	sum = (sum & 0xffff) + (sum >> 16);
+	return (uint16_t)~sum;
+}
+
+void bench_packet(uint8_t *to, size_t len)
+{
+	static const uint8_t head[42] = {
+		0x02, 0, 0, 0, 0, 2, 0x02, 0, 0, 0, 0, 1, 0x08, 0, /* Ethernet */
+		0x45, 0, 0, 0, 0, 0, 0, 0, 64, 17, 0, 0, 198, 18, 0, 1, 198, 18, 0, 2, /* IPv4 */
+		0x30, 0x39, 0, 9, 0, 0, 0, 0, /* UDP, no checksum */
+	};
+	uint16_t sum;
+
+	memset(to, 0, len);
+	memcpy(to, head, sizeof(head));
+	to[16] = (uint8_t)((len - 14) >> 8);
+	to[17] = (uint8_t)(len - 14);
+	to[38] = (uint8_t)((len - 34) >> 8);
+	to[39] = (uint8_t)(len - 34);
+	sum = ip_checksum(to + 14);
+	to[24] = (uint8_t)(sum >> 8);
+	to[25] = (uint8_t)sum;
+}
+
+void bench_pin(int cpu)
+{
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET(cpu, &set);
+	if (sched_setaffinity(0, sizeof(set), &set))
+		die("pinning to CPU %d: %s", cpu, strerror(errno));
+}
+
+void die(const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	vfprintf(stderr, fmt, ap);
+	va_end(ap);
+	fputc('\n', stderr);
+	exit(1);
+}

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * What the benchmarks share: medians, one line per figure, programs run through BPF_PROG_TEST_RUN.
+ *
+ * A figure is a line of words, "figure NAME VALUE UNIT target RELATION LIMIT", read by bench/run, which writes
+ * bench/README.md; everything else a benchmark prints is for people.
+ */
+#ifndef BENCH_BENCH_H
+#define BENCH_BENCH_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+double bench_median(double *values, size_t n); /* sorts values */
+
+/* relation: ">=" or "<="; says whether the target was met, too. */
+void bench_figure(const char *name, double value, const char *unit, const char *relation, double limit);
+/* The same without a target. */
+void bench_note(const char *name, double value, const char *unit);
+
+/* Nanoseconds per run of a loaded program on packet, over repeat runs; exits with a message on failure. */
+double bench_run_ns(int prog_fd, const void *packet, size_t len, uint32_t repeat);
+
+/* An Ethernet/IPv4/UDP packet of len bytes with a valid IP checksum. */
+void bench_packet(uint8_t *to, size_t len);
+
+/* Pins the process to a CPU; die() prints and exits. */
+void bench_pin(int cpu);
+void die(const char *fmt, ...) __attribute__((noreturn, format(printf, 1, 2)));
+
+#endif
