@@ -205,23 +205,31 @@ static int add_neighbour(struct lab_door *door, int index, const char *text, con
 	return e ? err_prefix(err, "neighbour %s", text) : 0;
 }
 
-static int add_default_route(struct lab_door *door, int index, const char *via, struct sluice_err *err)
+/*
+ * The networks that labs are made of, through the box. Not a default route: an interface that carries one is taken
+ * for the machine's way out, and sluice traffic leaves it alone.
+ */
+static int add_route(struct lab_door *door, int index, const char *via, struct sluice_err *err)
 {
 	struct net_nl_msg msg;
 	struct rtmsg *rt = net_nl_begin(&msg, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL, sizeof(*rt));
-	uint8_t addr[16], prefix_len;
-	size_t len = addr_bytes(via, addr, &prefix_len);
+	uint8_t addr[16], dst[16], unused;
+	size_t len = addr_bytes(via, addr, &unused);
+	const char *net = len == 4 ? "198.18.0.0" : "2001:db8::"; /* RFC 2544, RFC 3849 */
 	int e;
 
+	addr_bytes(net, dst, &unused);
+	rt->rtm_dst_len = len == 4 ? 15 : 32;
 	rt->rtm_family = len == 4 ? AF_INET : AF_INET6;
 	rt->rtm_table = RT_TABLE_MAIN;
 	rt->rtm_protocol = RTPROT_STATIC;
 	rt->rtm_scope = RT_SCOPE_UNIVERSE;
 	rt->rtm_type = RTN_UNICAST;
+	mnl_attr_put(msg.head, RTA_DST, len, dst);
 	mnl_attr_put(msg.head, RTA_GATEWAY, len, addr);
 	mnl_attr_put_u32(msg.head, RTA_OIF, (uint32_t)index);
 	e = net_nl_ask(&door->nl, &msg, NULL, NULL, err);
-	return e ? err_prefix(err, "default route via %s", via) : 0;
+	return e ? err_prefix(err, "route to %s via %s", net, via) : 0;
 }
 
 static int set_up_end(const struct lab *lab, uint32_t i, bool box, struct lab_door *door, int *index, struct sluice_err *err)
@@ -252,9 +260,9 @@ static int meet_other(const struct lab *lab, uint32_t i, bool box, struct lab_do
 	if (!e && lab->ipv6)
 		e = add_neighbour(door, index, other.ipv6, mac, err);
 	if (!e && !box)
-		e = add_default_route(door, index, other.ipv4, err);
+		e = add_route(door, index, other.ipv4, err);
 	if (!e && !box && lab->ipv6)
-		e = add_default_route(door, index, other.ipv6, err);
+		e = add_route(door, index, other.ipv6, err);
 	return e;
 }
 
