@@ -70,6 +70,8 @@ int change_begin(struct change *c, int ifindex, const struct sluice_attach_opts 
 	c->prog_fd = c->link_fd = c->lock.fd = -1;
 	if (opts)
 		c->opts = *opts;
+	if (ifindex <= 0)
+		return err_set(err, -ENODEV, "there is no interface number %d", ifindex);
 	e = place_lock(ifindex, LOCK_WAIT_NS, &c->lock, err);
 	if (!e)
 		e = place_query(ifindex, &c->at, err);
