@@ -155,7 +155,8 @@ map_in_map() {
 	eq "0 = map $in1" m dump aouter && m set outer 77 "map $in2" && m set outer 78 "$M/inner1" &&
 		eq "77 = map $in2
 78 = map $in1" sh -c "'$SLUICE' map dump '$M/outer' | sort" && json 'd["value"]' "{'map_id': $in2}" m get outer 77 -j &&
-		expect_fail 2 "'nope' is no map; wanted: map ID, or pin PATH" m set outer 1 nope
+		expect_fail 2 "'nope' is no map; wanted: map ID, or pin PATH" m set outer 1 nope &&
+		expect_fail 2 "value: map [0-9]* does not fit map outer: an inner map must have" m set outer 1 "map $(id_of flows)"
 }
 devices() {
 	id=$(bpftool prog show pinned "$B/prog" | sed -n '1s/:.*//p')
@@ -164,6 +165,7 @@ devices() {
 		m set hports 99 1 && eq "99 = lo" m dump hports &&
 		expect_fail 3 "there is no interface 'nope0'; wanted: its name or number" m set ports 0 nope0 &&
 		expect_fail 2 "is too much: this map's values of 4 bytes hold no program" m set hports 1 "lo prog $id" &&
+		expect_fail 2 "value: lo prog $id does not fit map ports: the program must be of the kind" m set ports 1 "lo prog $id" &&
 		m set cpus 0 192 && eq "0 = 192" m dump cpus && m del ports 1 && eq "" m dump ports
 }
 queues() {
@@ -241,8 +243,12 @@ watch() {
 	wait $pid || return 1
 	eq "+ 10.0.0.0/8 = 1
 ~ 192.0.2.128/25 = 12 (+10)
-- 10.0.0.0/8" sh -c "grep -v changed '$T/watch'" &&
-		json 'd["changed"], d["entries"]' "(0, 1)" m watch routes --count 1 --interval 50ms -j
+- 10.0.0.0/8" sh -c "grep -v changed '$T/watch'" || return 1
+	"$SLUICE" map watch "$M/routes" --interval 60 >"$T/watch2" 2>&1 &
+	pid=$!
+	sleep 0.2
+	kill -TERM $pid && wait $pid || { echo "watch ended with $?"; return 1; }
+	eq "" cat "$T/watch2" && json 'd["changed"], d["entries"]' "(0, 1)" m watch routes --count 1 --interval 50ms -j
 }
 on_interface() {
 	ip netns add "$NS" && on_exit "ip netns del $NS" &&

@@ -174,8 +174,16 @@ int sluice_map_set_text(struct sluice_map *map, const void *key, const char *con
 	else
 		for (i = 0; i < map->info.n_values && !rc; i++)
 			rc = sluice_type_parse(&map->value, values[n == 1 ? 0 : i], bytes + (size_t)i * map->info.stride, err);
-	if (!rc)
+	if (!rc) {
 		rc = sluice_map_set(map, key, bytes, how, err);
+		if (rc == -EINVAL && fd >= 0)
+			err_set(err, rc, "%.80s does not fit map %s: %s", values[0], map->info.name,
+				map->info.holds == SLUICE_MAP_MAP ?
+					"an inner map must have the type, sizes and flags of the one it was made for" :
+				map->info.holds == SLUICE_MAP_PROGRAM ?
+					"all programs of a prog array must have the type, and multi-buffer support or not, of its first" :
+					"the program must be of the kind that this map runs, in section xdp/devmap or xdp/cpumap");
+	}
 	if (fd >= 0)
 		close(fd);
 	free(bytes);

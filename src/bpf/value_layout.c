@@ -30,10 +30,11 @@ char *value_tame(char *text)
 void value_type_name(const struct btf *btf, uint32_t id, struct buf *out)
 {
 	const struct btf_type *t;
+	struct buf dims = {0};
 	unsigned int i, stars = 0;
 	const char *name;
 
-	for (i = 0; i < 64; i++) {
+	for (i = 0; i < VALUE_DEPTH_MAX; i++) { /* hostile types can refer to themselves */
 		t = btf__type_by_id(btf, id);
 		if (!t)
 			break;
@@ -49,9 +50,9 @@ void value_type_name(const struct btf *btf, uint32_t id, struct buf *out)
 		case BTF_KIND_VAR:
 			break;
 		case BTF_KIND_ARRAY:
-			value_type_name(btf, btf_array(t)->type, out);
-			buf_printf(out, "[%u]", btf_array(t)->nelems);
-			goto done;
+			buf_printf(&dims, "[%u]", btf_array(t)->nelems);
+			id = btf_array(t)->type;
+			continue;
 		default:
 			buf_printf(out, "%s%s%.80s",
 				   btf_is_struct(t)    ? "struct"
@@ -68,6 +69,10 @@ void value_type_name(const struct btf *btf, uint32_t id, struct buf *out)
 done:
 	for (i = 0; i < stars; i++)
 		buf_printf(out, i ? "*" : " *");
+	if (dims.len)
+		buf_printf(out, "%s", (const char *)dims.data);
+	out->failed |= dims.failed;
+	buf_free(&dims);
 }
 
 static void enumerators(const struct btf *btf, const struct btf_type *t, struct buf *b)

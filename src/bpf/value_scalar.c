@@ -88,7 +88,7 @@ static const char *type_text(struct value_cursor *c, const struct value_shape *s
 		buf_printf(&b, "%s%s%u", s->kind == VALUE_BE ? "be" : s->is_signed ? "s" : "u", "", bits);
 	if (bits != s->size * 8)
 		buf_printf(&b, " of %u bit%s", bits, bits == 1 ? "" : "s");
-	snprintf(to, size, "%.80s", b.failed ? "its type" : (const char *)b.data);
+	snprintf(to, size, "%.80s", b.failed || !b.len ? "its type" : (const char *)b.data);
 	buf_free(&b);
 	return to;
 }
