@@ -282,6 +282,36 @@ killed_midway() { # at 40 random moments of up: what is left is listed and goes
 	echo "$seen of 40 were caught half made"
 	[ $seen -gt 0 ]
 }
+told_midway() { # at 40 random moments of up: told to end, it leaves nothing, or the whole lab
+	n=0
+	for i in $(seq 40); do
+		"$SLUICE" lab up --name $A --hosts 30 -q >/dev/null 2>&1 &
+		pid=$!
+		sleep 0.0$(( (i * 7) % 50 + 10 ))
+		kill -TERM $pid 2>/dev/null
+		wait $pid 2>/dev/null
+		case $? in
+		0) "$SLUICE" lab down $A || return 1 ;;
+		143) n=$((n + 1)) ;;
+		*) echo "exit $?"; return 1 ;;
+		esac
+		[ -z "$(mine)" ] || { echo "left after signal $i:"; mine; return 1; }
+	done
+	echo "$n of 40 were told in time"
+	[ $n -gt 0 ]
+}
+with_told_at_once() { # no moment at which with is deaf
+	for i in $(seq 30); do
+		"$SLUICE" lab with --name $A --hosts 1 sleep 60 &
+		pid=$!
+		sleep 0.0$(( (i * 3) % 40 + 10 ))
+		kill -TERM $pid
+		wait_until 5 no_process $pid || { kill -9 $pid; return 1; }
+		wait $pid
+		[ $? = 143 ] && [ -z "$(mine)" ] || return 1
+	done
+}
+no_process() { ! grep -qs '^State:.[^Z]' "/proc/$1/status"; }
 broken_run() { # a record whose maker never finished
 	install -d -m 0700 /run/sluice/lab && printf 'state making\nhosts 2\nqueues 1\nmtu 1500\nipv6 1\nmaker 1\n' >/run/sluice/lab/$A &&
 		expect_fail 3 "lab $A was never complete, its maker ended: take it down" "$SLUICE" lab run --lab $A h1 -- true &&
@@ -308,6 +338,8 @@ case_ "with goes on SIGTERM" with_signal TERM 143
 case_ "with goes on SIGHUP" with_signal HUP 129
 case_ "with killed: the lab can be taken down" with_killed
 case_ "up killed at any moment: nothing is out of reach" killed_midway
+case_ "up told to end at any moment" told_midway
+case_ "with told to end at any moment" with_told_at_once
 case_ "a lab that was never complete" broken_run
 case_ "a damaged record can be taken down" damaged_record
 case_ "names do not collide" no_collision

@@ -165,6 +165,7 @@ static struct lab_spec spec(void)
 static int run_up(int argc, char **argv)
 {
 	struct sluice_err err = {0};
+	struct lab_hold hold;
 	struct lab_spec want;
 	int n_args, code;
 	struct lab lab;
@@ -174,8 +175,12 @@ static int run_up(int argc, char **argv)
 	if (code >= 0)
 		return code;
 	want = spec();
-	if (lab_up(&want, &lab, NULL, &err))
+	cli_catch_signals();
+	if (lab_up(&want, &lab, &hold, &err))
 		return cli_fail(&up, &err);
+	if (cli_stop) /* Ctrl-C meanwhile: nobody wants it any more */
+		return lab_down(lab.name, &hold, &err) ? cli_fail(&up, &err) : 128 + cli_stop;
+	lab_release(&hold);
 	if (cli.json)
 		return cli_json(json_pack("[o]", lab_json(&lab)));
 	if (opt.quiet) {
@@ -189,33 +194,46 @@ static int run_up(int argc, char **argv)
 	return fflush(stdout) ? EXIT_FAILED : EXIT_DONE;
 }
 
-/* Runs args as a child with the signals as they were before cli_catch_signals(); passes on what it is told to end by. */
+/*
+ * Runs args as a child, with the signals as they were before cli_catch_signals(), and passes on what this process is
+ * told to end by - except what the terminal sent, which the child has got too. Signals are waited for blocked: one that
+ * comes between looking and waiting is not lost.
+ */
 static int run_child(const struct cli_verb *verb, char **args)
 {
+	sigset_t ours, before, defaults;
 	posix_spawnattr_t attr;
-	sigset_t defaults;
+	int e, status, sig;
+	siginfo_t info;
 	pid_t pid;
-	int e, status, told = 0;
 
+	sigemptyset(&ours);
+	sigaddset(&ours, SIGINT);
+	sigaddset(&ours, SIGTERM);
+	sigaddset(&ours, SIGHUP);
+	sigaddset(&ours, SIGCHLD);
+	sigprocmask(SIG_BLOCK, &ours, &before);
+	if (cli_stop) {
+		sigprocmask(SIG_SETMASK, &before, NULL);
+		return 128 + cli_stop;
+	}
 	sigemptyset(&defaults);
 	sigaddset(&defaults, SIGPIPE);
 	posix_spawnattr_init(&attr);
 	posix_spawnattr_setsigdefault(&attr, &defaults);
-	posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGDEF);
+	posix_spawnattr_setsigmask(&attr, &before);
+	posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK);
 	e = posix_spawnp(&pid, args[0], NULL, &attr, args, environ);
 	posix_spawnattr_destroy(&attr);
+	while (!e && waitpid(pid, &status, WNOHANG) != pid) {
+		sig = sigwaitinfo(&ours, &info);
+		if (sig > 0 && sig != SIGCHLD && info.si_code != SI_KERNEL)
+			kill(pid, sig);
+	}
+	sigprocmask(SIG_SETMASK, &before, NULL);
 	if (e) {
 		cli_warn(verb, "cannot run %s: %s", args[0], strerror(e));
 		return e == ENOENT ? EXIT_NO_COMMAND : EXIT_CANNOT_RUN;
-	}
-	while (waitpid(pid, &status, 0) < 0) {
-		if (errno != EINTR)
-			return EXIT_FAILED;
-		/* a terminal's Ctrl-C has reached the child already, a kill of this process alone has not */
-		if (cli_stop && cli_stop != told) {
-			told = cli_stop;
-			kill(pid, told);
-		}
 	}
 	return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
 }
@@ -236,12 +254,7 @@ static int run_with(int argc, char **argv)
 	cli_catch_signals();
 	if (lab_up(&want, &lab, &hold, &err))
 		return cli_fail(&with, &err);
-	if (setenv("SLUICE_LAB", lab.name, 1))
-		code = EXIT_FAILED;
-	else if (cli_stop)
-		code = 128 + cli_stop;
-	else
-		code = run_child(&with, args);
+	code = setenv("SLUICE_LAB", lab.name, 1) ? EXIT_FAILED : run_child(&with, args);
 	if (lab_down(lab.name, &hold, &err))
 		return cli_fail(&with, &err);
 	return code;
