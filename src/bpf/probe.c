@@ -56,7 +56,8 @@ void probe_judge(int error, bool privileged, struct probe_result *result)
 	case EACCES:
 		if (privileged) {
 			result->refused = true;
-			snprintf(result->why, sizeof(result->why), "the kernel refuses it (%s), as under lockdown", strerror(-error));
+			snprintf(result->why, sizeof(result->why),
+				 "the kernel refuses it (%s), as under lockdown", strerror(-error));
 			return;
 		}
 		result->answer = PROBE_UNKNOWN;
@@ -81,7 +82,8 @@ void probe_judge(int error, bool privileged, struct probe_result *result)
 void probe_judge_helper(int error, const char *log, bool privileged, struct probe_result *result)
 {
 	/* the verifier knows the helper if it complains of anything else: an argument, an unreleased reference */
-	static const char *const unknown[] = {"invalid func ", "unknown func ", "program of this type cannot use helper "};
+	static const char *const unknown[] = {"invalid func ", "unknown func ",
+					      "program of this type cannot use helper "};
 	size_t i;
 
 	probe_judge(error, privileged, result);
@@ -104,7 +106,8 @@ bool probe_lockdown(const char *text, char *to, size_t size)
 	return true;
 }
 
-static void try_map(enum bpf_map_type type, __u32 key, __u32 value, __u32 n, bool privileged, struct probe_result *r)
+static void try_map(enum bpf_map_type type, __u32 key, __u32 value, __u32 n, bool privileged,
+		    struct probe_result *r)
 {
 	int fd = bpf_map_create(type, "sluice_probe", key, value, n, NULL);
 
@@ -162,7 +165,8 @@ static void no_scratch(struct probe_result *r)
 	snprintf(r->why, sizeof(r->why), "can only be tried in a network namespace of its own");
 }
 
-static void try_link(enum bpf_prog_type type, enum bpf_attach_type where, __u32 flags, bool privileged, struct probe_result *r)
+static void try_link(enum bpf_prog_type type, enum bpf_attach_type where, __u32 flags, bool privileged,
+		     struct probe_result *r)
 {
 	LIBBPF_OPTS(bpf_link_create_opts, opts, .flags = flags);
 	struct tiny pass = tiny(type == BPF_PROG_TYPE_XDP ? XDP_PASS : 0);
@@ -227,7 +231,8 @@ void probe_all(bool scratch, struct probe_result result[PROBE_IDS])
 	probe_fentry(may, &result[PROBE_ID_FENTRY]);
 	if (scratch) {
 		try_link(BPF_PROG_TYPE_XDP, BPF_XDP, XDP_FLAGS_SKB_MODE, may, &result[PROBE_ID_XDP_LINK]);
-		try_link(BPF_PROG_TYPE_SCHED_CLS, (enum bpf_attach_type)TCX_INGRESS, 0, may, &result[PROBE_ID_TCX]);
+		try_link(BPF_PROG_TYPE_SCHED_CLS, (enum bpf_attach_type)TCX_INGRESS, 0, may,
+			 &result[PROBE_ID_TCX]);
 		try_cls_bpf(may, &result[PROBE_ID_CLS_BPF]);
 	} else {
 		no_scratch(&result[PROBE_ID_XDP_LINK]);

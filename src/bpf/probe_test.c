@@ -39,10 +39,13 @@ static enum probe_answer helper(int error, const char *log, bool privileged)
 static void helpers(void **state)
 {
 	(void)state;
-	assert_int_equal(helper(-EINVAL, "0: (85) call unknown#999\ninvalid func unknown#999\n", true), PROBE_NO);
+	assert_int_equal(helper(-EINVAL, "0: (85) call unknown#999\ninvalid func unknown#999\n", true),
+			 PROBE_NO);
 	assert_int_equal(helper(-EINVAL, "unknown func bpf_loop#181\n", true), PROBE_NO);
-	assert_int_equal(helper(-EINVAL, "program of this type cannot use helper bpf_bind#64\n", true), PROBE_NO);
-	assert_int_equal(helper(-EINVAL, "0: (85) call bpf_loop#181\nR1 type=ctx expected=scalar\n", true), PROBE_YES);
+	assert_int_equal(helper(-EINVAL, "program of this type cannot use helper bpf_bind#64\n", true),
+			 PROBE_NO);
+	assert_int_equal(helper(-EINVAL, "0: (85) call bpf_loop#181\nR1 type=ctx expected=scalar\n", true),
+			 PROBE_YES);
 	assert_int_equal(helper(-EACCES, "", true), PROBE_NO);
 	assert_int_equal(helper(-EPERM, "", false), PROBE_UNKNOWN);
 	assert_int_equal(helper(0, "", true), PROBE_YES);

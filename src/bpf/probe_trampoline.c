@@ -10,7 +10,8 @@
 #include "bpf/probe.h"
 
 /* Loads one program of the object, in the place of target's function hole if there is one. 0 or a negative errno. */
-static int load_one(const char *name, int target, const char *hole, struct bpf_object **obj, struct bpf_program **prog)
+static int load_one(const char *name, int target, const char *hole, struct bpf_object **obj,
+		    struct bpf_program **prog)
 {
 	struct bpf_program *p;
 	int e;

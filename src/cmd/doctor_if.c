@@ -28,8 +28,8 @@ struct patient {
 	struct net_nl route, genl;
 	int inet;
 	struct net_ifinfo self, peer; /* peer.index 0: not a veth, or out of sight */
-	char peer_in[80];	      /* what a command for the peer begins with: "", or "ip netns exec NAME " */
-	bool peer_named;	      /* peer_in holds */
+	char peer_in[80]; /* what a command for the peer begins with: "", or "ip netns exec NAME " */
+	bool peer_named;  /* peer_in holds */
 	struct net_ifinfo *all;
 	size_t n_all;
 	uint64_t features;
@@ -86,7 +86,8 @@ static void find_peer(struct patient *p)
 		p->peer = (struct net_ifinfo){0};
 		return;
 	}
-	p->peer_named = p->self.lower_nsid < 0 || find_netns(p, p->self.lower_nsid, p->peer_in, sizeof(p->peer_in));
+	p->peer_named =
+		p->self.lower_nsid < 0 || find_netns(p, p->self.lower_nsid, p->peer_in, sizeof(p->peer_in));
 }
 
 static const struct net_ifinfo *by_index(const struct patient *p, int index)
@@ -116,19 +117,25 @@ static void native(struct patient *p)
 	bool redirects = p->features & NET_XDP_REDIRECT;
 
 	if (!p->know_features)
-		say(p, LEVEL_UNKNOWN, "native", "driver %s: this kernel does not tell whether it has native XDP (6.3 and later do); "
-		    "sluice attach tries, and says what it got", p->driver);
+		say(p, LEVEL_UNKNOWN, "native",
+		    "driver %s: this kernel does not tell whether it has native XDP (6.3 and later do); "
+		    "sluice attach tries, and says what it got",
+		    p->driver);
 	else if (p->features & NET_XDP_BASIC)
 		say(p, LEVEL_OK, "native", "driver %s runs XDP natively%s%s", p->driver,
-		    redirects ? "" : ", but cannot redirect", p->features & NET_XDP_OFFLOAD ? ", and on the card itself (offload)" : "");
+		    redirects ? "" : ", but cannot redirect",
+		    p->features & NET_XDP_OFFLOAD ? ", and on the card itself (offload)" : "");
 	else if (is_kind(p, "veth")) {
 		/* the one reason for which a veth has none */
-		say(p, LEVEL_WARNING, "native", "no native XDP as things are: the other end of the veth sends on more queues than the %u "
-		    "received here", p->n_rx);
+		say(p, LEVEL_WARNING, "native",
+		    "no native XDP as things are: the other end of the veth sends on more queues than the %u "
+		    "received here",
+		    p->n_rx);
 		if (p->peer_named)
 			doctor_fix(p->f, "%sethtool -L %s tx %u", p->peer_in, p->peer.name, p->n_rx);
 	} else
-		say(p, LEVEL_WARNING, "native", "driver %s has no native XDP: programs run in generic mode, later and slower", p->driver);
+		say(p, LEVEL_WARNING, "native",
+		    "driver %s has no native XDP: programs run in generic mode, later and slower", p->driver);
 }
 
 static void redirect(struct patient *p)
@@ -139,12 +146,15 @@ static void redirect(struct patient *p)
 		say(p, LEVEL_OK, "redirect_target", "frames can be redirected to it%s",
 		    p->features & NET_XDP_TARGET_FRAGS ? ", multi-buffer ones too" : "");
 	} else if (is_kind(p, "veth")) {
-		say(p, LEVEL_WARNING, "redirect_target", "frames redirected to it vanish: the other end%s%s%s has neither GRO nor an XDP "
-		    "program", p->peer.index ? " (" : "", p->peer.name, p->peer.index ? ")" : "");
+		say(p, LEVEL_WARNING, "redirect_target",
+		    "frames redirected to it vanish: the other end%s%s%s has neither GRO nor an XDP "
+		    "program",
+		    p->peer.index ? " (" : "", p->peer.name, p->peer.index ? ")" : "");
 		if (p->peer.index && p->peer_named)
 			doctor_fix(p->f, "%sethtool -K %s gro on", p->peer_in, p->peer.name);
 	} else {
-		say(p, LEVEL_WARNING, "redirect_target", "frames cannot be redirected to it as things are; some drivers can once they run a "
+		say(p, LEVEL_WARNING, "redirect_target",
+		    "frames cannot be redirected to it as things are; some drivers can once they run a "
 		    "program themselves");
 	}
 }
@@ -155,21 +165,26 @@ static void send_back(struct patient *p)
 	if (!is_kind(p, "veth"))
 		return;
 	if (!p->peer.index)
-		say(p, LEVEL_UNKNOWN, "xdp_tx", "the other end of this veth is out of sight; frames sent back by XDP_TX arrive at once only "
+		say(p, LEVEL_UNKNOWN, "xdp_tx",
+		    "the other end of this veth is out of sight; frames sent back by XDP_TX arrive at once only "
 		    "if it has an XDP program");
 	else if (p->peer.xdp_id[0])
-		say(p, LEVEL_OK, "xdp_tx", "the other end (%s) has a program: frames sent back by XDP_TX arrive", p->peer.name);
+		say(p, LEVEL_OK, "xdp_tx",
+		    "the other end (%s) has a program: frames sent back by XDP_TX arrive", p->peer.name);
 	else
-		say(p, LEVEL_WARNING, "xdp_tx", "frames sent back by XDP_TX wait until something else wakes the other end (%s): it has no "
-		    "XDP program (one that passes everything will do; sluice lab up --tx-ready)", p->peer.name);
+		say(p, LEVEL_WARNING, "xdp_tx",
+		    "frames sent back by XDP_TX wait until something else wakes the other end (%s): it has no "
+		    "XDP program (one that passes everything will do; sluice lab up --tx-ready)",
+		    p->peer.name);
 }
 
 static void zero_copy(struct patient *p)
 {
 	if (!p->know_features)
 		return;
-	say(p, LEVEL_OK, "af_xdp", p->features & NET_XDP_ZEROCOPY ? "AF_XDP sockets get frames without a copy"
-								  : "AF_XDP sockets get a copy of each frame (no zero-copy)");
+	say(p, LEVEL_OK, "af_xdp",
+	    p->features & NET_XDP_ZEROCOPY ? "AF_XDP sockets get frames without a copy"
+					   : "AF_XDP sockets get a copy of each frame (no zero-copy)");
 }
 
 static void mtu(struct patient *p)
@@ -184,15 +199,19 @@ static void mtu(struct patient *p)
 		say(p, LEVEL_OK, "mtu", "%u: fits one buffer (up to %u does%s)", sender->mtu, limit,
 		    is_kind(p, "veth") ? "" : ", on most drivers");
 	} else if (!p->know_features) {
-		say(p, LEVEL_UNKNOWN, "mtu", "%u does not fit one buffer (%u); whether the driver does multi-buffer XDP, this kernel does not "
-		    "tell", sender->mtu, limit);
+		say(p, LEVEL_UNKNOWN, "mtu",
+		    "%u does not fit one buffer (%u); whether the driver does multi-buffer XDP, this kernel does not "
+		    "tell",
+		    sender->mtu, limit);
 	} else {
-		say(p, LEVEL_WARNING, "mtu", p->features & NET_XDP_FRAGS
+		say(p, LEVEL_WARNING, "mtu",
+		    p->features & NET_XDP_FRAGS
 			    ? "%u does not fit one buffer (%u): in native mode only multi-buffer programs attach (SEC(\"xdp.frags\"))"
 			    : "%u does not fit one buffer (%u) and the driver has no multi-buffer XDP: native mode is refused",
 		    sender->mtu, limit);
 		if (sender == &p->self || p->peer_named)
-			doctor_fix(p->f, "%sip link set %s mtu 1500", sender == &p->self ? "" : p->peer_in, sender->name);
+			doctor_fix(p->f, "%sip link set %s mtu 1500", sender == &p->self ? "" : p->peer_in,
+				   sender->name);
 	}
 }
 
@@ -201,8 +220,10 @@ static void offloads(struct patient *p)
 	static const struct {
 		const char *feature, *flag, *check, *what;
 	} bad[] = {
-		{"rx-lro", "lro", "lro", "packets are merged by the card (LRO), which excludes XDP on most drivers"},
-		{"rx-gro-hw", "rx-gro-hw", "gro_hw", "packets are merged by the card (hardware GRO), which excludes XDP on several drivers"},
+		{"rx-lro", "lro", "lro",
+		 "packets are merged by the card (LRO), which excludes XDP on most drivers"},
+		{"rx-gro-hw", "rx-gro-hw", "gro_hw",
+		 "packets are merged by the card (hardware GRO), which excludes XDP on several drivers"},
 	};
 	size_t i, n_bad = 0, n_asked = 0;
 	bool on;
@@ -243,12 +264,14 @@ static void queues(struct patient *p)
 	uint32_t cpus = (uint32_t)sysconf(_SC_NPROCESSORS_ONLN), want = p->max_rx < cpus ? p->max_rx : cpus;
 
 	if (p->n_rx < want) {
-		say(p, LEVEL_WARNING, "queues", "%u receive queue%s for %u CPUs: the other CPUs take no part, %u queues are possible",
+		say(p, LEVEL_WARNING, "queues",
+		    "%u receive queue%s for %u CPUs: the other CPUs take no part, %u queues are possible",
 		    p->n_rx, p->n_rx == 1 ? "" : "s", cpus, p->max_rx);
 		doctor_fix(p->f, "ethtool -L %s %s %u", p->self.name, p->queue_word, want);
 	} else {
-		say(p, LEVEL_OK, "queues", "%u receive queue%s for %u CPU%s%s", p->n_rx, p->n_rx == 1 ? "" : "s", cpus,
-		    cpus == 1 ? "" : "s", p->n_rx < cpus ? ", all there can be" : "");
+		say(p, LEVEL_OK, "queues", "%u receive queue%s for %u CPU%s%s", p->n_rx,
+		    p->n_rx == 1 ? "" : "s", cpus, cpus == 1 ? "" : "s",
+		    p->n_rx < cpus ? ", all there can be" : "");
 	}
 }
 
@@ -261,7 +284,8 @@ static bool names(const struct patient *p, bool ports, char *to, size_t size)
 	for (i = 0; i < p->n_all; i++) {
 		const struct net_ifinfo *o = &p->all[i];
 		bool fits = ports ? o->master == p->self.index
-				  : o->lower == p->self.index && o->lower_nsid < 0 && strcmp(o->kind, "veth") != 0;
+				  : o->lower == p->self.index && o->lower_nsid < 0 &&
+					    strcmp(o->kind, "veth") != 0;
 
 		if (fits && n + strlen(o->name) + 2 < size)
 			n += (size_t)snprintf(to + n, size - n, "%s%s", n ? "," : "", o->name);
@@ -272,30 +296,38 @@ static bool names(const struct patient *p, bool ports, char *to, size_t size)
 static void relations(struct patient *p)
 {
 	const struct net_ifinfo *master = p->self.master ? by_index(p, p->self.master) : NULL;
-	const struct net_ifinfo *lower = p->self.lower && p->self.lower_nsid < 0 ? by_index(p, p->self.lower) : NULL;
+	const struct net_ifinfo *lower =
+		p->self.lower && p->self.lower_nsid < 0 ? by_index(p, p->self.lower) : NULL;
 	char list[160];
 
 	if (master && !strcmp(p->self.port_kind, "bond")) {
-		say(p, LEVEL_WARNING, "stacking", "port of bond %s: attach there, the bond hands programs on to its ports; while it has one, "
-		    "the kernel refuses another here", master->name);
+		say(p, LEVEL_WARNING, "stacking",
+		    "port of bond %s: attach there, the bond hands programs on to its ports; while it has one, "
+		    "the kernel refuses another here",
+		    master->name);
 		doctor_fix(p->f, "sluice doctor %s", master->name);
 	} else if (master) {
-		say(p, LEVEL_OK, "stacking", "port of %s %s: a program here sees frames before %s does, and decides first",
+		say(p, LEVEL_OK, "stacking",
+		    "port of %s %s: a program here sees frames before %s does, and decides first",
 		    p->self.port_kind[0] ? p->self.port_kind : "master", master->name, master->name);
 	}
 	if (is_kind(p, "bridge") && names(p, true, list, sizeof(list))) {
-		say(p, LEVEL_WARNING, "stacking", "a bridge: attach to its ports instead, they see every frame and may have native XDP");
+		say(p, LEVEL_WARNING, "stacking",
+		    "a bridge: attach to its ports instead, they see every frame and may have native XDP");
 		doctor_fix(p->f, "sluice doctor %s", list);
 	}
 	if (is_kind(p, "bond") && names(p, true, list, sizeof(list)))
-		say(p, LEVEL_OK, "stacking", "a bond: programs attached here are handed on to its ports (%s)", list);
+		say(p, LEVEL_OK, "stacking", "a bond: programs attached here are handed on to its ports (%s)",
+		    list);
 	if (lower && !is_kind(p, "veth")) {
-		say(p, LEVEL_WARNING, "stacking", "stands on %s: attach there, where XDP sees frames first (%s)", lower->name,
+		say(p, LEVEL_WARNING, "stacking",
+		    "stands on %s: attach there, where XDP sees frames first (%s)", lower->name,
 		    is_kind(p, "vlan") ? "and tagged" : "whatever they are for");
 		doctor_fix(p->f, "sluice doctor %s", lower->name);
 	}
 	if (names(p, false, list, sizeof(list)))
-		say(p, LEVEL_OK, "stacking", "%s stand%s on it: a program here sees their frames too, with their tags", list,
+		say(p, LEVEL_OK, "stacking",
+		    "%s stand%s on it: a program here sees their frames too, with their tags", list,
 		    strchr(list, ',') ? "" : "s");
 }
 
@@ -311,13 +343,15 @@ static void someones(struct patient *p, const struct sluice_chain_info *c)
 		snprintf(how, sizeof(how), "%s", c->link_id ? "by a link" : "by netlink, as ip link does");
 	text_printable(c->prog_name, name, sizeof(name));
 	if (c->owner == SLUICE_OWNER_SLUICE) {
-		say(p, LEVEL_OK, "programs", "a Sluice chain of %u program%s in %s mode%s", c->n_members, c->n_members == 1 ? "" : "s",
-		    sluice_mode_name(c->mode), c->n_observers ? ", watched" : "");
+		say(p, LEVEL_OK, "programs", "a Sluice chain of %u program%s in %s mode%s", c->n_members,
+		    c->n_members == 1 ? "" : "s", sluice_mode_name(c->mode),
+		    c->n_observers ? ", watched" : "");
 		return;
 	}
-	say(p, LEVEL_WARNING, "programs", "%s %s (id %u) in %s mode, attached %s: sluice attach refuses to replace it without --force",
-	    c->owner == SLUICE_OWNER_LIBXDP ? "libxdp's dispatcher" : "a program that is not Sluice's:", name, c->prog_id,
-	    sluice_mode_name(c->mode), how);
+	say(p, LEVEL_WARNING, "programs",
+	    "%s %s (id %u) in %s mode, attached %s: sluice attach refuses to replace it without --force",
+	    c->owner == SLUICE_OWNER_LIBXDP ? "libxdp's dispatcher" : "a program that is not Sluice's:", name,
+	    c->prog_id, sluice_mode_name(c->mode), how);
 	doctor_fix(p->f, "sluice show %s", p->self.name);
 }
 
@@ -331,7 +365,8 @@ static void programs(struct patient *p)
 
 	for (i = 0; i < 3; i++)
 		if (p->self.xdp_id[i])
-			n += (size_t)snprintf(ids + n, sizeof(ids) - n, "%sid %u in %s mode", n ? ", " : "", p->self.xdp_id[i], modes[i]);
+			n += (size_t)snprintf(ids + n, sizeof(ids) - n, "%sid %u in %s mode", n ? ", " : "",
+					      p->self.xdp_id[i], modes[i]);
 	if (!n)
 		say(p, LEVEL_OK, "programs", "none attached");
 	else if (sluice_chain_read(p->self.index, &c, &err))
@@ -351,7 +386,10 @@ static void driver_name(struct patient *p)
 		info.driver[sizeof(info.driver) - 1] = '\0';
 		text_printable(info.driver, p->driver, sizeof(p->driver));
 	} else {
-		snprintf(p->driver, sizeof(p->driver), "%s", p->self.kind[0] ? p->self.kind : p->self.is_loopback ? "loopback" : "unknown");
+		snprintf(p->driver, sizeof(p->driver), "%s",
+			 p->self.kind[0]       ? p->self.kind
+			 : p->self.is_loopback ? "loopback"
+					       : "unknown");
 	}
 }
 

@@ -56,11 +56,13 @@ static void kernel(struct findings *f, const struct probe_result *xdp)
 	}
 	/* what counts is what the probes below say: distributions bring new features into old versions */
 	if (major > 5 || (major == 5 && minor >= 18) || xdp->answer == PROBE_NO)
-		doctor_say(f, xdp->answer == PROBE_NO ? LEVEL_ERROR : LEVEL_OK, NULL, "kernel", "%s %s on %s%s", u.sysname,
-			   u.release, u.machine, xdp->answer == PROBE_NO ? ": XDP programs cannot be loaded" : "");
+		doctor_say(f, xdp->answer == PROBE_NO ? LEVEL_ERROR : LEVEL_OK, NULL, "kernel",
+			   "%s %s on %s%s", u.sysname, u.release, u.machine,
+			   xdp->answer == PROBE_NO ? ": XDP programs cannot be loaded" : "");
 	else
-		doctor_say(f, LEVEL_WARNING, NULL, "kernel", "%s %s on %s: older than 5.18, see below what is missing", u.sysname,
-			   u.release, u.machine);
+		doctor_say(f, LEVEL_WARNING, NULL, "kernel",
+			   "%s %s on %s: older than 5.18, see below what is missing", u.sysname, u.release,
+			   u.machine);
 }
 
 /* CAP_SYS_ADMIN stands for the two that were taken out of it in 5.8. */
@@ -88,11 +90,12 @@ static void capabilities(struct findings *f)
 
 	for (i = 0; i < sizeof(caps) / sizeof(*caps); i++) {
 		if (may(caps[i].cap)) {
-			n_has += (size_t)snprintf(has + n_has, sizeof(has) - n_has, " %s", priv_name(caps[i].cap));
+			n_has += (size_t)snprintf(has + n_has, sizeof(has) - n_has, " %s",
+						  priv_name(caps[i].cap));
 			continue;
 		}
-		n_lacks += (size_t)snprintf(lacks + n_lacks, sizeof(lacks) - n_lacks, "%s%s (%s)", n_lacks ? ", " : "",
-					    priv_name(caps[i].cap), caps[i].for_what);
+		n_lacks += (size_t)snprintf(lacks + n_lacks, sizeof(lacks) - n_lacks, "%s%s (%s)",
+					    n_lacks ? ", " : "", priv_name(caps[i].cap), caps[i].for_what);
 		if (caps[i].must || level != LEVEL_ERROR)
 			level = caps[i].must ? LEVEL_ERROR : LEVEL_WARNING;
 	}
@@ -107,10 +110,12 @@ static void user_namespace(struct findings *f)
 	struct stat st;
 
 	if (stat("/proc/self/ns/user", &st))
-		doctor_say(f, LEVEL_UNKNOWN, NULL, "user_namespace", "cannot look at /proc/self/ns/user: %s", strerror(errno));
+		doctor_say(f, LEVEL_UNKNOWN, NULL, "user_namespace", "cannot look at /proc/self/ns/user: %s",
+			   strerror(errno));
 	else if (st.st_ino != INIT_USER_NS)
-		doctor_say(f, LEVEL_ERROR, NULL, "user_namespace",
-			   "this process is in a user namespace, where capabilities do not count for BPF; start it outside");
+		doctor_say(
+			f, LEVEL_ERROR, NULL, "user_namespace",
+			"this process is in a user namespace, where capabilities do not count for BPF; start it outside");
 }
 
 static void btf(struct findings *f)
@@ -119,12 +124,16 @@ static void btf(struct findings *f)
 
 	if (stat(VMLINUX, &st))
 		doctor_say(f, LEVEL_WARNING, NULL, "btf",
-			   "the kernel's types are not there (" VMLINUX ": %s): programs that adapt to the kernel (CO-RE) do not "
-			   "load; needs a kernel with CONFIG_DEBUG_INFO_BTF=y", strerror(errno));
+			   "the kernel's types are not there (" VMLINUX
+			   ": %s): programs that adapt to the kernel (CO-RE) do not "
+			   "load; needs a kernel with CONFIG_DEBUG_INFO_BTF=y",
+			   strerror(errno));
 	else if (access(VMLINUX, R_OK))
-		doctor_say(f, LEVEL_UNKNOWN, NULL, "btf", VMLINUX " is there but cannot be read: %s", strerror(errno));
+		doctor_say(f, LEVEL_UNKNOWN, NULL, "btf", VMLINUX " is there but cannot be read: %s",
+			   strerror(errno));
 	else
-		doctor_say(f, LEVEL_OK, NULL, "btf", "the kernel describes its types, %lld kB", (long long)st.st_size / 1000);
+		doctor_say(f, LEVEL_OK, NULL, "btf", "the kernel describes its types, %lld kB",
+			   (long long)st.st_size / 1000);
 }
 
 static void jit(struct findings *f)
@@ -139,13 +148,15 @@ static void jit(struct findings *f)
 	if (r.answer == PROBE_UNKNOWN) {
 		doctor_say(f, LEVEL_UNKNOWN, NULL, "jit", "whether programs are compiled: %s", r.why);
 	} else if (r.answer == PROBE_NO) {
-		doctor_say(f, LEVEL_WARNING, NULL, "jit", "programs are interpreted, several times slower than compiled");
+		doctor_say(f, LEVEL_WARNING, NULL, "jit",
+			   "programs are interpreted, several times slower than compiled");
 		doctor_fix(f, "sysctl net.core.bpf_jit_enable=1");
 	} else {
 		doctor_say(f, LEVEL_OK, NULL, "jit", "programs are compiled");
 	}
 	if (read_number("/proc/sys/net/core/bpf_jit_harden", &harden) && harden == 2) {
-		doctor_say(f, LEVEL_WARNING, NULL, "jit_harden", "constants are blinded in everybody's programs, which slows them");
+		doctor_say(f, LEVEL_WARNING, NULL, "jit_harden",
+			   "constants are blinded in everybody's programs, which slows them");
 		doctor_fix(f, "sysctl net.core.bpf_jit_harden=1");
 	}
 }
@@ -155,14 +166,17 @@ static void lockdown(struct findings *f)
 	char text[128], mode[32];
 
 	if (!read_text("/sys/kernel/security/lockdown", text, sizeof(text)))
-		doctor_say(f, LEVEL_UNKNOWN, NULL, "lockdown",
-			   "cannot read /sys/kernel/security/lockdown (%s); freplace and fentry below tell what it would forbid",
-			   strerror(errno));
+		doctor_say(
+			f, LEVEL_UNKNOWN, NULL, "lockdown",
+			"cannot read /sys/kernel/security/lockdown (%s); freplace and fentry below tell what it would forbid",
+			strerror(errno));
 	else if (!probe_lockdown(text, mode, sizeof(mode)))
 		doctor_say(f, LEVEL_UNKNOWN, NULL, "lockdown", "/sys/kernel/security/lockdown reads oddly");
 	else if (strcmp(mode, "none") != 0)
-		doctor_say(f, LEVEL_WARNING, NULL, "lockdown", "the kernel is locked down (%s); freplace and fentry below tell "
-			   "what that forbids", mode);
+		doctor_say(f, LEVEL_WARNING, NULL, "lockdown",
+			   "the kernel is locked down (%s); freplace and fentry below tell "
+			   "what that forbids",
+			   mode);
 	else
 		doctor_say(f, LEVEL_OK, NULL, "lockdown", "not locked down");
 }
@@ -172,9 +186,11 @@ static void settings(struct findings *f)
 	long value;
 
 	if (!read_number("/proc/sys/kernel/unprivileged_bpf_disabled", &value)) {
-		doctor_say(f, LEVEL_UNKNOWN, NULL, "unprivileged_bpf", "cannot read kernel.unprivileged_bpf_disabled");
+		doctor_say(f, LEVEL_UNKNOWN, NULL, "unprivileged_bpf",
+			   "cannot read kernel.unprivileged_bpf_disabled");
 	} else if (!value) {
-		doctor_say(f, LEVEL_WARNING, NULL, "unprivileged_bpf", "anybody may load programs of some kinds, which helps attackers");
+		doctor_say(f, LEVEL_WARNING, NULL, "unprivileged_bpf",
+			   "anybody may load programs of some kinds, which helps attackers");
 		doctor_fix(f, "sysctl kernel.unprivileged_bpf_disabled=2");
 	} else {
 		doctor_say(f, LEVEL_OK, NULL, "unprivileged_bpf", "only privileged processes load programs");
@@ -186,7 +202,8 @@ static void settings(struct findings *f)
 			   "run time of programs is measured all the time, which costs some 90 ns a packet");
 		doctor_fix(f, "sysctl kernel.bpf_stats_enabled=0");
 	} else {
-		doctor_say(f, LEVEL_OK, NULL, "bpf_stats", "run time is measured on demand only (sluice list --measure)");
+		doctor_say(f, LEVEL_OK, NULL, "bpf_stats",
+			   "run time is measured on demand only (sluice list --measure)");
 	}
 }
 
@@ -202,15 +219,16 @@ static void memlock(struct findings *f, const struct probe_result *memcg)
 	if (lim.rlim_cur != RLIM_INFINITY)
 		snprintf(text, sizeof(text), "%llu kB", (unsigned long long)lim.rlim_cur / 1024);
 	if (memcg->answer == PROBE_YES) {
-		doctor_say(f, LEVEL_OK, NULL, "memlock", "maps are charged to the control group; RLIMIT_MEMLOCK (%s) does not count",
-			   text);
+		doctor_say(f, LEVEL_OK, NULL, "memlock",
+			   "maps are charged to the control group; RLIMIT_MEMLOCK (%s) does not count", text);
 	} else if (lim.rlim_cur == RLIM_INFINITY) {
 		doctor_say(f, LEVEL_OK, NULL, "memlock", "RLIMIT_MEMLOCK is unlimited");
 	} else if (memcg->answer == PROBE_UNKNOWN) {
-		doctor_say(f, LEVEL_UNKNOWN, NULL, "memlock", "whether RLIMIT_MEMLOCK (%s) limits maps: %s", text, memcg->why);
+		doctor_say(f, LEVEL_UNKNOWN, NULL, "memlock", "whether RLIMIT_MEMLOCK (%s) limits maps: %s",
+			   text, memcg->why);
 	} else {
-		doctor_say(f, LEVEL_WARNING, NULL, "memlock", "RLIMIT_MEMLOCK is %s: larger maps and programs are refused with -EPERM",
-			   text);
+		doctor_say(f, LEVEL_WARNING, NULL, "memlock",
+			   "RLIMIT_MEMLOCK is %s: larger maps and programs are refused with -EPERM", text);
 		doctor_fix(f, "ulimit -l unlimited");
 	}
 }
@@ -232,8 +250,9 @@ static bool under_ip_netns_exec(void)
 
 	while (f && fgets(line, sizeof(line), f)) {
 		dash = strstr(line, " - sysfs ");
-		if (!dash || sscanf(line, "%*s %*s %*s %*s %255s", where) != 1 || strcmp(where, "/sys") != 0 ||
-		    sscanf(dash, " - sysfs %127s", source) != 1 || strchr(source, '/'))
+		if (!dash || sscanf(line, "%*s %*s %*s %*s %255s", where) != 1 ||
+		    strcmp(where, "/sys") != 0 || sscanf(dash, " - sysfs %127s", source) != 1 ||
+		    strchr(source, '/'))
 			continue;
 		snprintf(path, sizeof(path), LAB_NETNS_DIR "/%s", source);
 		hit = access(path, F_OK) == 0;
@@ -248,14 +267,18 @@ static void bpffs(struct findings *f)
 	if (is_bpffs(BPFFS)) {
 		doctor_say(f, LEVEL_OK, NULL, "bpffs", "mounted on " BPFFS);
 	} else if (is_bpffs("/proc/1/root" BPFFS)) {
-		doctor_say(f, LEVEL_WARNING, NULL, "bpffs",
-			   "the machine has one on " BPFFS " but this mount namespace hides it, as `ip netns exec` does: Sluice finds "
-			   "it, other programs do not; enter namespaces with sluice lab run or nsenter --net");
+		doctor_say(
+			f, LEVEL_WARNING, NULL, "bpffs",
+			"the machine has one on " BPFFS
+			" but this mount namespace hides it, as `ip netns exec` does: Sluice finds "
+			"it, other programs do not; enter namespaces with sluice lab run or nsenter --net");
 	} else if (under_ip_netns_exec()) {
 		doctor_say(f, LEVEL_WARNING, NULL, "bpffs",
-			   "`ip netns exec` hides whatever is on " BPFFS ": enter the namespace with sluice lab run or nsenter --net");
+			   "`ip netns exec` hides whatever is on " BPFFS
+			   ": enter the namespace with sluice lab run or nsenter --net");
 	} else {
-		doctor_say(f, LEVEL_WARNING, NULL, "bpffs", "none on " BPFFS ": programs and maps cannot be pinned");
+		doctor_say(f, LEVEL_WARNING, NULL, "bpffs",
+			   "none on " BPFFS ": programs and maps cannot be pinned");
 		doctor_fix(f, "mount -t bpf bpf " BPFFS);
 	}
 }
@@ -275,13 +298,16 @@ static void features(struct findings *f, const struct probe_result *result)
 		if (r->answer == PROBE_YES)
 			doctor_say(f, LEVEL_OK, NULL, row->name, "yes: %s", row->what);
 		else if (r->answer == PROBE_UNKNOWN)
-			doctor_say(f, LEVEL_UNKNOWN, NULL, row->name, "could not tell (%s): %s", row->what, r->why);
+			doctor_say(f, LEVEL_UNKNOWN, NULL, row->name, "could not tell (%s): %s", row->what,
+				   r->why);
 		else if (i == PROBE_ID_FREPLACE)
-			doctor_say(f, LEVEL_WARNING, NULL, row->name,
-				   "no: %s; libxdp cannot run several programs on one interface here, sluice attach can", r->why);
+			doctor_say(
+				f, LEVEL_WARNING, NULL, row->name,
+				"no: %s; libxdp cannot run several programs on one interface here, sluice attach can",
+				r->why);
 		else if (r->refused)
-			doctor_say(f, row->need == PROBE_MUST ? LEVEL_ERROR : LEVEL_WARNING, NULL, row->name, "no (%s): %s",
-				   row->what, r->why);
+			doctor_say(f, row->need == PROBE_MUST ? LEVEL_ERROR : LEVEL_WARNING, NULL, row->name,
+				   "no (%s): %s", row->what, r->why);
 		else
 			doctor_say(f, row->need == PROBE_MUST ? LEVEL_ERROR : LEVEL_WARNING, NULL, row->name,
 				   "no, Linux %s and later have it (%s): %s", row->first, row->what, r->why);

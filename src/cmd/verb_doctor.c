@@ -17,7 +17,11 @@ int verb_doctor(int argc, char **argv);
 static bool quiet;
 
 static const struct cli_opt opts[] = {
-	{.name = "quiet", .letter = 'q', .kind = OPT_FLAG, .help = "leave out the lines that are ok", .to = &quiet},
+	{.name = "quiet",
+	 .letter = 'q',
+	 .kind = OPT_FLAG,
+	 .help = "leave out the lines that are ok",
+	 .to = &quiet},
 	{0},
 };
 static const struct cli_verb verb = {
@@ -37,7 +41,8 @@ static const char *level_name(enum level level)
 	return names[level];
 }
 
-void doctor_say(struct findings *f, enum level level, const char *ifname, const char *check, const char *fmt, ...)
+void doctor_say(struct findings *f, enum level level, const char *ifname, const char *check, const char *fmt,
+		...)
 {
 	struct finding *more, *item;
 	char text[sizeof(item->text)];
@@ -86,9 +91,11 @@ static int print_json(const struct findings *f)
 		const struct finding *x = &f->item[i];
 
 		if (!quiet || x->level != LEVEL_OK)
-			json_array_append_new(all, json_pack("{s:s, s:s?, s:s, s:s, s:s?}", "level", level_name(x->level), "interface",
-							     x->ifname[0] ? x->ifname : NULL, "check", x->check, "reason",
-							     x->text, "fix", x->fix[0] ? x->fix : NULL));
+			json_array_append_new(all,
+					      json_pack("{s:s, s:s?, s:s, s:s, s:s?}", "level",
+							level_name(x->level), "interface",
+							x->ifname[0] ? x->ifname : NULL, "check", x->check,
+							"reason", x->text, "fix", x->fix[0] ? x->fix : NULL));
 	}
 	return cli_json(all);
 }
@@ -122,8 +129,9 @@ static void print_text(const struct findings *f)
 			printf("  %-8s %-17s $ %s\n", "", "", x->fix);
 	}
 	printf("%s%s: %zu ok, %zu unknown, %zu warning%s, %zu error%s", section ? "\n" : "",
-	       count[LEVEL_ERROR] ? "not ready" : "ready", count[LEVEL_OK], count[LEVEL_UNKNOWN], count[LEVEL_WARNING],
-	       count[LEVEL_WARNING] == 1 ? "" : "s", count[LEVEL_ERROR], count[LEVEL_ERROR] == 1 ? "" : "s");
+	       count[LEVEL_ERROR] ? "not ready" : "ready", count[LEVEL_OK], count[LEVEL_UNKNOWN],
+	       count[LEVEL_WARNING], count[LEVEL_WARNING] == 1 ? "" : "s", count[LEVEL_ERROR],
+	       count[LEVEL_ERROR] == 1 ? "" : "s");
 	print_where(f, LEVEL_OK, "; native XDP on ");
 	print_where(f, LEVEL_WARNING, "; generic mode only on ");
 	putchar('\n');

@@ -61,8 +61,11 @@ static int claim(const struct lab_spec *spec, struct lab *lab, int *fd, struct s
 			(void)lab_record_remove(lab->name, NULL);
 			close(*fd);
 			*fd = -1;
-			e = err_set(err, -EEXIST, "there are namespaces %s* in " LAB_NETNS_DIR " that no lab's record names: "
-						  "remove them with ip netns del, or choose another name", prefix);
+			e = err_set(err, -EEXIST,
+				    "there are namespaces %s* in " LAB_NETNS_DIR
+				    " that no lab's record names: "
+				    "remove them with ip netns del, or choose another name",
+				    prefix);
 		}
 		if (e != -EEXIST || spec->name)
 			return e;
@@ -99,7 +102,8 @@ static int set_up_stack(bool forwards, bool ipv6, struct sluice_err *err)
 }
 
 /* A namespace of a lab, its lo up; the thread comes back to where it was. */
-static int make_netns(const char *name, bool forwards, bool ipv6, struct lab_door *door, struct sluice_err *err)
+static int make_netns(const char *name, bool forwards, bool ipv6, struct lab_door *door,
+		      struct sluice_err *err)
 {
 	struct sluice_err back_err;
 	int back, e, back_e;
@@ -146,14 +150,18 @@ int lab_up(const struct lab_spec *spec, struct lab *lab, struct lab_hold *hold, 
 	struct lab_hold own;
 	int e;
 
-	*lab = (struct lab){.n_hosts = spec->n_hosts, .n_queues = spec->n_queues, .mtu = spec->mtu,
-			    .ipv6 = access("/proc/sys/net/ipv6", F_OK) == 0, .state = LAB_BROKEN, .maker = getpid()};
+	*lab = (struct lab){.n_hosts = spec->n_hosts,
+			    .n_queues = spec->n_queues,
+			    .mtu = spec->mtu,
+			    .ipv6 = access("/proc/sys/net/ipv6", F_OK) == 0,
+			    .state = LAB_BROKEN,
+			    .maker = getpid()};
 	if (hold)
 		hold->fd = -1;
-	if (spec->n_hosts < 1 || spec->n_hosts > LAB_HOSTS_MAX || spec->n_queues < 1 || spec->n_queues > LAB_QUEUES_MAX ||
-	    spec->mtu < LAB_MTU_MIN || spec->mtu > LAB_MTU_MAX)
-		return err_set(err, -EINVAL, "a lab has 1 to %d hosts, 1 to %d queues and an MTU of %d to %d", LAB_HOSTS_MAX,
-			       LAB_QUEUES_MAX, LAB_MTU_MIN, LAB_MTU_MAX);
+	if (spec->n_hosts < 1 || spec->n_hosts > LAB_HOSTS_MAX || spec->n_queues < 1 ||
+	    spec->n_queues > LAB_QUEUES_MAX || spec->mtu < LAB_MTU_MIN || spec->mtu > LAB_MTU_MAX)
+		return err_set(err, -EINVAL, "a lab has 1 to %d hosts, 1 to %d queues and an MTU of %d to %d",
+			       LAB_HOSTS_MAX, LAB_QUEUES_MAX, LAB_MTU_MIN, LAB_MTU_MAX);
 	e = need_privilege("making a lab", err);
 	if (!e)
 		e = claim(spec, lab, &own.fd, err);
@@ -297,13 +305,17 @@ int lab_enter(const struct lab *lab, const char *host, struct sluice_err *err)
 	int e;
 
 	if (lab->state == LAB_BROKEN)
-		return err_set(err, -ENOENT, "lab %s was never complete, its maker ended: take it down (sluice lab down %s)",
-			       lab->name, lab->name);
+		return err_set(
+			err, -ENOENT,
+			"lab %s was never complete, its maker ended: take it down (sluice lab down %s)",
+			lab->name, lab->name);
 	snprintf(netns, sizeof(netns), "sluice-%s-%s", lab->name, host);
-	e = strchr(host, '/') || strlen(host) > 8 ? err_set(err, -ENOENT, "no such file") : lab_netns_enter(netns, err);
+	e = strchr(host, '/') || strlen(host) > 8 ? err_set(err, -ENOENT, "no such file")
+						  : lab_netns_enter(netns, err);
 	if (e == -ENOENT && lab->n_hosts == 1)
 		return err_set(err, e, "lab %s has no host '%.32s': it has box and h1", lab->name, host);
 	if (e == -ENOENT)
-		return err_set(err, e, "lab %s has no host '%.32s': it has box and h1 to h%u", lab->name, host, lab->n_hosts);
+		return err_set(err, e, "lab %s has no host '%.32s': it has box and h1 to h%u", lab->name,
+			       host, lab->n_hosts);
 	return e;
 }

@@ -17,7 +17,7 @@
 
 #define LAB_HOSTS_MAX 64
 #define LAB_QUEUES_MAX 64
-#define LAB_NAME_MAX 25 /* with the NUL */
+#define LAB_NAME_MAX 25	 /* with the NUL */
 #define LAB_MTU_MIN 1280 /* what IPv6 asks for */
 #define LAB_MTU_MAX 65535
 

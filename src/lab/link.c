@@ -97,7 +97,8 @@ static void put_end(struct nlmsghdr *nlh, const struct lab *lab, uint32_t i, boo
 	mnl_attr_put_u32(nlh, IFLA_NUM_RX_QUEUES, lab->n_queues);
 }
 
-static int make_pair(const struct lab *lab, uint32_t i, struct lab_door *box, struct lab_door *host, struct sluice_err *err)
+static int make_pair(const struct lab *lab, uint32_t i, struct lab_door *box, struct lab_door *host,
+		     struct sluice_err *err)
 {
 	struct nlattr *info, *data, *peer;
 	struct net_nl_msg msg;
@@ -128,7 +129,8 @@ static int make_pair(const struct lab *lab, uint32_t i, struct lab_door *box, st
  * whose checksum was left for hardware that does not exist: such packets die when XDP redirects them. Without VLAN
  * offload the tag is in the frame, where an XDP program looks for it.
  */
-static int make_like_wire(const struct lab *lab, uint32_t i, bool box, struct lab_door *door, struct sluice_err *err)
+static int make_like_wire(const struct lab *lab, uint32_t i, bool box, struct lab_door *door,
+			  struct sluice_err *err)
 {
 	struct lab_end self;
 	uint32_t flags = 0;
@@ -141,7 +143,8 @@ static int make_like_wire(const struct lab *lab, uint32_t i, bool box, struct la
 	if (!e)
 		e = net_ethtool_get(door->inet, self.ifname, ETHTOOL_GFLAGS, &flags, err);
 	if (!e)
-		e = net_ethtool_set(door->inet, self.ifname, ETHTOOL_SFLAGS, flags & ~(uint32_t)ETH_FLAG_TXVLAN, err);
+		e = net_ethtool_set(door->inet, self.ifname, ETHTOOL_SFLAGS,
+				    flags & ~(uint32_t)ETH_FLAG_TXVLAN, err);
 	return e;
 }
 
@@ -188,7 +191,8 @@ static int add_addr(struct lab_door *door, int index, const char *text, struct s
 	return e ? err_prefix(err, "address %s", text) : 0;
 }
 
-static int add_neighbour(struct lab_door *door, int index, const char *text, const uint8_t mac[6], struct sluice_err *err)
+static int add_neighbour(struct lab_door *door, int index, const char *text, const uint8_t mac[6],
+			 struct sluice_err *err)
 {
 	struct net_nl_msg msg;
 	struct ndmsg *nd = net_nl_begin(&msg, RTM_NEWNEIGH, NLM_F_CREATE | NLM_F_REPLACE, sizeof(*nd));
@@ -232,7 +236,8 @@ static int add_route(struct lab_door *door, int index, const char *via, struct s
 	return e ? err_prefix(err, "route to %s via %s", net, via) : 0;
 }
 
-static int set_up_end(const struct lab *lab, uint32_t i, bool box, struct lab_door *door, int *index, struct sluice_err *err)
+static int set_up_end(const struct lab *lab, uint32_t i, bool box, struct lab_door *door, int *index,
+		      struct sluice_err *err)
 {
 	struct lab_end self;
 	int e;
@@ -248,7 +253,8 @@ static int set_up_end(const struct lab *lab, uint32_t i, bool box, struct lab_do
 	return e;
 }
 
-static int meet_other(const struct lab *lab, uint32_t i, bool box, struct lab_door *door, int index, struct sluice_err *err)
+static int meet_other(const struct lab *lab, uint32_t i, bool box, struct lab_door *door, int index,
+		      struct sluice_err *err)
 {
 	struct lab_end other;
 	uint8_t mac[6];
@@ -266,7 +272,8 @@ static int meet_other(const struct lab *lab, uint32_t i, bool box, struct lab_do
 	return e;
 }
 
-int lab_link_join(const struct lab *lab, uint32_t i, struct lab_door *box, struct lab_door *host, struct sluice_err *err)
+int lab_link_join(const struct lab *lab, uint32_t i, struct lab_door *box, struct lab_door *host,
+		  struct sluice_err *err)
 {
 	int box_index = 0, host_index = 0, e;
 

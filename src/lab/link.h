@@ -26,7 +26,8 @@ int lab_link_up(struct lab_door *door, const char *ifname, struct sluice_err *er
  * lab_link_join() makes link i between the box and host i and everything that belongs to it: both ends up, addresses,
  * neighbours, the host's routes to all other hosts.
  */
-int lab_link_join(const struct lab *lab, uint32_t i, struct lab_door *box, struct lab_door *host, struct sluice_err *err);
+int lab_link_join(const struct lab *lab, uint32_t i, struct lab_door *box, struct lab_door *host,
+		  struct sluice_err *err);
 
 /*
  * lab_link_pass() puts a program that passes everything on a host's eth0. The kernel wakes the receiver of an XDP_TX

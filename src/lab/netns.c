@@ -26,7 +26,8 @@ int lab_netns_return(int fd, struct sluice_err *err)
 	int e = setns(fd, CLONE_NEWNET) ? -errno : 0;
 
 	close(fd);
-	return e ? err_set(err, e, "cannot return to the network namespace this began in: %s", strerror(-e)) : 0;
+	return e ? err_set(err, e, "cannot return to the network namespace this began in: %s", strerror(-e))
+		 : 0;
 }
 
 int lab_netns_enter(const char *name, struct sluice_err *err)
@@ -50,8 +51,9 @@ int lab_netns_private(struct sluice_err *err)
 	if (errno == EINVAL || errno == ENOSYS)
 		return err_set(err, -EOPNOTSUPP, "this kernel has no network namespaces (CONFIG_NET_NS)");
 	if (errno == ENOSPC)
-		return err_set(err, -ENOSPC, "no more network namespaces are allowed: raise "
-					     "/proc/sys/user/max_net_namespaces");
+		return err_set(err, -ENOSPC,
+			       "no more network namespaces are allowed: raise "
+			       "/proc/sys/user/max_net_namespaces");
 	return err_set(err, -errno, "cannot make a network namespace: %s", strerror(errno));
 }
 
@@ -96,7 +98,9 @@ int lab_netns_remove_all(const char *prefix, struct sluice_err *err)
 	int e = 0, e1;
 
 	if (!dir)
-		return errno == ENOENT ? 0 : err_set(err, -errno, "cannot read " LAB_NETNS_DIR ": %s", strerror(errno));
+		return errno == ENOENT
+			       ? 0
+			       : err_set(err, -errno, "cannot read " LAB_NETNS_DIR ": %s", strerror(errno));
 	while ((d = readdir(dir))) {
 		if (strncmp(d->d_name, prefix, strlen(prefix)) != 0)
 			continue;

@@ -23,8 +23,8 @@ static const char ready_line[] = "state ready \n";
 int lab_record_format(const struct lab *lab, char *to, size_t size)
 {
 	int n = snprintf(to, size, "%shosts %u\nqueues %u\nmtu %u\nipv6 %d\nmaker %d\n",
-			 lab->state == LAB_READY ? ready_line : making_line, lab->n_hosts, lab->n_queues, lab->mtu,
-			 lab->ipv6, (int)lab->maker);
+			 lab->state == LAB_READY ? ready_line : making_line, lab->n_hosts, lab->n_queues,
+			 lab->mtu, lab->ipv6, (int)lab->maker);
 
 	return n > 0 && (size_t)n < size ? n : -ENOSPC;
 }
@@ -37,14 +37,14 @@ int lab_record_parse(const char *text, struct lab *lab, struct sluice_err *err)
 
 	lab->state = !strncmp(text, ready_line, sizeof(ready_line) - 1) ? LAB_READY : LAB_BROKEN;
 	if (strlen(text) < sizeof(ready_line) ||
-	    sscanf(text + sizeof(ready_line) - 1, "hosts %9u queues %9u mtu %9u ipv6 %1u maker %9d", &lab->n_hosts,
-		   &lab->n_queues, &lab->mtu, &ipv6, &maker) != 5)
+	    sscanf(text + sizeof(ready_line) - 1, "hosts %9u queues %9u mtu %9u ipv6 %1u maker %9d",
+		   &lab->n_hosts, &lab->n_queues, &lab->mtu, &ipv6, &maker) != 5)
 		return err_set(err, -EBADMSG, "the record of lab %s is damaged", lab->name);
 	lab->ipv6 = ipv6 == 1;
 	lab->maker = maker;
 	/* only what would be written again just so is whole */
-	if (lab_record_format(lab, again, sizeof(again)) < 0 || strcmp(again, text) != 0 || lab->n_hosts < 1 ||
-	    lab->n_hosts > LAB_HOSTS_MAX)
+	if (lab_record_format(lab, again, sizeof(again)) < 0 || strcmp(again, text) != 0 ||
+	    lab->n_hosts < 1 || lab->n_hosts > LAB_HOSTS_MAX)
 		return err_set(err, -EBADMSG, "the record of lab %s is damaged", lab->name);
 	return 0;
 }
@@ -55,7 +55,8 @@ int lab_record_name_check(const char *name, struct sluice_err *err)
 
 	if (n > 0 && n < LAB_NAME_MAX && !name[n])
 		return 0;
-	return err_set(err, -EINVAL, "'%.40s' is no name for a lab: 1 to %d of a-z, 0-9 and _", name, LAB_NAME_MAX - 1);
+	return err_set(err, -EINVAL, "'%.40s' is no name for a lab: 1 to %d of a-z, 0-9 and _", name,
+		       LAB_NAME_MAX - 1);
 }
 
 static int make_dirs(struct sluice_err *err)
@@ -86,9 +87,12 @@ int lab_record_create(const struct lab *lab, int *fd, struct sluice_err *err)
 	snprintf(self, sizeof(self), "/proc/self/fd/%d", *fd);
 	if (write(*fd, text, (size_t)n) != n || flock(*fd, LOCK_EX | LOCK_NB) ||
 	    linkat(AT_FDCWD, self, AT_FDCWD, path, AT_SYMLINK_FOLLOW)) {
-		e = errno == EEXIST ? err_set(err, -EEXIST, "there is a lab %s already: take it down first (sluice lab down "
-							    "%s) or choose another name", lab->name, lab->name)
-				    : err_set(err, -errno, "cannot write %s: %s", path, strerror(errno));
+		e = errno == EEXIST
+			    ? err_set(err, -EEXIST,
+				      "there is a lab %s already: take it down first (sluice lab down "
+				      "%s) or choose another name",
+				      lab->name, lab->name)
+			    : err_set(err, -errno, "cannot write %s: %s", path, strerror(errno));
 		close(*fd);
 		*fd = -1;
 	}
@@ -115,7 +119,8 @@ static int open_record(const char *name, int *fd, struct sluice_err *err)
 	if (*fd >= 0)
 		return 0;
 	if (errno == ENOENT)
-		return err_set(err, -ENOENT, "there is no lab %s: sluice lab list shows the ones there are", name);
+		return err_set(err, -ENOENT, "there is no lab %s: sluice lab list shows the ones there are",
+			       name);
 	return err_set(err, -errno, "cannot open %s: %s", path, strerror(errno));
 }
 
@@ -154,15 +159,19 @@ int lab_record_lock(const char *name, int *fd, struct sluice_err *err)
 		if (tries == 50) {
 			close(*fd);
 			e = lab_record_read(name, &lab, err);
-			return e ? e : err_set(err, -EBUSY, "lab %s is in the hands of process %d, which takes it down "
-							    "when it ends", name, (int)lab.maker);
+			return e ? e
+				 : err_set(err, -EBUSY,
+					   "lab %s is in the hands of process %d, which takes it down "
+					   "when it ends",
+					   name, (int)lab.maker);
 		}
 		usleep(10000);
 	}
 	/* whoever had the lock before may have removed the file: what is locked then is nobody's */
 	if (fstat(*fd, &st) || st.st_nlink == 0) {
 		close(*fd);
-		return err_set(err, -ENOENT, "there is no lab %s: somebody else has just taken it down", name);
+		return err_set(err, -ENOENT, "there is no lab %s: somebody else has just taken it down",
+			       name);
 	}
 	return 0;
 }

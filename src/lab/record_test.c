@@ -15,7 +15,13 @@ static void same(const struct lab *a, const struct lab *b)
 
 static void round_trip(void **state)
 {
-	struct lab lab = {.name = "x", .n_hosts = 64, .n_queues = 4, .mtu = 9000, .ipv6 = true, .state = LAB_READY, .maker = 77};
+	struct lab lab = {.name = "x",
+			  .n_hosts = 64,
+			  .n_queues = 4,
+			  .mtu = 9000,
+			  .ipv6 = true,
+			  .state = LAB_READY,
+			  .maker = 77};
 	struct lab back = {.name = "x"};
 	struct sluice_err err;
 	char text[160];
@@ -35,7 +41,13 @@ static void round_trip(void **state)
 /* Cut anywhere or changed anywhere, a record is refused. */
 static void damaged(void **state)
 {
-	struct lab lab = {.name = "x", .n_hosts = 2, .n_queues = 1, .mtu = 1500, .ipv6 = true, .state = LAB_READY, .maker = 5};
+	struct lab lab = {.name = "x",
+			  .n_hosts = 2,
+			  .n_queues = 1,
+			  .mtu = 1500,
+			  .ipv6 = true,
+			  .state = LAB_READY,
+			  .maker = 5};
 	struct lab back = {.name = "x"};
 	struct sluice_err err;
 	char text[160], bad[160];

@@ -18,7 +18,8 @@ static int ask(int fd, const char *ifname, void *request, struct sluice_err *err
 	snprintf(ifr.ifr_name, sizeof(ifr.ifr_name), "%s", ifname);
 	if (ioctl(fd, SIOCETHTOOL, &ifr) == 0)
 		return 0;
-	return err_set(err, -errno, "%s: ethtool request 0x%x: %s", ifname, *(uint32_t *)request, strerror(errno));
+	return err_set(err, -errno, "%s: ethtool request 0x%x: %s", ifname, *(uint32_t *)request,
+		       strerror(errno));
 }
 
 int net_ethtool_get(int fd, const char *ifname, uint32_t cmd, uint32_t *value, struct sluice_err *err)

@@ -40,7 +40,8 @@ static void take_linkinfo(const struct nlattr *nest, struct net_ifinfo *info)
 {
 	const struct nlattr *attr;
 
-	mnl_attr_for_each_nested(attr, nest) {
+	mnl_attr_for_each_nested(attr, nest)
+	{
 		if (mnl_attr_get_type(attr) == IFLA_INFO_KIND)
 			take_text(attr, info->kind, sizeof(info->kind));
 		else if (mnl_attr_get_type(attr) == IFLA_INFO_SLAVE_KIND)
@@ -54,7 +55,8 @@ static void take_xdp(const struct nlattr *nest, struct net_ifinfo *info)
 	uint32_t only = 0;
 	uint8_t how = XDP_ATTACHED_NONE;
 
-	mnl_attr_for_each_nested(attr, nest) {
+	mnl_attr_for_each_nested(attr, nest)
+	{
 		switch (mnl_attr_get_type(attr)) {
 		case IFLA_XDP_ATTACHED:
 			how = mnl_attr_validate(attr, MNL_TYPE_U8) ? 0 : mnl_attr_get_u8(attr);
@@ -89,7 +91,8 @@ int net_ifinfo_parse(const struct nlmsghdr *nlh, struct net_ifinfo *info)
 	info->index = ifi->ifi_index;
 	info->flags = ifi->ifi_flags;
 	info->is_loopback = ifi->ifi_flags & IFF_LOOPBACK;
-	mnl_attr_for_each(attr, nlh, sizeof(*ifi)) {
+	mnl_attr_for_each(attr, nlh, sizeof(*ifi))
+	{
 		switch (mnl_attr_get_type(attr)) {
 		case IFLA_IFNAME:
 			take_text(attr, info->name, sizeof(info->name));
@@ -131,7 +134,8 @@ static int read_one(const struct nlmsghdr *nlh, void *data)
 	return net_ifinfo_parse(nlh, data) ? MNL_CB_ERROR : MNL_CB_OK;
 }
 
-int net_ifinfo_read(struct net_nl *route, int index, int nsid, struct net_ifinfo *info, struct sluice_err *err)
+int net_ifinfo_read(struct net_nl *route, int index, int nsid, struct net_ifinfo *info,
+		    struct sluice_err *err)
 {
 	struct net_nl_msg msg;
 	struct ifinfomsg *ifi = net_nl_begin(&msg, RTM_GETLINK, 0, sizeof(*ifi));
@@ -189,9 +193,8 @@ static int read_nsid(const struct nlmsghdr *nlh, void *data)
 {
 	const struct nlattr *attr;
 
-	mnl_attr_for_each(attr, nlh, sizeof(struct rtgenmsg))
-		if (mnl_attr_get_type(attr) == NETNSA_NSID)
-			*(int *)data = (int)take_u32(attr);
+	mnl_attr_for_each(attr, nlh, sizeof(struct rtgenmsg)) if (mnl_attr_get_type(attr) == NETNSA_NSID) *
+		(int *)data = (int)take_u32(attr);
 	return MNL_CB_OK;
 }
 
@@ -213,9 +216,10 @@ static int read_features(const struct nlmsghdr *nlh, void *data)
 {
 	const struct nlattr *attr;
 
-	mnl_attr_for_each(attr, nlh, sizeof(struct genlmsghdr))
-		if (mnl_attr_get_type(attr) == ATTR_XDP_FEATURES && !mnl_attr_validate(attr, MNL_TYPE_U64))
-			*(uint64_t *)data = mnl_attr_get_u64(attr);
+	mnl_attr_for_each(attr, nlh,
+			  sizeof(struct genlmsghdr)) if (mnl_attr_get_type(attr) == ATTR_XDP_FEATURES &&
+							 !mnl_attr_validate(attr, MNL_TYPE_U64)) *
+		(uint64_t *)data = mnl_attr_get_u64(attr);
 	return MNL_CB_OK;
 }
 
@@ -228,7 +232,10 @@ int net_xdp_features(struct net_nl *genl, int index, uint64_t *features, struct 
 
 	*features = UINT64_MAX;
 	if (e)
-		return e == -ENOENT ? err_set(err, -EOPNOTSUPP, "this kernel does not tell what a driver can do (6.3 and later do)") : e;
+		return e == -ENOENT
+			       ? err_set(err, -EOPNOTSUPP,
+					 "this kernel does not tell what a driver can do (6.3 and later do)")
+			       : e;
 	g = net_nl_begin(&msg, family, 0, sizeof(*g));
 	g->cmd = CMD_DEV_GET;
 	g->version = 1;

@@ -51,10 +51,10 @@ static int read_ack(const struct nlmsghdr *nlh, struct sluice_err *err)
 	if (!(nlh->nlmsg_flags & NLM_F_CAPPED) && e->msg.nlmsg_len >= sizeof(e->msg))
 		skip += MNL_ALIGN(e->msg.nlmsg_len) - sizeof(e->msg);
 	if ((nlh->nlmsg_flags & NLM_F_ACK_TLVS) && skip <= len)
-		mnl_attr_for_each(attr, nlh, (unsigned int)skip)
-			if (mnl_attr_get_type(attr) == NLMSGERR_ATTR_MSG &&
-			    !mnl_attr_validate(attr, MNL_TYPE_NUL_STRING))
-				text = mnl_attr_get_str(attr);
+		mnl_attr_for_each(attr, nlh,
+				  (unsigned int)skip) if (mnl_attr_get_type(attr) == NLMSGERR_ATTR_MSG &&
+							  !mnl_attr_validate(attr, MNL_TYPE_NUL_STRING))
+			text = mnl_attr_get_str(attr);
 	if (text)
 		return err_set(err, e->error, "%s (%s)", strerror(-e->error), text);
 	return err_set(err, e->error, "%s", strerror(-e->error));
@@ -108,9 +108,10 @@ static int read_family(const struct nlmsghdr *nlh, void *data)
 	const struct nlattr *attr;
 	uint16_t *id = data;
 
-	mnl_attr_for_each(attr, nlh, sizeof(struct genlmsghdr))
-		if (mnl_attr_get_type(attr) == CTRL_ATTR_FAMILY_ID && !mnl_attr_validate(attr, MNL_TYPE_U16))
-			*id = mnl_attr_get_u16(attr);
+	mnl_attr_for_each(attr, nlh,
+			  sizeof(struct genlmsghdr)) if (mnl_attr_get_type(attr) == CTRL_ATTR_FAMILY_ID &&
+							 !mnl_attr_validate(attr, MNL_TYPE_U16)) *id =
+		mnl_attr_get_u16(attr);
 	return MNL_CB_OK;
 }
 
