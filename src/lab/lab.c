@@ -283,7 +283,9 @@ int lab_find(const char *name, struct lab *lab, struct sluice_err *err)
 	int e;
 
 	if (name) {
-		e = need_privilege("using a lab", err);
+		e = lab_record_name_check(name, err);
+		if (!e)
+			e = need_privilege("using a lab", err);
 		return e ? e : lab_record_read(name, lab, err);
 	}
 	e = lab_list(&labs, &n, err);
