@@ -56,7 +56,7 @@ struct traffic_conf {
 /* The program's .bss, mapped by the host; one CPU writes. */
 struct traffic_state {
 	__u64 sent;    /* handed to the interface; the number of the packet being made */
-	__u64 bytes;
+	__u64 bytes;   /* of a replay; packets made here are all of one length */
 	__u64 refused; /* the interface was gone, or a frame could not be made */
 	__u64 next[4]; /* of sequential fields: src, dst, port[0], port[1] or order */
 };

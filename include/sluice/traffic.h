@@ -83,7 +83,7 @@ struct sluice_traffic_report {
 	bool has_peer;
 	uint64_t received; /* by the peer, whatever it then did with them */
 	uint64_t lost;	   /* sent but not received */
-	bool vanished;	   /* nothing of what was sent shows in any counter */
+	bool vanished;	   /* a veth's peer took none of the packets */
 	char hint[256];	   /* what to do about it, "" if unknown */
 };
 

@@ -229,13 +229,37 @@ static void multicast_mac(const struct net_addr *a, uint8_t mac[6])
 	}
 }
 
+/*
+ * The next hop to dst into f->addr. The route must be in the tables: asked for one interface, the kernel takes any
+ * IPv4 destination for on-link where they know nothing, and everybody would be asked about it for nothing.
+ */
+static int next_hop(struct net_nl *nl, const struct net_addr *dst, struct found *f)
+{
+	static const unsigned int flags[] = {RTM_F_FIB_MATCH, 0};
+	struct net_nl_msg msg;
+	struct rtmsg *r;
+	size_t i;
+	int e = 0;
+
+	for (i = 0; i < 2 && !e; i++) {
+		f->hit = false;
+		f->addr = *dst;
+		r = net_nl_begin(&msg, RTM_GETROUTE, 0, sizeof(*r));
+		r->rtm_family = dst->v6 ? AF_INET6 : AF_INET;
+		r->rtm_dst_len = dst->v6 ? 128 : 32;
+		r->rtm_flags = flags[i];
+		mnl_attr_put(msg.head, RTA_DST, dst->v6 ? 16 : 4, dst->bytes);
+		mnl_attr_put_u32(msg.head, RTA_OIF, (uint32_t)f->index);
+		e = net_nl_ask(nl, &msg, read_hop, f, NULL);
+	}
+	return e || !f->hit ? -ENOENT : 0;
+}
+
 int net_route_mac(struct net_nl *nl, int index, const struct net_addr *dst, unsigned int wait_ms, uint8_t mac[6],
 		  struct sluice_err *err)
 {
-	struct found f = {.index = index, .v6 = dst->v6, .addr = *dst};
+	struct found f = {.index = index, .v6 = dst->v6};
 	static const struct timespec pause = {.tv_nsec = 10000000};
-	struct net_nl_msg msg;
-	struct rtmsg *r;
 	unsigned int waited;
 	int e;
 
@@ -243,12 +267,7 @@ int net_route_mac(struct net_nl *nl, int index, const struct net_addr *dst, unsi
 		multicast_mac(dst, mac);
 		return 0;
 	}
-	r = net_nl_begin(&msg, RTM_GETROUTE, 0, sizeof(*r));
-	r->rtm_family = dst->v6 ? AF_INET6 : AF_INET;
-	r->rtm_dst_len = dst->v6 ? 128 : 32;
-	mnl_attr_put(msg.head, RTA_DST, dst->v6 ? 16 : 4, dst->bytes);
-	mnl_attr_put_u32(msg.head, RTA_OIF, (uint32_t)index);
-	if (net_nl_ask(nl, &msg, read_hop, &f, NULL) || !f.hit)
+	if (next_hop(nl, dst, &f))
 		return err_set(err, -ENOENT, "no route on this interface");
 	f.hit = false;
 	for (waited = 0;; waited += 10) {
@@ -260,8 +279,7 @@ int net_route_mac(struct net_nl *nl, int index, const struct net_addr *dst, unsi
 		if (!waited)
 			e = neigh(nl, true, &f, err);
 		if (!waited && e)
-			return e == -EPERM ? err_set(err, -EPERM, "asking for a neighbour needs CAP_NET_ADMIN: run as root")
-					   : e;
+			return err_prefix(err, "asking for a neighbour");
 		nanosleep(&pause, NULL);
 	}
 	memcpy(mac, f.mac, 6);

@@ -16,6 +16,7 @@
 
 #include "base/embedded.h"
 #include "base/err.h"
+#include "base/priv.h"
 #include "net/route.h"
 #include "port/traffic_priv.h"
 
@@ -221,6 +222,8 @@ int sluice_traffic_open(const char *ifname, const struct sluice_traffic_opts *op
 					: net_dev_read(&t->nl, 0, ifname, &t->dev, err);
 	if (!e)
 		e = check_interface(t, opts, err);
+	if (!e)
+		e = priv_need(CAP_NET_ADMIN, "sending packets", err);
 	if (!e)
 		e = make_plan(t, opts, err);
 	if (!e)

@@ -187,8 +187,8 @@ static void say_why(const struct sluice_traffic *t, struct sluice_traffic_report
 	if (gone)
 		snprintf(r->hint, sizeof(r->hint), "counters could not be read: %.200s", gone);
 	else if (r->vanished)
-		snprintf(r->hint, sizeof(r->hint), "%s counts none of these packets: its peer is down, or has neither an XDP "
-			"program nor GRO (ethtool -K PEER gro on)", t->dev.name);
+		snprintf(r->hint, sizeof(r->hint), "the peer of %s took none of these packets: it is down, or has neither an "
+			"XDP program nor GRO (ethtool -K PEER gro on)", t->dev.name);
 	else if (r->tx_dropped && r->sent && r->tx_dropped * 100 > r->sent)
 		snprintf(r->hint, sizeof(r->hint), "%s dropped packets that the receiver did not take in time; "
 			"a --pps or a smaller --batch helps", t->dev.name);
@@ -202,7 +202,7 @@ int sluice_traffic_report(struct sluice_traffic *t, struct sluice_traffic_report
 	int e = 0;
 
 	(void)err;
-	*r = (struct sluice_traffic_report){.sent = done(t), .bytes = t->state->bytes, .refused = t->state->refused,
+	*r = (struct sluice_traffic_report){.sent = done(t), .bytes = t->plan->conf.replay ? t->state->bytes : done(t) * t->plan->frame_len, .refused = t->state->refused,
 		.wall_ns = t->wall_ns, .cpu_ns = t->cpu_ns, .frame_bytes = t->plan->frame_len,
 		.frames = t->cap.n_frames, .skipped_long = t->cap.skipped_long,
 		.skipped_short = t->cap.skipped_short, .cut = t->cap.cut, .has_peer = t->has_peer};
@@ -216,7 +216,7 @@ int sluice_traffic_report(struct sluice_traffic *t, struct sluice_traffic_report
 		r->tx_dropped = dev.stats.tx_dropped - s->tx_dropped;
 		r->tx_errors = dev.stats.tx_errors - s->tx_errors;
 		/* a veth counts every frame it takes; other drivers may count redirected ones elsewhere */
-		r->vanished = r->sent && !strcmp(t->dev.kind, "veth") && !r->tx_packets && !r->tx_dropped;
+		r->vanished = r->sent && !strcmp(t->dev.kind, "veth") && !r->tx_packets;
 	}
 	say_why(t, r, why.code ? why.text : NULL);
 	return 0;
