@@ -29,10 +29,11 @@ extern char **environ;
 static const struct {
 	const char *name;
 	struct sluice_traffic_opts opts;
+	double target; /* of the floor's rate; 0: none, told for comparison */
 } cases[] = {
-	{"fixed", {.kind = SLUICE_TRAFFIC_UDP}},
-	{"sequential", {.src = "10.0.0.0/16"}},
-	{"random", {.src = "10.0.0.0/8", .random = SLUICE_RANDOM_SRC}},
+	{"fixed", {.kind = SLUICE_TRAFFIC_UDP}, 0.9},
+	{"sequential", {.src = "10.0.0.0/16"}, 0.9},
+	{"random", {.src = "10.0.0.0/8", .random = SLUICE_RANDOM_SRC}, 0.9},
 	{"random_all", {.src = "10.0.0.0/8", .dst = "11.0.0.0/8", .sport = "0-65535", .dport = "1-1000", .random = 31}},
 	{"random_v6", {.src = "2001:db8::/64", .random = SLUICE_RANDOM_SRC}},
 	{"random_tcp", {.kind = SLUICE_TRAFFIC_TCP, .src = "10.0.0.0/8", .sport = "1-65535", .random = 31}},
@@ -131,7 +132,10 @@ int main(int argc, char **argv)
 		for (r = 0; r < ROUNDS; r++)
 			ratio[r] = rate[i][r] / rate[N_CASES][r];
 		snprintf(name, sizeof(name), "traffic_%s_of_floor", cases[i].name);
-		bench_figure(name, bench_median(ratio, ROUNDS), "ratio", ">=", 0.9);
+		if (cases[i].target > 0)
+			bench_figure(name, bench_median(ratio, ROUNDS), "ratio", ">=", cases[i].target);
+		else
+			bench_note(name, bench_median(ratio, ROUNDS), "ratio");
 	}
 	base = bench_median(rate[N_CASES], ROUNDS);
 	bench_note("traffic_floor", base / 1e6, "Mpps_per_cpu");
