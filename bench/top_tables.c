@@ -29,6 +29,7 @@
 #include <sluice/top.h>
 
 #include "base/clock.h"
+#include "bench/bench.h"
 
 extern const unsigned char embedded_top_tables[];
 extern const unsigned long embedded_top_tables_len;
@@ -69,12 +70,6 @@ static struct gen *gen;
 static int gen_fd, peer;
 static uint64_t n_packets = 1000000;
 
-static void die(const char *what, const char *why)
-{
-	fprintf(stderr, "bench/top_tables: %s: %s\n", what, why);
-	exit(1);
-}
-
 static void run(const char *const argv[])
 {
 	extern char **environ;
@@ -82,16 +77,7 @@ static void run(const char *const argv[])
 	pid_t pid;
 
 	if (posix_spawnp(&pid, argv[0], NULL, NULL, (char *const *)argv, environ) || waitpid(pid, &status, 0) != pid || status)
-		die(argv[0], "failed");
-}
-
-static void pin_to(int cpu)
-{
-	cpu_set_t set;
-
-	CPU_ZERO(&set);
-	CPU_SET(cpu, &set);
-	sched_setaffinity(0, sizeof(set), &set); /* with one CPU it stays where it is */
+		die("%s failed", argv[0]);
 }
 
 static void build_lab(void)
@@ -103,7 +89,7 @@ static void build_lab(void)
 	FILE *f;
 
 	if (unshare(CLONE_NEWNET))
-		die("a network namespace", strerror(errno));
+		die("a network namespace: %s", strerror(errno));
 	f = fopen("/proc/sys/net/ipv6/conf/default/disable_ipv6", "we"); /* no neighbour discovery among our packets */
 	if (f) {
 		fputs("1", f);
@@ -121,11 +107,11 @@ static void load(void)
 
 	obj = bpf_object__open_mem(embedded_top_tables, embedded_top_tables_len, NULL);
 	if (!obj || bpf_object__load(obj))
-		die("top_tables.bpf.o", strerror(errno));
+		die("top_tables.bpf.o: %s", strerror(errno));
 	map = bpf_object__find_map_by_name(obj, ".data.gen");
 	gen = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, bpf_map__fd(map), 0);
 	if (gen == MAP_FAILED)
-		die(".data.gen", strerror(errno));
+		die(".data.gen: %s", strerror(errno));
 	gen->to_ifindex = if_nametoindex("va");
 	gen_fd = bpf_program__fd(bpf_object__find_program_by_name(obj, "generate"));
 }
@@ -144,7 +130,7 @@ static double send_frames(uint64_t n)
 	int rc = bpf_prog_test_run_opts(gen_fd, &opts);
 
 	if (rc)
-		die("sending live frames", strerror(-rc));
+		die("sending live frames: %s", strerror(-rc));
 	return (double)(clock_of(CLOCK_THREAD_CPUTIME_ID) - began) / (double)n;
 }
 
@@ -161,7 +147,8 @@ static void *read_on(void *arg)
 	uint64_t next = clock_mono_ns() + 1000000000;
 	bool last = false;
 
-	pin_to(1);
+	if (sysconf(_SC_NPROCESSORS_ONLN) > 1)
+		bench_pin(1);
 	while (!last) {
 		last = r->stop;
 		usleep(SLUICE_TOP_POLL_MS * 1000);
@@ -185,7 +172,7 @@ static int link_to(int prog_fd)
 	int fd = bpf_link_create(prog_fd, peer, BPF_XDP, &opts);
 
 	if (fd < 0)
-		die("attaching to vb", strerror(-fd));
+		die("attaching to vb: %s", strerror(-fd));
 	return fd;
 }
 
@@ -200,14 +187,14 @@ static double measure_top(const struct variant *v, double *overflow)
 	double ns;
 
 	if (sluice_top_open(&opts, &r.top, &err))
-		die("opening top", err.text);
+		die("opening top: %s", err.text);
 	if (!v->observer)
 		link = link_to(sluice_program_fd(sluice_top_program(r.top, false)));
 	else if (sluice_observer_open(peer, sluice_top_program(r.top, false), sluice_top_program(r.top, true), NULL,
 				      &obs, NULL, &err))
-		die("observing vb", err.text);
+		die("observing vb: %s", err.text);
 	if (pthread_create(&thread, NULL, read_on, &r))
-		die("a thread to read with", strerror(errno));
+		die("a thread to read with: %s", strerror(errno));
 	send_frames(n_packets / 2);
 	ns = send_frames(n_packets);
 	r.stop = true;
@@ -235,19 +222,6 @@ static double measure(const struct variant *v, double *overflow)
 	ns = send_frames(n_packets);
 	close(link);
 	return ns;
-}
-
-static int ascending(const void *a, const void *b)
-{
-	double d = *(const double *)a - *(const double *)b;
-
-	return d < 0 ? -1 : d > 0;
-}
-
-static double median(double *x, size_t n)
-{
-	qsort(x, n, sizeof(*x), ascending);
-	return n % 2 ? x[n / 2] : (x[n / 2 - 1] + x[n / 2]) / 2;
 }
 
 static void head(size_t rounds)
@@ -288,11 +262,37 @@ static void print_row(size_t v, size_t rounds)
 			added[r] = ns[s][v][r] - ns[s][0][r];
 		}
 		if (!v)
-			printf(" %.2fM/s |", 1e3 / median(memcpy(added, ns[s][0], rounds * sizeof(added[0])), rounds));
+			printf(" %.2fM/s |", 1e3 / bench_median(memcpy(added, ns[s][0], rounds * sizeof(added[0])), rounds));
 		else
-			printf(" %.2f (%+.0f)%s |", median(ratio, rounds), median(added, rounds), over[s][v] > 0.0005 ? " *" : "");
+			printf(" %.2f (%+.0f)%s |", bench_median(ratio, rounds), bench_median(added, rounds), over[s][v] > 0.0005 ? " *" : "");
 	}
 	printf("\n");
+}
+
+/* The targets: the chosen table, by itself and in front of a chain, as `sluice top` runs it. */
+static void figures(size_t rounds)
+{
+	static const struct {
+		const char *name, *title;
+		size_t sources;
+		double target;
+	} wanted[] = {
+		{"top_16_sources_of_drop", "own table (chosen)", 0, 0.85},
+		{"top_1M_sources_of_drop", "own table (chosen)", 2, 0.55},
+		{"top_observer_16_sources_of_drop", "own table, as an observer", 0, 0.85},
+		{"top_observer_1M_sources_of_drop", "own table, as an observer", 2, 0.55},
+	};
+	double ratio[MAX_ROUNDS];
+	size_t i, v, r;
+
+	for (i = 0; i < N(wanted); i++)
+		for (v = 0; v < N(variants); v++) {
+			if (strcmp(variants[v].title, wanted[i].title) != 0)
+				continue;
+			for (r = 0; r < rounds; r++)
+				ratio[r] = ns[wanted[i].sources][0][r] / ns[wanted[i].sources][v][r];
+			bench_figure(wanted[i].name, bench_median(ratio, rounds), "ratio", ">=", wanted[i].target);
+		}
 }
 
 int main(int argc, char **argv)
@@ -303,7 +303,7 @@ int main(int argc, char **argv)
 	if (argc > 2)
 		n_packets = strtoull(argv[2], NULL, 10);
 	if (rounds < 1 || rounds > MAX_ROUNDS || n_packets < 1000 || n_packets > 1000000000)
-		die("usage", "top_tables [ROUNDS 1..31 [PACKETS 1000..1000000000 [NAME]]]");
+		die("usage: bench-top_tables [ROUNDS 1..31 [PACKETS 1000..1000000000 [NAME]]]");
 	if (geteuid()) {
 		printf("bench/top_tables: skipped, needs root\n");
 		return 0;
@@ -311,7 +311,7 @@ int main(int argc, char **argv)
 	libbpf_set_print(NULL);
 	build_lab();
 	load();
-	pin_to(0);
+	bench_pin(0);
 	for (r = 0; r < rounds; r++) {
 		for (s = 0; s < N(sources); s++) {
 			gen->n_sources = sources[s];
@@ -330,6 +330,8 @@ int main(int argc, char **argv)
 			if (over[s][v] > 0.0005)
 				printf("* %s, %u sources: %.1f%% of the packets counted as overflow\n", variants[v].title,
 				       sources[s], 100 * over[s][v]);
+	if (!*name)
+		figures(rounds);
 	bpf_object__close(obj);
 	return 0;
 }
