@@ -2,13 +2,13 @@
 /*
  * Every entry of a map, while others change it. The kernel has two ways:
  *
- *   batches   one call for many entries. Hash tables go bucket by bucket and cannot loop; the rest of the kernel's
- *             batches is get_next_key in a loop
+ *   batches   one call for many entries. Hash tables go bucket by bucket and cannot loop; the rest of the
+ *             kernel's batches is get_next_key in a loop
  *   next key  one key, then its value. When the key we stand on was deleted, the kernel starts again in front
  *
- * So for everything but hash batches and arrays the keys seen are remembered and passed over when they come again:
- * none is given twice, and what stays in the map all the time is found. Where entries are deleted much faster than
- * they are read, that could take forever: the walk then gives up and says so.
+ * So for everything but hash batches and arrays the keys seen are remembered and passed over when they
+ * come again: none is given twice, and what stays in the map all the time is found. Where entries are
+ * deleted much faster than they are read, that could take forever: the walk then gives up and says so.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -20,7 +20,8 @@
 
 #define BATCH_BYTES (1u << 20) /* of keys and values at a time: keeps a walk over any map in a few MiB */
 #define BATCH_MAX 4096
-#define AGAIN_TIMES 16 /* so often the keys seen may come again, and AGAIN_FREE more, before the walk gives up */
+#define AGAIN_TIMES \
+	16 /* so often the keys seen may come again, and AGAIN_FREE more, before the walk gives up */
 #define AGAIN_FREE 100000
 
 /* Keys seen, in an open-addressed table of copies. */
@@ -32,7 +33,7 @@ struct seen {
 
 struct sluice_map_iter {
 	struct sluice_map *map;
-	uint8_t *keys, *values;	   /* of the batch */
+	uint8_t *keys, *values;	     /* of the batch */
 	uint8_t *place, *next_place; /* the kernel's cursor */
 	uint32_t n_batch, at, n;
 	bool batches, started, done, remember, cut;
@@ -42,8 +43,9 @@ struct sluice_map_iter {
 
 static bool in_hash_buckets(uint32_t type)
 {
-	return type == BPF_MAP_TYPE_HASH || type == BPF_MAP_TYPE_PERCPU_HASH || type == BPF_MAP_TYPE_LRU_HASH ||
-	       type == BPF_MAP_TYPE_LRU_PERCPU_HASH || type == BPF_MAP_TYPE_HASH_OF_MAPS;
+	return type == BPF_MAP_TYPE_HASH || type == BPF_MAP_TYPE_PERCPU_HASH ||
+	       type == BPF_MAP_TYPE_LRU_HASH || type == BPF_MAP_TYPE_LRU_PERCPU_HASH ||
+	       type == BPF_MAP_TYPE_HASH_OF_MAPS;
 }
 
 static bool has_batches(uint32_t type)
@@ -121,7 +123,8 @@ int sluice_map_iter_new(struct sluice_map *map, struct sluice_map_iter **out, st
 
 	*out = NULL;
 	if (!i->walkable)
-		return err_set(err, -EOPNOTSUPP, "entries of map %s (id %u) cannot be listed: %s", i->name, i->id, i->why_not);
+		return err_set(err, -EOPNOTSUPP, "entries of map %s (id %u) cannot be listed: %s", i->name,
+			i->id, i->why_not);
 	it = calloc(1, sizeof(*it));
 	if (!it)
 		return err_nomem(err);
@@ -166,8 +169,8 @@ static int fill_batch(struct sluice_map_iter *it, struct sluice_err *err)
 
 	for (;;) {
 		n = it->n_batch;
-		rc = bpf_map_lookup_batch(it->map->fd, it->started ? it->place : NULL, it->next_place, it->keys, it->values,
-					  &n, NULL);
+		rc = bpf_map_lookup_batch(it->map->fd, it->started ? it->place : NULL, it->next_place,
+			it->keys, it->values, &n, NULL);
 		if (!rc || errno == ENOENT) {
 			it->done = rc != 0;
 			it->n = n;
@@ -176,13 +179,15 @@ static int fill_batch(struct sluice_map_iter *it, struct sluice_err *err)
 			return 0;
 		}
 		if (errno == ENOSPC && it->n_batch < i->max_entries) { /* one bucket holds more */
-			if (!make_room(it, it->n_batch < i->max_entries / 4 ? it->n_batch * 4 : i->max_entries))
+			if (!make_room(
+				    it, it->n_batch < i->max_entries / 4 ? it->n_batch * 4 : i->max_entries))
 				return err_nomem(err);
 			continue;
 		}
 		if (errno == EINTR)
 			continue;
-		if (!it->started && (errno == EINVAL || errno == EOPNOTSUPP || errno == 524 || errno == ENOSPC)) {
+		if (!it->started &&
+			(errno == EINVAL || errno == EOPNOTSUPP || errno == 524 || errno == ENOSPC)) {
 			it->batches = false;
 			it->remember = !i->indexed;
 			return -EAGAIN;
@@ -211,7 +216,8 @@ static int fill_one(struct sluice_map_iter *it, struct sluice_err *err)
 	return errno == ENOENT ? 0 : map_failed(it->map, "reading", -errno, err);
 }
 
-int sluice_map_iter_next(struct sluice_map_iter *it, const void **key, const void **value, struct sluice_err *err)
+int sluice_map_iter_next(
+	struct sluice_map_iter *it, const void **key, const void **value, struct sluice_err *err)
 {
 	const struct sluice_map_info *i = &it->map->info;
 	int rc;

@@ -21,8 +21,10 @@ static int denied(const char *what, struct sluice_err *err)
 {
 	if (priv_need(CAP_SYS_ADMIN, what, err))
 		return -EPERM;
-	return err_set(err, -EPERM, "%s: the kernel refused although CAP_SYS_ADMIN is there; it wants it in the initial user "
-			       "namespace", what);
+	return err_set(err, -EPERM,
+		"%s: the kernel refused although CAP_SYS_ADMIN is there; it wants it in the initial user "
+		"namespace",
+		what);
 }
 
 int map_failed(const struct sluice_map *map, const char *doing, int code, struct sluice_err *err)
@@ -36,23 +38,28 @@ int map_failed(const struct sluice_map *map, const char *doing, int code, struct
 		return err_set(err, code, "map %s (id %u) has that entry already", i->name, i->id);
 	case -E2BIG:
 		if (i->indexed)
-			return err_set(err, -ENOSPC, "map %s (id %u) ends at index %u", i->name, i->id, i->max_entries - 1);
-		return err_set(err, -ENOSPC, "map %s (id %u) is full: it holds at most %u entries", i->name, i->id,
-			       i->max_entries);
+			return err_set(err, -ENOSPC, "map %s (id %u) ends at index %u", i->name, i->id,
+				i->max_entries - 1);
+		return err_set(err, -ENOSPC, "map %s (id %u) is full: it holds at most %u entries", i->name,
+			i->id, i->max_entries);
 	case -ENOSPC:
-		return err_set(err, code, "map %s (id %u) is full: it holds at most %u entries", i->name, i->id,
-			       i->max_entries);
+		return err_set(err, code, "map %s (id %u) is full: it holds at most %u entries", i->name,
+			i->id, i->max_entries);
 	case -EPERM:
 	case -EACCES:
 		if (i->frozen)
-			return err_set(err, -EPERM, "map %s (id %u) is frozen: user space may only read it", i->name, i->id);
+			return err_set(err, -EPERM, "map %s (id %u) is frozen: user space may only read it",
+				i->name, i->id);
 		if (!priv_has(CAP_BPF) && !priv_has(CAP_SYS_ADMIN))
 			return priv_need(CAP_BPF, doing, err);
-		return err_set(err, -EPERM, "%s map %s (id %u) is not allowed: its pin or its flags make it read-only or write-only",
-			       doing, i->name, i->id);
+		return err_set(err, -EPERM,
+			"%s map %s (id %u) is not allowed: its pin or its flags make it read-only or "
+			"write-only",
+			doing, i->name, i->id);
 	case -EOPNOTSUPP:
 	case -524: /* ENOTSUPP, which user space has no name for */
-		return err_set(err, -EOPNOTSUPP, "%s: the kernel cannot do that with a map of type %s", doing, i->type_name);
+		return err_set(err, -EOPNOTSUPP, "%s: the kernel cannot do that with a map of type %s", doing,
+			i->type_name);
 	default:
 		return err_set(err, code, "%s map %s (id %u): %s", doing, i->name, i->id, strerror(-code));
 	}
@@ -115,7 +122,8 @@ static int describe(struct sluice_map *map, struct sluice_err *err)
 	to->n_values = (uint32_t)cpus;
 	to->stride = to->per_cpu ? (info.value_size + 7) / 8 * 8 : info.value_size;
 	if ((uint64_t)to->stride * to->n_values > UINT32_MAX)
-		return err_set(err, -EOPNOTSUPP, "map %s has %u bytes per entry and CPU", to->name, to->value_size);
+		return err_set(
+			err, -EOPNOTSUPP, "map %s has %u bytes per entry and CPU", to->name, to->value_size);
 	to->value_bytes = to->stride * to->n_values;
 	map->key = (struct sluice_type){.size = info.key_size, .prefix = info.type == BPF_MAP_TYPE_LPM_TRIE};
 	map->value = (struct sluice_type){.size = info.value_size};
@@ -190,7 +198,8 @@ int sluice_map_open_id(uint32_t id, struct sluice_map **map, struct sluice_err *
 	if (fd >= 0)
 		return adopt(fd, map, err);
 	if (errno == ENOENT)
-		return err_set(err, -ENOENT, "there is no map with id %u; `sluice map list` shows those there are", id);
+		return err_set(err, -ENOENT,
+			"there is no map with id %u; `sluice map list` shows those there are", id);
 	if (errno == EPERM || errno == EACCES)
 		return denied("opening a map by its id", err);
 	return err_set(err, -errno, "opening map %u: %s", id, strerror(errno));
@@ -220,7 +229,8 @@ static int open_pin(const char *path, struct sluice_map **map, struct sluice_err
 	if (fd < 0 && errno == ENOENT)
 		return err_set(err, -ENOENT, "there is no pin %s", path);
 	if (fd < 0)
-		return err_set(err, errno == EINVAL ? -ENOEXEC : -errno, "%s is not a pin of a BPF map: %s", path, strerror(errno));
+		return err_set(err, errno == EINVAL ? -ENOEXEC : -errno, "%s is not a pin of a BPF map: %s",
+			path, strerror(errno));
 	if (!is_map_fd(fd)) {
 		close(fd);
 		return err_set(err, -ENOEXEC, "%s is a pin, but not of a map", path);
@@ -307,9 +317,11 @@ static int not_found(const char *typed, const struct named *all, size_t n, struc
 		words[i] = all[i].name;
 	hit = text_nearest(typed, words, n);
 	if (hit >= 0)
-		err_set(err, -ENOENT, "there is no map '%.60s', did you mean %s (id %u)?", typed, all[hit].name, all[hit].id);
+		err_set(err, -ENOENT, "there is no map '%.60s', did you mean %s (id %u)?", typed,
+			all[hit].name, all[hit].id);
 	else
-		err_set(err, -ENOENT, "there is no map '%.60s'; `sluice map list` shows those there are", typed);
+		err_set(err, -ENOENT, "there is no map '%.60s'; `sluice map list` shows those there are",
+			typed);
 	free(words);
 	return -ENOENT;
 }
@@ -327,8 +339,10 @@ static int open_name(const char *name, struct sluice_map **map, struct sluice_er
 	all = calloc(n + 1, sizeof(*all));
 	rc = all ? read_names(ids, n, all, &found) : -ENOMEM;
 	if (rc) {
-		rc = rc == -ENOMEM ? err_nomem(err) : rc == -EPERM || rc == -EACCES ? denied("finding a map by its name", err) :
-								err_set(err, rc, "finding map '%.60s': %s", name, strerror(-rc));
+		rc = rc == -ENOMEM ? err_nomem(err)
+		     : rc == -EPERM || rc == -EACCES
+			     ? denied("finding a map by its name", err)
+			     : err_set(err, rc, "finding map '%.60s': %s", name, strerror(-rc));
 		goto out;
 	}
 	for (i = 0; i < found; i++) {
@@ -336,12 +350,14 @@ static int open_name(const char *name, struct sluice_map **map, struct sluice_er
 			continue;
 		hit = i;
 		if (hits++ < 16)
-			len += (size_t)snprintf(list + len, sizeof(list) - len, "%s%u", hits > 1 ? ", " : "", all[i].id);
+			len += (size_t)snprintf(
+				list + len, sizeof(list) - len, "%s%u", hits > 1 ? ", " : "", all[i].id);
 	}
 	if (!hits)
 		rc = not_found(name, all, found, err);
 	else if (hits > 1)
-		rc = err_set(err, -EINVAL, "%zu maps are called '%.60s': name one by its id, %s", hits, name, list);
+		rc = err_set(err, -EINVAL, "%zu maps are called '%.60s': name one by its id, %s", hits, name,
+			list);
 	else
 		rc = sluice_map_open_id(all[hit].id, map, err);
 out:
@@ -359,9 +375,11 @@ int sluice_map_open(const char *which, struct sluice_map **map, struct sluice_er
 	if (strchr(which, '/'))
 		return open_pin(which, map, err);
 	if (isdigit((unsigned char)*id) && id[strspn(id, "0123456789")] == '\0')
-		return text_u64(id, 1, UINT32_MAX, &v, err) ? -EINVAL : sluice_map_open_id((uint32_t)v, map, err);
+		return text_u64(id, 1, UINT32_MAX, &v, err) ? -EINVAL
+							    : sluice_map_open_id((uint32_t)v, map, err);
 	if (!*which)
-		return err_set(err, -EINVAL, "an empty name is no map: an id, a name or a pin path is wanted");
+		return err_set(
+			err, -EINVAL, "an empty name is no map: an id, a name or a pin path is wanted");
 	return open_name(which, map, err);
 }
 

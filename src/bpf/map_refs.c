@@ -84,7 +84,8 @@ static int read_programs(struct sluice_map_refs *refs, struct sluice_err *err)
 	}
 	if (errno != ENOENT)
 		return err_set(err, errno == EACCES ? -EPERM : -errno, "finding programs: %s",
-			       errno == EPERM || errno == EACCES ? "needs CAP_SYS_ADMIN, run as root" : strerror(errno));
+			errno == EPERM || errno == EACCES ? "needs CAP_SYS_ADMIN, run as root"
+							  : strerror(errno));
 	return 0;
 }
 
@@ -138,7 +139,8 @@ static int read_pins(struct sluice_map_refs *refs, const char *dir, int depth, u
 	while (!rc && (e = readdir(d)) && ++*seen < PINS_MAX) {
 		if (!strcmp(e->d_name, ".") || !strcmp(e->d_name, ".."))
 			continue;
-		if (snprintf(path, sizeof(path), "%s/%s", dir, e->d_name) >= (int)sizeof(path) || lstat(path, &st))
+		if (snprintf(path, sizeof(path), "%s/%s", dir, e->d_name) >= (int)sizeof(path) ||
+			lstat(path, &st))
 			continue;
 		if (S_ISDIR(st.st_mode) && depth < PIN_DEPTH)
 			rc = read_pins(refs, path, depth + 1, seen);

@@ -26,7 +26,8 @@ static unsigned int descriptors(void)
 	return n;
 }
 
-static struct sluice_map *make(enum bpf_map_type type, uint32_t key, uint32_t value, uint32_t entries, uint32_t flags)
+static struct sluice_map *make(
+	enum bpf_map_type type, uint32_t key, uint32_t value, uint32_t entries, uint32_t flags)
 {
 	LIBBPF_OPTS(bpf_map_create_opts, opts, .map_flags = flags);
 	struct sluice_map *map;
@@ -218,8 +219,11 @@ static void every_cpu(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(hash_in_batches), cmocka_unit_test(trie_and_next_key), cmocka_unit_test(key_by_key),
-		cmocka_unit_test(large_values),	   cmocka_unit_test(every_cpu),
+		cmocka_unit_test(hash_in_batches),
+		cmocka_unit_test(trie_and_next_key),
+		cmocka_unit_test(key_by_key),
+		cmocka_unit_test(large_values),
+		cmocka_unit_test(every_cpu),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * How a BTF type is typed and shown: shapes, the members of a struct as people see them, and the walk over a value
- * that text and JSON are both made from. The text itself is described in sluice/value.h.
+ * How a BTF type is typed and shown: shapes, the members of a struct as people see them, and the walk over
+ * a value that text and JSON are both made from. The text itself is described in sluice/value.h.
  */
 #ifndef BPF_VALUE_H
 #define BPF_VALUE_H
@@ -40,12 +40,14 @@ struct value_shape {
 };
 
 /*
- * value_shape() finds out how the type id is shown; name is the member's (NULL: none), for the overrides of type.
+ * value_shape() finds out how the type id is shown; name is the member's (NULL: none), for the overrides
+ * of type.
  * errors: -EBADMSG damaged BTF, -EOPNOTSUPP a kind that is no value, -EINVAL an override of another size
  */
 int value_shape(const struct sluice_type *type, uint32_t id, const char *name, struct value_shape *s,
-		struct sluice_err *err);
-int value_as_shape(enum sluice_as as, uint32_t size, const char *what, struct value_shape *s, struct sluice_err *err);
+	struct sluice_err *err);
+int value_as_shape(
+	enum sluice_as as, uint32_t size, const char *what, struct value_shape *s, struct sluice_err *err);
 const char *value_as_name(enum sluice_as as);
 
 /* What is left of a shape in a bitfield: integers without wire order; -EBADMSG for what cannot be one. */
@@ -55,21 +57,21 @@ int value_bitfield_shape(struct value_shape *s, uint32_t bits, struct sluice_err
 bool value_prefix_shape(const struct sluice_type *type, struct value_shape *s);
 
 /*
- * Members of a struct, anonymous structs and unions opened up: in pre-order, an anonymous group followed by the
- * n_inside nodes within. The first node stands for the type itself.
+ * Members of a struct, anonymous structs and unions opened up: in pre-order, an anonymous group followed
+ * by the n_inside nodes within. The first node stands for the type itself.
  */
 enum value_node_kind { NODE_LEAF, NODE_STRUCT, NODE_UNION };
 
 struct value_node {
 	enum value_node_kind kind;
-	const char *name;	   /* of a leaf */
-	uint32_t type;		   /* of a leaf */
-	uint64_t bit_off;	   /* from the struct's start */
-	uint32_t bits;		   /* width of a bitfield, 0: none */
-	uint32_t size;		   /* bytes; 0 for a bitfield */
+	const char *name; /* of a leaf */
+	uint32_t type;	  /* of a leaf */
+	uint64_t bit_off; /* from the struct's start */
+	uint32_t bits;	  /* width of a bitfield, 0: none */
+	uint32_t size;	  /* bytes; 0 for a bitfield */
 	uint32_t n_inside;
-	bool given;		   /* the parser's mark */
-	bool hidden;		   /* VALUE_KERNEL: neither typed nor shown */
+	bool given;  /* the parser's mark */
+	bool hidden; /* VALUE_KERNEL: neither typed nor shown */
 	bool pointer;
 };
 
@@ -80,12 +82,18 @@ struct value_nodes {
 	bool has_union;	   /* an anonymous one inside */
 };
 
-/* value_nodes_read() fills *nodes (zeroed by the caller), which value_nodes_free() frees, also after failure. */
+/*
+ * value_nodes_read() fills *nodes (zeroed by the caller), which value_nodes_free() frees, also after
+ * failure.
+ */
 int value_nodes_read(const struct sluice_type *type, const struct value_shape *s, struct value_nodes *nodes,
-		     struct sluice_err *err);
+	struct sluice_err *err);
 void value_nodes_free(struct value_nodes *nodes);
 
-/* Names are BTF's, and BTF can come from anybody: value_tame() makes ? of what a terminal would obey. Returns text. */
+/*
+ * Names are BTF's, and BTF can come from anybody: value_tame() makes ? of what a terminal would obey.
+ * Returns text.
+ */
 char *value_tame(char *text);
 
 /* A type's name as C writes it, without declarator: "struct key", "__u64 *", "char[16]". */
@@ -97,14 +105,15 @@ void value_bits_put(uint8_t *p, uint64_t bit_off, uint32_t bits, unsigned __int1
 
 /* What a walk meets at its ends. text is NUL-terminated where it is set. */
 struct value_scalar {
-	enum value_kind kind;	/* SINT, UINT (any width), CHAR, BOOL, FLOAT, STRING, BYTES; others come as ENUM with text */
-	unsigned __int128 u;	/* UINT, BOOL; SINT, CHAR: two's complement; bits of FLOAT */
-	uint32_t bits;		/* of UINT, SINT, FLOAT */
+	/* SINT, UINT (any width), CHAR, BOOL, FLOAT, STRING, BYTES; everything else comes as ENUM with text */
+	enum value_kind kind;
+	unsigned __int128 u; /* UINT, BOOL; SINT, CHAR: two's complement; bits of FLOAT */
+	uint32_t bits;	     /* of UINT, SINT, FLOAT */
 	double f;
-	const char *text;	/* enumerators, addresses, prefixes */
-	const uint8_t *bytes;	/* STRING, BYTES */
+	const char *text;     /* enumerators, addresses, prefixes */
+	const uint8_t *bytes; /* STRING, BYTES */
 	uint32_t len;
-	bool has_delta;		/* UINT, SINT, FLOAT, with value_more.before */
+	bool has_delta; /* UINT, SINT, FLOAT, with value_more.before */
 	__int128 delta;
 	double delta_f;
 };
@@ -117,7 +126,8 @@ struct value_more {
 
 /*
  * Called in order. name is the member's or NULL in arrays and at the top.
- * repeat (may be NULL: then every element is walked) says that the element just walked stands for n equal ones.
+ * repeat (may be NULL: then every element is walked) says that the element just walked stands for n equal
+ * ones.
  */
 struct value_visitor {
 	void (*open)(void *ctx, const char *name, bool array);
@@ -132,9 +142,9 @@ struct value_visitor {
  * errors: -EBADMSG, -ENOMEM, -EINVAL as sluice_type_print()
  */
 int value_walk(const struct sluice_type *type, const void *value, const struct value_more *more,
-	       const struct value_visitor *v, void *ctx, struct sluice_err *err);
+	const struct value_visitor *v, void *ctx, struct sluice_err *err);
 int value_text(const struct sluice_type *type, const void *value, const struct value_more *more, char **text,
-	       struct sluice_err *err);
+	struct sluice_err *err);
 
 /* A char[N]'s text with its quotes and escapes; the NULs at its end are left out. */
 void value_quote(struct buf *b, const uint8_t *bytes, size_t len);
@@ -150,13 +160,18 @@ struct value_cursor {
 };
 
 /* value_refuse() writes "column N: ..." and returns -EINVAL; at points into c->text. */
-int value_refuse(struct value_cursor *c, const char *at, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+int value_refuse(struct value_cursor *c, const char *at, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
 
-/* value_found() is "'x' found, WANTED wanted" (or "nothing there, ..." at the end) as value_refuse() at the cursor. */
+/*
+ * value_found() is "'x' found, WANTED wanted" (or "nothing there, ..." at the end) as value_refuse() at the
+ * cursor.
+ */
 int value_found(struct value_cursor *c, const char *wanted);
 
 /* value_parse_scalar() reads anything but a struct or an array to bit_off (bits as in value_node). */
-int value_parse_scalar(struct value_cursor *c, const struct value_shape *s, uint32_t id, uint64_t bit_off, uint32_t bits);
+int value_parse_scalar(
+	struct value_cursor *c, const struct value_shape *s, uint32_t id, uint64_t bit_off, uint32_t bits);
 int value_parse_hex(struct value_cursor *c, uint8_t *to, uint32_t size, bool spaced);
 int value_parse_prefix(struct value_cursor *c, const struct value_shape *s);
 bool value_is_address(const char *word);

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-/* What a type looks like, in C's own words, for messages: "struct key { __be32 saddr; __be16 dport; } (8 bytes)". */
+/*
+ * What a type looks like, in C's own words, for messages: "struct key { __be32 saddr; __be16 dport; } (8
+ * bytes)".
+ */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -55,13 +58,17 @@ void value_type_name(const struct btf *btf, uint32_t id, struct buf *out)
 			continue;
 		default:
 			buf_printf(out, "%s%s%.80s",
-				   btf_is_struct(t)    ? "struct"
-				   : btf_is_union(t)   ? "union"
-				   : btf_is_any_enum(t) ? "enum"
-				   : btf_is_datasec(t) ? "section"
-						       : "",
-				   btf_is_composite(t) || btf_is_any_enum(t) || btf_is_datasec(t) ? (*name ? " " : "") : "",
-				   btf_is_func_proto(t) ? "function" : !t->name_off && btf_kind(t) == 0 ? "void" : name);
+				btf_is_struct(t)     ? "struct"
+				: btf_is_union(t)    ? "union"
+				: btf_is_any_enum(t) ? "enum"
+				: btf_is_datasec(t)  ? "section"
+						     : "",
+				btf_is_composite(t) || btf_is_any_enum(t) || btf_is_datasec(t)
+					? (*name ? " " : "")
+					: "",
+				btf_is_func_proto(t)		   ? "function"
+				: !t->name_off && btf_kind(t) == 0 ? "void"
+								   : name);
 			goto done;
 		}
 		id = t->type;
@@ -83,15 +90,17 @@ static void enumerators(const struct btf *btf, const struct btf_type *t, struct 
 	for (i = 0; i < n && i < ENUMERATORS_MAX; i++) {
 		if (btf_is_enum(t))
 			buf_printf(b, "%s %.60s = %d", i ? "," : "", name_of(btf, btf_enum(t)[i].name_off),
-				   btf_enum(t)[i].val);
+				btf_enum(t)[i].val);
 		else
-			buf_printf(b, "%s %.60s = %lld", i ? "," : "", name_of(btf, btf_enum64(t)[i].name_off),
-				   (long long)btf_enum64_value(btf_enum64(t) + i));
+			buf_printf(b, "%s %.60s = %lld", i ? "," : "",
+				name_of(btf, btf_enum64(t)[i].name_off),
+				(long long)btf_enum64_value(btf_enum64(t) + i));
 	}
 	buf_printf(b, n > ENUMERATORS_MAX ? ", ... }" : " }");
 }
 
-static void declare(const struct sluice_type *type, uint32_t id, const char *name, uint32_t bits, struct buf *b, int depth);
+static void declare(const struct sluice_type *type, uint32_t id, const char *name, uint32_t bits,
+	struct buf *b, int depth);
 
 /* The members between braces; an anonymous group is a declaration without a name. */
 static void members(const struct sluice_type *type, const struct btf_type *t, struct buf *b, int depth)
@@ -115,7 +124,8 @@ static void members(const struct sluice_type *type, const struct btf_type *t, st
 	buf_printf(b, i < n ? " ... }" : " }");
 }
 
-static void declare(const struct sluice_type *type, uint32_t id, const char *name, uint32_t bits, struct buf *b, int depth)
+static void declare(const struct sluice_type *type, uint32_t id, const char *name, uint32_t bits,
+	struct buf *b, int depth)
 {
 	struct buf dims = {0};
 	const struct btf_type *t;
@@ -163,9 +173,11 @@ int sluice_type_layout(const struct sluice_type *type, char **text, struct sluic
 		buf_printf(&b, "%s", value_as_name(type->as));
 	} else if (!type->btf || !type->id) {
 		buf_printf(&b, "%s%u bytes of hex, there is no BTF",
-			   type->prefix && (type->size == 8 || type->size == 20) ? "" :
-			   type->size == 1 || type->size == 2 || type->size == 4 || type->size == 8 ? "a number or " : "",
-			   type->size);
+			type->prefix && (type->size == 8 || type->size == 20) ? ""
+			: type->size == 1 || type->size == 2 || type->size == 4 || type->size == 8
+				? "a number or "
+				: "",
+			type->size);
 	} else {
 		declare(type, type->id, "", 0, &b, 0);
 		if (b.len > LAYOUT_MAX) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * Text to bytes: structs, unions, arrays and what stands around the leaves (value_scalar.c). Every mistake is one
- * sentence with its column and the layout that was expected.
+ * Text to bytes: structs, unions, arrays and what stands around the leaves (value_scalar.c). Every mistake
+ * is one sentence with its column and the layout that was expected.
  */
 #include <ctype.h>
 #include <errno.h>
@@ -33,7 +33,8 @@ int value_found(struct value_cursor *c, const char *wanted)
 	return value_refuse(c, c->at, "'%c' found, %s wanted", *c->at, wanted);
 }
 
-static int parse_value(struct value_cursor *c, uint32_t id, const char *name, uint64_t bit_off, uint32_t bits);
+static int parse_value(
+	struct value_cursor *c, uint32_t id, const char *name, uint64_t bit_off, uint32_t bits);
 
 static void skip_space(struct value_cursor *c)
 {
@@ -86,7 +87,7 @@ static int parse_array(struct value_cursor *c, const struct value_shape *s, uint
 			times = isdigit((unsigned char)*c->at) ? strtoull(c->at, &end, 10) : 0;
 			if (!times || errno || times > s->n - n)
 				return value_refuse(c, c->at, "a number of repetitions wanted, at most %llu",
-						    (unsigned long long)(s->n - n));
+					(unsigned long long)(s->n - n));
 			c->at = end;
 			fill(c, bit_off + n * size * 8, size, times);
 		}
@@ -95,7 +96,8 @@ static int parse_array(struct value_cursor *c, const struct value_shape *s, uint
 	if (!take(c, close))
 		return value_found(c, close == ']' ? "',' or ']'" : "',' or '}'");
 	if (n < s->n)
-		return value_refuse(c, c->at - 1, "%llu element%s, %u wanted", (unsigned long long)n, n == 1 ? "" : "s", s->n);
+		return value_refuse(c, c->at - 1, "%llu element%s, %u wanted", (unsigned long long)n,
+			n == 1 ? "" : "s", s->n);
 	return 0;
 }
 
@@ -123,13 +125,14 @@ static struct value_node *find(struct value_nodes *nodes, const char *name, size
 	uint32_t i;
 
 	for (i = 1; i < nodes->n; i++)
-		if (nodes->node[i].kind == NODE_LEAF && !nodes->node[i].hidden && strlen(nodes->node[i].name) == len &&
-		    !memcmp(nodes->node[i].name, name, len))
+		if (nodes->node[i].kind == NODE_LEAF && !nodes->node[i].hidden &&
+			strlen(nodes->node[i].name) == len && !memcmp(nodes->node[i].name, name, len))
 			return &nodes->node[i];
 	return NULL;
 }
 
-static int no_member(struct value_cursor *c, const struct value_shape *s, struct value_nodes *nodes, size_t len)
+static int no_member(
+	struct value_cursor *c, const struct value_shape *s, struct value_nodes *nodes, size_t len)
 {
 	const char *words[64];
 	char name[64], type[80];
@@ -143,7 +146,7 @@ static int no_member(struct value_cursor *c, const struct value_shape *s, struct
 	hit = text_nearest(name, words, n);
 	if (hit >= 0)
 		return value_refuse(c, c->at, "'%s' is not a member of %s, did you mean %s?", name,
-				    struct_name(c, s, type), words[hit]);
+			struct_name(c, s, type), words[hit]);
 	return value_refuse(c, c->at, "'%s' is not a member of %s", name, struct_name(c, s, type));
 }
 
@@ -201,7 +204,8 @@ static bool mark(uint8_t *given, uint64_t bit_off, uint64_t bits)
 }
 
 /* @OFFSET: hex:BYTES, where no member is */
-static int parse_padding(struct value_cursor *c, const struct value_shape *s, uint64_t base, const uint8_t *given)
+static int parse_padding(
+	struct value_cursor *c, const struct value_shape *s, uint64_t base, const uint8_t *given)
 {
 	const char *start = c->at++;
 	uint8_t *to = c->value + base / 8;
@@ -222,7 +226,8 @@ static int parse_padding(struct value_cursor *c, const struct value_shape *s, ui
 	c->at += 4;
 	n = value_word(c->at) / 2;
 	if (!n || n > s->size - off)
-		return value_refuse(c, c->at, "1 to %llu bytes of hex wanted", (unsigned long long)(s->size - off));
+		return value_refuse(
+			c, c->at, "1 to %llu bytes of hex wanted", (unsigned long long)(s->size - off));
 	/* the bits of a bitfield's byte that are in nobody's field are padding too */
 	for (i = 0; i < n; i++) {
 		unsigned int digits[2], d, byte;
@@ -237,7 +242,7 @@ static int parse_padding(struct value_cursor *c, const struct value_shape *s, ui
 		byte = digits[0] << 4 | digits[1];
 		if (byte & given[off + i])
 			return value_refuse(c, start, "a member lies at offset %llu, padding was wanted",
-					    (unsigned long long)(off + i));
+				(unsigned long long)(off + i));
 		to[off + i] |= (uint8_t)byte;
 	}
 	c->at += n * 2;
@@ -246,7 +251,10 @@ static int parse_padding(struct value_cursor *c, const struct value_shape *s, ui
 	return 0;
 }
 
-/* By name if a member's name and : or = come; an address can look so too, but no member is called like its start. */
+/*
+ * By name if a member's name and : or = come; an address can look so too, but no member is called like its
+ * start.
+ */
 static bool is_named(struct value_cursor *c, struct value_nodes *nodes, size_t *len)
 {
 	const char *at = c->at + (*c->at == '.');
@@ -276,8 +284,8 @@ static struct value_node *next_leaf(struct value_nodes *nodes, uint32_t *at)
 enum way { UNKNOWN, NAMED, ORDERED };
 
 /* One member between the braces, its name if it has one and its value. */
-static int parse_member(struct value_cursor *c, const struct value_shape *s, struct value_nodes *nodes, uint8_t *given,
-			uint64_t base, enum way *way, uint32_t *order)
+static int parse_member(struct value_cursor *c, const struct value_shape *s, struct value_nodes *nodes,
+	uint8_t *given, uint64_t base, enum way *way, uint32_t *order)
 {
 	struct value_node *node;
 	char type[80];
@@ -303,24 +311,25 @@ static int parse_member(struct value_cursor *c, const struct value_shape *s, str
 	} else {
 		if (nodes->has_union && nodes->n_leaves > 1)
 			return value_refuse(c, start, "%s has a union inside, its members are wanted by name",
-					    struct_name(c, s, type));
+				struct_name(c, s, type));
 		node = next_leaf(nodes, order);
 		if (!node || (btf_is_union(s->t) && *order > 2))
-			return value_refuse(c, start, "a value too many, %s has %u member%s", struct_name(c, s, type),
-					    btf_is_union(s->t) ? 1 : nodes->n_leaves,
-					    btf_is_union(s->t) || nodes->n_leaves == 1 ? "" : "s");
+			return value_refuse(c, start, "a value too many, %s has %u member%s",
+				struct_name(c, s, type), btf_is_union(s->t) ? 1 : nodes->n_leaves,
+				btf_is_union(s->t) || nodes->n_leaves == 1 ? "" : "s");
 	}
 	if (node->given)
 		return value_refuse(c, start, "%s is given twice", node->name);
 	bits = node->bits ? node->bits : (uint64_t)node->size * 8;
 	if (!mark(given, node->bit_off, bits))
-		return value_refuse(c, start, "%s lies where another given member of the union is", node->name);
+		return value_refuse(
+			c, start, "%s lies where another given member of the union is", node->name);
 	node->given = true;
 	return parse_value(c, node->type, node->name, base + node->bit_off, node->bits);
 }
 
-static int parse_members(struct value_cursor *c, const struct value_shape *s, struct value_nodes *nodes, uint8_t *given,
-			 uint64_t base)
+static int parse_members(struct value_cursor *c, const struct value_shape *s, struct value_nodes *nodes,
+	uint8_t *given, uint64_t base)
 {
 	enum way way = UNKNOWN;
 	uint32_t order = 1;
@@ -459,7 +468,8 @@ static int parse_top(struct value_cursor *c)
 	} else {
 		rc = value_shape(type, type->id, NULL, &s, c->err);
 		if (!rc && s.size != type->size)
-			return err_set(c->err, -EBADMSG, "BTF says %u bytes, the value has %u", s.size, type->size);
+			return err_set(
+				c->err, -EBADMSG, "BTF says %u bytes, the value has %u", s.size, type->size);
 		if (!rc && s.kind != VALUE_STRING && !strncmp(c->at, "hex ", 4)) {
 			c->at += 4;
 			rc = value_parse_hex(c, c->value, s.size, true);
@@ -499,7 +509,7 @@ int sluice_type_parse(const struct sluice_type *type, const char *text, void *va
 }
 
 int sluice_value_parse(const struct btf *btf, uint32_t type_id, const char *text, void *value, size_t size,
-		       struct sluice_err *err)
+	struct sluice_err *err)
 {
 	struct sluice_type type = {.btf = btf, .id = type_id, .size = (uint32_t)size};
 

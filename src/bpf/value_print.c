@@ -90,7 +90,8 @@ static void print_delta(struct buf *b, const struct value_scalar *s)
 	if (s->kind == VALUE_FLOAT && s->delta_f != 0)
 		buf_printf(b, " (%+.6g)", s->delta_f);
 	else if (s->kind != VALUE_FLOAT && d)
-		buf_printf(b, d > UINT64_MAX ? " (%c...)" : " (%c%llu)", s->delta < 0 ? '-' : '+', (unsigned long long)d);
+		buf_printf(b, d > UINT64_MAX ? " (%c...)" : " (%c%llu)", s->delta < 0 ? '-' : '+',
+			(unsigned long long)d);
 }
 
 static void text_scalar(void *ctx, const char *name, const struct value_scalar *s)
@@ -146,7 +147,7 @@ static void text_scalar(void *ctx, const char *name, const struct value_scalar *
 }
 
 int value_text(const struct sluice_type *type, const void *value, const struct value_more *more, char **text,
-	       struct sluice_err *err)
+	struct sluice_err *err)
 {
 	static const struct value_visitor visitor = {text_open, text_close, text_scalar, text_repeat};
 	struct printer p = {0};
@@ -170,7 +171,7 @@ int sluice_type_print(const struct sluice_type *type, const void *value, char **
 }
 
 int sluice_value_print(const struct btf *btf, uint32_t type_id, const void *value, size_t size, char **text,
-		       struct sluice_err *err)
+	struct sluice_err *err)
 {
 	struct sluice_type type = {.btf = btf, .id = type_id, .size = (uint32_t)size};
 

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-/* Random types, random bytes: what is printed parses back to the same bytes. SEED in the environment repeats a run. */
+/*
+ * Random types, random bytes: what is printed parses back to the same bytes. SEED in the environment
+ * repeats a run.
+ */
 #include <stdio.h>
 
 #include "base/test.h"
@@ -61,7 +64,8 @@ static int leaf(struct btf *btf, uint32_t *size)
 		*size = 2u << i;
 		return btf__add_typedef(btf, wire[i], btf__add_int(btf, "wire", *size, 0));
 	default:
-		return btf__add_const(btf, btf__add_typedef(btf, "alias", btf__add_int(btf, "unsigned", *size, 0)));
+		return btf__add_const(
+			btf, btf__add_typedef(btf, "alias", btf__add_int(btf, "unsigned", *size, 0)));
 	}
 }
 
@@ -96,7 +100,9 @@ static int composite(struct btf *btf, uint32_t *size, int depth, bool is_union)
 	*size = end + (rnd(3) ? 0 : rnd(8));
 	id = is_union ? btf__add_union(btf, fresh(name), *size) : btf__add_struct(btf, fresh(name), *size);
 	for (i = 0; i < n; i++)
-		assert_int_equal(btf__add_field(btf, group[i] && rnd(2) ? NULL : fresh(name), ids[i], offs[i], bits[i]), 0);
+		assert_int_equal(btf__add_field(btf, group[i] && rnd(2) ? NULL : fresh(name), ids[i], offs[i],
+					 bits[i]),
+			0);
 	return id;
 }
 

@@ -77,8 +77,8 @@ static void put(struct value_cursor *c, uint64_t bit_off, uint32_t bits, u128 v,
 }
 
 /* "__u8", "__u16 of 3 bits": what a number must fit. */
-static const char *type_text(struct value_cursor *c, const struct value_shape *s, uint32_t id, uint32_t bits, char *to,
-			     size_t size)
+static const char *type_text(struct value_cursor *c, const struct value_shape *s, uint32_t id, uint32_t bits,
+	char *to, size_t size)
 {
 	struct buf b = {0};
 
@@ -106,8 +106,8 @@ static char *decimal(u128 v, bool negative, char to[48])
 	return p;
 }
 
-static int store_number(struct value_cursor *c, const struct value_shape *s, uint32_t id, uint64_t bit_off, uint32_t bits,
-			const char *text, u128 v, bool negative, bool over)
+static int store_number(struct value_cursor *c, const struct value_shape *s, uint32_t id, uint64_t bit_off,
+	uint32_t bits, const char *text, u128 v, bool negative, bool over)
 {
 	u128 max = bits == 128 ? ~(u128)0 : ((u128)1 << bits) - 1;
 	char low[48], high[48], name[96];
@@ -121,14 +121,14 @@ static int store_number(struct value_cursor *c, const struct value_shape *s, uin
 	}
 	if (over || !fits)
 		return value_refuse(c, c->at, "%.48s does not fit %s (%s to %s)", text,
-				    type_text(c, s, id, bits, name, sizeof(name)),
-				    decimal(s->is_signed ? max + 1 : 0, s->is_signed, low), decimal(max, false, high));
+			type_text(c, s, id, bits, name, sizeof(name)),
+			decimal(s->is_signed ? max + 1 : 0, s->is_signed, low), decimal(max, false, high));
 	put(c, bit_off, bits, negative ? -v : v, s->kind == VALUE_BE || s->kind == VALUE_IP);
 	return 0;
 }
 
-static int parse_number(struct value_cursor *c, const struct value_shape *s, uint32_t id, uint64_t bit_off, uint32_t bits,
-			const char *w)
+static int parse_number(struct value_cursor *c, const struct value_shape *s, uint32_t id, uint64_t bit_off,
+	uint32_t bits, const char *w)
 {
 	char name[96];
 	bool over;
@@ -136,7 +136,7 @@ static int parse_number(struct value_cursor *c, const struct value_shape *s, uin
 
 	if (!magnitude(w + (*w == '-'), &v, &over))
 		return value_refuse(c, c->at, "'%.48s' is not a number, %s wanted", w,
-				    type_text(c, s, id, bits, name, sizeof(name)));
+			type_text(c, s, id, bits, name, sizeof(name)));
 	return store_number(c, s, id, bit_off, bits, w, v, *w == '-', over);
 }
 
@@ -167,8 +167,8 @@ static int parse_bool(struct value_cursor *c, uint64_t bit_off, uint32_t bits, c
 	return 0;
 }
 
-static int parse_enum(struct value_cursor *c, const struct value_shape *s, uint32_t id, uint64_t bit_off, uint32_t bits,
-		      const char *w)
+static int parse_enum(struct value_cursor *c, const struct value_shape *s, uint32_t id, uint64_t bit_off,
+	uint32_t bits, const char *w)
 {
 	const struct btf *btf = c->type->btf;
 	uint32_t i, n = btf_vlen(s->t), n_words = 0;
@@ -182,15 +182,17 @@ static int parse_enum(struct value_cursor *c, const struct value_shape *s, uint3
 	for (i = 0; i < n; i++) {
 		bool wide = btf_is_enum64(s->t);
 
-		name = btf__name_by_offset(btf, wide ? btf_enum64(s->t)[i].name_off : btf_enum(s->t)[i].name_off);
+		name = btf__name_by_offset(
+			btf, wide ? btf_enum64(s->t)[i].name_off : btf_enum(s->t)[i].name_off);
 		if (!name)
 			continue;
 		if (n_words < 64)
 			words[n_words++] = name;
 		if (strcmp(name, w))
 			continue;
-		v = wide ? (int64_t)btf_enum64_value(btf_enum64(s->t) + i) :
-		    s->is_signed ? btf_enum(s->t)[i].val : (int64_t)(uint32_t)btf_enum(s->t)[i].val;
+		v = wide	   ? (int64_t)btf_enum64_value(btf_enum64(s->t) + i)
+		    : s->is_signed ? btf_enum(s->t)[i].val
+				   : (int64_t)(uint32_t)btf_enum(s->t)[i].val;
 		if (s->is_signed && v < 0)
 			return store_number(c, s, id, bit_off, bits, w, -(u128)v, true, false);
 		return store_number(c, s, id, bit_off, bits, w, (uint64_t)v, false, false);
@@ -198,7 +200,8 @@ static int parse_enum(struct value_cursor *c, const struct value_shape *s, uint3
 	hit = text_nearest(w, words, n_words);
 	type_text(c, s, id, bits, type, sizeof(type));
 	if (hit >= 0)
-		return value_refuse(c, c->at, "'%.48s' is not one of %s, did you mean %s?", w, type, words[hit]);
+		return value_refuse(
+			c, c->at, "'%.48s' is not one of %s, did you mean %s?", w, type, words[hit]);
 	return value_refuse(c, c->at, "'%.48s' is not one of %s", w, type);
 }
 
@@ -213,7 +216,8 @@ static int parse_float(struct value_cursor *c, const struct value_shape *s, uint
 
 	if (!strncmp(w, "0x", 2)) {
 		if (!magnitude(w, &v, &over) || over || v >> (s->size * 8))
-			return value_refuse(c, c->at, "'%.48s' is not the %u bits of a float", w, s->size * 8);
+			return value_refuse(
+				c, c->at, "'%.48s' is not the %u bits of a float", w, s->size * 8);
 		value_bits_put(c->value, bit_off, s->size * 8, v);
 		return 0;
 	}
@@ -240,7 +244,9 @@ static bool read_mac(const char *s, uint8_t to[6])
 
 	for (i = 0; i < 6; i++) {
 		for (n = 0, v = 0; n < 2 && isxdigit((unsigned char)*s); n++, s++) {
-			digit = (unsigned int)(isdigit((unsigned char)*s) ? *s - '0' : tolower((unsigned char)*s) - 'a' + 10);
+			digit = (unsigned int)(isdigit((unsigned char)*s)
+						       ? *s - '0'
+						       : tolower((unsigned char)*s) - 'a' + 10);
 			v = v * 16 + digit;
 		}
 		to[i] = (uint8_t)v;
@@ -317,11 +323,13 @@ static int parse_string(struct value_cursor *c, uint8_t *to, uint32_t size)
 			if (e) {
 				byte = (uint8_t)by[e - from];
 				p++;
-			} else if (p[0] == 'x' && isxdigit((unsigned char)p[1]) && isxdigit((unsigned char)p[2])) {
+			} else if (p[0] == 'x' && isxdigit((unsigned char)p[1]) &&
+				   isxdigit((unsigned char)p[2])) {
 				byte = (uint8_t)strtoul((char[]){p[1], p[2], '\0'}, NULL, 16);
 				p += 3;
 			} else {
-				return value_refuse(c, p, "unknown escape; there are \\n \\t \\r \\0 \\\" \\\\ \\xNN");
+				return value_refuse(
+					c, p, "unknown escape; there are \\n \\t \\r \\0 \\\" \\\\ \\xNN");
 			}
 		}
 		if (n < size)
@@ -350,8 +358,8 @@ int value_parse_prefix(struct value_cursor *c, const struct value_shape *s)
 	if (inet_pton(four ? AF_INET : AF_INET6, w, c->value + 4) != 1)
 		return value_refuse(c, c->at, "'%.48s' is not an %s address", w, kind);
 	if (slash && text_u64(slash + 1, 0, bits, &len, NULL))
-		return value_refuse(c, c->at + (slash + 1 - w), "'/%.20s' is not a prefix length, 0 to %u is possible",
-				    slash + 1, bits);
+		return value_refuse(c, c->at + (slash + 1 - w),
+			"'/%.20s' is not a prefix length, 0 to %u is possible", slash + 1, bits);
 	value_bits_put(c->value, 0, 32, len);
 	c->at += n;
 	return 0;
@@ -365,11 +373,12 @@ static int parse_address(struct value_cursor *c, const struct value_shape *s, ui
 		return read_mac(w, to) ? 0 : value_refuse(c, c->at, "'%.48s' is not a MAC address", w);
 	if (inet_pton(s->kind == VALUE_IP ? AF_INET : AF_INET6, w, to) == 1)
 		return 0;
-	return value_refuse(c, c->at, "'%.48s' is not an %s address", w, s->kind == VALUE_IP ? "IPv4" : "IPv6");
+	return value_refuse(
+		c, c->at, "'%.48s' is not an %s address", w, s->kind == VALUE_IP ? "IPv4" : "IPv6");
 }
 
-static int parse_word(struct value_cursor *c, const struct value_shape *s, uint32_t id, uint64_t bit_off, uint32_t bits,
-		      const char *w)
+static int parse_word(struct value_cursor *c, const struct value_shape *s, uint32_t id, uint64_t bit_off,
+	uint32_t bits, const char *w)
 {
 	bool is_int = isdigit((unsigned char)*w) && !strchr(w, '.');
 
@@ -400,7 +409,8 @@ static int parse_word(struct value_cursor *c, const struct value_shape *s, uint3
 	}
 }
 
-int value_parse_scalar(struct value_cursor *c, const struct value_shape *s, uint32_t id, uint64_t bit_off, uint32_t bits)
+int value_parse_scalar(
+	struct value_cursor *c, const struct value_shape *s, uint32_t id, uint64_t bit_off, uint32_t bits)
 {
 	char w[WORD_MAX], type[96];
 	size_t len;

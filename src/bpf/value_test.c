@@ -8,7 +8,8 @@
 static struct fixture {
 	struct btf *btf;
 	int u8, u16, u32, u64, s32, s8, ch, boolean, u128, be16, be32, be64, dbl, flt, ptr;
-	int proto, wide, in6, mac, name16, arr3, grid, key, flags, anon, uni, single, lock, timer_val, lpm, section, u8x4;
+	int proto, wide, in6, mac, name16, arr3, grid, key, flags, anon, uni, single, lock, timer_val, lpm,
+		section, u8x4;
 } f;
 
 static int alias(const char *name, int of)
@@ -190,18 +191,20 @@ static void network(void **state)
 static void compounds(void **state)
 {
 	(void)state;
-	both(f.key, "{saddr: 192.0.2.1, dport: 53, proto: UDP}", B(192, 0, 2, 1, 0, 53, 0, 0, 17, 0, 0, 0), NULL);
+	both(f.key, "{saddr: 192.0.2.1, dport: 53, proto: UDP}", B(192, 0, 2, 1, 0, 53, 0, 0, 17, 0, 0, 0),
+		NULL);
 	both(f.key, "{ proto=17 ,dport = 53,.saddr=192.0.2.1}", B(192, 0, 2, 1, 0, 53, 0, 0, 17, 0, 0, 0),
-	     "{saddr: 192.0.2.1, dport: 53, proto: UDP}");
+		"{saddr: 192.0.2.1, dport: 53, proto: UDP}");
 	both(f.key, "{192.0.2.1, 53, UDP}", B(192, 0, 2, 1, 0, 53, 0, 0, 17, 0, 0, 0),
-	     "{saddr: 192.0.2.1, dport: 53, proto: UDP}");
+		"{saddr: 192.0.2.1, dport: 53, proto: UDP}");
 	both(f.key, "{saddr: 192.0.2.1, dport: 53, proto: UDP, @6: hex:0b16}",
-	     B(192, 0, 2, 1, 0, 53, 11, 22, 17, 0, 0, 0), NULL);
+		B(192, 0, 2, 1, 0, 53, 11, 22, 17, 0, 0, 0), NULL);
 	both(f.key, "hex c0 00 02 01 00 35 00:00 11 0 0 0", B(192, 0, 2, 1, 0, 53, 0, 0, 17, 0, 0, 0),
-	     "{saddr: 192.0.2.1, dport: 53, proto: UDP}");
+		"{saddr: 192.0.2.1, dport: 53, proto: UDP}");
 	both(f.flags, "{a: 5, b: -16, c: 1}", B(0x85, 0x10, 0, 0), NULL);
 	both(f.flags, "{a: 0, b: 0, c: 0, @1: hex:0f}", B(0, 0x0f, 0, 0), NULL);
-	both(f.anon, "{id: 1, lo: 2, hi: 3}", B(1, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 3, 0, 0, 0), "{id: 1, all: 12884901890}");
+	both(f.anon, "{id: 1, lo: 2, hi: 3}", B(1, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 3, 0, 0, 0),
+		"{id: 1, all: 12884901890}");
 	both(f.uni, "{big: 258}", B(2, 1, 0, 0, 0, 0, 0, 0), NULL);
 	both(f.uni, "{small: 258}", B(2, 1, 0, 0, 0, 0, 0, 0), "{big: 258}");
 	both(f.arr3, "[1, 2, 3]", B(1, 0, 0, 0, 2, 0, 0, 0, 3, 0, 0, 0), NULL);
@@ -210,13 +213,15 @@ static void compounds(void **state)
 	both(f.section, "{limit: 9, on: true}", B(9, 0, 0, 0, 1), NULL);
 	both(f.timer_val, "{hits: 4}", B(0, 0, 0, 0, 4, 0, 0, 0), NULL);
 	both(f.name16, "\"eth0\\x01\"", B('e', 't', 'h', '0', 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0), NULL);
-	both(f.name16, "two words ", B('t', 'w', 'o', ' ', 'w', 'o', 'r', 'd', 's', 0, 0, 0, 0, 0, 0, 0), "\"two words\"");
+	both(f.name16, "two words ", B('t', 'w', 'o', ' ', 'w', 'o', 'r', 'd', 's', 0, 0, 0, 0, 0, 0, 0),
+		"\"two words\"");
 }
 
 static void mistakes(void **state)
 {
-	static const char key[] = "; wanted: struct key { __be32 saddr; __be16 dport; enum proto { TCP = 6, UDP = 17 } "
-				  "proto; } (12 bytes)";
+	static const char key[] =
+		"; wanted: struct key { __be32 saddr; __be16 dport; enum proto { TCP = 6, UDP = 17 } "
+		"proto; } (12 bytes)";
 	char text[512];
 	size_t i;
 	static const struct {
@@ -240,7 +245,8 @@ static void mistakes(void **state)
 		{"", "column 1: nothing there, struct key wanted"},
 		{"hex:c0", "column 5: 1 byte of hex, 12 wanted"},
 		{"hex c0 0g", "column 9: 'g' is not a hex digit"},
-		{"{192.0.2.1, 53, 6, @4: hex:01}", "column 20: a member lies at offset 4, padding was wanted"},
+		{"{192.0.2.1, 53, 6, @4: hex:01}",
+			"column 20: a member lies at offset 4, padding was wanted"},
 		{"{192.0.2.1, 53, 6, @12: hex:01}", "column 20: @ wants an offset below 12"},
 	};
 
@@ -251,33 +257,42 @@ static void mistakes(void **state)
 	}
 	refused(f.u8, "256", 1, "column 1: 256 does not fit __u8 (0 to 255); wanted: __u8 (1 byte)");
 	refused(f.u8, "-1", 1, "column 1: -1 does not fit __u8 (0 to 255); wanted: __u8 (1 byte)");
-	refused(f.s8, "-129", 1, "column 1: -129 does not fit signed char (-128 to 127); wanted: signed char (1 byte)");
+	refused(f.s8, "-129", 1,
+		"column 1: -129 does not fit signed char (-128 to 127); wanted: signed char (1 byte)");
 	refused(f.u128, "0x100000000000000000000000000000000", 16,
 		"column 1: 0x100000000000000000000000000000000 does not fit unsigned __int128 "
 		"(0 to 340282366920938463463374607431768211455); wanted: unsigned __int128 (16 bytes)");
 	refused(f.u32, "12x", 4, "column 1: '12x' is not a number, __u32 wanted; wanted: __u32 (4 bytes)");
 	refused(f.u32, "", 4, "column 1: nothing there, __u32 wanted; wanted: __u32 (4 bytes)");
-	refused(f.boolean, "yes", 1, "column 1: 'yes' is not a bool, true or false wanted; wanted: bool (1 byte)");
+	refused(f.boolean, "yes", 1,
+		"column 1: 'yes' is not a bool, true or false wanted; wanted: bool (1 byte)");
 	refused(f.ptr, "0x10", 8, "column 1: a pointer cannot be typed, only 0; wanted: __u32 * (8 bytes)");
 	refused(f.arr3, "[1, 2]", 12, "column 6: 2 elements, 3 wanted; wanted: __u32[3] (12 bytes)");
-	refused(f.arr3, "[1, 2, 3, 4]", 12, "column 11: an element too many, there are 3; wanted: __u32[3] (12 bytes)");
+	refused(f.arr3, "[1, 2, 3, 4]", 12,
+		"column 11: an element too many, there are 3; wanted: __u32[3] (12 bytes)");
 	refused(f.arr3, "[1*4]", 12,
 		"column 4: a number of repetitions wanted, at most 3; wanted: __u32[3] (12 bytes)");
 	refused(f.name16, "12345678901234567", 16,
 		"column 1: 17 characters do not fit char[16]; wanted: char[16] (16 bytes)");
-	refused(f.name16, "\"open", 16, "column 1: the string has no closing quote; wanted: char[16] (16 bytes)");
-	refused(f.mac, "02:00:5e:10:00", 6, "column 1: '02:00:5e:10:00' is not a MAC address; wanted: __u8[6] (6 bytes)");
+	refused(f.name16, "\"open", 16,
+		"column 1: the string has no closing quote; wanted: char[16] (16 bytes)");
+	refused(f.mac, "02:00:5e:10:00", 6,
+		"column 1: '02:00:5e:10:00' is not a MAC address; wanted: __u8[6] (6 bytes)");
 	refused(f.flags, "{a: 8, b: 0, c: 0}", 4,
-		"column 5: 8 does not fit __u32 of 3 bits (0 to 7); wanted: struct flags { __u32 a : 3; int b : 5; "
+		"column 5: 8 does not fit __u32 of 3 bits (0 to 7); wanted: struct flags { __u32 a : 3; int "
+		"b : 5; "
 		"__u32 c : 20; } (4 bytes)");
 	refused(f.anon, "{id: 1, lo: 2}", 16,
-		"column 14: hi of struct anon is missing; wanted: struct anon { __u32 id; union { __u64 all; struct "
+		"column 14: hi of struct anon is missing; wanted: struct anon { __u32 id; union { __u64 all; "
+		"struct "
 		"{ __u32 lo; __u32 hi; }; }; } (16 bytes)");
 	refused(f.anon, "{id: 1, lo: 2, all: 3}", 16,
-		"column 16: all lies where another given member of the union is; wanted: struct anon { __u32 id; union "
+		"column 16: all lies where another given member of the union is; wanted: struct anon { __u32 "
+		"id; union "
 		"{ __u64 all; struct { __u32 lo; __u32 hi; }; }; } (16 bytes)");
 	refused(f.anon, "{1, 2, 3}", 16,
-		"column 2: struct anon has a union inside, its members are wanted by name; wanted: struct anon { __u32 id; "
+		"column 2: struct anon has a union inside, its members are wanted by name; wanted: struct "
+		"anon { __u32 id; "
 		"union { __u64 all; struct { __u32 lo; __u32 hi; }; }; } (16 bytes)");
 	assert_int_equal(sluice_value_parse(f.btf, (uint32_t)f.key, "{1,2,3}", text, 16, NULL), -EBADMSG);
 }
@@ -303,13 +318,15 @@ static void overrides(void **state)
 	assert_int_equal(sluice_type_parse(&type, "0x01020304", v, &err), 0);
 	assert_memory_equal(v, ((uint8_t[]){4, 3, 2, 1}), 4);
 	assert_int_equal(sluice_type_parse(&type, "hex 1 2 3", v, &err), -EINVAL);
-	assert_string_equal(err.text, "column 5: 3 bytes of hex, 4 wanted; wanted: a number or 4 bytes of hex, there is no "
-				      "BTF");
+	assert_string_equal(err.text,
+		"column 5: 3 bytes of hex, 4 wanted; wanted: a number or 4 bytes of hex, there is no "
+		"BTF");
 	type.size = 3;
 	assert_int_equal(sluice_type_parse(&type, "0x010203", v, &err), 0);
 	assert_memory_equal(v, ((uint8_t[]){1, 2, 3}), 3);
 	assert_int_equal(sluice_type_parse(&type, "7", v, &err), -EINVAL);
-	type = (struct sluice_type){.btf = f.btf, .id = (uint32_t)f.key, .size = 12, .member = &member, .n_members = 1};
+	type = (struct sluice_type){
+		.btf = f.btf, .id = (uint32_t)f.key, .size = 12, .member = &member, .n_members = 1};
 	assert_int_equal(sluice_type_parse(&type, "{saddr: 1, dport: 2, proto: 3}", v, &err), 0);
 	assert_int_equal(sluice_type_print(&type, v, &out, &err), 0);
 	assert_string_equal(out, "{saddr: 1, dport: 2, proto: 3}");
@@ -334,8 +351,9 @@ static void hostile_names(void **state)
 	assert_string_equal(out, "{a?[2J: 7}");
 	free(out);
 	assert_int_equal(sluice_type_parse(&type, "{}", &v, &err), -EINVAL);
-	assert_string_equal(err.text, "column 2: a?[2J of struct ?c is missing; wanted: struct ?c { unsigned int a?[2J; } "
-				      "(4 bytes)");
+	assert_string_equal(err.text,
+		"column 2: a?[2J of struct ?c is missing; wanted: struct ?c { unsigned int a?[2J; } "
+		"(4 bytes)");
 	btf__free(btf);
 }
 
@@ -355,8 +373,9 @@ static void prefixes(void **state)
 	assert_int_equal(sluice_type_parse(&type, "{prefixlen: 8, data: 10.0.0.0}", v, &err), 0);
 	assert_memory_equal(v, ((uint8_t[]){8, 0, 0, 0, 10, 0, 0, 0}), 8);
 	assert_int_equal(sluice_type_parse(&type, "192.0.2.0/33", v, &err), -EINVAL);
-	assert_string_equal(err.text, "column 11: '/33' is not a prefix length, 0 to 32 is possible; wanted: struct lpm { __u32 "
-				      "prefixlen; __u8 data[4]; } (8 bytes), typed as 192.0.2.0/24");
+	assert_string_equal(err.text,
+		"column 11: '/33' is not a prefix length, 0 to 32 is possible; wanted: struct lpm { __u32 "
+		"prefixlen; __u8 data[4]; } (8 bytes), typed as 192.0.2.0/24");
 	v[0] = 33;
 	assert_int_equal(sluice_type_print(&type, v, &out, &err), 0);
 	assert_string_equal(out, "{prefixlen: 33, data: hex:0a000000}");
@@ -371,8 +390,12 @@ static void prefixes(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(numbers),  cmocka_unit_test(network),	 cmocka_unit_test(compounds),
-		cmocka_unit_test(mistakes), cmocka_unit_test(overrides), cmocka_unit_test(prefixes),
+		cmocka_unit_test(numbers),
+		cmocka_unit_test(network),
+		cmocka_unit_test(compounds),
+		cmocka_unit_test(mistakes),
+		cmocka_unit_test(overrides),
+		cmocka_unit_test(prefixes),
 		cmocka_unit_test(hostile_names),
 	};
 

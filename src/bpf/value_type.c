@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-/* From BTF to shapes: how a type is typed and shown, and which members a struct has. Naming layouts is value_layout.c's. */
+/*
+ * From BTF to shapes: how a type is typed and shown, and which members a struct has. Naming layouts is
+ * value_layout.c's.
+ */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,7 +11,7 @@
 #include "bpf/value.h"
 
 #define COUNT(a) (sizeof(a) / sizeof(*(a)))
-#define ALIASES_MAX 64	     /* typedefs and qualifiers in a row */
+#define ALIASES_MAX 64		  /* typedefs and qualifiers in a row */
 #define SIZE_MAX_BYTES (1u << 30) /* of one type: no map value is larger */
 
 static const struct as_name {
@@ -17,14 +20,22 @@ static const struct as_name {
 	enum value_kind kind;
 	uint32_t size; /* 0: any */
 } as_names[] = {
-	{"ip", SLUICE_AS_IP, VALUE_IP, 4},	 {"ip6", SLUICE_AS_IP6, VALUE_IP6, 16},
-	{"mac", SLUICE_AS_MAC, VALUE_MAC, 6},	 {"hex", SLUICE_AS_HEX, VALUE_BYTES, 0},
-	{"text", SLUICE_AS_TEXT, VALUE_STRING, 0}, {"u8", SLUICE_AS_U8, VALUE_UINT, 1},
-	{"u16", SLUICE_AS_U16, VALUE_UINT, 2},	 {"u32", SLUICE_AS_U32, VALUE_UINT, 4},
-	{"u64", SLUICE_AS_U64, VALUE_UINT, 8},	 {"s8", SLUICE_AS_S8, VALUE_SINT, 1},
-	{"s16", SLUICE_AS_S16, VALUE_SINT, 2},	 {"s32", SLUICE_AS_S32, VALUE_SINT, 4},
-	{"s64", SLUICE_AS_S64, VALUE_SINT, 8},	 {"be16", SLUICE_AS_BE16, VALUE_BE, 2},
-	{"be32", SLUICE_AS_BE32, VALUE_BE, 4},	 {"be64", SLUICE_AS_BE64, VALUE_BE, 8},
+	{"ip", SLUICE_AS_IP, VALUE_IP, 4},
+	{"ip6", SLUICE_AS_IP6, VALUE_IP6, 16},
+	{"mac", SLUICE_AS_MAC, VALUE_MAC, 6},
+	{"hex", SLUICE_AS_HEX, VALUE_BYTES, 0},
+	{"text", SLUICE_AS_TEXT, VALUE_STRING, 0},
+	{"u8", SLUICE_AS_U8, VALUE_UINT, 1},
+	{"u16", SLUICE_AS_U16, VALUE_UINT, 2},
+	{"u32", SLUICE_AS_U32, VALUE_UINT, 4},
+	{"u64", SLUICE_AS_U64, VALUE_UINT, 8},
+	{"s8", SLUICE_AS_S8, VALUE_SINT, 1},
+	{"s16", SLUICE_AS_S16, VALUE_SINT, 2},
+	{"s32", SLUICE_AS_S32, VALUE_SINT, 4},
+	{"s64", SLUICE_AS_S64, VALUE_SINT, 8},
+	{"be16", SLUICE_AS_BE16, VALUE_BE, 2},
+	{"be32", SLUICE_AS_BE32, VALUE_BE, 4},
+	{"be64", SLUICE_AS_BE64, VALUE_BE, 8},
 };
 
 int sluice_as_parse(const char *text, enum sluice_as *as, struct sluice_err *err)
@@ -38,9 +49,10 @@ int sluice_as_parse(const char *text, enum sluice_as *as, struct sluice_err *err
 		return 0;
 	}
 	return err_set(err, -EINVAL,
-		       "'%.40s' is no interpretation; there are ip, ip6, mac, hex, text, u8, u16, u32, u64, s8, s16, s32, "
-		       "s64, be16, be32, be64",
-		       text);
+		"'%.40s' is no interpretation; there are ip, ip6, mac, hex, text, u8, u16, u32, u64, s8, "
+		"s16, s32, "
+		"s64, be16, be32, be64",
+		text);
 }
 
 const char *value_as_name(enum sluice_as as)
@@ -53,7 +65,8 @@ const char *value_as_name(enum sluice_as as)
 	return "its type";
 }
 
-int value_as_shape(enum sluice_as as, uint32_t size, const char *what, struct value_shape *s, struct sluice_err *err)
+int value_as_shape(
+	enum sluice_as as, uint32_t size, const char *what, struct value_shape *s, struct sluice_err *err)
 {
 	size_t i;
 
@@ -63,7 +76,7 @@ int value_as_shape(enum sluice_as as, uint32_t size, const char *what, struct va
 		return err_set(err, -EINVAL, "no interpretation number %d", (int)as);
 	if (as_names[i].size && as_names[i].size != size)
 		return err_set(err, -EINVAL, "%s has %u bytes, %s has %u", what, size, as_names[i].name,
-			       as_names[i].size);
+			as_names[i].size);
 	memset(s, 0, sizeof(*s));
 	s->kind = as_names[i].kind;
 	s->size = size;
@@ -88,11 +101,14 @@ static bool one_of(const char *word, const char *const *words, size_t n)
 	return false;
 }
 
-/* The type behind typedefs and qualifiers; NULL if the BTF is damaged. *wire: one of the typedefs means wire order. */
+/*
+ * The type behind typedefs and qualifiers; NULL if the BTF is damaged. *wire: one of the typedefs means
+ * wire order.
+ */
 static const struct btf_type *strip(const struct btf *btf, uint32_t *id, bool *wire)
 {
-	static const char *const wires[] = {"__be16", "__be32", "__be64", "be16", "be32", "be64",
-					    "__sum16", "in_addr_t", "in_port_t"};
+	static const char *const wires[] = {
+		"__be16", "__be32", "__be64", "be16", "be32", "be64", "__sum16", "in_addr_t", "in_port_t"};
 	const struct btf_type *t;
 	int i;
 
@@ -138,11 +154,11 @@ static void int_shape(const struct btf *btf, const struct btf_type *t, bool wire
 		s->kind = s->is_signed ? VALUE_SINT : VALUE_UINT;
 }
 
-static int shape_at(const struct sluice_type *type, uint32_t id, const char *name, struct value_shape *s, int depth,
-		    struct sluice_err *err);
+static int shape_at(const struct sluice_type *type, uint32_t id, const char *name, struct value_shape *s,
+	int depth, struct sluice_err *err);
 
-static int array_shape(const struct sluice_type *type, const struct btf_type *t, struct value_shape *s, int depth,
-		       struct sluice_err *err)
+static int array_shape(const struct sluice_type *type, const struct btf_type *t, struct value_shape *s,
+	int depth, struct sluice_err *err)
 {
 	const struct btf_array *a = btf_array(t);
 	struct value_shape elem;
@@ -153,7 +169,8 @@ static int array_shape(const struct sluice_type *type, const struct btf_type *t,
 		return rc;
 	bytes = (uint64_t)elem.size * a->nelems;
 	if (bytes > SIZE_MAX_BYTES)
-		return err_set(err, -EBADMSG, "type %u: an array of %llu bytes", s->id, (unsigned long long)bytes);
+		return err_set(
+			err, -EBADMSG, "type %u: an array of %llu bytes", s->id, (unsigned long long)bytes);
 	s->size = (uint32_t)bytes;
 	s->elem = a->type;
 	s->n = elem.size ? a->nelems : 0;
@@ -173,8 +190,16 @@ static int array_shape(const struct sluice_type *type, const struct btf_type *t,
 static void struct_shape(const struct btf *btf, const struct btf_type *t, struct value_shape *s, bool inside)
 {
 	static const char *const kernels[] = {
-		"bpf_spin_lock", "bpf_res_spin_lock", "bpf_timer", "bpf_wq", "bpf_task_work", "bpf_list_head",
-		"bpf_list_node", "bpf_rb_root", "bpf_rb_node", "bpf_refcount",
+		"bpf_spin_lock",
+		"bpf_res_spin_lock",
+		"bpf_timer",
+		"bpf_wq",
+		"bpf_task_work",
+		"bpf_list_head",
+		"bpf_list_node",
+		"bpf_rb_root",
+		"bpf_rb_node",
+		"bpf_refcount",
 	};
 	const char *name = name_of(btf, t);
 
@@ -187,8 +212,8 @@ static void struct_shape(const struct btf *btf, const struct btf_type *t, struct
 		s->kind = VALUE_KERNEL;
 }
 
-static int shape_at(const struct sluice_type *type, uint32_t id, const char *name, struct value_shape *s, int depth,
-		    struct sluice_err *err)
+static int shape_at(const struct sluice_type *type, uint32_t id, const char *name, struct value_shape *s,
+	int depth, struct sluice_err *err)
 {
 	const struct btf_type *t;
 	uint32_t at = id;
@@ -234,7 +259,7 @@ static int shape_at(const struct sluice_type *type, uint32_t id, const char *nam
 }
 
 int value_shape(const struct sluice_type *type, uint32_t id, const char *name, struct value_shape *s,
-		struct sluice_err *err)
+	struct sluice_err *err)
 {
 	int rc = shape_at(type, id, name, s, 0, err);
 	size_t i;
@@ -296,7 +321,7 @@ static bool member_at(const struct btf *btf, const struct btf_type *t, uint32_t 
 		return true;
 	}
 	*m = (struct member){name_of(btf, &(struct btf_type){.name_off = btf_members(t)[i].name_off}),
-			     btf_members(t)[i].type, btf_member_bit_offset(t, i), btf_member_bitfield_size(t, i)};
+		btf_members(t)[i].type, btf_member_bit_offset(t, i), btf_member_bitfield_size(t, i)};
 	return true;
 }
 
@@ -314,8 +339,8 @@ static void old_bitfield(struct member *m, const struct value_shape *s)
 	}
 }
 
-static int read_nodes(const struct sluice_type *type, const struct value_shape *s, uint64_t base, uint64_t limit,
-		      struct value_nodes *nodes, int depth, struct sluice_err *err)
+static int read_nodes(const struct sluice_type *type, const struct value_shape *s, uint64_t base,
+	uint64_t limit, struct value_nodes *nodes, int depth, struct sluice_err *err)
 {
 	uint32_t at = nodes->n, i, vlen = btf_vlen(s->t);
 	struct value_node *node = add_node(nodes);
@@ -325,8 +350,10 @@ static int read_nodes(const struct sluice_type *type, const struct value_shape *
 	int rc;
 
 	if (!node || depth > VALUE_DEPTH_MAX)
-		return err_set(err, node ? -EBADMSG : -ENOMEM, "type %u: nested too deep or too large", s->id);
-	*node = (struct value_node){.kind = btf_is_union(s->t) ? NODE_UNION : NODE_STRUCT, .bit_off = base, .size = s->size};
+		return err_set(
+			err, node ? -EBADMSG : -ENOMEM, "type %u: nested too deep or too large", s->id);
+	*node = (struct value_node){
+		.kind = btf_is_union(s->t) ? NODE_UNION : NODE_STRUCT, .bit_off = base, .size = s->size};
 	for (i = 0; i < vlen; i++) {
 		if (!member_at(type->btf, s->t, i, &m))
 			return err_set(err, -EBADMSG, "type %u: damaged BTF", s->id);
@@ -350,9 +377,14 @@ static int read_nodes(const struct sluice_type *type, const struct value_shape *
 		node = add_node(nodes);
 		if (!node)
 			return err_set(err, -ENOMEM, "type %u: too many members", s->id);
-		*node = (struct value_node){.kind = NODE_LEAF, .name = m.name, .type = m.type, .bit_off = m.bit_off,
-					    .bits = m.bits, .size = m.bits ? 0 : ms.size,
-					    .hidden = ms.kind == VALUE_KERNEL, .pointer = ms.kind == VALUE_POINTER};
+		*node = (struct value_node){.kind = NODE_LEAF,
+			.name = m.name,
+			.type = m.type,
+			.bit_off = m.bit_off,
+			.bits = m.bits,
+			.size = m.bits ? 0 : ms.size,
+			.hidden = ms.kind == VALUE_KERNEL,
+			.pointer = ms.kind == VALUE_POINTER};
 		nodes->n_leaves += !node->hidden;
 	}
 	nodes->node[at].n_inside = nodes->n - at - 1;
@@ -360,7 +392,7 @@ static int read_nodes(const struct sluice_type *type, const struct value_shape *
 }
 
 int value_nodes_read(const struct sluice_type *type, const struct value_shape *s, struct value_nodes *nodes,
-		     struct sluice_err *err)
+	struct sluice_err *err)
 {
 	return read_nodes(type, s, 0, (uint64_t)s->size * 8, nodes, 0, err);
 }
@@ -382,10 +414,11 @@ bool value_prefix_shape(const struct sluice_type *type, struct value_shape *s)
 	if (type->btf && type->id) {
 		/* a number in front, then one thing of an address's size */
 		if (!value_shape(type, type->id, NULL, &whole, NULL) && whole.kind == VALUE_STRUCT &&
-		    !btf_is_union(whole.t) && !value_nodes_read(type, &whole, &nodes, NULL) && nodes.n > 2 &&
-		    nodes.node[1].kind == NODE_LEAF && !value_shape(type, nodes.node[1].type, NULL, &first, NULL) &&
-		    first.kind == VALUE_UINT && first.size == 4 && nodes.node[2].bit_off == 32 &&
-		    nodes.node[2].size == type->size - 4 && nodes.node[2].n_inside == nodes.n - 3)
+			!btf_is_union(whole.t) && !value_nodes_read(type, &whole, &nodes, NULL) &&
+			nodes.n > 2 && nodes.node[1].kind == NODE_LEAF &&
+			!value_shape(type, nodes.node[1].type, NULL, &first, NULL) &&
+			first.kind == VALUE_UINT && first.size == 4 && nodes.node[2].bit_off == 32 &&
+			nodes.node[2].size == type->size - 4 && nodes.node[2].n_inside == nodes.n - 3)
 			fits = true;
 		value_nodes_free(&nodes);
 		if (!fits)
@@ -424,7 +457,8 @@ void value_bits_put(uint8_t *p, uint64_t bit_off, uint32_t bits, unsigned __int1
 		p[at / 8] = (uint8_t)((p[at / 8] & ~(1u << shift)) | (unsigned int)(v >> i & 1) << shift);
 #else
 		shift = 7 - at % 8;
-		p[at / 8] = (uint8_t)((p[at / 8] & ~(1u << shift)) | (unsigned int)(v >> (bits - 1 - i) & 1) << shift);
+		p[at / 8] = (uint8_t)((p[at / 8] & ~(1u << shift)) | (unsigned int)(v >> (bits - 1 - i) & 1)
+									     << shift);
 #endif
 	}
 }

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-/* The walk over a value's bytes, leaf by leaf in the order people see them. What is made of it is the visitor's. */
+/*
+ * The walk over a value's bytes, leaf by leaf in the order people see them. What is made of it is the
+ * visitor's.
+ */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <stdio.h>
@@ -38,8 +41,10 @@ static unsigned __int128 extend(unsigned __int128 u, uint32_t bits, bool is_sign
 
 static void integer(struct walk *w, const char *name, unsigned __int128 u, uint32_t bits, bool is_signed)
 {
-	scalar(w, name, (struct value_scalar){.kind = is_signed ? VALUE_SINT : VALUE_UINT,
-					      .u = extend(u, bits, is_signed), .bits = bits});
+	scalar(w, name,
+		(struct value_scalar){.kind = is_signed ? VALUE_SINT : VALUE_UINT,
+			.u = extend(u, bits, is_signed),
+			.bits = bits});
 }
 
 /* A counter: over all CPUs, in more bits if they are needed, and what came in since. */
@@ -50,10 +55,12 @@ static void counter(struct walk *w, const char *name, uint64_t bit_off, uint32_t
 	uint32_t i;
 
 	for (i = 0; i < w->more.n; i++) {
-		sum += extend(value_bits_get(w->value + (size_t)i * w->more.stride, bit_off, bits), bits, is_signed);
+		sum += extend(value_bits_get(w->value + (size_t)i * w->more.stride, bit_off, bits), bits,
+			is_signed);
 		if (w->more.before)
-			was += extend(value_bits_get(w->more.before + (size_t)i * w->more.stride, bit_off, bits), bits,
-				      is_signed);
+			was += extend(
+				value_bits_get(w->more.before + (size_t)i * w->more.stride, bit_off, bits),
+				bits, is_signed);
 	}
 	if (w->more.n > 1 && bits <= 64)
 		s.bits = is_signed || sum <= UINT64_MAX ? 64 : 128;
@@ -79,7 +86,8 @@ static const uint8_t *telling(struct walk *w, uint64_t bit_off, uint64_t bits)
 	return w->value;
 }
 
-static void enumerator(struct walk *w, const struct value_shape *s, const char *name, uint64_t u, uint32_t bits)
+static void enumerator(
+	struct walk *w, const struct value_shape *s, const char *name, uint64_t u, uint32_t bits)
 {
 	uint64_t mask = bits >= 64 ? UINT64_MAX : (1ull << bits) - 1, v;
 	uint32_t i, n = btf_vlen(s->t);
@@ -92,9 +100,11 @@ static void enumerator(struct walk *w, const struct value_shape *s, const char *
 		if (!wide && !s->is_signed)
 			v = (uint32_t)v;
 		/* an enumerator that the bitfield's width cuts could not be typed */
-		if ((v & mask) != u || (s->is_signed ? (int64_t)(v << (64 - bits)) >> (64 - bits) != (int64_t)v : v != u))
+		if ((v & mask) != u ||
+			(s->is_signed ? (int64_t)(v << (64 - bits)) >> (64 - bits) != (int64_t)v : v != u))
 			continue;
-		e = btf__name_by_offset(w->type->btf, wide ? btf_enum64(s->t)[i].name_off : btf_enum(s->t)[i].name_off);
+		e = btf__name_by_offset(
+			w->type->btf, wide ? btf_enum64(s->t)[i].name_off : btf_enum(s->t)[i].name_off);
 		if (!e || !*e)
 			continue;
 		text(w, name, e);
@@ -129,7 +139,8 @@ static double real(const uint8_t *p, uint32_t size)
 
 static void floating(struct walk *w, const struct value_shape *s, const char *name, uint64_t bit_off)
 {
-	struct value_scalar out = {.kind = VALUE_FLOAT, .bits = s->size * 8, .has_delta = w->more.before != NULL};
+	struct value_scalar out = {
+		.kind = VALUE_FLOAT, .bits = s->size * 8, .has_delta = w->more.before != NULL};
 	uint32_t i;
 
 	out.u = value_bits_get(w->value, bit_off, out.bits);
@@ -142,7 +153,8 @@ static void floating(struct walk *w, const struct value_shape *s, const char *na
 	scalar(w, name, out);
 }
 
-static void walk_scalar(struct walk *w, const struct value_shape *s, const char *name, uint64_t bit_off, uint32_t bits)
+static void walk_scalar(
+	struct walk *w, const struct value_shape *s, const char *name, uint64_t bit_off, uint32_t bits)
 {
 	const uint8_t *value = w->value, *p;
 	unsigned __int128 u = 0;
@@ -168,7 +180,9 @@ static void walk_scalar(struct walk *w, const struct value_shape *s, const char 
 		u = value_bits_get(value, bit_off, bits);
 	switch (s->kind) {
 	case VALUE_CHAR:
-		scalar(w, name, (struct value_scalar){.kind = VALUE_CHAR, .u = extend(u, bits, s->is_signed), .bits = bits});
+		scalar(w, name,
+			(struct value_scalar){
+				.kind = VALUE_CHAR, .u = extend(u, bits, s->is_signed), .bits = bits});
 		break;
 	case VALUE_BOOL:
 		scalar(w, name, (struct value_scalar){.kind = VALUE_BOOL, .u = u, .bits = bits});
@@ -233,7 +247,8 @@ static uint32_t choose(const struct value_nodes *nodes, uint32_t i)
 	return best;
 }
 
-static int walk_nodes(struct walk *w, const struct value_nodes *nodes, uint32_t i, uint64_t base, uint8_t *seen)
+static int walk_nodes(
+	struct walk *w, const struct value_nodes *nodes, uint32_t i, uint64_t base, uint8_t *seen)
 {
 	const struct value_node *node = &nodes->node[i];
 	uint64_t b, bits;
@@ -334,7 +349,7 @@ static void walk_prefix(struct walk *w, const struct value_shape *s, uint32_t le
 }
 
 int value_walk(const struct sluice_type *type, const void *value, const struct value_more *more,
-	       const struct value_visitor *v, void *ctx, struct sluice_err *err)
+	const struct value_visitor *v, void *ctx, struct sluice_err *err)
 {
 	struct walk w = {.type = type, .value = value, .more = {.n = 1}, .v = v, .ctx = ctx, .err = err};
 	struct value_shape s;
@@ -359,7 +374,8 @@ int value_walk(const struct sluice_type *type, const void *value, const struct v
 	if (!type->btf || !type->id) {
 		bool number = type->size == 1 || type->size == 2 || type->size == 4 || type->size == 8;
 
-		s = (struct value_shape){.kind = number && !type->prefix ? VALUE_UINT : VALUE_BYTES, .size = type->size};
+		s = (struct value_shape){
+			.kind = number && !type->prefix ? VALUE_UINT : VALUE_BYTES, .size = type->size};
 		walk_scalar(&w, &s, NULL, 0, 0);
 		return 0;
 	}

@@ -19,7 +19,8 @@ static int print_values(struct sluice_map *map, const void *values, bool sum, st
 	int rc;
 
 	if (!i->per_cpu || sum) {
-		rc = sum ? sluice_map_sum_print(map, values, &text, err) : sluice_map_value_print(map, values, &text, err);
+		rc = sum ? sluice_map_sum_print(map, values, &text, err)
+			 : sluice_map_value_print(map, values, &text, err);
 		if (rc)
 			return rc;
 		printf("%s\n", text);
@@ -27,7 +28,8 @@ static int print_values(struct sluice_map *map, const void *values, bool sum, st
 		return 0;
 	}
 	for (cpu = 0; cpu < i->n_values; cpu++) {
-		rc = sluice_map_value_print(map, (const uint8_t *)values + (size_t)cpu * i->stride, &text, err);
+		rc = sluice_map_value_print(
+			map, (const uint8_t *)values + (size_t)cpu * i->stride, &text, err);
 		if (rc)
 			return rc;
 		printf("  cpu %u: %s\n", cpu, text);
@@ -36,7 +38,8 @@ static int print_values(struct sluice_map *map, const void *values, bool sum, st
 	return 0;
 }
 
-int map_print_entry(struct sluice_map *map, const void *key, const void *values, bool sum, struct sluice_err *err)
+int map_print_entry(
+	struct sluice_map *map, const void *key, const void *values, bool sum, struct sluice_err *err)
 {
 	struct sluice_type *key_type, *value_type;
 	char *text;
@@ -68,7 +71,8 @@ static void put(struct builder *b, const char *name, json_t *value)
 		b->failed = true;
 	else if (!in)
 		b->result = value;
-	else if (json_is_array(in) ? json_array_append_new(in, value) : json_object_set_new(in, name ? name : "", value))
+	else if (json_is_array(in) ? json_array_append_new(in, value)
+				   : json_object_set_new(in, name ? name : "", value))
 		b->failed = true;
 }
 
@@ -102,8 +106,8 @@ static json_t *json_int(const struct value_scalar *s)
 	if (m <= EXACT_MAX)
 		return json_integer(negative ? -(json_int_t)m : (json_int_t)m);
 	if (m >> 64)
-		snprintf(text, sizeof(text), "%s0x%llx%016llx", negative ? "-" : "", (unsigned long long)(m >> 64),
-			 (unsigned long long)m);
+		snprintf(text, sizeof(text), "%s0x%llx%016llx", negative ? "-" : "",
+			(unsigned long long)(m >> 64), (unsigned long long)m);
 	else
 		snprintf(text, sizeof(text), "%s%llu", negative ? "-" : "", (unsigned long long)m);
 	return json_string(text);
@@ -173,7 +177,8 @@ static void json_scalar(void *ctx, const char *name, const struct value_scalar *
 	}
 }
 
-static json_t *build(const struct sluice_type *type, const void *value, const struct value_more *more, struct sluice_err *err)
+static json_t *build(const struct sluice_type *type, const void *value, const struct value_more *more,
+	struct sluice_err *err)
 {
 	static const struct value_visitor visitor = {json_open, json_close, json_scalar, NULL};
 	struct builder b = {0};
@@ -208,8 +213,9 @@ static json_t *json_special(const struct sluice_map_info *i, const uint8_t *valu
 		json_object_set_new(to, "map_id", json_integer(v));
 		return to;
 	case SLUICE_MAP_SOCKET:
-		json_object_set_new(to, "cookie", cookie > EXACT_MAX ? json_sprintf("%llu", (unsigned long long)cookie) :
-								      json_integer((json_int_t)cookie));
+		json_object_set_new(to, "cookie",
+			cookie > EXACT_MAX ? json_sprintf("%llu", (unsigned long long)cookie)
+					   : json_integer((json_int_t)cookie));
 		return to;
 	case SLUICE_MAP_DEVICE:
 		json_object_set_new(to, "ifindex", json_integer(v));
@@ -237,7 +243,8 @@ json_t *map_json_value(struct sluice_map *map, const void *values, bool sum, str
 	return build(&map->value, values, sum ? &more : NULL, err);
 }
 
-json_t *map_json_entry(struct sluice_map *map, const void *key, const void *values, bool sum, struct sluice_err *err)
+json_t *map_json_entry(
+	struct sluice_map *map, const void *key, const void *values, bool sum, struct sluice_err *err)
 {
 	const struct sluice_map_info *i = &map->info;
 	json_t *entry = json_object(), *list, *value;

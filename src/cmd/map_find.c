@@ -47,7 +47,8 @@ static int collect(int ifindex, const char *ifname, struct candidates *c, struct
 	if (rc)
 		return rc;
 	if (info->owner == SLUICE_OWNER_NONE)
-		rc = err_set(err, -ENOENT, "nothing is attached to %s, so there is no map of its programs", ifname);
+		rc = err_set(err, -ENOENT, "nothing is attached to %s, so there is no map of its programs",
+			ifname);
 	for (i = 0; !rc && i < info->n_members; i++)
 		for (k = 0; k < info->member[i].n_maps; k++)
 			add(c, info->member[i].map_ids[k], info->member[i].name);
@@ -61,7 +62,8 @@ static int collect(int ifindex, const char *ifname, struct candidates *c, struct
 	return rc;
 }
 
-static int choose(const struct candidates *c, const char *ifname, const char *name, uint32_t *id, struct sluice_err *err)
+static int choose(const struct candidates *c, const char *ifname, const char *name, uint32_t *id,
+	struct sluice_err *err)
 {
 	const char *words[256];
 	char list[256] = "";
@@ -71,26 +73,31 @@ static int choose(const struct candidates *c, const char *ifname, const char *na
 	for (i = 0; i < c->n; i++) {
 		words[i] = c->name[i];
 		/* the kernel cut the names at 15 characters */
-		if (strncmp(c->name[i], name, 15) || (strlen(name) < 15 && strlen(c->name[i]) != strlen(name)))
+		if (strncmp(c->name[i], name, 15) ||
+			(strlen(name) < 15 && strlen(c->name[i]) != strlen(name)))
 			continue;
 		*id = c->id[i];
 		if (hits++ < 4)
-			len += (size_t)snprintf(list + len, sizeof(list) - len, "%s%u of %.40s", hits > 1 ? ", " : "", c->id[i],
-						c->of[i]);
+			len += (size_t)snprintf(list + len, sizeof(list) - len, "%s%u of %.40s",
+				hits > 1 ? ", " : "", c->id[i], c->of[i]);
 	}
 	if (hits == 1)
 		return 0;
 	if (hits)
-		return err_set(err, -EINVAL, "%zu maps on %s are called '%.60s': name one by its id, %s", hits, ifname, name, list);
+		return err_set(err, -EINVAL, "%zu maps on %s are called '%.60s': name one by its id, %s",
+			hits, ifname, name, list);
 	near = text_nearest(name, words, c->n);
 	if (near >= 0)
-		return err_set(err, -ENOENT, "no program on %s has a map '%.60s', did you mean %s?", ifname, name, words[near]);
+		return err_set(err, -ENOENT, "no program on %s has a map '%.60s', did you mean %s?", ifname,
+			name, words[near]);
 	for (i = 0; i < c->n && len + 20 < sizeof(list); i++)
 		len += (size_t)snprintf(list + len, sizeof(list) - len, "%s%s", i ? ", " : "", words[i]);
-	return err_set(err, -ENOENT, "no program on %s has a map '%.60s'; there are: %s", ifname, name, c->n ? list : "none");
+	return err_set(err, -ENOENT, "no program on %s has a map '%.60s'; there are: %s", ifname, name,
+		c->n ? list : "none");
 }
 
-static int find_on_interface(const char *which, const char *name, struct sluice_map **map, struct sluice_err *err)
+static int find_on_interface(
+	const char *which, const char *name, struct sluice_map **map, struct sluice_err *err)
 {
 	struct candidates *c;
 	struct net_if *ifs;
@@ -125,7 +132,10 @@ int map_find(const char *which, struct sluice_map **map, struct sluice_err *err)
 	return sluice_map_open(which, map, err);
 }
 
-/* A space in front makes an operand of what getopt would take for an option; afterwards it is taken away again. */
+/*
+ * A space in front makes an operand of what getopt would take for an option; afterwards it is taken away
+ * again.
+ */
 static char shielded[16][64];
 
 int map_parse(const struct cli_verb *verb, int argc, char **argv, char ***args, int *n_args)
@@ -134,7 +144,8 @@ int map_parse(const struct cli_verb *verb, int argc, char **argv, char ***args, 
 	int i, rc;
 
 	for (i = 1; i < argc && n < 16 && strcmp(argv[i], "--") != 0; i++) {
-		if (argv[i][0] != '-' || !isdigit((unsigned char)argv[i][1]) || strlen(argv[i]) + 2 > sizeof(shielded[0]))
+		if (argv[i][0] != '-' || !isdigit((unsigned char)argv[i][1]) ||
+			strlen(argv[i]) + 2 > sizeof(shielded[0]))
 			continue;
 		snprintf(shielded[n], sizeof(shielded[n]), " %s", argv[i]);
 		argv[i] = shielded[n++];
@@ -148,8 +159,8 @@ int map_parse(const struct cli_verb *verb, int argc, char **argv, char ***args, 
 }
 
 /* One [TARGET:]KIND into the types of key and value. */
-static int apply(const char *text, size_t len, struct sluice_type *key, struct sluice_type *value, struct map_as *as,
-		 struct sluice_err *err)
+static int apply(const char *text, size_t len, struct sluice_type *key, struct sluice_type *value,
+	struct map_as *as, struct sluice_err *err)
 {
 	char target[64] = "key", kind[64];
 	const char *colon = memchr(text, ':', len);
@@ -158,7 +169,8 @@ static int apply(const char *text, size_t len, struct sluice_type *key, struct s
 	int rc;
 
 	if (colon && (!n || n >= sizeof(target)))
-		return err_set(err, -EINVAL, "--as %.*s: KIND, key:KIND, value:KIND or MEMBER:KIND is wanted", (int)len, text);
+		return err_set(err, -EINVAL, "--as %.*s: KIND, key:KIND, value:KIND or MEMBER:KIND is wanted",
+			(int)len, text);
 	if (colon)
 		snprintf(target, sizeof(target), "%.*s", (int)n, text);
 	n = colon ? n + 1 : 0;
@@ -186,12 +198,13 @@ static int check(const char *what, const struct sluice_type *type, struct sluice
 	unsigned int size = (size_t)type->as < sizeof(sizes) / sizeof(*sizes) ? sizes[type->as] : 0;
 
 	if (size && size != type->size)
-		return err_set(err, -EINVAL, "--as: the %s has %u bytes, that kind has %u", what, type->size, size);
+		return err_set(
+			err, -EINVAL, "--as: the %s has %u bytes, that kind has %u", what, type->size, size);
 	return 0;
 }
 
-int map_find_as(const char *which, const struct opt_list *as_texts, struct map_as *as, struct sluice_map **map,
-		struct sluice_err *err)
+int map_find_as(const char *which, const struct opt_list *as_texts, struct map_as *as,
+	struct sluice_map **map, struct sluice_err *err)
 {
 	struct sluice_type *key, *value;
 	const char *at;

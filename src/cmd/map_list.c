@@ -16,7 +16,8 @@ const struct cli_verb map_list_verb = {
 	.usage = "[OPTION...]",
 	.summary = "every map: type, sizes, entries, memory, who uses it",
 	.max_args = 0,
-	.text = "ENTRIES is those used (where that is quickly counted) of those possible; MEMORY is what the kernel says.\n",
+	.text = "ENTRIES is those used (where that is quickly counted) of those possible; MEMORY is what the "
+		"kernel says.\n",
 };
 
 const struct cli_verb map_show_verb = {
@@ -32,10 +33,22 @@ static const struct {
 	uint32_t bit;
 	const char *name;
 } flag_names[] = {
-	{1u << 0, "no_prealloc"},  {1u << 1, "no_common_lru"}, {1u << 2, "numa_node"},	{1u << 3, "rdonly"},
-	{1u << 4, "wronly"},	   {1u << 5, "stack_build_id"}, {1u << 6, "zero_seed"},	{1u << 7, "rdonly_prog"},
-	{1u << 8, "wronly_prog"},  {1u << 9, "clone"},	       {1u << 10, "mmapable"},	{1u << 11, "preserve_elems"},
-	{1u << 12, "inner_map"},   {1u << 13, "link"},	       {1u << 14, "path_fd"},	{1u << 15, "vtype_btf_obj_fd"},
+	{1u << 0, "no_prealloc"},
+	{1u << 1, "no_common_lru"},
+	{1u << 2, "numa_node"},
+	{1u << 3, "rdonly"},
+	{1u << 4, "wronly"},
+	{1u << 5, "stack_build_id"},
+	{1u << 6, "zero_seed"},
+	{1u << 7, "rdonly_prog"},
+	{1u << 8, "wronly_prog"},
+	{1u << 9, "clone"},
+	{1u << 10, "mmapable"},
+	{1u << 11, "preserve_elems"},
+	{1u << 12, "inner_map"},
+	{1u << 13, "link"},
+	{1u << 14, "path_fd"},
+	{1u << 15, "vtype_btf_obj_fd"},
 	{1u << 16, "token_fd"},
 };
 
@@ -72,15 +85,16 @@ static json_t *describe(struct sluice_map *map, const struct sluice_map_refs *re
 		if (refs->ref[k].pin)
 			json_array_append_new(pins, json_string(refs->ref[k].pin));
 		else
-			json_array_append_new(progs, json_pack("{s:I, s:s}", "id", (json_int_t)refs->ref[k].prog_id, "name",
-							       text_printable(refs->ref[k].prog_name, name, sizeof(name))));
+			json_array_append_new(
+				progs, json_pack("{s:I, s:s}", "id", (json_int_t)refs->ref[k].prog_id, "name",
+					       text_printable(refs->ref[k].prog_name, name, sizeof(name))));
 	}
-	return json_pack("{s:I, s:s, s:s, s:I, s:I, s:I, s:o, s:I, s:o, s:b, s:b, s:b, s:o, s:o}", "id", (json_int_t)i->id,
-			 "type", i->type_name, "name", text_printable(i->name, name, sizeof(name)), "key_size",
-			 (json_int_t)i->key_size, "value_size", (json_int_t)i->value_size, "max_entries",
-			 (json_int_t)i->max_entries, "entries", n < 0 ? json_null() : json_integer(n), "memlock_bytes",
-			 (json_int_t)i->memlock_bytes, "flags", flags_json(i), "frozen", i->frozen, "per_cpu", i->per_cpu,
-			 "btf", i->has_btf, "programs", progs, "pins", pins);
+	return json_pack("{s:I, s:s, s:s, s:I, s:I, s:I, s:o, s:I, s:o, s:b, s:b, s:b, s:o, s:o}", "id",
+		(json_int_t)i->id, "type", i->type_name, "name", text_printable(i->name, name, sizeof(name)),
+		"key_size", (json_int_t)i->key_size, "value_size", (json_int_t)i->value_size, "max_entries",
+		(json_int_t)i->max_entries, "entries", n < 0 ? json_null() : json_integer(n), "memlock_bytes",
+		(json_int_t)i->memlock_bytes, "flags", flags_json(i), "frozen", i->frozen, "per_cpu",
+		i->per_cpu, "btf", i->has_btf, "programs", progs, "pins", pins);
 }
 
 static const char *text_of(const json_t *o, const char *name)
@@ -100,11 +114,13 @@ static void print_list(const char *before, const json_t *list)
 	const json_t *item;
 	size_t k;
 
-	json_array_foreach(list, k, item) {
+	json_array_foreach(list, k, item)
+	{
 		if (json_is_string(item))
 			printf("%s%s", k ? ", " : before, json_string_value(item));
 		else
-			printf("%sprog %lld %s", k ? ", " : before, number_of(item, "id"), text_of(item, "name"));
+			printf("%sprog %lld %s", k ? ", " : before, number_of(item, "id"),
+				text_of(item, "name"));
 	}
 }
 
@@ -117,10 +133,11 @@ static void print_row(const json_t *o)
 	if (json_is_null(used))
 		snprintf(entries, sizeof(entries), "-/%lld", number_of(o, "max_entries"));
 	else
-		snprintf(entries, sizeof(entries), "%lld/%lld", number_of(o, "entries"), number_of(o, "max_entries"));
-	printf("%6lld %-16s %-15s %5lld %6lld %15s %7s", number_of(o, "id"), text_of(o, "type"), text_of(o, "name"),
-	       number_of(o, "key_size"), number_of(o, "value_size"), entries,
-	       text_si((double)number_of(o, "memlock_bytes"), memory, sizeof(memory)));
+		snprintf(entries, sizeof(entries), "%lld/%lld", number_of(o, "entries"),
+			number_of(o, "max_entries"));
+	printf("%6lld %-16s %-15s %5lld %6lld %15s %7s", number_of(o, "id"), text_of(o, "type"),
+		text_of(o, "name"), number_of(o, "key_size"), number_of(o, "value_size"), entries,
+		text_si((double)number_of(o, "memlock_bytes"), memory, sizeof(memory)));
 	print_list("  ", progs);
 	print_list(json_array_size(progs) ? ", pin " : "  pin ", pins);
 	print_list(json_array_size(progs) + json_array_size(pins) ? "; " : "  ", json_object_get(o, "flags"));
@@ -163,10 +180,9 @@ int map_list_run(int argc, char **argv)
 		rc = cli_json(list);
 		list = NULL;
 	} else {
-		printf("%6s %-16s %-15s %5s %6s %15s %7s  %s\n", "ID", "TYPE", "NAME", "KEY", "VALUE", "ENTRIES", "MEMORY",
-		       "USED BY; FLAGS");
-		json_array_foreach(list, i, o)
-			print_row(o);
+		printf("%6s %-16s %-15s %5s %6s %15s %7s  %s\n", "ID", "TYPE", "NAME", "KEY", "VALUE",
+			"ENTRIES", "MEMORY", "USED BY; FLAGS");
+		json_array_foreach(list, i, o) print_row(o);
 		rc = fflush(stdout) ? EXIT_FAILED : EXIT_DONE;
 	}
 out:
@@ -182,12 +198,14 @@ static void print_map(const json_t *o)
 {
 	char memory[16];
 
-	printf("id       %lld\ntype     %s\nname     %s\n", number_of(o, "id"), text_of(o, "type"), text_of(o, "name"));
+	printf("id       %lld\ntype     %s\nname     %s\n", number_of(o, "id"), text_of(o, "type"),
+		text_of(o, "name"));
 	printf("key      %s\nvalue    %s\n", text_of(o, "key_layout"), text_of(o, "value_layout"));
 	if (json_is_null(json_object_get(o, "entries")))
 		printf("entries  at most %lld\n", number_of(o, "max_entries"));
 	else
-		printf("entries  %lld of at most %lld\n", number_of(o, "entries"), number_of(o, "max_entries"));
+		printf("entries  %lld of at most %lld\n", number_of(o, "entries"),
+			number_of(o, "max_entries"));
 	printf("memory   %s bytes\n", text_si((double)number_of(o, "memlock_bytes"), memory, sizeof(memory)));
 	print_list("flags    ", json_object_get(o, "flags"));
 	if (json_array_size(json_object_get(o, "flags")))
@@ -220,12 +238,13 @@ static int layouts(struct sluice_map *map, json_t *o, struct sluice_err *err)
 	rc = sluice_type_layout(value, &text, err);
 	if (rc)
 		return rc;
-	json_object_set_new(o, "value_layout", json_string(i->holds == SLUICE_MAP_PROGRAM ? "prog ID or pin PATH" :
-							   i->holds == SLUICE_MAP_MAP	  ? "map ID or pin PATH" :
-							   i->holds == SLUICE_MAP_DEVICE  ? "an interface, prog ID behind it if any" :
-							   i->holds == SLUICE_MAP_CPU	  ? "a queue size, prog ID behind it if any" :
-							   i->holds == SLUICE_MAP_SOCKET  ? "a socket" :
-											    text));
+	json_object_set_new(o, "value_layout",
+		json_string(i->holds == SLUICE_MAP_PROGRAM  ? "prog ID or pin PATH"
+			    : i->holds == SLUICE_MAP_MAP    ? "map ID or pin PATH"
+			    : i->holds == SLUICE_MAP_DEVICE ? "an interface, prog ID behind it if any"
+			    : i->holds == SLUICE_MAP_CPU    ? "a queue size, prog ID behind it if any"
+			    : i->holds == SLUICE_MAP_SOCKET ? "a socket"
+							    : text));
 	free(text);
 	json_object_set_new(o, "cpus", json_integer(i->n_values));
 	json_object_set_new(o, "not_listable", i->why_not ? json_string(i->why_not) : json_null());

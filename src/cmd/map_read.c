@@ -14,8 +14,18 @@ static struct {
 } opt;
 
 static const struct cli_opt dump_opts[] = {
-	{.name = "sum", .letter = 's', .kind = OPT_FLAG, .help = "add up the values of all CPUs", .to = &opt.sum},
-	{.name = "limit", .letter = 'n', .kind = OPT_U64, .arg = "N", .help = "stop after N entries", .to = &opt.limit, .min = 1},
+	{.name = "sum",
+		.letter = 's',
+		.kind = OPT_FLAG,
+		.help = "add up the values of all CPUs",
+		.to = &opt.sum},
+	{.name = "limit",
+		.letter = 'n',
+		.kind = OPT_U64,
+		.arg = "N",
+		.help = "stop after N entries",
+		.to = &opt.limit,
+		.min = 1},
 	{.name = "as", .kind = OPT_LIST, .arg = "KIND", .help = MAP_AS_HELP, .to = &opt.as},
 	{0},
 };
@@ -27,11 +37,16 @@ const struct cli_verb map_dump_verb = {
 	.min_args = 1,
 	.max_args = 1,
 	.opts = dump_opts,
-	.text = MAP_AS_TEXT "Examples: sluice map dump flows --sum     sluice map dump 17 --as ip,value:u64\n",
+	.text = MAP_AS_TEXT
+	"Examples: sluice map dump flows --sum     sluice map dump 17 --as ip,value:u64\n",
 };
 
 static const struct cli_opt get_opts[] = {
-	{.name = "sum", .letter = 's', .kind = OPT_FLAG, .help = "add up the values of all CPUs", .to = &opt.sum},
+	{.name = "sum",
+		.letter = 's',
+		.kind = OPT_FLAG,
+		.help = "add up the values of all CPUs",
+		.to = &opt.sum},
 	{.name = "as", .kind = OPT_LIST, .arg = "KIND", .help = MAP_AS_HELP, .to = &opt.as},
 	{0},
 };
@@ -43,12 +58,15 @@ const struct cli_verb map_get_verb = {
 	.min_args = 1,
 	.max_args = 2,
 	.opts = get_opts,
-	.text = MAP_AS_TEXT "A queue or stack takes no KEY and shows its head; a bloom filter is asked for a value.\n"
-			    "Examples: sluice map get flows '{saddr: 192.0.2.1, dport: 53}'     sluice map get routes 192.0.2.0/24\n",
+	.text = MAP_AS_TEXT
+	"A queue or stack takes no KEY and shows its head; a bloom filter is asked for a value.\n"
+	"Examples: sluice map get flows '{saddr: 192.0.2.1, dport: 53}'     sluice map get routes "
+	"192.0.2.0/24\n",
 };
 
 /* Prints one entry of a dump; in JSON the array's elements, one a line. */
-static int show(struct sluice_map *map, const void *key, const void *value, uint64_t n, struct sluice_err *err)
+static int show(
+	struct sluice_map *map, const void *key, const void *value, uint64_t n, struct sluice_err *err)
 {
 	json_t *entry;
 	int failed;
@@ -89,7 +107,8 @@ static int dump(struct sluice_map *map, struct sluice_err *err)
 	if (cli.json && !rc)
 		puts(n ? "]" : "[]");
 	if (sluice_map_iter_cut(it) && !rc)
-		cli_warn(&map_dump_verb, "entries were deleted faster than they could be read: some may be missing");
+		cli_warn(&map_dump_verb,
+			"entries were deleted faster than they could be read: some may be missing");
 	sluice_map_iter_free(it);
 	return rc;
 }
@@ -115,7 +134,8 @@ int map_dump_run(int argc, char **argv)
 }
 
 /* The bytes of KEY, or for a bloom filter those of the value asked for, which go where the answer goes. */
-static int parse_wanted(struct sluice_map *map, const char *text, void *key, void *value, struct sluice_err *err)
+static int parse_wanted(
+	struct sluice_map *map, const char *text, void *key, void *value, struct sluice_err *err)
 {
 	const struct sluice_map_info *i = sluice_map_info(map);
 	struct sluice_type *key_type, *value_type;
@@ -123,7 +143,8 @@ static int parse_wanted(struct sluice_map *map, const char *text, void *key, voi
 
 	sluice_map_types(map, &key_type, &value_type);
 	if (bloom && !text)
-		return err_set(err, -EINVAL, "a bloom filter is asked for a value: sluice map get %s VALUE", i->name);
+		return err_set(err, -EINVAL, "a bloom filter is asked for a value: sluice map get %s VALUE",
+			i->name);
 	if (bloom)
 		return sluice_type_parse(value_type, text, value, err) ? err_prefix(err, "value") : 0;
 	if (i->keyless && text)
@@ -131,8 +152,8 @@ static int parse_wanted(struct sluice_map *map, const char *text, void *key, voi
 	if (i->keyless)
 		return 0;
 	if (!text)
-		return err_set(err, -EINVAL, "which key of %s? sluice map get %s KEY, or sluice map dump %s", i->name, i->name,
-			       i->name);
+		return err_set(err, -EINVAL, "which key of %s? sluice map get %s KEY, or sluice map dump %s",
+			i->name, i->name, i->name);
 	return sluice_type_parse(key_type, text, key, err) ? err_prefix(err, "key") : 0;
 }
 
@@ -152,7 +173,8 @@ static int get(struct sluice_map *map, const char *text, struct sluice_err *err)
 	if (!rc && cli.json) {
 		entry = map_json_entry(map, i->keyless ? NULL : key, value, opt.sum, err);
 		if (entry)
-			rc = cli_json(entry) == EXIT_DONE ? 0 : err_set(err, -EIO, "writing the output failed");
+			rc = cli_json(entry) == EXIT_DONE ? 0
+							  : err_set(err, -EIO, "writing the output failed");
 		else
 			rc = err->code ? err->code : err_nomem(err);
 	} else if (!rc && i->keyless && !i->deletable) {

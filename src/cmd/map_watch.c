@@ -16,11 +16,26 @@ static struct {
 } opt = {.interval_ns = 1000000000, .limit = 100};
 
 static const struct cli_opt opts[] = {
-	{.name = "interval", .letter = 'i', .kind = OPT_TIME, .arg = "TIME", .help = "between two looks (default 1s)",
-	 .to = &opt.interval_ns},
-	{.name = "count", .letter = 'c', .kind = OPT_U64, .arg = "N", .help = "stop after N intervals", .to = &opt.count, .min = 1},
-	{.name = "limit", .letter = 'n', .kind = OPT_U64, .arg = "N", .help = "at most N entries an interval (default 100)",
-	 .to = &opt.limit, .min = 1},
+	{.name = "interval",
+		.letter = 'i',
+		.kind = OPT_TIME,
+		.arg = "TIME",
+		.help = "between two looks (default 1s)",
+		.to = &opt.interval_ns},
+	{.name = "count",
+		.letter = 'c',
+		.kind = OPT_U64,
+		.arg = "N",
+		.help = "stop after N intervals",
+		.to = &opt.count,
+		.min = 1},
+	{.name = "limit",
+		.letter = 'n',
+		.kind = OPT_U64,
+		.arg = "N",
+		.help = "at most N entries an interval (default 100)",
+		.to = &opt.limit,
+		.min = 1},
 	{.name = "as", .kind = OPT_LIST, .arg = "KIND", .help = MAP_AS_HELP, .to = &opt.as},
 	{0},
 };
@@ -32,7 +47,8 @@ const struct cli_verb map_watch_verb = {
 	.min_args = 1,
 	.max_args = 1,
 	.opts = opts,
-	.text = MAP_AS_TEXT "Each line is an entry that was added (+), deleted (-) or changed (~), numbers with their difference.\n"
+	.text = MAP_AS_TEXT "Each line is an entry that was added (+), deleted (-) or changed (~), numbers "
+			    "with their difference.\n"
 			    "The values of all CPUs are added up.\n",
 };
 
@@ -86,8 +102,8 @@ static int take(struct watcher *w, struct snapshot *s, struct sluice_err *err)
 	return rc;
 }
 
-static int print_change(struct watcher *w, char how, const uint8_t *key, const uint8_t *now, const uint8_t *before,
-			struct sluice_err *err)
+static int print_change(struct watcher *w, char how, const uint8_t *key, const uint8_t *now,
+	const uint8_t *before, struct sluice_err *err)
 {
 	const struct sluice_map_info *i = &w->map->info;
 	struct value_more more = {.n = i->n_values, .stride = i->stride, .before = before};
@@ -105,14 +121,17 @@ static int print_change(struct watcher *w, char how, const uint8_t *key, const u
 	return rc;
 }
 
-static int json_change(struct watcher *w, char how, const uint8_t *key, const uint8_t *now, const uint8_t *before,
-		       struct sluice_err *err)
+static int json_change(struct watcher *w, char how, const uint8_t *key, const uint8_t *now,
+	const uint8_t *before, struct sluice_err *err)
 {
 	bool sum = w->map->info.per_cpu;
 	json_t *o = json_object();
 	int bad;
 
-	bad = json_object_set_new(o, "change", json_string(how == '+' ? "added" : how == '-' ? "deleted" : "changed"));
+	bad = json_object_set_new(o, "change",
+		json_string(how == '+'	 ? "added"
+			    : how == '-' ? "deleted"
+					 : "changed"));
 	bad |= json_object_set_new(o, "key", map_json_key(w->map, key, err));
 	if (now)
 		bad |= json_object_set_new(o, "value", map_json_value(w->map, now, sum, err));
@@ -122,7 +141,8 @@ static int json_change(struct watcher *w, char how, const uint8_t *key, const ui
 	return bad ? (err->code ? err->code : err_nomem(err)) : 0;
 }
 
-static int report(struct watcher *w, char how, const uint8_t *now, const uint8_t *before, struct sluice_err *err)
+static int report(
+	struct watcher *w, char how, const uint8_t *now, const uint8_t *before, struct sluice_err *err)
 {
 	const uint8_t *key = now ? now : before;
 
@@ -171,13 +191,13 @@ static int interval(struct watcher *w, uint64_t since_ns, struct sluice_err *err
 	w->list = cli.json ? json_array() : NULL;
 	rc = compare(w, err);
 	if (!rc && cli.json) {
-		rc = cli_json(json_pack("{s:I, s:f, s:I, s:I, s:O}", "map_id", (json_int_t)w->map->info.id, "interval_s",
-					(double)(now - since_ns) / 1e9, "entries", (json_int_t)w->is.n, "changed",
-					(json_int_t)w->changed, "changes", w->list));
+		rc = cli_json(json_pack("{s:I, s:f, s:I, s:I, s:O}", "map_id", (json_int_t)w->map->info.id,
+			"interval_s", (double)(now - since_ns) / 1e9, "entries", (json_int_t)w->is.n,
+			"changed", (json_int_t)w->changed, "changes", w->list));
 		rc = rc == EXIT_DONE ? 0 : err_set(err, -EIO, "writing the output failed");
 	} else if (!rc && w->changed) {
 		printf("%s%llu of %zu entries changed in %.2f s\n", w->changed > w->shown ? "... " : "",
-		       (unsigned long long)w->changed, w->is.n, (double)(now - since_ns) / 1e9);
+			(unsigned long long)w->changed, w->is.n, (double)(now - since_ns) / 1e9);
 		if (fflush(stdout))
 			rc = err_set(err, -EIO, "writing the output failed");
 	}
@@ -193,7 +213,10 @@ static void wait_until(uint64_t when)
 	uint64_t now = clock_mono_ns();
 
 	if (now < when)
-		ppoll(NULL, 0, &(struct timespec){(time_t)((when - now) / 1000000000), (long)((when - now) % 1000000000)}, NULL);
+		ppoll(NULL, 0,
+			&(struct timespec){
+				(time_t)((when - now) / 1000000000), (long)((when - now) % 1000000000)},
+			NULL);
 }
 
 static int watch(struct sluice_map *map, struct sluice_err *err)

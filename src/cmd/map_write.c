@@ -13,7 +13,10 @@ static struct {
 } opt;
 
 static const struct cli_opt set_opts[] = {
-	{.name = "any", .kind = OPT_FLAG, .help = "whether the entry is there or not (the default)", .to = &opt.any},
+	{.name = "any",
+		.kind = OPT_FLAG,
+		.help = "whether the entry is there or not (the default)",
+		.to = &opt.any},
 	{.name = "new", .kind = OPT_FLAG, .help = "only if there is no such entry", .to = &opt.fresh},
 	{.name = "exist", .kind = OPT_FLAG, .help = "only if there is such an entry", .to = &opt.exist},
 	{.name = "as", .kind = OPT_LIST, .arg = "KIND", .help = MAP_AS_HELP, .to = &opt.as},
@@ -28,8 +31,9 @@ const struct cli_verb map_set_verb = {
 	.max_args = -1,
 	.opts = set_opts,
 	.text = MAP_AS_TEXT
-		"A per-CPU map takes one value for all CPUs or one for each. A queue, stack or bloom filter takes no KEY.\n"
-		"Examples: sluice map set blocked 192.0.2.0/24 1     sluice map set jumps 0 'prog 17'\n",
+	"A per-CPU map takes one value for all CPUs or one for each. A queue, stack or bloom filter takes no "
+	"KEY.\n"
+	"Examples: sluice map set blocked 192.0.2.0/24 1     sluice map set jumps 0 'prog 17'\n",
 };
 
 static const struct cli_opt del_opts[] = {
@@ -66,7 +70,7 @@ static int set(struct sluice_map *map, char **args, int n_args, struct sluice_er
 		rc = err_prefix(err, "key");
 	if (!rc) {
 		rc = sluice_map_set_text(map, i->keyless ? NULL : key, (const char *const *)args + first,
-					 (size_t)(n_args - first), how, err);
+			(size_t)(n_args - first), how, err);
 		if (rc == -EINVAL)
 			err_prefix(err, "value");
 	}
@@ -95,7 +99,8 @@ int map_set_run(int argc, char **argv)
 	sluice_map_close(map);
 	if (rc)
 		return cli_fail(&map_set_verb, &err);
-	return cli.json ? cli_json(json_pack("{s:I, s:i}", "map_id", (json_int_t)id, "written", 1)) : EXIT_DONE;
+	return cli.json ? cli_json(json_pack("{s:I, s:i}", "map_id", (json_int_t)id, "written", 1))
+			: EXIT_DONE;
 }
 
 static int del_keys(struct sluice_map *map, char **texts, size_t n, uint64_t *deleted, struct sluice_err *err)
@@ -119,7 +124,10 @@ static int del_keys(struct sluice_map *map, char **texts, size_t n, uint64_t *de
 	return rc;
 }
 
-/* The keys first, then the deleting: somebody who adds as fast as we delete would otherwise keep us forever. */
+/*
+ * The keys first, then the deleting: somebody who adds as fast as we delete would otherwise keep us
+ * forever.
+ */
 static int del_all(struct sluice_map *map, uint64_t *deleted, struct sluice_err *err)
 {
 	const struct sluice_map_info *i = sluice_map_info(map);
@@ -175,14 +183,17 @@ static int take(struct sluice_map *map, uint64_t *taken, struct sluice_err *err)
 		if (rc)
 			break;
 		if (cli.json)
-			rc = json_array_append_new(list, map_json_value(map, value, false, err)) ? err_nomem(err) : 0;
+			rc = json_array_append_new(list, map_json_value(map, value, false, err))
+				     ? err_nomem(err)
+				     : 0;
 		else
 			rc = map_print_entry(map, NULL, value, false, err);
 	}
 	if (!rc && cli.json) {
-		rc = cli_json(json_pack("{s:I, s:O}", "map_id", (json_int_t)i->id, "taken", list)) == EXIT_DONE ?
-			     0 :
-			     err_set(err, -EIO, "writing the output failed");
+		rc = cli_json(json_pack("{s:I, s:O}", "map_id", (json_int_t)i->id, "taken", list)) ==
+				     EXIT_DONE
+			     ? 0
+			     : err_set(err, -EIO, "writing the output failed");
 	}
 	json_decref(list);
 	free(value);
@@ -203,7 +214,8 @@ int map_del_run(int argc, char **argv)
 	if (rc >= 0)
 		return rc;
 	if (opt.all && n_args > 1)
-		return cli_usage(&map_del_verb, "--all deletes every entry, '%s' is too much beside it", args[1]);
+		return cli_usage(
+			&map_del_verb, "--all deletes every entry, '%s' is too much beside it", args[1]);
 	rc = map_find_as(args[0], &opt.as, &as, &map, &err);
 	if (rc)
 		return cli_fail(&map_del_verb, &err);
@@ -211,7 +223,7 @@ int map_del_run(int argc, char **argv)
 	keyless = sluice_map_info(map)->keyless && sluice_map_info(map)->deletable;
 	if (keyless && n_args > 1)
 		rc = err_set(&err, -EINVAL, "a %s has no keys: sluice map del %s takes its head out",
-			     sluice_map_info(map)->type_name, args[0]);
+			sluice_map_info(map)->type_name, args[0]);
 	else if (keyless)
 		rc = take(map, &deleted, &err);
 	else if (opt.all)
@@ -224,6 +236,7 @@ int map_del_run(int argc, char **argv)
 	if (rc)
 		return cli_fail(&map_del_verb, &err);
 	if (cli.json && !keyless)
-		return cli_json(json_pack("{s:I, s:I}", "map_id", (json_int_t)id, "deleted", (json_int_t)deleted));
+		return cli_json(
+			json_pack("{s:I, s:I}", "map_id", (json_int_t)id, "deleted", (json_int_t)deleted));
 	return fflush(stdout) ? EXIT_FAILED : EXIT_DONE;
 }

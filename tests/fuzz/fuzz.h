@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* What a fuzz target is: libFuzzer's entry. Without libFuzzer, replay.c calls it with every file of the corpus. */
+/*
+ * What a fuzz target is: libFuzzer's entry. Without libFuzzer, replay.c calls it with every file of the
+ * corpus.
+ */
 #ifndef TESTS_FUZZ_H
 #define TESTS_FUZZ_H
 

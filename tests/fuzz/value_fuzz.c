@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
  * Fuzzes typed values (sluice/value.h). An input is either
- *   one letter, the type (see types[]), and a text to parse: what parses must print, parse back and be the same, or
- *   a whole BTF section and the bytes of a value behind it: hostile BTF must be refused or shown, never believed.
+ *   one letter, the type (see types[]), and a text to parse: what parses must print, parse back and be the
+ *   same, or
+ *   a whole BTF section and the bytes of a value behind it: hostile BTF must be refused or shown, never
+ *   believed.
  */
 #include <stdint.h>
 #include <stdio.h>
@@ -108,7 +110,7 @@ static void round_trip(const struct sluice_type *type, const char *text)
 		return;
 	}
 	if (value[type->size] != 0xa5 || sluice_type_print(type, value, &printed, &err) ||
-	    sluice_type_parse(type, printed, again, &err) || memcmp(value, again, type->size) != 0)
+		sluice_type_parse(type, printed, again, &err) || memcmp(value, again, type->size) != 0)
 		abort();
 	free(printed);
 }
@@ -126,9 +128,9 @@ static void foreign(const uint8_t *data, size_t len)
 	char *text;
 
 	memcpy(&h, data, sizeof(h));
-	end = (uint64_t)h.hdr_len + ((uint64_t)h.type_off + h.type_len > (uint64_t)h.str_off + h.str_len ?
-					     (uint64_t)h.type_off + h.type_len :
-					     (uint64_t)h.str_off + h.str_len);
+	end = (uint64_t)h.hdr_len + ((uint64_t)h.type_off + h.type_len > (uint64_t)h.str_off + h.str_len
+						    ? (uint64_t)h.type_off + h.type_len
+						    : (uint64_t)h.str_off + h.str_len);
 	if (end > len || end > 4096)
 		return;
 	other = btf__new(data, (uint32_t)end);
