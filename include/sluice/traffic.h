@@ -70,6 +70,7 @@ struct sluice_traffic_opts {
 
 struct sluice_traffic_report {
 	uint64_t sent;	      /* packets handed to the interface */
+	uint64_t wanted;      /* packets asked for by count or once, 0: no limit */
 	uint64_t bytes;	      /* of them, Ethernet header included, check sequence not */
 	uint64_t refused;     /* not sent: the interface was gone, or a frame could not be made */
 	uint64_t tx_packets;  /* the interface's own counters, as far as they moved meanwhile; */

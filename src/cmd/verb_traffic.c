@@ -337,9 +337,7 @@ static int run(const char *ifname)
 	cli_catch_signals();
 	e = send_all(t, &err);
 	sluice_traffic_report(t, &report, &ignored);
-	ended = e ? "error" : cli_stop ? "signal" : opts.duration_ns || !opts.count ? "duration" : "count";
-	if (!e && !cli_stop && opts.count && report.sent == opts.count)
-		ended = "count";
+	ended = e ? "error" : report.wanted && report.sent >= report.wanted ? "count" : cli_stop ? "signal" : "duration";
 	if (cli.json)
 		rc = show_json(ifname, &report, ended);
 	else

@@ -61,6 +61,9 @@ static int send_some(struct sluice_traffic *t, uint64_t n, struct sluice_err *er
 
 	if (e && errno == EINTR)
 		return -EINTR;
+	if (e && errno == EINVAL)
+		return err_set(err, -EOPNOTSUPP, "this kernel refuses live frames of %u bytes: before Linux 5.18 it has none, and a "
+			"larger CONFIG_MAX_SKB_FRAGS leaves less room in a page", t->plan->frame_len);
 	if (e)
 		return err_set(err, errno == KERNEL_ENOTSUPP ? -EOPNOTSUPP : -errno, "sending on %s: %s", t->dev.name,
 			       strerror(errno));
@@ -202,7 +205,7 @@ int sluice_traffic_report(struct sluice_traffic *t, struct sluice_traffic_report
 	int e = 0;
 
 	(void)err;
-	*r = (struct sluice_traffic_report){.sent = done(t), .bytes = t->plan->conf.replay ? t->state->bytes : done(t) * t->plan->frame_len, .refused = t->state->refused,
+	*r = (struct sluice_traffic_report){.sent = done(t), .wanted = t->count, .bytes = t->plan->conf.replay ? t->state->bytes : done(t) * t->plan->frame_len, .refused = t->state->refused,
 		.wall_ns = t->wall_ns, .cpu_ns = t->cpu_ns, .frame_bytes = t->plan->frame_len,
 		.frames = t->cap.n_frames, .skipped_long = t->cap.skipped_long,
 		.skipped_short = t->cap.skipped_short, .cut = t->cap.cut, .has_peer = t->has_peer};
