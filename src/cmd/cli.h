@@ -104,4 +104,9 @@ void cli_catch_signals(void);
 /* cli_is_tty(): stdout is a terminal and TERM is usable. */
 bool cli_is_tty(void);
 
+/* Every verb's function, with its own word as argv[0]; returns the exit code. */
+#define VERB(word, name, summary) int verb_##name(int argc, char **argv);
+#include "cmd/verbs.def"
+#undef VERB
+
 #endif

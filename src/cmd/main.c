@@ -6,10 +6,6 @@
 #include "base/text.h"
 #include "cmd/cli.h"
 
-#define VERB(word, name, summary) int verb_##name(int argc, char **argv);
-#include "cmd/verbs.def"
-#undef VERB
-
 static const struct {
 	const char *word;
 	int (*run)(int argc, char **argv);
