@@ -19,7 +19,7 @@ volatile int cli_stop;
 
 static bool want_help;
 static const struct cli_opt common_opts[] = {
-	{.name = "json", .letter = 'j', .kind = OPT_FLAG, .help = "print JSON (schema: sluice-json(7))", .to = &cli.json},
+	{.name = "json", .letter = 'j', .kind = OPT_FLAG, .help = "print JSON (described in the man page)", .to = &cli.json},
 	{.name = "verbose", .letter = 'v', .kind = OPT_FLAG, .help = "say more, verifier log included", .to = &cli.verbose},
 	{.name = "bpffs", .kind = OPT_TEXT, .arg = "DIR", .help = "the bpffs to pin in (default: found by itself)", .to = &cli.bpffs},
 	{.name = "help", .letter = 'h', .kind = OPT_FLAG, .help = "this text", .to = &want_help},
