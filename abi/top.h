@@ -2,13 +2,14 @@
 /*
  * What datapath/top.bpf.c and src/observe share: the table's layout and the program's settings.
  *
- * The table is one array of blocks. Each CPU has a part of its own, twice: while the program fills the half that
- * epoch & 1 selects, user space empties the other one.
+ * The table is one array of blocks. Each CPU has a part of its own, twice: while the program fills the half
+ * that epoch & 1 selects, user space empties the other one.
  *
  *     block index = ((cpu * 2 + (epoch & 1)) << block_bits) + (hash >> hash_shift)
  *
- * A block is TOP_BLOCK bytes of entries of one size: narrow ones for keys of two words, wide ones for flows. Entries
- * are never taken out one by one: an entry whose tag word is 0 is free, and the search for a key ends at it.
+ * A block is TOP_BLOCK bytes of entries of one size: narrow ones for keys of two words, wide ones for
+ * flows. Entries are never taken out one by one: an entry whose tag word is 0 is free, and the search for a
+ * key ends at it.
  */
 #ifndef ABI_TOP_H
 #define ABI_TOP_H
@@ -40,19 +41,22 @@ enum top_by {
 
 /* Kinds of keys, and what their words hold. Kind 0 does not exist, so that a used tag word is never 0. */
 enum top_kind {
-	TOP_IPV4 = 1, /* k0: address in wire order, low half. Flow: source in k0, destination in k2, k4 as below */
-	TOP_IPV6,     /* k0, k1: address in wire order. Flow: source in k0, k1, destination in k2, k3, k4 */
-	TOP_ETHER,    /* k0: ethertype, host order; not IP */
-	TOP_SHORT,    /* frame too short for its Ethernet header or tags */
-	TOP_TAGS,     /* more VLAN tags than are looked into */
-	TOP_BAD_IP,   /* k0: 4 or 6; IP header damaged */
-	TOP_PORT,     /* k0: as k4 of a flow, without source port */
-	TOP_PROTO,    /* k0: IP protocol number */
-	TOP_VLAN,     /* k0: number of tags << 32 | outer VLAN id << 16 | next VLAN id */
-	TOP_IF,	      /* k0: interface index */
+	TOP_IPV4 = 1, /* k0: address in wire order, low half. Flow: k0 source, k2 destination, k4 see below */
+	TOP_IPV6,   /* k0, k1: address in wire order. Flow: k0, k1 source, k2, k3 destination, k4 */
+	TOP_ETHER,  /* k0: ethertype, host order; not IP */
+	TOP_SHORT,  /* frame too short for its Ethernet header or tags */
+	TOP_TAGS,   /* more VLAN tags than are looked into */
+	TOP_BAD_IP, /* k0: 4 or 6; IP header damaged */
+	TOP_PORT,   /* k0: as k4 of a flow, without source port */
+	TOP_PROTO,  /* k0: IP protocol number */
+	TOP_VLAN,   /* k0: number of tags << 32 | outer VLAN id << 16 | next VLAN id */
+	TOP_IF,	    /* k0: interface index */
 };
 
-/* k4 of a flow, k0 of a port: enum packet_l4 << 40 | protocol << 32 | sport << 16 | dport, ports in host order. */
+/*
+ * k4 of a flow, k0 of a port: enum packet_l4 << 40 | protocol << 32 | sport << 16 | dport, ports in host
+ * order.
+ */
 #define TOP_L4(l4, proto, sport, dport) \
 	((__u64)(l4) << 40 | (__u64)(proto) << 32 | (__u64)(sport) << 16 | (__u64)(dport))
 
@@ -88,14 +92,14 @@ struct top_cpu {
 
 /* Set before load; the verifier drops what a setting leaves unused. */
 struct top_config {
-	__u32 by;	   /* enum top_by */
-	__u32 per_if;	   /* keys apart by interface */
-	__u32 verdict;	   /* XDP_PASS, XDP_DROP... */
-	__u32 block_bits;  /* blocks per CPU and half, as a power of two */
-	__u32 hash_shift;  /* 64 - block_bits */
-	__be32 mask4;	   /* TOP_BY_PREFIX */
-	__u64 mask6[2];	   /* wire order */
-	__u64 seed[12];	   /* random, so that nobody can choose addresses that collide */
+	__u32 by;	  /* enum top_by */
+	__u32 per_if;	  /* keys apart by interface */
+	__u32 verdict;	  /* XDP_PASS, XDP_DROP... */
+	__u32 block_bits; /* blocks per CPU and half, as a power of two */
+	__u32 hash_shift; /* 64 - block_bits */
+	__be32 mask4;	  /* TOP_BY_PREFIX */
+	__u64 mask6[2];	  /* wire order */
+	__u64 seed[12];	  /* random, so that nobody can choose addresses that collide */
 };
 
 _Static_assert(sizeof(struct top_narrow) == 32, "top_narrow");

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What `sluice top` could have counted with: the kernel's LRU hashes and a count-min sketch, against dropping without
- * counting; and the generator that feeds them. Key and parser are those of datapath/top.bpf.c.
+ * What `sluice top` could have counted with: the kernel's LRU hashes and a count-min sketch, against
+ * dropping without counting; and the generator that feeds them. Key and parser are those of
+ * datapath/top.bpf.c.
  */
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>

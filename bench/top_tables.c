@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * bench/top_tables [ROUNDS [PACKETS [NAME]]]: what counting per source costs with different tables (those whose title
- * contains NAME).
+ * bench/top_tables [ROUNDS [PACKETS [NAME]]]: what counting per source costs with different tables (those
+ * whose title contains NAME).
  *
  *     live frames --generate--> va ===veth=== vb  program under test: count, then drop
  *
  * Generator and receiver share one CPU; the figure is packets per second of that CPU, as a ratio to a bare
- * `return XDP_DROP` in the same round, median of the rounds. For the table of our own, a second thread on another CPU
- * reads it as `sluice top` does. Everything happens in a network namespace of its own that ends with the process.
+ * `return XDP_DROP` in the same round, median of the rounds. For the table of our own, a second thread on
+ * another CPU reads it as `sluice top` does. Everything happens in a network namespace of its own that ends
+ * with the process.
  */
 #include <errno.h>
 #include <net/if.h>
@@ -45,7 +46,7 @@ struct gen { /* .data.gen of top_tables.bpf.c */
 static const uint32_t sources[] = {16, 100000, 1000000, 16000000};
 
 static const struct variant {
-	const char *name;  /* of the program in top_tables.bpf.c; NULL: sluice_top */
+	const char *name; /* of the program in top_tables.bpf.c; NULL: sluice_top */
 	bool observer;	  /* attached as `sluice top` does, with a chain around it */
 	enum sluice_top_by by;
 	uint32_t table_mib; /* 0: the default */
@@ -76,13 +77,15 @@ static void run(const char *const argv[])
 	int status;
 	pid_t pid;
 
-	if (posix_spawnp(&pid, argv[0], NULL, NULL, (char *const *)argv, environ) || waitpid(pid, &status, 0) != pid || status)
+	if (posix_spawnp(&pid, argv[0], NULL, NULL, (char *const *)argv, environ) ||
+	    waitpid(pid, &status, 0) != pid || status)
 		die("%s failed", argv[0]);
 }
 
 static void build_lab(void)
 {
-	static const char *const add[] = {"ip", "link", "add", "va", "type", "veth", "peer", "name", "vb", NULL};
+	static const char *const add[] = {"ip",	  "link", "add",  "va", "type",
+					  "veth", "peer", "name", "vb", NULL};
 	static const char *const up_a[] = {"ip", "link", "set", "va", "up", NULL};
 	static const char *const up_b[] = {"ip", "link", "set", "vb", "up", NULL};
 
@@ -90,7 +93,8 @@ static void build_lab(void)
 
 	if (unshare(CLONE_NEWNET))
 		die("a network namespace: %s", strerror(errno));
-	f = fopen("/proc/sys/net/ipv6/conf/default/disable_ipv6", "we"); /* no neighbour discovery among our packets */
+	f = fopen("/proc/sys/net/ipv6/conf/default/disable_ipv6",
+		  "we"); /* no neighbour discovery among our packets */
 	if (f) {
 		fputs("1", f);
 		fclose(f);
@@ -120,9 +124,9 @@ static void load(void)
 static double send_frames(uint64_t n)
 {
 	static uint8_t frame[60] = {
-		2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 8, 0,		      /* Ethernet */
-		0x45, 0, 0, 46, 0, 0, 0, 0, 64, 17, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2, /* IPv4 */
-		0, 9, 0, 9, 0, 26, 0, 0,				      /* UDP */
+		2,    0, 0, 0,	0, 1,  2, 0, 0,	 0,  0, 2, 8,  0,		     /* Ethernet */
+		0x45, 0, 0, 46, 0, 0,  0, 0, 64, 17, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2, /* IPv4 */
+		0,    9, 0, 9,	0, 26, 0, 0,					     /* UDP */
 	};
 	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = frame, .data_size_in = sizeof(frame),
 		    .flags = BPF_F_TEST_XDP_LIVE_FRAMES, .batch_size = 64, .repeat = (int)n);
@@ -190,8 +194,8 @@ static double measure_top(const struct variant *v, double *overflow)
 		die("opening top: %s", err.text);
 	if (!v->observer)
 		link = link_to(sluice_program_fd(sluice_top_program(r.top, false)));
-	else if (sluice_observer_open(peer, sluice_top_program(r.top, false), sluice_top_program(r.top, true), NULL,
-				      &obs, NULL, &err))
+	else if (sluice_observer_open(peer, sluice_top_program(r.top, false), sluice_top_program(r.top, true),
+				      NULL, &obs, NULL, &err))
 		die("observing vb: %s", err.text);
 	if (pthread_create(&thread, NULL, read_on, &r))
 		die("a thread to read with: %s", strerror(errno));
@@ -233,7 +237,8 @@ static void head(size_t rounds)
 
 	while (f && fgets(line, sizeof(line), f))
 		if (!strncmp(line, "model name", 10) && strchr(line, ':'))
-			snprintf(cpu, sizeof(cpu), "%.*s", (int)strcspn(strchr(line, ':') + 2, "\n"), strchr(line, ':') + 2);
+			snprintf(cpu, sizeof(cpu), "%.*s", (int)strcspn(strchr(line, ':') + 2, "\n"),
+				 strchr(line, ':') + 2);
 	if (f)
 		fclose(f);
 	uname(&u);
@@ -262,9 +267,12 @@ static void print_row(size_t v, size_t rounds)
 			added[r] = ns[s][v][r] - ns[s][0][r];
 		}
 		if (!v)
-			printf(" %.2fM/s |", 1e3 / bench_median(memcpy(added, ns[s][0], rounds * sizeof(added[0])), rounds));
+			printf(" %.2fM/s |",
+			       1e3 / bench_median(memcpy(added, ns[s][0], rounds * sizeof(added[0])),
+						  rounds));
 		else
-			printf(" %.2f (%+.0f)%s |", bench_median(ratio, rounds), bench_median(added, rounds), over[s][v] > 0.0005 ? " *" : "");
+			printf(" %.2f (%+.0f)%s |", bench_median(ratio, rounds), bench_median(added, rounds),
+			       over[s][v] > 0.0005 ? " *" : "");
 	}
 	printf("\n");
 }
@@ -291,7 +299,8 @@ static void figures(size_t rounds)
 				continue;
 			for (r = 0; r < rounds; r++)
 				ratio[r] = ns[wanted[i].sources][0][r] / ns[wanted[i].sources][v][r];
-			bench_figure(wanted[i].name, bench_median(ratio, rounds), "ratio", ">=", wanted[i].target);
+			bench_figure(wanted[i].name, bench_median(ratio, rounds), "ratio",
+				     ">=", wanted[i].target);
 		}
 }
 
@@ -328,8 +337,8 @@ int main(int argc, char **argv)
 	for (s = 0; s < N(sources); s++)
 		for (v = 0; v < N(variants); v++)
 			if (over[s][v] > 0.0005)
-				printf("* %s, %u sources: %.1f%% of the packets counted as overflow\n", variants[v].title,
-				       sources[s], 100 * over[s][v]);
+				printf("* %s, %u sources: %.1f%% of the packets counted as overflow\n",
+				       variants[v].title, sources[s], 100 * over[s][v]);
 	if (!*name)
 		figures(rounds);
 	bpf_object__close(obj);

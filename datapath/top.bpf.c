@@ -2,10 +2,11 @@
 /*
  * top: counts packets and bytes per key, and decides nothing (config.verdict, normally XDP_PASS).
  *
- *     parse -> key, hash -> own CPU's part of the current half -> found: add; free entry: take it; full: overflow
+ *     parse -> key, hash -> own CPU's part of the half in use -> found: add, free entry: take it, full: overflow
  *
- * No helper is called on the way but two that the kernel inlines (the CPU's number, the array lookup). Every packet
- * is counted in exactly one place: in an entry or in the overflow of its CPU. abi/top.h has the layout.
+ * No helper is called on the way but two that the kernel inlines (the CPU's number, the array lookup).
+ * Every packet is counted in exactly one place: in an entry or in the overflow of its CPU. abi/top.h has
+ * the layout.
  */
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
@@ -62,7 +63,6 @@ struct key {
 	__u64 hash; /* before folding */
 };
 
-
 static __always_inline void key_half(struct key *key, __u32 kind, __u64 value)
 {
 	key->kind = kind;
@@ -89,7 +89,8 @@ static __always_inline __u64 in_order(__u32 first, __u32 second)
 
 static __always_inline void key_ipv6(struct key *key, const struct in6_addr *address)
 {
-	const __u32 *w = address->in6_u.u6_addr32; /* the header is at an odd multiple of two: no 64-bit loads */
+	const __u32 *w =
+		address->in6_u.u6_addr32; /* the header is at an odd multiple of two: no 64-bit loads */
 
 	key->kind = TOP_IPV6;
 	key->k[0] = in_order(w[0], w[1]);
@@ -216,8 +217,12 @@ static __always_inline void key_of(struct key *key, struct xdp_md *ctx)
 		key_half(key, p.kind == PACKET_SHORT ? TOP_SHORT : TOP_TAGS, 0);
 }
 
-/* Returns 1 if the packet was counted in the block, 2 if for that an entry was taken, 0 if the block is full. */
-static __always_inline int count_narrow(struct top_block *block, const struct key *key, __u64 tag, __u32 at, __u64 bytes)
+/*
+ * Returns 1 if the packet was counted in the block, 2 if for that an entry was taken, 0 if the block is
+ * full.
+ */
+static __always_inline int count_narrow(struct top_block *block, const struct key *key, __u64 tag, __u32 at,
+					__u64 bytes)
 {
 	struct top_narrow *e;
 	__u32 i;
@@ -246,7 +251,8 @@ static __always_inline int same_flow(const struct top_wide *e, const struct key 
 	       e->k[3] == key->k[3];
 }
 
-static __always_inline int count_wide(struct top_block *block, const struct key *key, __u64 tag, __u32 at, __u64 bytes)
+static __always_inline int count_wide(struct top_block *block, const struct key *key, __u64 tag, __u32 at,
+				      __u64 bytes)
 {
 	struct top_wide *e;
 	__u32 i;
@@ -283,7 +289,10 @@ static __always_inline void count(const struct key *key, __u32 ifindex, __u64 by
 	index = (((cpu << 1) + half) << config.block_bits) + (__u32)(hash >> config.hash_shift);
 	block = bpf_map_lookup_elem(&top_table, &index);
 	if (block) {
-		/* searching from anywhere in the block, not from its start: most keys are then in the first line touched */
+		/*
+		 * searching from anywhere in the block, not from its start: most keys are then in the first
+		 * line touched
+		 */
 		if (config.by == TOP_BY_FLOW)
 			done = count_wide(block, key, tag, (__u32)hash, bytes);
 		else

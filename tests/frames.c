@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-/* frames IF COUNT HEX...: sends each frame COUNT times, just as it is, in turn. What tests make odd packets with. */
+/*
+ * frames IF COUNT HEX...: sends each frame COUNT times, just as it is, in turn. What tests make odd packets
+ * with.
+ */
 #include <errno.h>
 #include <net/if.h>
 #include <stdint.h>
@@ -28,7 +31,7 @@ int main(int argc, char **argv)
 {
 	struct sockaddr_ll to = {.sll_family = AF_PACKET, .sll_halen = 6};
 	unsigned long count = argc > 3 ? strtoul(argv[2], NULL, 10) : 0, i;
-	uint8_t frame[4096];
+	uint8_t frame[16384];
 	size_t len;
 	int fd, a;
 
@@ -47,7 +50,8 @@ int main(int argc, char **argv)
 			len = from_hex(argv[a], frame, sizeof(frame));
 			if (len >= ETH_HLEN)
 				memcpy(&to.sll_protocol, frame + 12, 2);
-			while (sendto(fd, frame, len, 0, (struct sockaddr *)&to, sizeof(to)) != (ssize_t)len) {
+			while (sendto(fd, frame, len, 0, (struct sockaddr *)&to, sizeof(to)) !=
+			       (ssize_t)len) {
 				if (errno == ENOBUFS || errno == EAGAIN)
 					continue;
 				fprintf(stderr, "frames: a frame of %zu bytes: %s\n", len, strerror(errno));

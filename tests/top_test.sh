@@ -130,6 +130,30 @@ together() {
 case_ "several interfaces, apart" several
 case_ "several interfaces, together" together
 
+jumbo() { # frames in several buffers: all their bytes count
+	for i in a0 a1; do in_ns ip link set $i mtu 9000; done
+	start a1 || return 1
+	frames a0 10 "$UDP4$(printf '%015916d' 0)"
+	wait_until 5 seen_is 10 80000 && stop && row_is 10.0.0.1 10 80000
+	rc=$?
+	for i in a0 a1; do in_ns ip link set $i mtu 1500; done
+	return $rc
+}
+case_ "jumbo frames" jumbo
+
+two_at_once() {
+	start a1 || return 1
+	first=$pid
+	$IN "$SLUICE" top a1 --by proto --count 2 --interval 500ms >"$T/out" &
+	pid=$!
+	wait_until 5 grep -q native "$T/out" && frames a0 30 "$UDP4"
+	wait $pid
+	pid=$first
+	wait_until 5 seen_is 30 1260 || { seen; stop; return 1; }
+	stop && grep -qE '^udp +30 +1260 ' "$T/out"
+}
+case_ "two at once on one interface" two_at_once
+
 # what the process holds in the kernel, so that we can see it gone
 held() { cat /proc/"$1"/fdinfo/* 2>/dev/null | awk '/^(prog|map|link)_id:/ { sub("_id:", "", $1); print $1, $2 }' | sort -u; }
 gone() {

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * A seeded hash for table keys: sums of products of (seed + key half), as in multilinear hashing, folded once.
+ * A seeded hash for table keys: sums of products of (seed + key half), as in multilinear hashing, folded
+ * once.
  *
- * Over random seeds two different keys collide in the upper half of the sum with probability 2^-32 or close to it,
- * whatever keys an attacker picks, as long as the seeds stay secret; the fold spreads keys that form a progression.
- * One multiplication for two 32-bit words, no call: 2 to 4 ns.
+ * Over random seeds two different keys collide in the upper half of the sum with probability 2^-32 or close
+ * to it, whatever keys an attacker picks, as long as the seeds stay secret; the fold spreads keys that form
+ * a progression. One multiplication for two 32-bit words, no call: 2 to 4 ns.
  */
 #ifndef DATAPATH_LIB_HASH_H
 #define DATAPATH_LIB_HASH_H

@@ -5,25 +5,25 @@
  *     parse_ethernet -> parse_ipv4 ------------------------> parse_l4
  *                   \-> parse_ipv6 -> parse_ipv6_extensions ->/
  *
- * Each phase is called only as far as a program needs to know. Packets are hostile; what they can do is defined:
+ * Each phase is called only as far as a program needs to know. Packets are hostile; what they can do is
+ * defined:
  *
- *   frame shorter than its Ethernet header or a tag      PACKET_SHORT
- *   more than PARSE_MAX_TAGS VLAN tags (any mix of       PACKET_TAGS: not looked into any further; the outer two
- *     802.1Q, 802.1ad, 0x9100)                             tags are known
- *   neither IPv4 nor IPv6                                 PACKET_OTHER: ethertype says what, below 1536 it is an
- *                                                          802.3 length
- *   IP header cut short, wrong version, IPv4 header       PACKET_BAD_IP: no field of it is to be trusted
- *     length below 20 or beyond the frame
- *   IPv4 options                                          stepped over
- *   IPv6 extension headers: hop-by-hop, routing,          stepped over, at most PARSE_MAX_EXT of them, more is
- *     destination, AH, mobility, HIP, shim6, fragment      L4_DEEP with the first one not read as protocol
- *   fragment, not the first                               L4_FRAGMENT: the protocol is known, ports are not; what
- *                                                          stands there is payload and is never read as ports
- *   first fragment, and "atomic" IPv6 fragments           ports are read, fragment is PACKET_FRAG_FIRST if more follow
- *   ports or extension header beyond the frame, or        L4_CUT: bytes behind the length the IP header states
- *     beyond what the IP header says is there              (Ethernet padding) are never read as ports
- *   IP length 0 (BIG TCP in generic mode)                 the frame's own length counts
- *   headers not in the first buffer of a multi-buffer     as a frame that ends there (SHORT, BAD_IP, L4_CUT)
+ *   frame shorter than its Ethernet header or a tag   PACKET_SHORT
+ *   more than PARSE_MAX_TAGS VLAN tags                PACKET_TAGS: not looked into any further; the outer two tags
+ *     (any mix of 802.1Q, 802.1ad, 0x9100)            are known
+ *   neither IPv4 nor IPv6                             PACKET_OTHER: type says what, below 1536 an 802.3 length
+ *   IP header cut short, wrong version, IPv4          PACKET_BAD_IP: no field of it is to be trusted
+ *     header length below 20 or beyond the frame
+ *   IPv4 options                                      stepped over (AH in IPv4 is a protocol like others)
+ *   IPv6 extension headers: hop-by-hop, routing,      stepped over, PARSE_MAX_EXT of them; more are L4_DEEP, with
+ *     destination, AH, mobility, HIP, shim6, fragment the first one not read as protocol
+ *   fragment, not the first                           L4_FRAGMENT: the protocol is known; what stands where ports
+ *                                                     would be is payload and never read as ports
+ *   first fragment, "atomic" IPv6 fragment            ports are read; fragment is PACKET_FRAG_FIRST if more follow
+ *   ports or extension header beyond the frame, or    L4_CUT: bytes behind the length the IP header states
+ *     beyond what the IP header says is there         (Ethernet padding) are never read as ports
+ *   IP length 0 (BIG TCP in generic mode)             the frame's own length counts
+ *   headers not in the first buffer of a multi-buffer as a frame that ends there: SHORT, BAD_IP, L4_CUT
  *     packet
  */
 #ifndef DATAPATH_LIB_PARSE_H
@@ -39,7 +39,7 @@
 #define PARSE_FN static inline __attribute__((always_inline, unused))
 
 #if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-#define PARSE_BE16(x) ((__u16)((((x) & 0xff) << 8) | (((x) >> 8) & 0xff)))
+#define PARSE_BE16(x) ((__u16)((((x)&0xff) << 8) | (((x) >> 8) & 0xff)))
 #else
 #define PARSE_BE16(x) ((__u16)(x))
 #endif
@@ -92,7 +92,7 @@ struct packet {
 	__u32 n_tags;	       /* PARSE_MAX_TAGS + 1 when there are more */
 	__be16 tci[2];	       /* of the outer two tags, with priority bits */
 	enum packet_fragment fragment;
-	__u32 frag_off; /* of IPv6 fragment headers, as they stand there */
+	__u32 frag_off;	      /* of IPv6 fragment headers, as they stand there */
 	struct l4proto proto; /* behind IPv6 extension headers */
 	__u32 l4_bytes;	      /* from here to the end of the packet, as the IP header has it */
 	enum packet_l4 l4;
@@ -193,7 +193,10 @@ PARSE_FN struct iphdr *parse_ipv4(struct cursor *c, struct packet *p)
 	return ip;
 }
 
-/* parse_ipv6() reads the fixed header; proto is the first next-header field. NULL with kind set if it cannot be one. */
+/*
+ * parse_ipv6() reads the fixed header; proto is the first next-header field. NULL with kind set if it
+ * cannot be one.
+ */
 PARSE_FN struct ipv6hdr *parse_ipv6(struct cursor *c, struct packet *p)
 {
 	struct ipv6hdr *ip = c->at;
@@ -222,8 +225,9 @@ static const __u8 parse_extensions[256] = {
 };
 
 /*
- * parse_extension() steps over the extension header that proto names, which is of the given sort; returns 1 if the walk
- * ends here. Without branches between the sorts: each would double what the verifier has to look at, per header.
+ * parse_extension() steps over the extension header that proto names, which is of the given sort; returns 1
+ * if the walk ends here. Without branches between the sorts: each would double what the verifier has to
+ * look at, per header.
  */
 PARSE_FN int parse_extension(struct cursor *c, struct packet *p, __u32 sort)
 {
@@ -250,7 +254,10 @@ PARSE_FN int parse_extension(struct cursor *c, struct packet *p, __u32 sort)
 	return (offset & PARSE_BE16(0xfff8)) != 0;
 }
 
-/* parse_ipv6_extensions() walks to the upper protocol; l4 is L4_NONE if it got there or to a later fragment's payload. */
+/*
+ * parse_ipv6_extensions() walks to the upper protocol; l4 is L4_NONE if it got there or to a later
+ * fragment's payload.
+ */
 PARSE_FN void parse_ipv6_extensions(struct cursor *c, struct packet *p)
 {
 	__u32 sort = 0;

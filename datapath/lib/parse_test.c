@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * The parser as plain C against packets made by hand. Every packet is parsed at every length it can be cut to, ending
- * right in front of a page that cannot be read: one byte too far is a crash.
+ * The parser as plain C against packets made by hand. Every packet is parsed at every length it can be cut
+ * to, ending right in front of a page that cannot be read: one byte too far is a crash.
  */
 #include <arpa/inet.h>
 #include <stdio.h>
@@ -182,9 +182,12 @@ static void ipv4_fragments(void **state)
 		enum packet_fragment fragment;
 		enum packet_l4 l4;
 	} cases[] = {
-		{0x0000, PACKET_FRAG_NONE, L4_PORTS},  {0x4000, PACKET_FRAG_NONE, L4_PORTS}, /* don't fragment */
-		{0x2000, PACKET_FRAG_FIRST, L4_PORTS}, {0x2001, PACKET_FRAG_LATER, L4_FRAGMENT},
-		{0x0001, PACKET_FRAG_LATER, L4_FRAGMENT}, {0x1fff, PACKET_FRAG_LATER, L4_FRAGMENT},
+		{0x0000, PACKET_FRAG_NONE, L4_PORTS},
+		{0x4000, PACKET_FRAG_NONE, L4_PORTS}, /* don't fragment */
+		{0x2000, PACKET_FRAG_FIRST, L4_PORTS},
+		{0x2001, PACKET_FRAG_LATER, L4_FRAGMENT},
+		{0x0001, PACKET_FRAG_LATER, L4_FRAGMENT},
+		{0x1fff, PACKET_FRAG_LATER, L4_FRAGMENT},
 		{0x8000, PACKET_FRAG_NONE, L4_PORTS}, /* the reserved bit */
 	};
 	size_t i;
@@ -222,7 +225,8 @@ static void stated_length(void **state)
 		ipv6(&g, 6, rest);
 		ports(&g, 7, 8);
 		p = parse_all(&g);
-		assert_int_equal(p.l4, rest && rest < 4 ? L4_CUT : L4_PORTS); /* 0: the frame's length counts */
+		assert_int_equal(p.l4,
+				 rest && rest < 4 ? L4_CUT : L4_PORTS); /* 0: the frame's length counts */
 	}
 }
 
@@ -464,7 +468,7 @@ static void noise(void **state)
 			f.b[14] = i % 3 == 1 ? 0x60 : 0x45 + (i % 7);
 		}
 		if (f.n > 20 && i % 3 == 1)
-			f.b[20] = (uint8_t)"\0\x2b\x2c\x33\x3c\x87\x11\x06"[i % 8];
+			f.b[20] = (uint8_t) "\0\x2b\x2c\x33\x3c\x87\x11\x06"[i % 8];
 		p = parse_all(&f);
 		assert_true(p.kind <= PACKET_IPV6 && p.l4 <= L4_DEEP && p.n_tags <= PARSE_MAX_TAGS + 1);
 		seed = seed * 1664525 + 1013904223;

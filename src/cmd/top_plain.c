@@ -85,8 +85,8 @@ int top_plain_report(const struct top_run *run, const struct sluice_top_report *
 	size_t i;
 
 	strftime(when, sizeof(when), "%H:%M:%S", localtime_r(&t, &tm));
-	printf("# %s  %" PRIu64 " packets %" PRIu64 " bytes in %.3fs, %zu keys", when, report->now.seen.packets,
-	       report->now.seen.bytes, (double)report->ns / 1e9, report->n_keys);
+	printf("# %s  %" PRIu64 " packets %" PRIu64 " bytes in %.3fs, %zu keys", when,
+	       report->now.seen.packets, report->now.seen.bytes, (double)report->ns / 1e9, report->n_keys);
 	counted("overflow", &report->now.overflow, report->now.seen.packets);
 	counted("untracked", &report->now.untracked, report->now.seen.packets);
 	printf("\n%-*s  %12s  %15s  %11s  %15s  %6s\n", width, "KEY", "PACKETS", "BYTES", "PPS", "BIT/S",
@@ -94,8 +94,8 @@ int top_plain_report(const struct top_run *run, const struct sluice_top_report *
 	for (i = 0; i < report->n_rows; i++) {
 		row = &report->row[i];
 		printf("%-*s  %12" PRIu64 "  %15" PRIu64 "  %11.0f  %15.0f  %5.1f%%\n", width,
-		       top_run_key_text(run, row, key, sizeof(key)), row->now.packets, row->now.bytes, row->pps,
-		       row->bps, 100 * (by_bytes ? row->share_bytes : row->share_packets));
+		       top_run_key_text(run, row, key, sizeof(key)), row->now.packets, row->now.bytes,
+		       row->pps, row->bps, 100 * (by_bytes ? row->share_bytes : row->share_packets));
 	}
 	return flushed();
 }
@@ -119,8 +119,9 @@ static json_t *json_ifs(const struct top_run *run)
 
 	for (i = 0; i < run->n_ifs; i++) {
 		f = &run->ifs[i];
-		json_array_append_new(all, json_pack("{s:s, s:i, s:s, s:b}", "name", f->id.name, "ifindex", f->id.index,
-						     "mode", sluice_mode_name(f->got.mode), "attached", f->obs != NULL));
+		json_array_append_new(all, json_pack("{s:s, s:i, s:s, s:b}", "name", f->id.name, "ifindex",
+						     f->id.index, "mode", sluice_mode_name(f->got.mode),
+						     "attached", f->obs != NULL));
 	}
 	return all;
 }
@@ -163,7 +164,7 @@ static void set_addresses(json_t *o, const struct top_run *run, const struct slu
 
 static json_t *json_row(const struct top_run *run, const struct sluice_top_row *row)
 {
-	static const char *const kinds[] = {"",	      "ipv4", "ipv6",  "ethertype", "short", "tags",
+	static const char *const kinds[] = {"",	      "ipv4", "ipv6",  "ethertype", "short",	"tags",
 					    "bad_ip", "port", "proto", "vlan",	    "interface"};
 	char key[SLUICE_TOP_TEXT_MAX + 32];
 	json_t *o = json_object();
@@ -204,11 +205,13 @@ int top_json_report(const struct top_run *run, const struct sluice_top_report *r
 
 	for (i = 0; i < report->n_rows; i++)
 		json_array_append_new(rows, json_row(run, &report->row[i]));
-	o = json_pack("{s:I, s:I, s:I, s:s, s:s, s:o, s:o, s:o, s:I, s:I, s:o}", "time_ns", (json_int_t)report->wall_ns,
-		      "elapsed_ns", (json_int_t)report->start_ns, "interval_ns", (json_int_t)report->ns, "by",
-		      sluice_top_by_name(run->opts.by), "sort", sluice_top_sort_name(run->sort), "interfaces",
-		      json_ifs(run), "now", json_sums(&report->now), "total", json_sums(&report->total), "n_keys",
-		      (json_int_t)report->n_keys, "n_keys_total", (json_int_t)report->n_keys_total, "rows", rows);
+	o = json_pack("{s:I, s:I, s:I, s:s, s:s, s:o, s:o, s:o, s:I, s:I, s:o}", "time_ns",
+		      (json_int_t)report->wall_ns, "elapsed_ns", (json_int_t)report->start_ns, "interval_ns",
+		      (json_int_t)report->ns, "by", sluice_top_by_name(run->opts.by), "sort",
+		      sluice_top_sort_name(run->sort), "interfaces", json_ifs(run), "now",
+		      json_sums(&report->now), "total", json_sums(&report->total), "n_keys",
+		      (json_int_t)report->n_keys, "n_keys_total", (json_int_t)report->n_keys_total, "rows",
+		      rows);
 	errno = 0;
 	return cli_json(o) == EXIT_DONE ? 0 : (errno ? -errno : -EIO);
 }

@@ -42,8 +42,8 @@ int top_plain_report(const struct top_run *run, const struct sluice_top_report *
 int top_json_report(const struct top_run *run, const struct sluice_top_report *report);
 
 /*
- * The full screen. open returns -ENOTTY when the terminal cannot do it: then lines it is. top_screen_keys() waits
- * at most wait_ms and handles what was typed; false: the user wants to quit.
+ * The full screen. open returns -ENOTTY when the terminal cannot do it: then lines it is. top_screen_keys()
+ * waits at most wait_ms and handles what was typed; false: the user wants to quit.
  */
 struct top_screen;
 int top_screen_open(struct top_run *run, struct top_screen **screen);

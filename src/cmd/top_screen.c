@@ -10,14 +10,14 @@
 #include "base/text.h"
 #include "cmd/top_run.h"
 
-#define HEAD_LINES 4	    /* above the rows */
-#define ROWS_AT_HAND 1000   /* fetched, so that sorting anew shows at once */
+#define HEAD_LINES 4	     /* above the rows */
+#define ROWS_AT_HAND 1000    /* fetched, so that sorting anew shows at once */
 #define ROWS_TO_SEARCH 65536 /* fetched when a filter is set */
 
 struct top_screen {
 	struct top_run *run;
 	SCREEN *terminal;
-	struct sluice_top_report *report; /* the one shown, NULL before the first */
+	struct sluice_top_report *report;    /* the one shown, NULL before the first */
 	const struct sluice_top_row **shown; /* what of it, in what order */
 	size_t n_shown;
 	struct sluice_top_row *frozen; /* the order to keep; figures are not looked at */
@@ -80,7 +80,8 @@ static int order(const void *a, const void *b, void *context)
 	uint64_t n = x->now.packets, m = y->now.packets;
 
 	if (sort == SLUICE_TOP_SORT_ADDR)
-		return x->kind != y->kind ? (x->kind < y->kind ? -1 : 1) : memcmp(x, y, offsetof(struct sluice_top_row, now));
+		return x->kind != y->kind ? (x->kind < y->kind ? -1 : 1)
+					  : memcmp(x, y, offsetof(struct sluice_top_row, now));
 	if (sort == SLUICE_TOP_SORT_BYTES || sort == SLUICE_TOP_SORT_BPS) {
 		n = x->now.bytes;
 		m = y->now.bytes;
@@ -123,7 +124,8 @@ static void choose(struct top_screen *s)
 	free(s->shown);
 	s->shown = calloc(s->report->n_rows + 1, sizeof(s->shown[0]));
 	for (i = 0; s->shown && i < s->report->n_rows; i++)
-		if (!filter[0] || strstr(top_run_key_text(s->run, &s->report->row[i], key, sizeof(key)), filter))
+		if (!filter[0] ||
+		    strstr(top_run_key_text(s->run, &s->report->row[i], key, sizeof(key)), filter))
 			s->shown[s->n_shown++] = &s->report->row[i];
 	if (!s->shown)
 		return;
@@ -141,19 +143,23 @@ static void head(const struct top_screen *s)
 
 	mvprintw(0, 0, "sluice top  %s  by %s%s  every %gs%s%s", top_run_ifs_text(run, ifs, sizeof(ifs)),
 		 sluice_top_by_name(run->opts.by), run->opts.per_if ? " and interface" : "",
-		 (double)run->interval_ns / 1e9, s->paused ? "  [paused]" : "", s->freeze ? "  [order frozen]" : "");
+		 (double)run->interval_ns / 1e9, s->paused ? "  [paused]" : "",
+		 s->freeze ? "  [order frozen]" : "");
 	if (!r) {
 		mvprintw(1, 0, "counting...");
 		return;
 	}
 	seconds = (double)r->ns / 1e9;
 	seen = r->now.seen.packets ? (double)r->now.seen.packets : 1;
-	mvprintw(1, 0, "now    %s packets/s  %sbit/s  %zu keys", text_si((double)r->now.seen.packets / seconds, a, sizeof(a)),
+	mvprintw(1, 0, "now    %s packets/s  %sbit/s  %zu keys",
+		 text_si((double)r->now.seen.packets / seconds, a, sizeof(a)),
 		 text_si((double)r->now.seen.bytes * 8 / seconds, b, sizeof(b)), r->n_keys);
 	if (r->now.overflow.packets || r->now.untracked.packets)
-		printw("  not by key: overflow %.1f%%, untracked %.1f%%", 100 * (double)r->now.overflow.packets / seen,
+		printw("  not by key: overflow %.1f%%, untracked %.1f%%",
+		       100 * (double)r->now.overflow.packets / seen,
 		       100 * (double)r->now.untracked.packets / seen);
-	mvprintw(2, 0, "total  %s packets  %sB in %.0fs", text_si((double)r->total.seen.packets, c, sizeof(c)),
+	mvprintw(2, 0, "total  %s packets  %sB in %.0fs",
+		 text_si((double)r->total.seen.packets, c, sizeof(c)),
 		 text_si((double)r->total.seen.bytes, d, sizeof(d)), (double)r->start_ns / 1e9);
 	if (s->filter[0])
 		printw("   filter: %s", s->filter);
@@ -194,8 +200,9 @@ static void rows(const struct top_screen *s)
 		row = s->shown[i];
 		top_run_key_text(s->run, row, key, sizeof(key));
 		mvprintw(line, 0, "%-*.*s %8s %8s %8s %8s %5.1f%%", width - 1, width - 1, key,
-			 text_si((double)row->now.packets, a, sizeof(a)), text_si((double)row->now.bytes, b, sizeof(b)),
-			 text_si(row->pps, c, sizeof(c)), text_si(row->bps, d, sizeof(d)),
+			 text_si((double)row->now.packets, a, sizeof(a)),
+			 text_si((double)row->now.bytes, b, sizeof(b)), text_si(row->pps, c, sizeof(c)),
+			 text_si(row->bps, d, sizeof(d)),
 			 100 * (by_bytes ? row->share_bytes : row->share_packets));
 	}
 }

@@ -22,17 +22,54 @@ static struct {
 } o;
 
 static const struct cli_opt options[] = {
-	{.name = "by", .letter = 'b', .kind = OPT_TEXT, .arg = "KEY", .to = &o.by,
+	{.name = "by",
+	 .letter = 'b',
+	 .kind = OPT_TEXT,
+	 .arg = "KEY",
+	 .to = &o.by,
 	 .help = "src, dst, prefix/N[/N6], flow, port, proto, vlan or if (default src)"},
-	{.name = "interval", .letter = 'i', .kind = OPT_TIME, .arg = "TIME", .to = &o.interval_ns, .help = "between two reports (default 1s)"},
-	{.name = "count", .letter = 'c', .kind = OPT_U64, .arg = "N", .to = &o.count, .min = 1, .given = &o.count_given, .help = "stop after N reports"},
+	{.name = "interval",
+	 .letter = 'i',
+	 .kind = OPT_TIME,
+	 .arg = "TIME",
+	 .to = &o.interval_ns,
+	 .help = "between two reports (default 1s)"},
+	{.name = "count",
+	 .letter = 'c',
+	 .kind = OPT_U64,
+	 .arg = "N",
+	 .to = &o.count,
+	 .min = 1,
+	 .given = &o.count_given,
+	 .help = "stop after N reports"},
 	{.name = "once", .letter = '1', .kind = OPT_FLAG, .to = &o.once, .help = "one report, then stop"},
-	{.name = "limit", .letter = 'n', .kind = OPT_U64, .arg = "ROWS", .to = &o.limit, .min = 0, .max = 1000000, .given = &o.limit_given,
+	{.name = "limit",
+	 .letter = 'n',
+	 .kind = OPT_U64,
+	 .arg = "ROWS",
+	 .to = &o.limit,
+	 .min = 0,
+	 .max = 1000000,
+	 .given = &o.limit_given,
 	 .help = "rows of a report (default 20; on a screen what fits)"},
-	{.name = "sort", .letter = 's', .kind = OPT_TEXT, .arg = "COLUMN", .to = &o.sort, .help = "packets, bytes, pps, bps or addr (default packets)"},
+	{.name = "sort",
+	 .letter = 's',
+	 .kind = OPT_TEXT,
+	 .arg = "COLUMN",
+	 .to = &o.sort,
+	 .help = "packets, bytes, pps, bps or addr (default packets)"},
 	{.name = "per-if", .kind = OPT_FLAG, .to = &o.per_if, .help = "keep the interfaces apart"},
-	{.name = "mode", .letter = 'm', .kind = OPT_TEXT, .arg = "MODE", .to = &o.mode, .help = "auto, native, generic or offload (default auto)"},
-	{.name = "lines", .letter = 'l', .kind = OPT_FLAG, .to = &o.lines, .help = "plain lines on a terminal too"},
+	{.name = "mode",
+	 .letter = 'm',
+	 .kind = OPT_TEXT,
+	 .arg = "MODE",
+	 .to = &o.mode,
+	 .help = "auto, native, generic or offload (default auto)"},
+	{.name = "lines",
+	 .letter = 'l',
+	 .kind = OPT_FLAG,
+	 .to = &o.lines,
+	 .help = "plain lines on a terminal too"},
 	{0},
 };
 
@@ -40,8 +77,10 @@ static const struct cli_verb verb = {
 	.name = "top",
 	.usage = "IF[,IF...]... [OPTION...]",
 	.summary = "who is sending, live",
-	.text = "Interfaces are names and globs: sluice top eth0 'veth*'. On a terminal q quits and h tells the other keys.\n"
-		"Figures add up: packets seen = all keys + overflow (no place in the kernel's table) + untracked\n"
+	.text = "Interfaces are names and globs: sluice top eth0 'veth*'. On a terminal q quits and h tells "
+		"the other keys.\n"
+		"Figures add up: packets seen = all keys + overflow (no place in the kernel's table) + "
+		"untracked\n"
 		"(keys given up). Bytes are those of whole frames with the Ethernet header.\n\n"
 		"  sluice top eth0                     the largest senders, every second\n"
 		"  sluice top eth0 --by prefix/24      by network\n"
@@ -99,8 +138,8 @@ static int attach(struct top_run *run, enum sluice_mode mode, struct sluice_err 
 		}
 		run->n_alive++;
 		if (f->got.mode != SLUICE_MODE_NATIVE && mode != f->got.mode)
-			cli_warn(&verb, "%s: counting in %s mode%s%s", f->id.name, sluice_mode_name(f->got.mode),
-				 f->got.why[0] ? ": " : "", f->got.why);
+			cli_warn(&verb, "%s: counting in %s mode%s%s", f->id.name,
+				 sluice_mode_name(f->got.mode), f->got.why[0] ? ": " : "", f->got.why);
 	}
 	return 0;
 }
@@ -115,7 +154,10 @@ static void detach(struct top_run *run)
 	}
 }
 
-/* Mends observers whose chain was changed, and lets go of interfaces that are no more. -ENODEV when none is left. */
+/*
+ * Mends observers whose chain was changed, and lets go of interfaces that are no more. -ENODEV when none is
+ * left.
+ */
 static int look_after(struct top_run *run, bool on_screen, struct sluice_err *err)
 {
 	struct top_if *f;
@@ -137,8 +179,10 @@ static int look_after(struct top_run *run, bool on_screen, struct sluice_err *er
 		f->obs = NULL;
 		run->n_alive--;
 		if (!run->n_alive)
-			return err_set(err, -ENODEV, "interface %s is gone, none is left to watch", f->id.name);
-		snprintf(run->message, sizeof(run->message), "interface %s is gone, going on with the other%s", f->id.name,
+			return err_set(err, -ENODEV, "interface %s is gone, none is left to watch",
+				       f->id.name);
+		snprintf(run->message, sizeof(run->message),
+			 "interface %s is gone, going on with the other%s", f->id.name,
 			 run->n_alive > 1 ? "s" : "");
 		if (!on_screen)
 			cli_warn(&verb, "%s", run->message);
@@ -221,6 +265,8 @@ static int show(struct top_run *run, struct sluice_err *err)
 
 	if (cli_is_tty() && !o.lines && !cli.json && !run->count)
 		top_screen_open(run, &l.screen); /* a terminal that cannot do it gets lines */
+	if (l.screen && !o.limit_given)
+		run->limit = 0; /* what fits */
 	if (!l.screen && !cli.json && top_plain_head(run))
 		return err_set(err, -EIO, "writing to standard output: %s", strerror(errno));
 	rc = run_loop(run, &l, err);

@@ -71,8 +71,10 @@ static int match(const char *word, const struct if_nameindex *all, struct found 
 			return add(f, (int)i->if_index, i->if_name, err);
 	if (!strpbrk(word, "*?[")) {
 		if (strlen(word) >= IF_NAMESIZE)
-			return err_set(err, -EINVAL, "'%s' has %zu characters, an interface name has at most %d",
-				       text_printable(word, shown, sizeof(shown)), strlen(word), IF_NAMESIZE - 1);
+			return err_set(err, -EINVAL,
+				       "'%s' has %zu characters, an interface name has at most %d",
+				       text_printable(word, shown, sizeof(shown)), strlen(word),
+				       IF_NAMESIZE - 1);
 		index = if_nametoindex(word); /* knows alternative names, which the list does not show */
 		if (index && if_indextoname(index, name))
 			return add(f, (int)index, name, err);
@@ -86,8 +88,9 @@ static int match(const char *word, const struct if_nameindex *all, struct found 
 		if (rc)
 			return rc;
 	}
-	return any ? 0 : err_set(err, -ENODEV, "no interface fits '%s' (ip link shows the ones there are)",
-				 text_printable(word, shown, sizeof(shown)));
+	return any ? 0
+		   : err_set(err, -ENODEV, "no interface fits '%s' (ip link shows the ones there are)",
+			     text_printable(word, shown, sizeof(shown)));
 }
 
 int net_ifs_find(const char *pattern_list, struct net_if **ifs, size_t *n, struct sluice_err *err)
@@ -106,7 +109,8 @@ int net_ifs_find(const char *pattern_list, struct net_if **ifs, size_t *n, struc
 	for (;;) {
 		len = strcspn(at, ",");
 		if (!len || len >= sizeof(word)) {
-			rc = err_set(err, -EINVAL, "%s name in the list of interfaces '%s' (wanted: eth0,veth*)",
+			rc = err_set(err, -EINVAL,
+				     "%s name in the list of interfaces '%s' (wanted: eth0,veth*)",
 				     len ? "an overlong" : "an empty",
 				     text_printable(pattern_list, word, sizeof(word)));
 			break;

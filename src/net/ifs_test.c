@@ -37,7 +37,8 @@ static void refused(void **state)
 		{"lo,no-such-if", -ENODEV, "no interface 'no-such-if' (ip link shows the ones there are)"},
 		{"zz*", -ENODEV, "no interface fits 'zz*' (ip link shows the ones there are)"},
 		{"a\033b", -ENODEV, "no interface 'a?b' (ip link shows the ones there are)"},
-		{"sixteen-letters!", -EINVAL, "'sixteen-letters!' has 16 characters, an interface name has at most 15"},
+		{"sixteen-letters!", -EINVAL,
+		 "'sixteen-letters!' has 16 characters, an interface name has at most 15"},
 	};
 	static const char *const empty[] = {"", ",", "lo,", ",lo", "lo,,lo"};
 	char longest[300];

@@ -18,10 +18,11 @@
 #include "observe/top_table.h"
 
 #define DEFAULT_TABLE_BYTES (32u << 20) /* at most, and */
-#define DEFAULT_CPU_BYTES (8u << 20)	/* for each CPU: beyond 4 MB a half, misses of cache and TLB cost: doc/top.md */
+#define DEFAULT_CPU_BYTES \
+	(8u << 20) /* for each CPU: beyond 4 MB a half, misses of cache and TLB cost: doc/top.md */
 #define DEFAULT_KEYS (1u << 20)
 #define MIN_KEYS 1024
-#define TURN_PERCENT 33			/* fuller, and blocks begin to overflow: doc/top.md */
+#define TURN_PERCENT 33			 /* fuller, and blocks begin to overflow: doc/top.md */
 #define TURN_MAX_NS (60ull * 1000000000) /* keeps the packet counts of entries far from their 40 bits */
 
 struct sluice_top {
@@ -58,12 +59,14 @@ static void config_of(const struct sluice_top_opts *opts, uint32_t block_bits, s
 static int check(const struct sluice_top_opts *opts, struct sluice_err *err)
 {
 	if (!sluice_top_by_name(opts->by))
-		return err_set(err, -EINVAL, "sluice_top_opts.by is %d, not one of enum sluice_top_by", (int)opts->by);
+		return err_set(err, -EINVAL, "sluice_top_opts.by is %d, not one of enum sluice_top_by",
+			       (int)opts->by);
 	if (opts->prefix4 > 32 || opts->prefix6 > 128)
-		return err_set(err, -EINVAL, "a prefix of /%u or /%u is too long (32 and 128 bits at most)", opts->prefix4,
-			       opts->prefix6);
+		return err_set(err, -EINVAL, "a prefix of /%u or /%u is too long (32 and 128 bits at most)",
+			       opts->prefix4, opts->prefix6);
 	if (opts->max_keys < MIN_KEYS || opts->max_keys > UINT32_MAX)
-		return err_set(err, -EINVAL, "cannot follow %zu keys (%d to %u)", opts->max_keys, MIN_KEYS, UINT32_MAX);
+		return err_set(err, -EINVAL, "cannot follow %zu keys (%d to %u)", opts->max_keys, MIN_KEYS,
+			       UINT32_MAX);
 	return 0;
 }
 
@@ -76,7 +79,8 @@ static int load(struct sluice_top *t, const struct top_config *config, struct sl
 		return rc;
 	rc = sluice_object_set_bytes(t->obj, "config", config, sizeof(*config), err);
 	if (!rc)
-		rc = sluice_object_resize(t->obj, "top_table", (t->table.n_cpus * 2) << t->table.block_bits, err);
+		rc = sluice_object_resize(t->obj, "top_table", (t->table.n_cpus * 2) << t->table.block_bits,
+					  err);
 	if (!rc)
 		rc = sluice_object_resize(t->obj, "top_cpus", t->table.n_cpus, err);
 	if (!rc)
@@ -249,8 +253,8 @@ static void rank(struct ranking *r, const struct top_key *key)
 	}
 }
 
-static void fill_row(const struct sluice_top *t, const struct sluice_top_report *report, const struct top_key *key,
-		     struct sluice_top_row *row)
+static void fill_row(const struct sluice_top *t, const struct sluice_top_report *report,
+		     const struct top_key *key, struct sluice_top_row *row)
 {
 	double seconds = (double)report->ns / 1e9;
 
@@ -288,7 +292,8 @@ static void survey(struct sluice_top *t, struct sluice_top_report *report, struc
 	add(&report->now.seen, t->now.seen.packets, t->now.seen.bytes);
 	add(&report->total.overflow, t->now.overflow.packets + t->total.overflow.packets,
 	    t->now.overflow.bytes + t->total.overflow.bytes);
-	add(&report->total.seen, t->now.seen.packets + t->total.seen.packets, t->now.seen.bytes + t->total.seen.bytes);
+	add(&report->total.seen, t->now.seen.packets + t->total.seen.packets,
+	    t->now.seen.bytes + t->total.seen.bytes);
 }
 
 static void end_interval(struct sluice_top *t)

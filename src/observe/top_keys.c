@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-/* Every key that top follows. Linear probing, at most three quarters full; keys are only ever taken out all at once. */
+/*
+ * Every key that top follows. Linear probing, at most three quarters full; keys are only ever taken out all
+ * at once.
+ */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -86,7 +89,10 @@ static bool grow(struct top_keys *t)
 	return true;
 }
 
-/* How much a key matters: its packets, half as much for every interval it has been silent; as a power of two. */
+/*
+ * How much a key matters: its packets, half as much for every interval it has been silent; as a power of
+ * two.
+ */
 static unsigned int weight(const struct top_keys *t, const struct top_key *key)
 {
 	uint32_t silent = t->interval - key->seen;
@@ -109,8 +115,9 @@ static void drop(struct top_keys *t, struct top_key *key)
 }
 
 /*
- * After keys were dropped, those that had been pushed on by them move back towards home. Starting behind a free slot,
- * each key is taken out and put in again: all that come before it in its run are in place by then.
+ * After keys were dropped, those that had been pushed on by them move back towards home. Starting behind a
+ * free slot, each key is taken out and put in again: all that come before it in its run are in place by
+ * then.
  */
 static void close_gaps(struct top_keys *t)
 {
@@ -164,7 +171,8 @@ static void forget(struct top_keys *t)
 	close_gaps(t);
 }
 
-void top_keys_add(struct top_keys *t, const uint64_t *k, uint32_t tag, uint64_t hash, uint64_t packets, uint64_t bytes)
+void top_keys_add(struct top_keys *t, const uint64_t *k, uint32_t tag, uint64_t hash, uint64_t packets,
+		  uint64_t bytes)
 {
 	struct top_key *key = find(t, k, tag, hash);
 

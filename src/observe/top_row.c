@@ -13,8 +13,9 @@
 
 _Static_assert((int)SLUICE_TOP_BY_IF == (int)TOP_BY_IF && (int)SLUICE_TOP_BY_VLAN == (int)TOP_BY_VLAN &&
 		       (int)SLUICE_TOP_BY_FLOW == (int)TOP_BY_FLOW,
-	"sluice_top_by is top_by");
-_Static_assert((int)SLUICE_TOP_IF == (int)TOP_IF && (int)SLUICE_TOP_BAD_IP == (int)TOP_BAD_IP, "sluice_top_kind is top_kind");
+	       "sluice_top_by is top_by");
+_Static_assert((int)SLUICE_TOP_IF == (int)TOP_IF && (int)SLUICE_TOP_BAD_IP == (int)TOP_BAD_IP,
+	       "sluice_top_kind is top_kind");
 
 static const char *const by_names[] = {"src", "dst", "prefix", "flow", "port", "proto", "vlan", "if"};
 static const char *const sort_names[] = {"packets", "bytes", "pps", "bps", "addr"};
@@ -44,7 +45,10 @@ static int parse_prefix(const char *text, struct sluice_top_opts *opts, struct s
 	}
 	if (len >= sizeof(word) || text_u64(word, 0, 128, &first, NULL) ||
 	    (slash && (first > 32 || text_u64(slash + 1, 0, 128, &second, NULL))))
-		return err_set(err, -EINVAL, "'prefix/%.40s' is not a prefix (wanted: prefix/24, prefix/64 or prefix/24/64)", text);
+		return err_set(err, -EINVAL,
+			       "'prefix/%.40s' is not a prefix (wanted: prefix/24, prefix/64 or "
+			       "prefix/24/64)",
+			       text);
 	if (!slash) {
 		second = first > 32 ? first : 64;
 		first = first > 32 ? 24 : first;
@@ -72,7 +76,8 @@ int sluice_top_by_parse(const char *text, struct sluice_top_opts *opts, struct s
 		return 0;
 	}
 	hit = text_nearest(text, by_names, N(by_names));
-	return err_set(err, -EINVAL, "cannot count by '%s'%s%s (src, dst, prefix/N[/N6], flow, port, proto, vlan or if)",
+	return err_set(err, -EINVAL,
+		       "cannot count by '%s'%s%s (src, dst, prefix/N[/N6], flow, port, proto, vlan or if)",
 		       text_printable(text, shown, sizeof(shown)), hit >= 0 ? ", did you mean " : "",
 		       hit >= 0 ? by_names[hit] : "");
 }
@@ -100,7 +105,8 @@ static void l4_of(struct sluice_top_row *row, uint64_t word)
 	row->dport = (uint16_t)word;
 }
 
-static void addresses_of(const struct sluice_top_opts *opts, const struct top_key *key, struct sluice_top_row *row)
+static void addresses_of(const struct sluice_top_opts *opts, const struct top_key *key,
+			 struct sluice_top_row *row)
 {
 	bool v4 = row->kind == SLUICE_TOP_IPV4;
 	uint32_t be;
@@ -186,10 +192,11 @@ char *sluice_top_proto_text(uint8_t proto, char *to, size_t size)
 		uint8_t nr;
 		const char *name;
 	} names[] = {
-		{0, "hopopts"}, {1, "icmp"},  {2, "igmp"},  {4, "ipip"},   {6, "tcp"},	     {17, "udp"},     {33, "dccp"},
-		{41, "ipv6"},	{43, "ipv6-route"}, {44, "ipv6-frag"}, {47, "gre"}, {50, "esp"}, {51, "ah"}, {58, "icmpv6"},
-		{59, "ipv6-nonxt"}, {60, "ipv6-opts"}, {89, "ospf"}, {103, "pim"}, {112, "vrrp"}, {115, "l2tp"},
-		{132, "sctp"},	{136, "udplite"},
+		{0, "hopopts"},	   {1, "icmp"},	     {2, "igmp"},  {4, "ipip"},	       {6, "tcp"},
+		{17, "udp"},	   {33, "dccp"},     {41, "ipv6"}, {43, "ipv6-route"}, {44, "ipv6-frag"},
+		{47, "gre"},	   {50, "esp"},	     {51, "ah"},   {58, "icmpv6"},     {59, "ipv6-nonxt"},
+		{60, "ipv6-opts"}, {89, "ospf"},     {103, "pim"}, {112, "vrrp"},      {115, "l2tp"},
+		{132, "sctp"},	   {136, "udplite"},
 	};
 	size_t i;
 
@@ -230,7 +237,8 @@ static void flow_text(const struct sluice_top_row *row, char *to, size_t size)
 	inet_ntop(family, row->dst, dst, sizeof(dst));
 	sluice_top_proto_text(row->proto, proto, sizeof(proto));
 	if (row->l4 == SLUICE_TOP_L4_PORTS)
-		snprintf(to, size, "%s %s%s%s:%u > %s%s%s:%u", proto, l, src, r, row->sport, l, dst, r, row->dport);
+		snprintf(to, size, "%s %s%s%s:%u > %s%s%s:%u", proto, l, src, r, row->sport, l, dst, r,
+			 row->dport);
 	else if (row->l4 == SLUICE_TOP_L4_ICMP)
 		snprintf(to, size, "%s %u/%u %s > %s", proto, row->sport, row->dport, src, dst);
 	else
@@ -242,8 +250,9 @@ static void ether_text(uint16_t type, char *to, size_t size)
 	static const struct {
 		uint16_t type;
 		const char *name;
-	} names[] = {{0x0806, "arp"}, {0x88cc, "lldp"}, {0x8863, "pppoe discovery"}, {0x8864, "pppoe"},
-		     {0x8847, "mpls"}, {0x8848, "mpls multicast"}, {0x8809, "lacp"}, {0x888e, "eapol"}, {0x88f7, "ptp"},
+	} names[] = {{0x0806, "arp"},	{0x88cc, "lldp"},  {0x8863, "pppoe discovery"},
+		     {0x8864, "pppoe"}, {0x8847, "mpls"},  {0x8848, "mpls multicast"},
+		     {0x8809, "lacp"},	{0x888e, "eapol"}, {0x88f7, "ptp"},
 		     {0x88e5, "macsec"}};
 	size_t i;
 
@@ -277,7 +286,8 @@ static void vlan_text(const struct sluice_top_row *row, char *to, size_t size)
 	else if (row->n_tags == 1)
 		snprintf(to, size, "vlan %u", row->vlan[0]);
 	else
-		snprintf(to, size, "vlan %u.%u%s", row->vlan[0], row->vlan[1], row->n_tags > 2 ? " and more" : "");
+		snprintf(to, size, "vlan %u.%u%s", row->vlan[0], row->vlan[1],
+			 row->n_tags > 2 ? " and more" : "");
 }
 
 char *sluice_top_row_text(const struct sluice_top_row *row, char *to, size_t size)

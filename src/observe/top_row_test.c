@@ -12,15 +12,23 @@ static void words(void **state)
 		enum sluice_top_by by;
 		unsigned int p4, p6;
 	} good[] = {
-		{"src", SLUICE_TOP_BY_SRC, 0, 0},	   {"dst", SLUICE_TOP_BY_DST, 0, 0},
-		{"flow", SLUICE_TOP_BY_FLOW, 0, 0},	   {"port", SLUICE_TOP_BY_PORT, 0, 0},
-		{"proto", SLUICE_TOP_BY_PROTO, 0, 0},	   {"vlan", SLUICE_TOP_BY_VLAN, 0, 0},
-		{"if", SLUICE_TOP_BY_IF, 0, 0},		   {"prefix", SLUICE_TOP_BY_PREFIX, 24, 64},
-		{"prefix/16", SLUICE_TOP_BY_PREFIX, 16, 64}, {"prefix/48", SLUICE_TOP_BY_PREFIX, 24, 48},
-		{"prefix/8/32", SLUICE_TOP_BY_PREFIX, 8, 32}, {"prefix/0/128", SLUICE_TOP_BY_PREFIX, 0, 128},
+		{"src", SLUICE_TOP_BY_SRC, 0, 0},
+		{"dst", SLUICE_TOP_BY_DST, 0, 0},
+		{"flow", SLUICE_TOP_BY_FLOW, 0, 0},
+		{"port", SLUICE_TOP_BY_PORT, 0, 0},
+		{"proto", SLUICE_TOP_BY_PROTO, 0, 0},
+		{"vlan", SLUICE_TOP_BY_VLAN, 0, 0},
+		{"if", SLUICE_TOP_BY_IF, 0, 0},
+		{"prefix", SLUICE_TOP_BY_PREFIX, 24, 64},
+		{"prefix/16", SLUICE_TOP_BY_PREFIX, 16, 64},
+		{"prefix/48", SLUICE_TOP_BY_PREFIX, 24, 48},
+		{"prefix/8/32", SLUICE_TOP_BY_PREFIX, 8, 32},
+		{"prefix/0/128", SLUICE_TOP_BY_PREFIX, 0, 128},
 	};
-	static const char *const bad[] = {"",	      "source",	      "prefix/",       "prefix/129", "prefix/33/64",
-					  "prefix/8/129", "prefix/x", "prefix/24/64/1", "prefix/-1",  "SRC"};
+	static const char *const bad[] = {"",		"source",	  "prefix/",
+					  "prefix/129", "prefix/33/64",	  "prefix/8/129",
+					  "prefix/x",	"prefix/24/64/1", "prefix/-1",
+					  "SRC"};
 	struct sluice_top_opts opts;
 	struct sluice_err err;
 	size_t i;
@@ -36,8 +44,9 @@ static void words(void **state)
 	for (i = 0; i < sizeof(bad) / sizeof(*bad); i++)
 		assert_int_equal(sluice_top_by_parse(bad[i], &opts, &err), -EINVAL);
 	assert_int_equal(sluice_top_by_parse("flwo", &opts, &err), -EINVAL);
-	assert_string_equal(err.text, "cannot count by 'flwo', did you mean flow (src, dst, prefix/N[/N6], flow, port, "
-				      "proto, vlan or if)");
+	assert_string_equal(err.text,
+			    "cannot count by 'flwo', did you mean flow (src, dst, prefix/N[/N6], flow, port, "
+			    "proto, vlan or if)");
 }
 
 static union {
@@ -57,11 +66,13 @@ static const char *text_of(enum sluice_top_by by, uint32_t tag, const uint64_t *
 	return sluice_top_row_text(&row, to, sizeof(to));
 }
 
-#define L4(l4, proto, sport, dport) ((uint64_t)(l4) << 40 | (uint64_t)(proto) << 32 | (uint64_t)(sport) << 16 | (dport))
+#define L4(l4, proto, sport, dport) \
+	((uint64_t)(l4) << 40 | (uint64_t)(proto) << 32 | (uint64_t)(sport) << 16 | (dport))
 
 static void texts(void **state)
 {
-	uint64_t v4[5] = {htonl(0x0a000001), 0, htonl(0x0a000002), 0, L4(1, 6, 80, 4711)}, v6[5] = {0}, w[5] = {0};
+	uint64_t v4[5] = {htonl(0x0a000001), 0, htonl(0x0a000002), 0, L4(1, 6, 80, 4711)}, v6[5] = {0},
+		 w[5] = {0};
 
 	(void)state;
 	inet_pton(AF_INET6, "2001:db8::1", &v6[0]);

@@ -116,7 +116,10 @@ unsigned int top_table_fill(const struct top_table *t)
 	return (unsigned int)(most * 100 / entries);
 }
 
-/* Changing a map of maps returns only when no program can hold the old inner map any more: that is what we need. */
+/*
+ * Changing a map of maps returns only when no program can hold the old inner map any more: that is what we
+ * need.
+ */
 int top_table_wait_by_map(struct top_table *t, struct sluice_err *err)
 {
 	LIBBPF_OPTS(bpf_map_create_opts, opts);
@@ -126,11 +129,13 @@ int top_table_wait_by_map(struct top_table *t, struct sluice_err *err)
 		if (t->wait_inner_fd <= 0)
 			t->wait_inner_fd = bpf_map_create(BPF_MAP_TYPE_ARRAY, "top_wait_in", 4, 4, 1, NULL);
 		if (t->wait_inner_fd < 0)
-			return err_set(err, t->wait_inner_fd, "creating a map to wait with: %s", strerror(-t->wait_inner_fd));
+			return err_set(err, t->wait_inner_fd, "creating a map to wait with: %s",
+				       strerror(-t->wait_inner_fd));
 		opts.inner_map_fd = (uint32_t)t->wait_inner_fd;
 		t->wait_outer_fd = bpf_map_create(BPF_MAP_TYPE_ARRAY_OF_MAPS, "top_wait_out", 4, 4, 1, &opts);
 		if (t->wait_outer_fd < 0)
-			return err_set(err, t->wait_outer_fd, "creating a map to wait with: %s", strerror(-t->wait_outer_fd));
+			return err_set(err, t->wait_outer_fd, "creating a map to wait with: %s",
+				       strerror(-t->wait_outer_fd));
 	}
 	if (bpf_map_update_elem(t->wait_outer_fd, &zero, &t->wait_inner_fd, BPF_ANY))
 		return err_set(err, -errno, "waiting for running programs: %s", strerror(errno));
@@ -139,7 +144,9 @@ int top_table_wait_by_map(struct top_table *t, struct sluice_err *err)
 
 int top_table_wait(struct top_table *t, struct sluice_err *err)
 {
-	/* -EINVAL with nohz_full CPUs, -ENOSYS without CONFIG_MEMBARRIER, -EPERM under some seccomp filters */
+	/*
+	 * -EINVAL with nohz_full CPUs, -ENOSYS without CONFIG_MEMBARRIER, -EPERM under some seccomp filters
+	 */
 	if (t->wait_outer_fd <= 0 && !syscall(__NR_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0))
 		return 0;
 	return top_table_wait_by_map(t, err);
@@ -152,9 +159,11 @@ int top_table_turn(struct top_table *t, struct sluice_err *err)
 }
 
 /* Moves the entries of one block; returns how many there were. */
-static unsigned int drain_block(struct top_block *block, bool wide, struct top_keys *keys, struct top_drained *sum)
+static unsigned int drain_block(struct top_block *block, bool wide, struct top_keys *keys,
+				struct top_drained *sum)
 {
-	uint64_t *at[TOP_BLOCK / sizeof(struct top_narrow)], hash[TOP_BLOCK / sizeof(struct top_narrow)], packets, tag;
+	uint64_t *at[TOP_BLOCK / sizeof(struct top_narrow)], hash[TOP_BLOCK / sizeof(struct top_narrow)],
+		packets, tag;
 	unsigned int words = wide ? TOP_WIDE_WORDS : 2, step = wide ? 8 : 4, n = 0, i;
 	uint64_t *e;
 
