@@ -34,7 +34,8 @@ static const struct {
 	{"fixed", {.kind = SLUICE_TRAFFIC_UDP}, 0.9},
 	{"sequential", {.src = "10.0.0.0/16"}, 0.9},
 	{"random", {.src = "10.0.0.0/8", .random = SLUICE_RANDOM_SRC}, 0.9},
-	{"random_all", {.src = "10.0.0.0/8", .dst = "11.0.0.0/8", .sport = "0-65535", .dport = "1-1000", .random = 31}},
+	{"random_all",
+	 {.src = "10.0.0.0/8", .dst = "11.0.0.0/8", .sport = "0-65535", .dport = "1-1000", .random = 31}},
 	{"random_v6", {.src = "2001:db8::/64", .random = SLUICE_RANDOM_SRC}},
 	{"random_tcp", {.kind = SLUICE_TRAFFIC_TCP, .src = "10.0.0.0/8", .sport = "1-65535", .random = 31}},
 };
@@ -45,14 +46,16 @@ static void run(char *const argv[])
 	int status;
 	pid_t pid;
 
-	if (posix_spawnp(&pid, argv[0], NULL, NULL, argv, environ) || waitpid(pid, &status, 0) != pid || status)
+	if (posix_spawnp(&pid, argv[0], NULL, NULL, argv, environ) || waitpid(pid, &status, 0) != pid ||
+	    status)
 		die("%s %s %s failed", argv[0], argv[1], argv[2]);
 }
 
 static struct bpf_object *set_up(const char *folder)
 {
 	char *add[] = {"ip", "link", "add", "bench0", "type", "veth", "peer", "name", "bench1", NULL};
-	char *up[2][6] = {{"ip", "link", "set", "bench0", "up", NULL}, {"ip", "link", "set", "bench1", "up", NULL}};
+	char *up[2][6] = {{"ip", "link", "set", "bench0", "up", NULL},
+			  {"ip", "link", "set", "bench1", "up", NULL}};
 	struct bpf_object *obj;
 	uint32_t slot = 0, index;
 	char path[512];
@@ -69,7 +72,8 @@ static struct bpf_object *set_up(const char *folder)
 	index = if_nametoindex("bench0");
 	if (bpf_map_update_elem(bpf_object__find_map_fd_by_name(obj, "floor_port"), &slot, &index, 0) ||
 	    bpf_xdp_attach((int)if_nametoindex("bench1"),
-			   bpf_program__fd(bpf_object__find_program_by_name(obj, "floor_drop")), XDP_FLAGS_DRV_MODE, NULL))
+			   bpf_program__fd(bpf_object__find_program_by_name(obj, "floor_drop")),
+			   XDP_FLAGS_DRV_MODE, NULL))
 		die("setting up bench0 and bench1: %s", strerror(errno));
 	return obj;
 }
@@ -77,8 +81,8 @@ static struct bpf_object *set_up(const char *folder)
 static double floor_rate(int fd)
 {
 	uint8_t frame[60] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2, 0, 0, 0, 0, 1, 0x08};
-	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = frame, .data_size_in = sizeof(frame), .repeat = (int)PACKETS,
-		.batch_size = 64, .flags = BPF_F_TEST_XDP_LIVE_FRAMES);
+	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = frame, .data_size_in = sizeof(frame),
+		    .repeat = (int)PACKETS, .batch_size = 64, .flags = BPF_F_TEST_XDP_LIVE_FRAMES);
 	uint64_t cpu = clock_cpu_ns();
 
 	if (bpf_prog_test_run_opts(fd, &opts))
@@ -142,8 +146,8 @@ int main(int argc, char **argv)
 	for (i = 0; i < N_CASES; i++) {
 		double v = bench_median(rate[i], ROUNDS);
 
-		printf("%-12s %6.2f M packets per CPU-second, %+5.1f ns a packet over the floor's %.1f\n", cases[i].name, v / 1e6,
-		       1e9 / v - 1e9 / base, 1e9 / base);
+		printf("%-12s %6.2f M packets per CPU-second, %+5.1f ns a packet over the floor's %.1f\n",
+		       cases[i].name, v / 1e6, 1e9 / v - 1e9 / base, 1e9 / base);
 	}
 	traffic_hold_close(&hold);
 	bpf_object__close(obj);

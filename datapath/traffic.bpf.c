@@ -104,8 +104,8 @@ static __always_inline __u16 finish(__u64 sum)
 }
 
 /* Returns what the address adds to the checksums. */
-static __always_inline __u64 put_addr(void *data, __u32 ipv6, const struct traffic_field *f, __u64 *next, __u64 number,
-				      __u64 half)
+static __always_inline __u64 put_addr(void *data, __u32 ipv6, const struct traffic_field *f, __u64 *next,
+				      __u64 number, __u64 half)
 {
 	__u64 d, hi, lo, be;
 	__u32 v4;
@@ -192,7 +192,8 @@ static __always_inline int replay(const struct traffic_conf *conf, struct xdp_md
 {
 	const struct traffic_field *order = &conf->order;
 	__u64 number = traffic_state.sent;
-	__u32 key = draw(order, &traffic_state.next[3], number, shared_bits(order, order, number) >> 32), zero = 0;
+	__u32 key = draw(order, &traffic_state.next[3], number, shared_bits(order, order, number) >> 32),
+	      zero = 0;
 	struct traffic_frame *frame = bpf_map_lookup_elem(&traffic_index, &key);
 	void *arena = bpf_map_lookup_elem(&traffic_arena, &zero);
 	__u32 at, len;

@@ -195,6 +195,46 @@ random_only() {
 			END { exit !(NR == 200 && same < 20) }'
 }
 
+# a receiver that scribbles over what it got: frames come back to the generator as they are, and leave it right
+scribbler() {
+	bpf_cc "$T/scribble.o" <<-'END' || return 1
+		#include <linux/bpf.h>
+		#include <linux/types.h>
+		#include <bpf/bpf_helpers.h>
+
+		char scribble_license[] SEC("license") = "GPL";
+		SEC("xdp") int scribble(struct xdp_md *ctx)
+		{
+			__u8 *p = (void *)(long)ctx->data;
+			int i, sum = 0, verdict = XDP_DROP;
+
+			if (p + 60 > (__u8 *)(long)ctx->data_end)
+				return XDP_PASS;
+			for (i = 14; i < 34; i += 2)
+				sum += p[i] << 8 | p[i + 1];
+			sum = (sum & 0xffff) + (sum >> 16);
+			/* ours, with its IP checksum, TTL, ports and payload */
+			if (p[5] != 0x0b || p[12] != 8 || p[14] != 0x45 || p[22] != 64 || sum != 0xffff || p[26] != 10 ||
+			    p[37] != 9 || p[42] != 'x' || p[59] != 'x')
+				verdict = XDP_PASS;
+			for (i = 0; i < 60; i++)
+				p[i] = 0xee;
+			return verdict;
+		}
+	END
+	inb ip link set vb xdp obj "$T/scribble.o" sec xdp || return 1
+	for how in "--src 10.0.0.0/8 --random" "--src 10.0.0.0/24" "--src 10.1.1.1"; do
+		drops=$(xdp_drops)
+		gen udp $how --payload x --dst-mac 02:00:00:00:00:0b --count 20000 --peer $b/vb -j >"$T/out" &&
+			[ "$(num received <"$T/out")" = 20000 ] && [ $(($(xdp_drops) - drops)) = 20000 ] ||
+			{ echo "$how: $(($(xdp_drops) - drops)) right ones"; cat "$T/out"; break; }
+	done
+	rc=$?
+	inb ip link set vb xdp off
+	[ $rc = 0 ] && [ $(($(xdp_drops) - drops)) = 20000 ]
+}
+xdp_drops() { inb ethtool -S vb | awk '/xdp_drops/ { n += $2 } END { print n + 0 }'; }
+
 pace() { # RATE PACKETS-A-SECOND
 	gen udp --dst-mac 02:00:00:00:00:0b --pps "$1" --duration 2s --peer $b/vb -j >"$T/out" || return 1
 	within "$(num sent <"$T/out")" $((2 * $2)) 3 && within "$(num pps <"$T/out")" "$2" 3 &&
@@ -439,6 +479,7 @@ case_ "the same for IPv6, next hop found by itself" stack_v6
 case_ "addresses step in sequence" sequential
 case_ "random addresses are evenly spread, and the same for one seed" random
 case_ "one field at random, the others in sequence" random_only
+case_ "frames leave right after a receiver wrote over them" scribbler
 case_ "--pps keeps its rate" paces
 case_ "--pps sends without bursts" even
 case_ "without a private namespace it is but less even" unheld

@@ -20,33 +20,150 @@ static bool random_all, cpu_given, count_given, duration_given, pps_given;
 static bool quiet;
 
 static const struct cli_opt options[] = {
-	{.name = "src", .letter = 's', .kind = OPT_TEXT, .arg = "ADDR", .help = "source: ADDR, PREFIX/LEN or FIRST-LAST (default: the interface's)", .to = &opts.src},
-	{.name = "dst", .letter = 'd', .kind = OPT_TEXT, .arg = "ADDR", .help = "destination, the same (default: 198.18.0.2 or 2001:2::2)", .to = &opts.dst},
-	{.name = "sport", .kind = OPT_TEXT, .arg = "PORT", .help = "source port: N or FIRST-LAST (default 1024)", .to = &opts.sport},
-	{.name = "dport", .kind = OPT_TEXT, .arg = "PORT", .help = "destination port, the same (default 9)", .to = &opts.dport},
-	{.name = "ipv6", .letter = '6', .kind = OPT_FLAG, .help = "IPv6 where no address says so", .to = &opts.ipv6},
-	{.name = "random", .letter = 'r', .kind = OPT_FLAG, .help = "draw all of these (or the capture's packets) at random, not in turn", .to = &random_all},
-	{.name = "random-only", .kind = OPT_TEXT, .arg = "LIST", .help = "draw only these at random: src,dst,sport,dport,order", .to = &random_text},
-	{.name = "seed", .kind = OPT_U64, .arg = "N", .help = "another series of random values (default 1)", .to = &opts.seed},
-	{.name = "size", .kind = OPT_U64, .arg = "BYTES", .help = "frame length from the Ethernet header on (default: smallest)", .to = &frame_bytes, .min = 60, .max = SLUICE_TRAFFIC_FRAME_MAX},
-	{.name = "payload", .kind = OPT_TEXT, .arg = "TEXT", .help = "fills the frame, repeated; 0x... for bytes (default: zeroes)", .to = &payload_text},
-	{.name = "vlan", .kind = OPT_TEXT, .arg = "ID[,ID]", .help = "one tag, or two (outer first)", .to = &vlan_text},
-	{.name = "flags", .kind = OPT_TEXT, .arg = "LIST", .help = "TCP flags: fin,syn,rst,psh,ack,urg,ece,cwr or none (default syn)", .to = &flags_text},
-	{.name = "icmp-type", .kind = OPT_TEXT, .arg = "TYPE[/CODE]", .help = "ICMP type and code (default: echo request)", .to = &icmp_text},
-	{.name = "ttl", .kind = OPT_U64, .arg = "N", .help = "time to live, hop limit (default 64)", .to = &ttl, .min = 1, .max = 255},
-	{.name = "tos", .kind = OPT_U64, .arg = "N", .help = "type of service, traffic class (default 0)", .to = &tos, .max = 255},
-	{.name = "src-mac", .kind = OPT_TEXT, .arg = "MAC", .help = "default: the interface's", .to = &opts.src_mac},
-	{.name = "dst-mac", .kind = OPT_TEXT, .arg = "MAC", .help = "default: of the next hop to the first destination", .to = &opts.dst_mac},
-	{.name = "pcap", .kind = OPT_TEXT, .arg = "FILE", .help = "send the packets of a capture instead", .to = &opts.pcap},
-	{.name = "once", .kind = OPT_FLAG, .help = "with --pcap: every packet once", .to = &opts.once},
-	{.name = "pps", .letter = 'p', .kind = OPT_RATE, .arg = "RATE", .help = "packets a second, 10k, 1.5M (default: all that goes)", .to = &opts.pps, .given = &pps_given},
-	{.name = "count", .letter = 'n', .kind = OPT_U64, .arg = "N", .help = "stop after just so many packets", .to = &opts.count, .min = 1, .given = &count_given},
-	{.name = "duration", .letter = 't', .kind = OPT_TIME, .arg = "TIME", .help = "stop after that time (default 10s unless --count or --once)", .to = &opts.duration_ns, .given = &duration_given},
-	{.name = "peer", .kind = OPT_TEXT, .arg = "[NETNS/]IF", .help = "count received and lost at this interface", .to = &opts.peer},
-	{.name = "batch", .kind = OPT_U64, .arg = "N", .help = "frames made at a time (default 64)", .to = &batch, .min = 1, .max = SLUICE_TRAFFIC_BATCH_MAX},
-	{.name = "cpu", .kind = OPT_U64, .arg = "N", .help = "run on this CPU", .to = &cpu, .max = 1023, .given = &cpu_given},
-	{.name = "quiet", .letter = 'q', .kind = OPT_FLAG, .help = "only the summary", .to = &quiet},
-	{.name = "force", .kind = OPT_FLAG, .help = "also through the interface of the host's default route", .to = &opts.force},
+	{.name = "src",
+	 .letter = 's',
+	 .kind = OPT_TEXT,
+	 .arg = "ADDR",
+	 .to = &opts.src,
+	 .help = "source: ADDR, PREFIX/LEN or FIRST-LAST (default: the interface's)"},
+	{.name = "dst",
+	 .letter = 'd',
+	 .kind = OPT_TEXT,
+	 .arg = "ADDR",
+	 .to = &opts.dst,
+	 .help = "destination, the same (default: 198.18.0.2 or 2001:2::2)"},
+	{.name = "sport",
+	 .kind = OPT_TEXT,
+	 .arg = "PORT",
+	 .to = &opts.sport,
+	 .help = "source port: N or FIRST-LAST (default 1024)"},
+	{.name = "dport",
+	 .kind = OPT_TEXT,
+	 .arg = "PORT",
+	 .to = &opts.dport,
+	 .help = "destination port, the same (default 9)"},
+	{.name = "ipv6",
+	 .letter = '6',
+	 .kind = OPT_FLAG,
+	 .to = &opts.ipv6,
+	 .help = "IPv6 where no address says so"},
+	{.name = "random",
+	 .letter = 'r',
+	 .kind = OPT_FLAG,
+	 .to = &random_all,
+	 .help = "draw all of these (or the capture's packets) at random, not in turn"},
+	{.name = "random-only",
+	 .kind = OPT_TEXT,
+	 .arg = "LIST",
+	 .to = &random_text,
+	 .help = "draw only these at random: src,dst,sport,dport,order"},
+	{.name = "seed",
+	 .kind = OPT_U64,
+	 .arg = "N",
+	 .to = &opts.seed,
+	 .help = "another series of random values (default 1)"},
+	{.name = "size",
+	 .kind = OPT_U64,
+	 .arg = "BYTES",
+	 .to = &frame_bytes,
+	 .min = 60,
+	 .max = SLUICE_TRAFFIC_FRAME_MAX,
+	 .help = "frame length from the Ethernet header on (default: smallest)"},
+	{.name = "payload",
+	 .kind = OPT_TEXT,
+	 .arg = "TEXT",
+	 .to = &payload_text,
+	 .help = "fills the frame, repeated; 0x... for bytes (default: zeroes)"},
+	{.name = "vlan",
+	 .kind = OPT_TEXT,
+	 .arg = "ID[,ID]",
+	 .to = &vlan_text,
+	 .help = "one tag, or two (outer first)"},
+	{.name = "flags",
+	 .kind = OPT_TEXT,
+	 .arg = "LIST",
+	 .to = &flags_text,
+	 .help = "TCP flags: fin,syn,rst,psh,ack,urg,ece,cwr or none (default syn)"},
+	{.name = "icmp-type",
+	 .kind = OPT_TEXT,
+	 .arg = "TYPE[/CODE]",
+	 .to = &icmp_text,
+	 .help = "ICMP type and code (default: echo request)"},
+	{.name = "ttl",
+	 .kind = OPT_U64,
+	 .arg = "N",
+	 .to = &ttl,
+	 .min = 1,
+	 .max = 255,
+	 .help = "time to live, hop limit (default 64)"},
+	{.name = "tos",
+	 .kind = OPT_U64,
+	 .arg = "N",
+	 .to = &tos,
+	 .max = 255,
+	 .help = "type of service, traffic class (default 0)"},
+	{.name = "src-mac",
+	 .kind = OPT_TEXT,
+	 .arg = "MAC",
+	 .to = &opts.src_mac,
+	 .help = "default: the interface's"},
+	{.name = "dst-mac",
+	 .kind = OPT_TEXT,
+	 .arg = "MAC",
+	 .to = &opts.dst_mac,
+	 .help = "default: of the next hop to the first destination"},
+	{.name = "pcap",
+	 .kind = OPT_TEXT,
+	 .arg = "FILE",
+	 .to = &opts.pcap,
+	 .help = "send the packets of a capture instead"},
+	{.name = "once", .kind = OPT_FLAG, .to = &opts.once, .help = "with --pcap: every packet once"},
+	{.name = "pps",
+	 .letter = 'p',
+	 .kind = OPT_RATE,
+	 .arg = "RATE",
+	 .to = &opts.pps,
+	 .given = &pps_given,
+	 .help = "packets a second, 10k, 1.5M (default: all that goes)"},
+	{.name = "count",
+	 .letter = 'n',
+	 .kind = OPT_U64,
+	 .arg = "N",
+	 .to = &opts.count,
+	 .min = 1,
+	 .given = &count_given,
+	 .help = "stop after just so many packets"},
+	{.name = "duration",
+	 .letter = 't',
+	 .kind = OPT_TIME,
+	 .arg = "TIME",
+	 .to = &opts.duration_ns,
+	 .given = &duration_given,
+	 .help = "stop after that time (default 10s unless --count or --once)"},
+	{.name = "peer",
+	 .kind = OPT_TEXT,
+	 .arg = "[NETNS/]IF",
+	 .to = &opts.peer,
+	 .help = "count received and lost at this interface"},
+	{.name = "batch",
+	 .kind = OPT_U64,
+	 .arg = "N",
+	 .to = &batch,
+	 .min = 1,
+	 .max = SLUICE_TRAFFIC_BATCH_MAX,
+	 .help = "frames made at a time (default 64)"},
+	{.name = "cpu",
+	 .kind = OPT_U64,
+	 .arg = "N",
+	 .to = &cpu,
+	 .max = 1023,
+	 .given = &cpu_given,
+	 .help = "run on this CPU"},
+	{.name = "quiet", .letter = 'q', .kind = OPT_FLAG, .to = &quiet, .help = "only the summary"},
+	{.name = "force",
+	 .kind = OPT_FLAG,
+	 .to = &opts.force,
+	 .help = "also through the interface of the host's default route"},
 	{0},
 };
 
@@ -70,7 +187,8 @@ struct word {
 };
 
 /* A comma list of words into bits; returns 0 or the usage exit code. */
-static int read_words(const char *option, const char *text, const struct word *words, size_t n, unsigned int *bits)
+static int read_words(const char *option, const char *text, const struct word *words, size_t n,
+		      unsigned int *bits)
 {
 	const char *names[16];
 	size_t i, len;
@@ -79,13 +197,15 @@ static int read_words(const char *option, const char *text, const struct word *w
 
 	for (*bits = 0;; text += len + 1) {
 		len = strcspn(text, ",");
-		for (i = 0; i < n && (strlen(words[i].name) != len || strncmp(words[i].name, text, len) != 0); i++)
+		for (i = 0; i < n && (strlen(words[i].name) != len || strncmp(words[i].name, text, len) != 0);
+		     i++)
 			names[i] = words[i].name;
 		if (i == n) {
 			snprintf(typed, sizeof(typed), "%.*s", (int)(len < 31 ? len : 31), text);
 			hit = text_nearest(typed, names, n);
 			return hit < 0 ? cli_usage(&verb, "%s: unknown word '%s'", option, typed)
-				       : cli_usage(&verb, "%s: unknown word '%s', did you mean %s?", option, typed, names[hit]);
+				       : cli_usage(&verb, "%s: unknown word '%s', did you mean %s?", option,
+						   typed, names[hit]);
 		}
 		*bits |= words[i].bit;
 		if (!text[len])
@@ -96,8 +216,9 @@ static int read_words(const char *option, const char *text, const struct word *w
 static int read_random(void)
 {
 	static const struct word words[] = {
-		{"src", SLUICE_RANDOM_SRC},	{"dst", SLUICE_RANDOM_DST},	{"sport", SLUICE_RANDOM_SPORT},
-		{"dport", SLUICE_RANDOM_DPORT}, {"order", SLUICE_RANDOM_ORDER},
+		{"src", SLUICE_RANDOM_SRC},	{"dst", SLUICE_RANDOM_DST},
+		{"sport", SLUICE_RANDOM_SPORT}, {"dport", SLUICE_RANDOM_DPORT},
+		{"order", SLUICE_RANDOM_ORDER},
 	};
 	unsigned int bits = random_all ? 31 : 0;
 	int rc = random_text ? read_words("--random-only", random_text, words, 5, &bits) : 0;
@@ -121,7 +242,8 @@ static int read_flags(void)
 }
 
 /* N SEPARATOR M with both below max; returns how many there are, or 0. */
-static unsigned int read_pair(const char *text, char separator, uint64_t max, uint64_t v[2], struct sluice_err *err)
+static unsigned int read_pair(const char *text, char separator, uint64_t max, uint64_t v[2],
+			      struct sluice_err *err)
 {
 	const char *at = strchr(text, separator);
 	char first[16];
@@ -176,7 +298,8 @@ static int read_payload(void)
 		return 0;
 	if (len % 2 || len == 2 || strspn(payload_text + 2, "0123456789abcdefABCDEF") != len - 2 ||
 	    len / 2 - 1 > sizeof(bytes))
-		return cli_usage(&verb, "--payload: 0x wants an even number of hex digits, at most %zu", 2 * sizeof(bytes));
+		return cli_usage(&verb, "--payload: 0x wants an even number of hex digits, at most %zu",
+				 2 * sizeof(bytes));
 	for (i = 0; i < len / 2 - 1; i++) {
 		memcpy(pair, payload_text + 2 + 2 * i, 2);
 		bytes[i] = (uint8_t)strtoul(pair, &end, 16);
@@ -198,14 +321,17 @@ static int read_kind(const char *word)
 	if (opts.pcap) {
 		opts.kind = SLUICE_TRAFFIC_PCAP;
 		if (word && strcmp(word, "pcap") != 0)
-			return cli_usage(&verb, "'%s' does not go with --pcap: the capture has the packets", word);
+			return cli_usage(&verb, "'%s' does not go with --pcap: the capture has the packets",
+					 word);
 		return 0;
 	}
 	if (!word)
 		return cli_usage(&verb, "which packets? udp, tcp, icmp or --pcap FILE");
 	if (i == 3) {
 		hit = text_nearest(word, names, 3);
-		return cli_usage(&verb, hit < 0 ? "unknown protocol '%s'; udp, tcp or icmp" : "unknown protocol '%s', did you mean %s?",
+		return cli_usage(&verb,
+				 hit < 0 ? "unknown protocol '%s'; udp, tcp or icmp"
+					 : "unknown protocol '%s', did you mean %s?",
 				 word, hit < 0 ? "" : names[hit]);
 	}
 	opts.kind = (enum sluice_traffic_kind)i;
@@ -217,9 +343,11 @@ static int check_combination(void)
 {
 	bool replay = opts.kind == SLUICE_TRAFFIC_PCAP;
 
-	if (replay && (opts.src || opts.dst || opts.sport || opts.dport || opts.ipv6 || frame_bytes || payload_text ||
-		       vlan_text || flags_text || icmp_text || ttl || tos || opts.src_mac || opts.dst_mac))
-		return cli_usage(&verb, "--pcap sends packets as they were captured; options about their contents do not go with it");
+	if (replay &&
+	    (opts.src || opts.dst || opts.sport || opts.dport || opts.ipv6 || frame_bytes || payload_text ||
+	     vlan_text || flags_text || icmp_text || ttl || tos || opts.src_mac || opts.dst_mac))
+		return cli_usage(&verb, "--pcap sends packets as they were captured; options about their "
+					"contents do not go with it");
 	if (!replay && opts.once)
 		return cli_usage(&verb, "--once goes with --pcap; use --count");
 	if (flags_text && opts.kind != SLUICE_TRAFFIC_TCP)
@@ -249,7 +377,8 @@ static void show_line(double at, uint64_t packets, uint64_t ns, uint64_t total)
 {
 	char pps[16], sent[16];
 
-	printf("%7.1fs  %7s pps  %8s sent\n", at, text_si(per((double)packets, (double)ns / 1e9), pps, sizeof(pps)),
+	printf("%7.1fs  %7s pps  %8s sent\n", at,
+	       text_si(per((double)packets, (double)ns / 1e9), pps, sizeof(pps)),
 	       text_si((double)total, sent, sizeof(sent)));
 	fflush(stdout);
 }
@@ -259,45 +388,55 @@ static void show_report(const char *ifname, const struct sluice_traffic_report *
 	double s = (double)r->wall_ns / 1e9;
 	char pps[16], bps[16], cost[16];
 
-	printf("%s: %llu packets (%llu bytes) in %.3f s: %s pps, %sbit/s, %s packets per CPU-second\n", ifname,
-	       (unsigned long long)r->sent, (unsigned long long)r->bytes, s, text_si(per((double)r->sent, s), pps, sizeof(pps)),
+	printf("%s: %llu packets (%llu bytes) in %.3f s: %s pps, %sbit/s, %s packets per CPU-second\n",
+	       ifname, (unsigned long long)r->sent, (unsigned long long)r->bytes, s,
+	       text_si(per((double)r->sent, s), pps, sizeof(pps)),
 	       text_si(per((double)r->bytes * 8, s), bps, sizeof(bps)),
 	       text_si(per((double)r->sent, (double)r->cpu_ns / 1e9), cost, sizeof(cost)));
 	if (r->frames)
-		printf("capture: %llu packets in turn, %llu too long, %llu too short, %llu captured incompletely\n",
+		printf("capture: %llu packets in turn, %llu too long, %llu too short, %llu captured "
+		       "incompletely\n",
 		       (unsigned long long)r->frames, (unsigned long long)r->skipped_long,
 		       (unsigned long long)r->skipped_short, (unsigned long long)r->cut);
 	if (r->refused || r->tx_dropped || r->tx_errors)
 		printf("not sent: %llu refused, %llu dropped and %llu in error by the interface\n",
-		       (unsigned long long)r->refused, (unsigned long long)r->tx_dropped, (unsigned long long)r->tx_errors);
+		       (unsigned long long)r->refused, (unsigned long long)r->tx_dropped,
+		       (unsigned long long)r->tx_errors);
 	if (r->has_peer)
-		printf("%s: %llu received, %llu lost\n", opts.peer, (unsigned long long)r->received, (unsigned long long)r->lost);
+		printf("%s: %llu received, %llu lost\n", opts.peer, (unsigned long long)r->received,
+		       (unsigned long long)r->lost);
 }
 
 static int show_json(const char *ifname, const struct sluice_traffic_report *r, const char *ended)
 {
 	double s = (double)r->wall_ns / 1e9, c = (double)r->cpu_ns / 1e9;
 	char mac[18];
-	json_t *j = json_pack("{s:s, s:s, s:I, s:I, s:f, s:f, s:f, s:f, s:f, s:I, s:s}", "interface", ifname, "traffic",
-		kind_name(), "sent", (json_int_t)r->sent, "bytes", (json_int_t)r->bytes, "seconds", s, "pps",
-		per((double)r->sent, s), "bits_per_second", per((double)r->bytes * 8, s), "cpu_seconds", c,
-		"packets_per_cpu_second", per((double)r->sent, c), "frame_bytes", (json_int_t)r->frame_bytes, "ended",
-		ended);
+	json_t *j =
+		json_pack("{s:s, s:s, s:I, s:I, s:f, s:f, s:f, s:f, s:f, s:I, s:s}", "interface", ifname,
+			  "traffic", kind_name(), "sent", (json_int_t)r->sent, "bytes", (json_int_t)r->bytes,
+			  "seconds", s, "pps", per((double)r->sent, s), "bits_per_second",
+			  per((double)r->bytes * 8, s), "cpu_seconds", c, "packets_per_cpu_second",
+			  per((double)r->sent, c), "frame_bytes", (json_int_t)r->frame_bytes, "ended", ended);
 
-	json_object_set_new(j, "not_sent", json_pack("{s:I, s:I, s:I}", "refused", (json_int_t)r->refused, "tx_dropped",
-		(json_int_t)r->tx_dropped, "tx_errors", (json_int_t)r->tx_errors));
+	json_object_set_new(j, "not_sent",
+			    json_pack("{s:I, s:I, s:I}", "refused", (json_int_t)r->refused, "tx_dropped",
+				      (json_int_t)r->tx_dropped, "tx_errors", (json_int_t)r->tx_errors));
 	if (opts.kind == SLUICE_TRAFFIC_PCAP) {
-		json_object_set_new(j, "capture", json_pack("{s:s, s:I, s:I, s:I, s:I}", "file", opts.pcap, "packets",
-			(json_int_t)r->frames, "skipped_long", (json_int_t)r->skipped_long, "skipped_short",
-			(json_int_t)r->skipped_short, "incomplete", (json_int_t)r->cut));
+		json_object_set_new(j, "capture",
+				    json_pack("{s:s, s:I, s:I, s:I, s:I}", "file", opts.pcap, "packets",
+					      (json_int_t)r->frames, "skipped_long",
+					      (json_int_t)r->skipped_long, "skipped_short",
+					      (json_int_t)r->skipped_short, "incomplete",
+					      (json_int_t)r->cut));
 	} else {
-		snprintf(mac, sizeof(mac), "%02x:%02x:%02x:%02x:%02x:%02x", r->dst_mac[0], r->dst_mac[1], r->dst_mac[2],
-			 r->dst_mac[3], r->dst_mac[4], r->dst_mac[5]);
+		snprintf(mac, sizeof(mac), "%02x:%02x:%02x:%02x:%02x:%02x", r->dst_mac[0], r->dst_mac[1],
+			 r->dst_mac[2], r->dst_mac[3], r->dst_mac[4], r->dst_mac[5]);
 		json_object_set_new(j, "dst_mac", json_string(mac));
 	}
 	if (r->has_peer)
-		json_object_set_new(j, "peer", json_pack("{s:s, s:I, s:I}", "interface", opts.peer, "received",
-			(json_int_t)r->received, "lost", (json_int_t)r->lost));
+		json_object_set_new(j, "peer",
+				    json_pack("{s:s, s:I, s:I}", "interface", opts.peer, "received",
+					      (json_int_t)r->received, "lost", (json_int_t)r->lost));
 	return cli_json(j);
 }
 
@@ -337,7 +476,10 @@ static int run(const char *ifname)
 	cli_catch_signals();
 	e = send_all(t, &err);
 	sluice_traffic_report(t, &report, &ignored);
-	ended = e ? "error" : report.wanted && report.sent >= report.wanted ? "count" : cli_stop ? "signal" : "duration";
+	ended = e						? "error"
+		: report.wanted && report.sent >= report.wanted ? "count"
+		: cli_stop					? "signal"
+								: "duration";
 	if (cli.json)
 		rc = show_json(ifname, &report, ended);
 	else

@@ -68,7 +68,8 @@ static int parse_prefix(const char *text, const char *address, const char *lengt
 		hi_mask = host == 128 ? UINT64_MAX : (UINT64_C(1) << (host - 64)) - 1;
 	net_addr_words(&r.first, &hi, &lo);
 	if ((hi & hi_mask) || (lo & lo_mask))
-		return err_set(err, -EINVAL, "'%s' has bits beyond its length of %u; leave them 0", text, (unsigned int)len);
+		return err_set(err, -EINVAL, "'%s' has bits beyond its length of %u; leave them 0", text,
+			       (unsigned int)len);
 	r.n = lo_mask + 1;
 	r.random_hi = hi_mask;
 	*range = r;
@@ -95,7 +96,8 @@ static int parse_span(const char *text, const char *first, const char *last, str
 		return err_set(err, -EINVAL, "'%s' ends before it begins", text);
 	span = end_lo - lo; /* modulo 2^64: right if the distance is below that */
 	if (end_hi - hi > 1 || (end_hi - hi == 1 && end_lo >= lo))
-		return err_set(err, -EINVAL, "'%s' spans more than 2^64 addresses; write it as a prefix", text);
+		return err_set(err, -EINVAL, "'%s' spans more than 2^64 addresses; write it as a prefix",
+			       text);
 	r.n = span + 1;
 	*range = r;
 	return 0;
@@ -109,7 +111,8 @@ int net_range_parse(const char *text, struct net_range *range, struct sluice_err
 	int e;
 
 	if (strlen(text) >= sizeof(copy))
-		return err_set(err, -EINVAL, "'%.64s...' is too long for an address, a prefix or a range", text);
+		return err_set(err, -EINVAL, "'%.64s...' is too long for an address, a prefix or a range",
+			       text);
 	memcpy(copy, text, strlen(text) + 1);
 	at = strchr(copy, '/');
 	if (at) {
@@ -157,13 +160,14 @@ int net_mac_parse(const char *text, uint8_t mac[6], struct sluice_err *err)
 	int end = 0, i;
 
 	if (strspn(text, "0123456789abcdefABCDEF:-") != 17 || text[17] ||
-	    sscanf(text, "%2x%c%2x%c%2x%c%2x%c%2x%c%2x%n", &b[0], &sep[0], &b[1], &sep[1], &b[2], &sep[2], &b[3],
-		   &sep[3], &b[4], &sep[4], &b[5], &end) != 11 ||
+	    sscanf(text, "%2x%c%2x%c%2x%c%2x%c%2x%c%2x%n", &b[0], &sep[0], &b[1], &sep[1], &b[2], &sep[2],
+		   &b[3], &sep[3], &b[4], &sep[4], &b[5], &end) != 11 ||
 	    end != 17)
 		return err_set(err, -EINVAL, "'%.64s' is not a MAC address (02:00:5e:10:00:01)", text);
 	for (i = 0; i < 5; i++)
 		if (sep[i] != sep[0] || (sep[0] != ':' && sep[0] != '-'))
-			return err_set(err, -EINVAL, "'%.64s' is not a MAC address (02:00:5e:10:00:01)", text);
+			return err_set(err, -EINVAL, "'%.64s' is not a MAC address (02:00:5e:10:00:01)",
+				       text);
 	for (i = 0; i < 6; i++)
 		mac[i] = (uint8_t)b[i];
 	return 0;

@@ -8,8 +8,9 @@ static void addresses(void **state)
 {
 	static const char *const good[] = {"0.0.0.0", "255.255.255.255", "192.0.2.1", "::", "2001:db8::1",
 					   "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff"};
-	static const char *const bad[] = {"", "1", "1.2.3", "1.2.3.4.5", "256.1.1.1", "01.2.3.4", " 1.2.3.4", "1.2.3.4 ",
-					  ":", ":::", "1::2::3", "2001:db8::1%eth0", "host.example", "1.2.3.4/24"};
+	static const char *const bad[] =
+		{"",	     "1", "1.2.3", "1.2.3.4.5", "256.1.1.1",	    "01.2.3.4",	    " 1.2.3.4",
+		 "1.2.3.4 ", ":", ":::",   "1::2::3",	"2001:db8::1%eth0", "host.example", "1.2.3.4/24"};
 	char text[NET_ADDR_TEXT];
 	struct sluice_err err;
 	struct net_addr a;
@@ -46,10 +47,24 @@ static void ranges(void **state)
 		{"2001:db8::ffff:ffff:ffff:fffe-2001:db8:0:1::1", "2001:db8::ffff:ffff:ffff:fffe", 4, 0},
 		{"::5-0:0:0:1::4", "::5", 0, 0},
 	};
-	static const char *const bad[] = {"", "/", "10.0.0.1/8", "10.0.0.0/33", "10.0.0.0/", "10.0.0.0/-1", "10.0.0.0/8/8",
-		"10.0.0.2-10.0.0.1", "10.0.0.1-", "-10.0.0.1", "10.0.0.1-::1", "::/129", "2001:db8::1/32", "::5-0:0:0:1::5",
-		"::-ffff::", "10.0.0.0/8-10.0.0.9",
-		"1111111111111111111111111111111111111111111111111111111111111111111111111111111111111111111111111111111"};
+	static const char *const bad[] = {"",
+					  "/",
+					  "10.0.0.1/8",
+					  "10.0.0.0/33",
+					  "10.0.0.0/",
+					  "10.0.0.0/-1",
+					  "10.0.0.0/8/8",
+					  "10.0.0.2-10.0.0.1",
+					  "10.0.0.1-",
+					  "-10.0.0.1",
+					  "10.0.0.1-::1",
+					  "::/129",
+					  "2001:db8::1/32",
+					  "::5-0:0:0:1::5",
+					  "::-ffff::",
+					  "10.0.0.0/8-10.0.0.9",
+					  "111111111111111111111111111111111111111111111111111111111111111111"
+					  "1111111111111111111111111111111111111"};
 	char text[NET_ADDR_TEXT];
 	struct net_range r;
 	struct sluice_err err;
@@ -93,8 +108,14 @@ static void ports(void **state)
 static void macs(void **state)
 {
 	static const uint8_t want[6] = {0x02, 0x00, 0x5e, 0xaB, 0xff, 0x01};
-	static const char *const bad[] = {"", "02:00:5e:ab:ff", "02:00:5e:ab:ff:0g", "02:00:5e:ab:ff:01:", "02:00-5e:ab:ff:01",
-					  "2:0:5e:ab:ff:1", "02005eabff01", "020:0:5e:ab:ff:01"};
+	static const char *const bad[] = {"",
+					  "02:00:5e:ab:ff",
+					  "02:00:5e:ab:ff:0g",
+					  "02:00:5e:ab:ff:01:",
+					  "02:00-5e:ab:ff:01",
+					  "2:0:5e:ab:ff:1",
+					  "02005eabff01",
+					  "020:0:5e:ab:ff:01"};
 	char text[NET_MAC_TEXT];
 	struct sluice_err err;
 	uint8_t mac[6];

@@ -6,7 +6,16 @@
 #include "base/err.h"
 #include "net/packet.h"
 
-enum { ETH_LEN = 12, TAG_LEN = 4, TYPE_LEN = 2, IP4_LEN = 20, IP6_LEN = 40, UDP_LEN = 8, TCP_LEN = 20, ICMP_LEN = 8 };
+enum {
+	ETH_LEN = 12,
+	TAG_LEN = 4,
+	TYPE_LEN = 2,
+	IP4_LEN = 20,
+	IP6_LEN = 40,
+	UDP_LEN = 8,
+	TCP_LEN = 20,
+	ICMP_LEN = 8
+};
 
 static void put16(uint8_t *to, unsigned int v)
 {
@@ -125,13 +134,15 @@ int net_packet_build(const struct net_packet *p, uint32_t frame_len, uint8_t *to
 	size_t payload = l4 + (p->l4 == NET_TCP ? TCP_LEN : UDP_LEN), i, at;
 	size_t need = payload > NET_FRAME_MIN ? payload : NET_FRAME_MIN;
 	size_t len = frame_len ? frame_len : need;
-	size_t end = frame_len || p->l4 != NET_TCP ? len : payload; /* of what IP carries; the rest is padding */
+	size_t end =
+		frame_len || p->l4 != NET_TCP ? len : payload; /* of what IP carries; the rest is padding */
 	uint16_t csum;
 
 	if (p->src.v6 != p->dst.v6)
 		return err_set(err, -EINVAL, "source and destination are not of one address family");
 	if (len < need)
-		return err_set(err, -EINVAL, "a frame of %zu bytes is too small, these headers take %zu", len, need);
+		return err_set(err, -EINVAL, "a frame of %zu bytes is too small, these headers take %zu", len,
+			       need);
 	if (len > size)
 		return err_set(err, -EINVAL, "a frame of %zu bytes is too large, %zu is possible", len, size);
 	memset(to, 0, len);
@@ -143,8 +154,11 @@ int net_packet_build(const struct net_packet *p, uint32_t frame_len, uint8_t *to
 	csum = net_sum_finish(net_sum(pseudo_sum(p, end - l4), to + l4, end - l4));
 	put16(to + l4 + at, !csum && p->l4 == NET_UDP ? 0xffff : csum);
 	if (layout)
-		*layout = (struct net_layout){.frame_len = (uint32_t)len, .l3 = (uint32_t)l3, .l4 = (uint32_t)l4,
-			.payload = (uint32_t)payload, .ip_csum = p->src.v6 ? 0 : (uint32_t)l3 + 10,
-			.l4_csum = (uint32_t)(l4 + at)};
+		*layout = (struct net_layout){.frame_len = (uint32_t)len,
+					      .l3 = (uint32_t)l3,
+					      .l4 = (uint32_t)l4,
+					      .payload = (uint32_t)payload,
+					      .ip_csum = p->src.v6 ? 0 : (uint32_t)l3 + 10,
+					      .l4_csum = (uint32_t)(l4 + at)};
 	return 0;
 }

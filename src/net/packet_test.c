@@ -27,12 +27,19 @@ static unsigned int get16(const uint8_t *p)
 static void literal(void **state)
 {
 	/* 192.0.2.1:1024 > 192.0.2.2:9; the UDP checksum is what Linux computed for the same datagram */
-	static const uint8_t want[] = {
-		0x02, 0, 0, 0, 0, 2, 0x02, 0, 0, 0, 0, 1, 0x08, 0x00, 0x45, 0x00, 0x00, 0x2e, 0x00, 0x00, 0x40, 0x00, 0x40,
-		0x11, 0xb6, 0xbb, 192, 0, 2, 1, 192, 0, 2, 2, 0x04, 0x00, 0x00, 0x09, 0x00, 0x1a, 0x02, 0x38, 'a', 'b', 'c',
-		'a', 'b', 'c', 'a', 'b', 'c', 'a', 'b', 'c', 'a', 'b', 'c', 'a', 'b', 'c'};
-	struct net_packet p = {.dst_mac = {2, 0, 0, 0, 0, 2}, .src_mac = {2, 0, 0, 0, 0, 1}, .ttl = 64, .l4 = NET_UDP,
-		.sport = 1024, .dport = 9, .payload = (const uint8_t *)"abc", .payload_len = 3};
+	static const uint8_t want[] = {0x02, 0,	   0,	 0,    0,    2,	   0x02, 0,    0,    0,	   0,	 1,
+				       0x08, 0x00, 0x45, 0x00, 0x00, 0x2e, 0x00, 0x00, 0x40, 0x00, 0x40, 0x11,
+				       0xb6, 0xbb, 192,	 0,    2,    1,	   192,	 0,    2,    2,	   0x04, 0x00,
+				       0x00, 0x09, 0x00, 0x1a, 0x02, 0x38, 'a',	 'b',  'c',  'a',  'b',	 'c',
+				       'a',  'b',  'c',	 'a',  'b',  'c',  'a',	 'b',  'c',  'a',  'b',	 'c'};
+	struct net_packet p = {.dst_mac = {2, 0, 0, 0, 0, 2},
+			       .src_mac = {2, 0, 0, 0, 0, 1},
+			       .ttl = 64,
+			       .l4 = NET_UDP,
+			       .sport = 1024,
+			       .dport = 9,
+			       .payload = (const uint8_t *)"abc",
+			       .payload_len = 3};
 	struct net_layout at;
 	struct sluice_err err;
 	uint8_t frame[64];
@@ -45,7 +52,8 @@ static void literal(void **state)
 	assert_memory_equal(frame, want, sizeof(want));
 }
 
-static void check_frame(const struct net_packet *p, const uint8_t *f, const struct net_layout *at, uint32_t asked)
+static void check_frame(const struct net_packet *p, const uint8_t *f, const struct net_layout *at,
+			uint32_t asked)
 {
 	static const uint8_t protocols[2][3] = {{17, 6, 1}, {17, 6, 58}};
 	uint32_t l3 = 14 + 4 * p->n_vlan, l4 = l3 + (p->src.v6 ? 40 : 20), ip_end, i;
@@ -89,13 +97,16 @@ static void check_frame(const struct net_packet *p, const uint8_t *f, const stru
 	assert_true(p->l4 != NET_UDP || get16(f + l4 + 6) != 0);
 	assert_true(asked ? ip_end == asked : ip_end <= at->frame_len);
 	for (i = at->payload; i < at->frame_len; i++)
-		assert_int_equal(f[i], i < ip_end && p->payload_len ? p->payload[(i - at->payload) % p->payload_len] : 0);
+		assert_int_equal(f[i], i < ip_end && p->payload_len
+					       ? p->payload[(i - at->payload) % p->payload_len]
+					       : 0);
 }
 
 static void combinations(void **state)
 {
 	static const uint32_t sizes[] = {0, 86, 101, 1514, 3408};
-	static const char *const addrs[2][2] = {{"10.1.2.3", "255.255.255.255"}, {"2001:db8::ffff", "fe80::1"}};
+	static const char *const addrs[2][2] = {{"10.1.2.3", "255.255.255.255"},
+						{"2001:db8::ffff", "fe80::1"}};
 	unsigned int v6, l4, tags, size, seed = 1;
 	uint8_t frame[3408], payload[7];
 	struct sluice_err err;
@@ -107,9 +118,15 @@ static void combinations(void **state)
 		for (l4 = 0; l4 < 3; l4++)
 			for (tags = 0; tags < 3; tags++)
 				for (size = 0; size < 5; size++) {
-					struct net_packet p = {.n_vlan = tags, .vlan = {4095, 0x6001}, .ttl = 1, .tos = 0xb8,
-						.l4 = (enum net_l4)l4, .tcp_flags = 0x12, .icmp_type = 8, .payload = payload,
-						.payload_len = sizeof(payload)};
+					struct net_packet p = {.n_vlan = tags,
+							       .vlan = {4095, 0x6001},
+							       .ttl = 1,
+							       .tos = 0xb8,
+							       .l4 = (enum net_l4)l4,
+							       .tcp_flags = 0x12,
+							       .icmp_type = 8,
+							       .payload = payload,
+							       .payload_len = sizeof(payload)};
 
 					for (i = 0; i < sizeof(payload); i++)
 						payload[i] = (uint8_t)(seed = seed * 1103515245 + 12345) | 1;
@@ -118,7 +135,9 @@ static void combinations(void **state)
 					assert_int_equal(net_addr_parse(addrs[v6][0], &p.src, &err), 0);
 					assert_int_equal(net_addr_parse(addrs[v6][1], &p.dst, &err), 0);
 					memset(frame, 0xee, sizeof(frame));
-					assert_int_equal(net_packet_build(&p, sizes[size], frame, sizeof(frame), &at, &err), 0);
+					assert_int_equal(net_packet_build(&p, sizes[size], frame,
+									  sizeof(frame), &at, &err),
+							 0);
 					check_frame(&p, frame, &at, sizes[size]);
 				}
 }

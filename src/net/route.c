@@ -8,7 +8,7 @@
 #include <linux/rtnetlink.h>
 
 #include "base/err.h"
-#include "net/dev.h"
+#include "net/ifinfo.h"
 #include "net/route.h"
 
 #define VIA_MAX 64 /* interfaces that carry a default route: more than that is not looked at one by one */
@@ -52,8 +52,8 @@ static int read_route(const struct nlmsghdr *nlh, void *data)
 	const struct rtmsg *r = mnl_nlmsg_get_payload(nlh);
 	const struct nlattr *a;
 
-	if (nlh->nlmsg_type != RTM_NEWROUTE || mnl_nlmsg_get_payload_len(nlh) < sizeof(*r) || r->rtm_dst_len > 1 ||
-	    r->rtm_type != RTN_UNICAST || (r->rtm_flags & RTM_F_CLONED))
+	if (nlh->nlmsg_type != RTM_NEWROUTE || mnl_nlmsg_get_payload_len(nlh) < sizeof(*r) ||
+	    r->rtm_dst_len > 1 || r->rtm_type != RTN_UNICAST || (r->rtm_flags & RTM_F_CLONED))
 		return MNL_CB_OK;
 	mnl_attr_for_each(a, nlh, sizeof(*r)) {
 		if (mnl_attr_get_type(a) == RTA_OIF && mnl_attr_get_payload_len(a) == 4)
@@ -67,20 +67,21 @@ static int read_route(const struct nlmsghdr *nlh, void *data)
 /* Whether what leaves through upper goes over index: it is index, its bridge or bond, or stands on it (VLAN, macvlan). */
 static bool goes_over(struct net_nl *nl, int upper, int index)
 {
-	struct net_dev dev;
+	struct net_ifinfo info;
 	int at = upper, steps;
 
 	for (steps = 0; at && steps < 8; steps++) {
 		if (at == index)
 			return true;
-		if (net_dev_read(nl, at, NULL, &dev, NULL) || dev.link_netns >= 0 || !strcmp(dev.kind, "veth"))
+		if (net_ifinfo_read(nl, at, -1, &info, NULL) || info.lower_nsid >= 0 ||
+		    !strcmp(info.kind, "veth"))
 			break;
-		at = dev.link;
+		at = info.lower;
 	}
 	for (at = index, steps = 0; at && steps < 8; steps++) {
-		if (net_dev_read(nl, at, NULL, &dev, NULL))
+		if (net_ifinfo_read(nl, at, -1, &info, NULL))
 			break;
-		at = dev.master;
+		at = info.master;
 		if (at == upper)
 			return true;
 	}
@@ -255,8 +256,8 @@ static int next_hop(struct net_nl *nl, const struct net_addr *dst, struct found 
 	return e || !f->hit ? -ENOENT : 0;
 }
 
-int net_route_mac(struct net_nl *nl, int index, const struct net_addr *dst, unsigned int wait_ms, uint8_t mac[6],
-		  struct sluice_err *err)
+int net_route_mac(struct net_nl *nl, int index, const struct net_addr *dst, unsigned int wait_ms,
+		  uint8_t mac[6], struct sluice_err *err)
 {
 	struct found f = {.index = index, .v6 = dst->v6};
 	static const struct timespec pause = {.tv_nsec = 10000000};

@@ -26,7 +26,7 @@ int net_route_own_addr(struct net_nl *nl, int index, bool v6, struct net_addr *a
  *
  * errors:  -ENOENT nobody answers, or there is no route to dst on the interface; -EPERM
  */
-int net_route_mac(struct net_nl *nl, int index, const struct net_addr *dst, unsigned int wait_ms, uint8_t mac[6],
-		  struct sluice_err *err);
+int net_route_mac(struct net_nl *nl, int index, const struct net_addr *dst, unsigned int wait_ms,
+		  uint8_t mac[6], struct sluice_err *err);
 
 #endif

@@ -26,7 +26,8 @@ static FILE *open_file(const char *path, int *e, struct sluice_err *err)
 	}
 	if (fstat(fd, &st) || !S_ISREG(st.st_mode)) {
 		close(fd);
-		*e = err_set(err, -ENOEXEC, "%s is not a regular file; a capture (pcap, pcapng) is wanted", path);
+		*e = err_set(err, -ENOEXEC, "%s is not a regular file; a capture (pcap, pcapng) is wanted",
+			     path);
 		return NULL;
 	}
 	f = fdopen(fd, "rb");
@@ -51,9 +52,11 @@ static int add(struct port_pcap *cap, const char *path, uint64_t number, const s
 		return 0;
 	}
 	if (cap->bytes.len + h->caplen > PORT_PCAP_BYTES_MAX || cap->n_frames == PORT_PCAP_FRAMES_MAX)
-		return err_set(err, -ENOSPC, "%s holds more than %u MiB or %u packets (reached at packet %llu); "
-			"cut it with editcap -r", path, PORT_PCAP_BYTES_MAX >> 20, PORT_PCAP_FRAMES_MAX,
-			(unsigned long long)number);
+		return err_set(err, -ENOSPC,
+			       "%s holds more than %u MiB or %u packets (reached at packet %llu); "
+			       "cut it with editcap -r",
+			       path, PORT_PCAP_BYTES_MAX >> 20, PORT_PCAP_FRAMES_MAX,
+			       (unsigned long long)number);
 	cap->cut += h->caplen < h->len;
 	buf_put(&cap->bytes, bytes, h->caplen);
 	buf_put(&cap->frames, &frame, sizeof(frame));
@@ -67,7 +70,8 @@ static int add(struct port_pcap *cap, const char *path, uint64_t number, const s
 	return 0;
 }
 
-static int read_all(pcap_t *p, const char *path, uint32_t longest_max, struct port_pcap *cap, struct sluice_err *err)
+static int read_all(pcap_t *p, const char *path, uint32_t longest_max, struct port_pcap *cap,
+		    struct sluice_err *err)
 {
 	struct pcap_pkthdr *h;
 	const char *link;
@@ -77,7 +81,8 @@ static int read_all(pcap_t *p, const char *path, uint32_t longest_max, struct po
 
 	if (pcap_datalink(p) != DLT_EN10MB) {
 		link = pcap_datalink_val_to_name(pcap_datalink(p));
-		return err_set(err, -ENOEXEC, "%s has packets of link type %s; a capture of Ethernet is wanted", path,
+		return err_set(err, -ENOEXEC,
+			       "%s has packets of link type %s; a capture of Ethernet is wanted", path,
 			       link ? link : "unknown");
 	}
 	while (!e && (got = pcap_next_ex(p, &h, &bytes)) != PCAP_ERROR_BREAK) {
@@ -91,9 +96,11 @@ static int read_all(pcap_t *p, const char *path, uint32_t longest_max, struct po
 	if (e)
 		return e;
 	if (!cap->n_frames && number)
-		return err_set(err, -EBADMSG, "%s has no packet that can be sent: of %llu, %llu are longer than %u bytes, "
-			"%llu shorter than 14", path, (unsigned long long)number,
-			(unsigned long long)cap->skipped_long, longest_max, (unsigned long long)cap->skipped_short);
+		return err_set(err, -EBADMSG,
+			       "%s has no packet that can be sent: of %llu, %llu are longer than %u bytes, "
+			       "%llu shorter than 14",
+			       path, (unsigned long long)number, (unsigned long long)cap->skipped_long,
+			       longest_max, (unsigned long long)cap->skipped_short);
 	if (!cap->n_frames)
 		return err_set(err, -EBADMSG, "%s has no packets", path);
 	return 0;

@@ -222,12 +222,14 @@ static void refused(void **state)
 	put_packet(&b, false, 4, 4, 0);
 	assert_int_equal(read_bytes(b.data, b.len, &cap, &err), -EBADMSG);
 	snprintf(want, sizeof(want),
-		 "%s has no packet that can be sent: of 2, 1 are longer than 1518 bytes, 1 shorter than 14", path);
+		 "%s has no packet that can be sent: of 2, 1 are longer than 1518 bytes, 1 shorter than 14",
+		 path);
 	assert_string_equal(err.text, want);
 	buf_free(&b);
 	put_file_header(&b, false, 0xa1b2c3d4, 113);
 	assert_int_equal(read_bytes(b.data, b.len, &cap, &err), -ENOEXEC);
-	snprintf(want, sizeof(want), "%s has packets of link type LINUX_SLL; a capture of Ethernet is wanted", path);
+	snprintf(want, sizeof(want), "%s has packets of link type LINUX_SLL; a capture of Ethernet is wanted",
+		 path);
 	assert_string_equal(err.text, want);
 	buf_free(&b);
 }

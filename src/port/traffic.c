@@ -22,33 +22,54 @@
 
 enum { ANSWER_MS = 1000 }; /* how long a next hop may take to say its MAC address */
 
-/* The interface itself: there, up, Ethernet, not the one this host lives on, able to take redirected frames. */
-static int check_interface(struct sluice_traffic *t, const struct sluice_traffic_opts *opts, struct sluice_err *err)
+/* What the driver says; a kernel before 6.3 does not tell, and the report has to. */
+static bool takes_redirects(int index)
 {
-	const char *name = t->dev.name;
+	uint64_t features = 0;
+	struct net_nl genl;
+	int e = net_nl_open(&genl, NETLINK_GENERIC, NULL);
+
+	if (!e)
+		e = net_xdp_features(&genl, index, &features, NULL);
+	net_nl_close(&genl);
+	return e || (features & NET_XDP_TARGET);
+}
+
+/* The interface itself: there, up, Ethernet, not the one this host lives on, able to take redirected frames. */
+static int check_interface(struct sluice_traffic *t, const struct sluice_traffic_opts *opts,
+			   struct sluice_err *err)
+{
+	const char *name = t->dev.info.name;
 	char carrier[IF_NAMESIZE] = "?";
 	int via, e;
 
-	if (!t->dev.has_mac && !(t->dev.flags & IFF_LOOPBACK))
+	if (!t->dev.has_mac && !(t->dev.info.flags & IFF_LOOPBACK))
 		return err_set(err, -EOPNOTSUPP, "%s carries no Ethernet frames", name);
-	if (!(t->dev.flags & IFF_UP))
+	if (!(t->dev.info.flags & IFF_UP))
 		return err_set(err, -ENETDOWN, "%s is down; ip link set %s up", name, name);
-	e = net_route_default_via(&t->nl, t->dev.index, &via, err);
+	e = net_route_default_via(&t->nl, t->dev.info.index, &via, err);
 	if (e)
 		return e;
 	if (via && !opts->force) {
 		if_indextoname((unsigned int)via, carrier);
-		return err_set(err, -EBUSY, "%s carries the default route of this host%s%s; --force sends there all the same",
-			name, via == t->dev.index ? "" : " through ", via == t->dev.index ? "" : carrier);
+		return err_set(err, -EBUSY,
+			       "%s carries the default route of this host%s%s; --force sends there all the "
+			       "same",
+			       name, via == t->dev.info.index ? "" : " through ",
+			       via == t->dev.info.index ? "" : carrier);
 	}
-	if (net_dev_xdp_xmit(t->dev.index) != 0)
+	if (takes_redirects(t->dev.info.index))
 		return 0;
-	if (!strcmp(t->dev.kind, "veth"))
-		return err_set(err, -EOPNOTSUPP, "%s takes no frames from XDP as long as its peer has neither an XDP program "
-			"nor GRO; ethtool -K PEER gro on, in the peer's network namespace", name);
-	return err_set(err, -EOPNOTSUPP, "%s takes no frames from XDP: its driver%s%s%s has no support for it%s", name,
-		       t->dev.kind[0] ? " (" : "", t->dev.kind, t->dev.kind[0] ? ")" : "",
-		       t->dev.flags & IFF_LOOPBACK ? "; use a veth pair" : ", or wants an XDP program attached first");
+	if (!strcmp(t->dev.info.kind, "veth"))
+		return err_set(err, -EOPNOTSUPP,
+			       "%s takes no frames from XDP as long as its peer has neither an XDP program "
+			       "nor GRO; ethtool -K PEER gro on, in the peer's network namespace",
+			       name);
+	return err_set(err, -EOPNOTSUPP,
+		       "%s takes no frames from XDP: its driver%s%s%s has no support for it%s", name,
+		       t->dev.info.kind[0] ? " (" : "", t->dev.info.kind, t->dev.info.kind[0] ? ")" : "",
+		       t->dev.info.flags & IFF_LOOPBACK ? "; use a veth pair"
+						   : ", or wants an XDP program attached first");
 }
 
 /* Own source address and MAC, and the MAC address of whoever is next on the way to the first destination. */
@@ -60,33 +81,34 @@ static int fill_defaults(struct sluice_traffic *t, struct traffic_aim *aim, stru
 	int e;
 
 	if (!aim->has_src)
-		(void)net_route_own_addr(&t->nl, t->dev.index, aim->src.first.v6, &aim->src.first, NULL);
+		(void)net_route_own_addr(&t->nl, t->dev.info.index, aim->src.first.v6, &aim->src.first, NULL);
 	if (!aim->has_src_mac)
 		memcpy(aim->src_mac, t->dev.mac, 6);
 	if (aim->has_dst_mac)
 		return 0;
-	e = net_route_mac(&t->nl, t->dev.index, &aim->dst.first, ANSWER_MS, aim->dst_mac, &why);
+	e = net_route_mac(&t->nl, t->dev.info.index, &aim->dst.first, ANSWER_MS, aim->dst_mac, &why);
 	if (e != -ENOENT) {
 		if (e)
 			err_set(err, e, "%s", why.text);
 		return e;
 	}
-	if (!strcmp(t->dev.kind, "veth") && t->dev.link > 0) {
-		e = t->dev.link_netns < 0 ? net_dev_read(&t->nl, t->dev.link, NULL, &peer, NULL)
-					  : net_dev_read_in(&t->nl, t->dev.link_netns, t->dev.link, &peer, NULL);
+	if (!strcmp(t->dev.info.kind, "veth") && t->dev.info.lower > 0) {
+		e = t->dev.info.lower_nsid < 0
+			    ? net_dev_read(&t->nl, t->dev.info.lower, NULL, &peer, NULL)
+			    : net_dev_read_in(&t->nl, t->dev.info.lower_nsid, t->dev.info.lower, &peer, NULL);
 		if (!e && peer.has_mac) {
 			memcpy(aim->dst_mac, peer.mac, 6);
 			return 0;
 		}
 	}
 	return err_set(err, -EINVAL, "no MAC address for %s on %s (%s); give it with --dst-mac",
-		       net_addr_format(&aim->dst.first, dst, sizeof(dst)), t->dev.name, why.text);
+		       net_addr_format(&aim->dst.first, dst, sizeof(dst)), t->dev.info.name, why.text);
 }
 
 static int make_plan(struct sluice_traffic *t, const struct sluice_traffic_opts *opts, struct sluice_err *err)
 {
 	/* what the kernel lets through to an interface: MTU, Ethernet header, one tag */
-	uint32_t frame_max = t->dev.mtu + 18 < TRAFFIC_FRAME_MAX ? t->dev.mtu + 18 : TRAFFIC_FRAME_MAX;
+	uint32_t frame_max = t->dev.info.mtu + 18 < TRAFFIC_FRAME_MAX ? t->dev.info.mtu + 18 : TRAFFIC_FRAME_MAX;
 	struct traffic_aim aim;
 	int e;
 
@@ -109,7 +131,8 @@ static int map_bytes(int fd, size_t len, void **to, struct sluice_err *err)
 {
 	size_t page = (size_t)sysconf(_SC_PAGESIZE);
 	void *p = fd < 0 ? MAP_FAILED
-			 : mmap(NULL, (len + page - 1) & ~(page - 1), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+			 : mmap(NULL, (len + page - 1) & ~(page - 1), PROT_READ | PROT_WRITE, MAP_SHARED, fd,
+				0);
 
 	if (p == MAP_FAILED)
 		return err_set(err, fd < 0 ? fd : -errno, "mapping the generator's memory: %s",
@@ -146,7 +169,7 @@ static int size_replay(struct sluice_traffic *t, struct sluice_err *err)
 static int load(struct sluice_traffic *t, struct sluice_err *err)
 {
 	const struct traffic_conf *conf = &t->plan->conf;
-	uint32_t slot = 0, index = (uint32_t)t->dev.index;
+	uint32_t slot = 0, index = (uint32_t)t->dev.info.index;
 	int e, fd;
 
 	e = sluice_object_open_mem(embedded_traffic, embedded_traffic_len, "traffic", &t->obj, err);
@@ -163,30 +186,31 @@ static int load(struct sluice_traffic *t, struct sluice_err *err)
 	fd = bpf_object__find_map_fd_by_name(sluice_object_libbpf(t->obj), ".bss");
 	e = map_bytes(fd, sizeof(*t->state), (void **)&t->state, err);
 	if (!e && conf->replay)
-		e = copy_in(sluice_object_map_fd(t->obj, "traffic_arena", NULL), t->cap.bytes.data, t->cap.bytes.len, err);
+		e = copy_in(sluice_object_map_fd(t->obj, "traffic_arena", NULL), t->cap.bytes.data,
+			    t->cap.bytes.len, err);
 	if (!e && conf->replay)
-		e = copy_in(sluice_object_map_fd(t->obj, "traffic_index", NULL), t->cap.frames.data, t->cap.frames.len,
-			    err);
+		e = copy_in(sluice_object_map_fd(t->obj, "traffic_index", NULL), t->cap.frames.data,
+			    t->cap.frames.len, err);
 	if (e)
 		return e;
 	if (bpf_map_update_elem(sluice_object_map_fd(t->obj, "traffic_port", NULL), &slot, &index, 0))
-		return err_set(err, errno == EINVAL ? -ENODEV : -errno, "%s cannot be a target of redirects: %s",
-			       t->dev.name, strerror(errno));
+		return err_set(err, errno == EINVAL ? -ENODEV : -errno,
+			       "%s cannot be a target of redirects: %s", t->dev.info.name, strerror(errno));
 	return 0;
 }
 
 static int check_opts(const struct sluice_traffic_opts *o, struct sluice_err *err)
 {
 	if (o->batch > SLUICE_TRAFFIC_BATCH_MAX)
-		return err_set(err, -EINVAL, "a batch of %u frames is too large, 1 to %u is possible", o->batch,
-			       SLUICE_TRAFFIC_BATCH_MAX);
+		return err_set(err, -EINVAL, "a batch of %u frames is too large, 1 to %u is possible",
+			       o->batch, SLUICE_TRAFFIC_BATCH_MAX);
 	if (o->kind == SLUICE_TRAFFIC_PCAP && !o->pcap)
 		return err_set(err, -EINVAL, "no capture file given");
 	if (o->n_vlan > 2)
 		return err_set(err, -EINVAL, "%u VLAN tags; two are possible", o->n_vlan);
 	if (o->frame_bytes > TRAFFIC_FRAME_MAX)
-		return err_set(err, -EINVAL, "a frame of %u bytes is too large: live frames hold at most %u", o->frame_bytes,
-			       TRAFFIC_FRAME_MAX);
+		return err_set(err, -EINVAL, "a frame of %u bytes is too large: live frames hold at most %u",
+			       o->frame_bytes, TRAFFIC_FRAME_MAX);
 	return 0;
 }
 
@@ -203,8 +227,8 @@ static void set_limits(struct sluice_traffic *t, const struct sluice_traffic_opt
 		t->duration_ns = UINT64_C(10000000000);
 }
 
-int sluice_traffic_open(const char *ifname, const struct sluice_traffic_opts *opts, struct sluice_traffic **out,
-			struct sluice_err *err)
+int sluice_traffic_open(const char *ifname, const struct sluice_traffic_opts *opts,
+			struct sluice_traffic **out, struct sluice_err *err)
 {
 	struct sluice_traffic *t = calloc(1, sizeof(*t));
 	int e;

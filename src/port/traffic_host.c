@@ -104,7 +104,7 @@ static void *peer_run(void *arg)
 	if (!job->error)
 		job->error = net_dev_read(&job->peer->nl, 0, job->ifname, &dev, job->err);
 	if (!job->error) {
-		job->peer->index = dev.index;
+		job->peer->index = dev.info.index;
 		job->peer->rx_packets = dev.stats.rx_packets;
 	}
 	return NULL;
@@ -122,8 +122,8 @@ int traffic_peer_open(struct traffic_peer *peer, const char *name, struct sluice
 		bool is_path = memchr(name, '/', (size_t)(slash - name)) != NULL;
 
 		job.ifname = slash + 1;
-		if (snprintf(path, sizeof(path), "%s%.*s", is_path ? "" : "/run/netns/", (int)(slash - name), name) >=
-		    (int)sizeof(path))
+		if (snprintf(path, sizeof(path), "%s%.*s", is_path ? "" : "/run/netns/", (int)(slash - name),
+			     name) >= (int)sizeof(path))
 			return err_set(err, -EINVAL, "peer %s: the name is too long", name);
 		job.netns = open(path, O_RDONLY | O_CLOEXEC);
 		if (job.netns < 0)
@@ -145,7 +145,8 @@ void traffic_peer_close(struct traffic_peer *peer)
 	net_nl_close(&peer->nl);
 }
 
-int traffic_peer_received(struct traffic_peer *peer, uint64_t expect, uint64_t *received, struct sluice_err *err)
+int traffic_peer_received(struct traffic_peer *peer, uint64_t expect, uint64_t *received,
+			  struct sluice_err *err)
 {
 	static const struct timespec pause = {.tv_nsec = 10000000};
 	unsigned int still = 0, waited;

@@ -40,6 +40,7 @@ void traffic_peer_close(struct traffic_peer *peer);
  * traffic_peer_received() says how many packets came since opening; it waits until that is expect, or has not
  * changed for a tenth of a second, or a second is over.
  */
-int traffic_peer_received(struct traffic_peer *peer, uint64_t expect, uint64_t *received, struct sluice_err *err);
+int traffic_peer_received(struct traffic_peer *peer, uint64_t expect, uint64_t *received,
+			  struct sluice_err *err);
 
 #endif

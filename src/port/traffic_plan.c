@@ -12,8 +12,8 @@
 
 enum { HEAD_MIN = 64 }; /* one cache line of the frame is rewritten anyway */
 
-static int parse_addr(const char *what, const char *text, const char *fallback, struct net_range *range, bool *given,
-		      struct sluice_err *err)
+static int parse_addr(const char *what, const char *text, const char *fallback, struct net_range *range,
+		      bool *given, struct sluice_err *err)
 {
 	int e = net_range_parse(text ? text : fallback, range, err);
 
@@ -46,7 +46,8 @@ int traffic_plan_parse(const struct sluice_traffic_opts *o, struct traffic_aim *
 	*aim = (struct traffic_aim){.has_src = false};
 	e = parse_addr("source", o->src, v6 ? "2001:2::1" : "198.18.0.1", &aim->src, &aim->has_src, err);
 	if (!e)
-		e = parse_addr("destination", o->dst, v6 ? "2001:2::2" : "198.18.0.2", &aim->dst, &aim->has_dst, err);
+		e = parse_addr("destination", o->dst, v6 ? "2001:2::2" : "198.18.0.2", &aim->dst,
+			       &aim->has_dst, err);
 	if (!e)
 		e = parse_ports("source port", o->sport, 1024, &aim->sport, err);
 	if (!e)
@@ -73,8 +74,8 @@ static uint64_t spread(uint64_t z)
 	return z ^ (z >> 31);
 }
 
-static struct traffic_field field(const struct sluice_traffic_opts *o, enum sluice_traffic_random bit, uint64_t n,
-				  uint32_t offset)
+static struct traffic_field field(const struct sluice_traffic_opts *o, enum sluice_traffic_random bit,
+				  uint64_t n, uint32_t offset)
 {
 	struct traffic_field f = {.n = n, .offset = offset, .seed = spread(spread(o->seed) + bit)};
 
@@ -91,7 +92,8 @@ static struct traffic_field field(const struct sluice_traffic_opts *o, enum slui
 
 /* The field of an address; if it varies, it is zeroed in the template. */
 static struct traffic_field addr_field(const struct sluice_traffic_opts *o, enum sluice_traffic_random bit,
-				       const struct net_range *range, uint32_t offset, struct net_addr *in_template)
+				       const struct net_range *range, uint32_t offset,
+				       struct net_addr *in_template)
 {
 	struct traffic_field f = field(o, bit, range->n, offset);
 	uint64_t hi, lo;
@@ -206,7 +208,8 @@ int traffic_plan_build(const struct sluice_traffic_opts *o, const struct traffic
 	return 0;
 }
 
-void traffic_plan_replay(const struct sluice_traffic_opts *o, const struct port_pcap *cap, struct traffic_plan *plan)
+void traffic_plan_replay(const struct sluice_traffic_opts *o, const struct port_pcap *cap,
+			 struct traffic_plan *plan)
 {
 	struct traffic_conf *c = &plan->conf;
 

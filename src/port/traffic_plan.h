@@ -23,13 +23,15 @@ struct traffic_plan {
 };
 
 /* traffic_plan_parse() reads the options' text; src and dst get a default family member even if not given. */
-int traffic_plan_parse(const struct sluice_traffic_opts *opts, struct traffic_aim *aim, struct sluice_err *err);
+int traffic_plan_parse(const struct sluice_traffic_opts *opts, struct traffic_aim *aim,
+		       struct sluice_err *err);
 
 /* traffic_plan_build() makes the plan of packets built here; frame_max is what the interface carries. */
-int traffic_plan_build(const struct sluice_traffic_opts *opts, const struct traffic_aim *aim, uint32_t frame_max,
-		       struct traffic_plan *plan, struct sluice_err *err);
+int traffic_plan_build(const struct sluice_traffic_opts *opts, const struct traffic_aim *aim,
+		       uint32_t frame_max, struct traffic_plan *plan, struct sluice_err *err);
 
 /* traffic_plan_replay() makes the plan of a capture's packets. */
-void traffic_plan_replay(const struct sluice_traffic_opts *opts, const struct port_pcap *cap, struct traffic_plan *plan);
+void traffic_plan_replay(const struct sluice_traffic_opts *opts, const struct port_pcap *cap,
+			 struct traffic_plan *plan);
 
 #endif

@@ -98,8 +98,11 @@ static void compare(const struct sluice_traffic_opts *o, const uint64_t d[4])
 	struct traffic_aim aim;
 	struct sluice_err err;
 	uint8_t want[TRAFFIC_FRAME_MAX];
-	struct net_packet p = {.n_vlan = o->n_vlan, .ttl = 64, .tcp_flags = NET_TCP_SYN, .payload = o->payload,
-		.payload_len = o->payload_len};
+	struct net_packet p = {.n_vlan = o->n_vlan,
+			       .ttl = 64,
+			       .tcp_flags = NET_TCP_SYN,
+			       .payload = o->payload,
+			       .payload_len = o->payload_len};
 	struct net_layout at;
 
 	assert_int_equal(traffic_plan_parse(o, &aim, &err), 0);
@@ -128,11 +131,19 @@ static void compare(const struct sluice_traffic_opts *o, const uint64_t d[4])
 static void frames(void **state)
 {
 	static const char *const addrs[][2] = {
-		{NULL, NULL}, {"10.0.0.0/8", "192.0.2.1"}, {"192.0.2.1", "10.0.0.0/8"}, {"0.0.0.0/0", "0.0.0.0/0"},
-		{"2001:db8::1", "2001:db8::2"}, {"2001:db8::/64", "2001:db8::2"}, {"::/64", "fe80::ffff:0:0:0/80"},
+		{NULL, NULL},
+		{"10.0.0.0/8", "192.0.2.1"},
+		{"192.0.2.1", "10.0.0.0/8"},
+		{"0.0.0.0/0", "0.0.0.0/0"},
+		{"2001:db8::1", "2001:db8::2"},
+		{"2001:db8::/64", "2001:db8::2"},
+		{"::/64", "fe80::ffff:0:0:0/80"},
 		{"2001:db8::ffff:ffff:ffff:ff00-2001:db8:0:1::ffff", "2001:db8::2"},
 	};
-	static const char *const port_ranges[][2] = {{NULL, NULL}, {"1-65535", "53"}, {"7", "0-65535"}, {"1000-2000", "1-9"}};
+	static const char *const port_ranges[][2] = {{NULL, NULL},
+						     {"1-65535", "53"},
+						     {"7", "0-65535"},
+						     {"1000-2000", "1-9"}};
 	static const uint32_t sizes[] = {0, 90, 107, 1500};
 	unsigned int a, q, kind, tags, size, i, n = 0;
 	uint64_t d[4], seed = 1;
@@ -143,15 +154,24 @@ static void frames(void **state)
 			for (kind = 0; kind < 3; kind++)
 				for (tags = 0; tags < 3; tags++)
 					for (size = 0; size < 4; size++) {
-						struct sluice_traffic_opts o = {.kind = (enum sluice_traffic_kind)kind,
-							.src = addrs[a][0], .dst = addrs[a][1], .n_vlan = tags, .vlan = {7, 4000},
-							.sport = kind == 2 ? NULL : port_ranges[q][0],
-							.dport = kind == 2 ? NULL : port_ranges[q][1], .frame_bytes = sizes[size],
-							.payload = "sluice", .payload_len = 6};
+						struct sluice_traffic_opts o =
+							{.kind = (enum sluice_traffic_kind)kind,
+							 .src = addrs[a][0],
+							 .dst = addrs[a][1],
+							 .n_vlan = tags,
+							 .vlan = {7, 4000},
+							 .sport = kind == 2 ? NULL : port_ranges[q][0],
+							 .dport = kind == 2 ? NULL : port_ranges[q][1],
+							 .frame_bytes = sizes[size],
+							 .payload = "sluice",
+							 .payload_len = 6};
 
 						for (i = 0; i < 4; i++) {
-							seed = seed * 6364136223846793005u + 1442695040888963407u;
-							d[i] = seed >> (i < 2 ? 40 : 56); /* 24 bits of address, 8 of port */
+							seed = seed * 6364136223846793005u +
+							       1442695040888963407u;
+							d[i] = seed >>
+							       (i < 2 ? 40
+								      : 56); /* 24 bits of address, 8 of port */
 						}
 						d[3] %= 9;
 						compare(&o, d);
@@ -162,8 +182,12 @@ static void frames(void **state)
 
 static void draws(void **state)
 {
-	struct sluice_traffic_opts o = {.src = "10.0.0.0/8", .dst = "192.0.2.1-192.0.2.3", .sport = "5", .dport = "1-2",
-		.random = SLUICE_RANDOM_SRC | SLUICE_RANDOM_DPORT, .seed = 3};
+	struct sluice_traffic_opts o = {.src = "10.0.0.0/8",
+					.dst = "192.0.2.1-192.0.2.3",
+					.sport = "5",
+					.dport = "1-2",
+					.random = SLUICE_RANDOM_SRC | SLUICE_RANDOM_DPORT,
+					.seed = 3};
 	struct traffic_plan plan, other;
 	struct traffic_aim aim;
 
@@ -199,7 +223,8 @@ static void refused(void **state)
 		{{.dport = "70000"}, "destination port: 70000 is out of range, 0 to 65535 is possible"},
 		{{.kind = SLUICE_TRAFFIC_ICMP, .dport = "7"}, "ICMP has no ports"},
 		{{.dst_mac = "02:00"}, "destination MAC: '02:00' is not a MAC address (02:00:5e:10:00:01)"},
-		{{.frame_bytes = 1519}, "a frame of 1519 bytes is too large: with the interface's MTU it can be 1518"},
+		{{.frame_bytes = 1519},
+		 "a frame of 1519 bytes is too large: with the interface's MTU it can be 1518"},
 		{{.frame_bytes = 59}, "a frame of 59 bytes is too small, these headers take 60"},
 	};
 	struct traffic_plan plan;

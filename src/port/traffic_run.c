@@ -16,7 +16,7 @@
 #include "port/traffic_priv.h"
 
 #define SECOND UINT64_C(1000000000)
-#define CHUNK_NS (SECOND / 50)	       /* one system call: short enough to stop at once, long enough not to matter */
+#define CHUNK_NS (SECOND / 50) /* one system call: short enough to stop at once, long enough not to matter */
 #define CHUNK_UNHELD_NS (SECOND / 2)   /* each costs 24 ms then (traffic_host.h) */
 #define BURST_NS (SECOND / 2000)       /* paced: 13 us of overhead each, so 3 % of a CPU */
 #define BACKLOG_NS (SECOND / 10)       /* what a late sender catches up at most */
@@ -40,14 +40,15 @@ static int check(struct sluice_traffic *t, uint64_t now, struct sluice_err *err)
 	int e;
 
 	t->checked_ns = now;
-	e = net_dev_read(&t->nl, t->dev.index, NULL, &dev, err);
+	e = net_dev_read(&t->nl, t->dev.info.index, NULL, &dev, err);
 	if (e == -ENODEV)
-		return err_set(err, e, "%s disappeared after %llu packets", t->dev.name, (unsigned long long)done(t));
+		return err_set(err, e, "%s disappeared after %llu packets", t->dev.info.name,
+			       (unsigned long long)done(t));
 	if (e)
 		return e;
-	if (!(dev.flags & IFF_UP))
-		return err_set(err, -ENETDOWN, "%s was taken down; about %llu packets were sent before", t->dev.name,
-			       (unsigned long long)done(t));
+	if (!(dev.info.flags & IFF_UP))
+		return err_set(err, -ENETDOWN, "%s was taken down; about %llu packets were sent before",
+			       t->dev.info.name, (unsigned long long)done(t));
 	return 0;
 }
 
@@ -62,11 +63,14 @@ static int send_some(struct sluice_traffic *t, uint64_t n, struct sluice_err *er
 	if (e && errno == EINTR)
 		return -EINTR;
 	if (e && errno == EINVAL)
-		return err_set(err, -EOPNOTSUPP, "this kernel refuses live frames of %u bytes: before Linux 5.18 it has none, and a "
-			"larger CONFIG_MAX_SKB_FRAGS leaves less room in a page", t->plan->frame_len);
+		return err_set(err, -EOPNOTSUPP,
+			       "this kernel refuses live frames of %u bytes: before Linux 5.18 it has none, "
+			       "and a "
+			       "larger CONFIG_MAX_SKB_FRAGS leaves less room in a page",
+			       t->plan->frame_len);
 	if (e)
-		return err_set(err, errno == KERNEL_ENOTSUPP ? -EOPNOTSUPP : -errno, "sending on %s: %s", t->dev.name,
-			       strerror(errno));
+		return err_set(err, errno == KERNEL_ENOTSUPP ? -EOPNOTSUPP : -errno, "sending on %s: %s",
+			       t->dev.info.name, strerror(errno));
 	if (t->state->refused != refused)
 		return check(t, clock_mono_ns(), err);
 	return 0;
@@ -190,11 +194,15 @@ static void say_why(const struct sluice_traffic *t, struct sluice_traffic_report
 	if (gone)
 		snprintf(r->hint, sizeof(r->hint), "counters could not be read: %.200s", gone);
 	else if (r->vanished)
-		snprintf(r->hint, sizeof(r->hint), "the peer of %s took none of these packets: it is down, or has neither an "
-			"XDP program nor GRO (ethtool -K PEER gro on)", t->dev.name);
+		snprintf(r->hint, sizeof(r->hint),
+			 "the peer of %s took none of these packets: it is down, or has neither an "
+			 "XDP program nor GRO (ethtool -K PEER gro on)",
+			 t->dev.info.name);
 	else if (r->tx_dropped && r->sent && r->tx_dropped * 100 > r->sent)
-		snprintf(r->hint, sizeof(r->hint), "%s dropped packets that the receiver did not take in time; "
-			"a --pps or a smaller --batch helps", t->dev.name);
+		snprintf(r->hint, sizeof(r->hint),
+			 "%s dropped packets that the receiver did not take in time; "
+			 "a --pps or a smaller --batch helps",
+			 t->dev.info.name);
 }
 
 int sluice_traffic_report(struct sluice_traffic *t, struct sluice_traffic_report *r, struct sluice_err *err)
@@ -205,21 +213,30 @@ int sluice_traffic_report(struct sluice_traffic *t, struct sluice_traffic_report
 	int e = 0;
 
 	(void)err;
-	*r = (struct sluice_traffic_report){.sent = done(t), .wanted = t->count, .bytes = t->plan->conf.replay ? t->state->bytes : done(t) * t->plan->frame_len, .refused = t->state->refused,
-		.wall_ns = t->wall_ns, .cpu_ns = t->cpu_ns, .frame_bytes = t->plan->frame_len,
-		.frames = t->cap.n_frames, .skipped_long = t->cap.skipped_long,
-		.skipped_short = t->cap.skipped_short, .cut = t->cap.cut, .has_peer = t->has_peer};
+	*r = (struct sluice_traffic_report){.sent = done(t),
+					    .wanted = t->count,
+					    .bytes = t->plan->conf.replay ? t->state->bytes
+									  : done(t) * t->plan->frame_len,
+					    .refused = t->state->refused,
+					    .wall_ns = t->wall_ns,
+					    .cpu_ns = t->cpu_ns,
+					    .frame_bytes = t->plan->frame_len,
+					    .frames = t->cap.n_frames,
+					    .skipped_long = t->cap.skipped_long,
+					    .skipped_short = t->cap.skipped_short,
+					    .cut = t->cap.cut,
+					    .has_peer = t->has_peer};
 	memcpy(r->dst_mac, t->dst_mac, sizeof(r->dst_mac));
 	if (t->has_peer) {
 		e = traffic_peer_received(&t->peer, r->sent, &r->received, &why);
 		r->lost = r->sent > r->received ? r->sent - r->received : 0;
 	}
-	if (!net_dev_read(&t->nl, t->dev.index, NULL, &dev, e ? NULL : &why)) {
+	if (!net_dev_read(&t->nl, t->dev.info.index, NULL, &dev, e ? NULL : &why)) {
 		r->tx_packets = dev.stats.tx_packets - s->tx_packets;
 		r->tx_dropped = dev.stats.tx_dropped - s->tx_dropped;
 		r->tx_errors = dev.stats.tx_errors - s->tx_errors;
 		/* a veth counts every frame it takes; other drivers may count redirected ones elsewhere */
-		r->vanished = r->sent && !strcmp(t->dev.kind, "veth") && !r->tx_packets;
+		r->vanished = r->sent && !strcmp(t->dev.info.kind, "veth") && !r->tx_packets;
 	}
 	say_why(t, r, why.code ? why.text : NULL);
 	return 0;
