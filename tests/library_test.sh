@@ -22,11 +22,13 @@ build_static() {
 # the example prints a source and just as many packets as were sent from it, then leaves nothing
 example() { # PROGRAM
 	"$SLUICE" lab with --hosts 1 -- sh -c '
-		"$SLUICE" lab run box -- "$1" to1 "$2" 3 >"$3" 2>&1 &
+		wait_for() { n=0; until grep -q "$1" "$2" || [ $n = 150 ]; do sleep 0.1; n=$((n + 1)); done; }
+		"$SLUICE" lab run box -- "$1" to1 "$2" 60 >"$3" 2>&1 &
 		pid=$!
-		n=0
-		until grep -q "runs on to1" "$3" || [ $n = 50 ]; do sleep 0.1; n=$((n + 1)); done
+		wait_for "runs on to1" "$3"
 		"$SLUICE" lab run h1 -- "$SLUICE" traffic eth0 udp --src 198.18.1.77 --dst 198.18.1.1 --count 1234 --quiet
+		wait_for "^198.18.1.77 *-> 1234 packets\$" "$3"
+		kill -TERM $pid
 		wait $pid || exit 1
 		"$SLUICE" lab run box -- "$SLUICE" list to1' - "$1" "$BUILD/examples/sources.bpf.o" "$T/out" >"$T/list" || { cat "$T/out" "$T/list"; return 1; }
 	cat "$T/out" "$T/list"
@@ -49,8 +51,9 @@ demo() {
 	"$SRC/examples/demo" "$SLUICE" >"$T/demo" 2>&1 || { tail -20 "$T/demo"; return 1; }
 	grep -q '^no packet was missed$' "$T/demo" && [ "$(grep -c '198.18.1.66 ' "$T/demo")" -ge 9 ]
 }
-demo_plain_user() {
-	setpriv --reuid 65534 --regid 65534 --clear-groups "$SRC/examples/demo" "$SLUICE" >"$T/demo" 2>&1
+demo_plain_user() { # from a folder that anybody may read
+	chmod 755 "$T" && mkdir "$T/public" && cp "$SRC/examples/demo" "$SLUICE" "$T/public/" || return 1
+	setpriv --reuid 65534 --regid 65534 --clear-groups "$T/public/demo" "$T/public/sluice" >"$T/demo" 2>&1
 	[ $? = 4 ] && grep -q 'this takes root' "$T/demo"
 }
 export SLUICE
