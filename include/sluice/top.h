@@ -50,7 +50,7 @@ struct sluice_top_opts {
 	bool per_if;		  /* the same key on two interfaces is two keys */
 	bool drop;		  /* the program's own verdict is XDP_DROP, for measuring; not for a chain */
 	size_t table_bytes; /* kernel memory for all CPUs together; 0: 8 MiB a CPU, at most 32 */
-	size_t max_keys;    /* followed in user space, 0: 1,048,576 */
+	size_t max_keys;    /* followed in user space, 0: 786,432 */
 };
 
 enum sluice_top_kind {

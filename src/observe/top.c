@@ -20,7 +20,7 @@
 #define DEFAULT_TABLE_BYTES (32u << 20) /* at most, and */
 #define DEFAULT_CPU_BYTES \
 	(8u << 20) /* for each CPU: beyond 4 MB a half, misses of cache and TLB cost: doc/top.md */
-#define DEFAULT_KEYS (1u << 20)
+#define DEFAULT_KEYS (3u << 18) /* three quarters of a power of two: what top_keys fills before it grows */
 #define MIN_KEYS 1024
 #define TURN_PERCENT 33			 /* fuller, and blocks begin to overflow: doc/top.md */
 #define TURN_MAX_NS (60ull * 1000000000) /* keeps the packet counts of entries far from their 40 bits */

@@ -4,12 +4,31 @@
  * at once.
  */
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "observe/top_keys.h"
 
 #define FIRST_SLOTS 4096
+#define LINE 64
+
+/* Zeroed and aligned to pages; huge ones where it is large, since keys are met in no order. NULL: no memory. */
+static uint8_t *slots_new(size_t n_slots, size_t stride)
+{
+	void *p = mmap(NULL, n_slots * stride, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (p == MAP_FAILED)
+		return NULL;
+	madvise(p, n_slots * stride, MADV_HUGEPAGE); /* a wish: works without */
+	return p;
+}
+
+static void slots_free(struct top_keys *t)
+{
+	if (t->slots)
+		munmap(t->slots, t->n_slots * t->stride);
+	t->slots = NULL;
+}
 
 static struct top_key *slot(const struct top_keys *t, size_t i)
 {
@@ -22,14 +41,15 @@ int top_keys_init(struct top_keys *t, size_t n_words, size_t max, const uint64_t
 	t->stride = sizeof(struct top_key) + n_words * sizeof(uint64_t);
 	t->seed[0] = seed[0];
 	t->seed[1] = seed[1];
-	t->slots = calloc(t->n_slots, t->stride);
+	if (t->stride < LINE) /* a key in one cache line */
+		t->stride = LINE;
+	t->slots = slots_new(t->n_slots, t->stride);
 	return t->slots ? 0 : -ENOMEM;
 }
 
 void top_keys_fini(struct top_keys *t)
 {
-	free(t->slots);
-	t->slots = NULL;
+	slots_free(t);
 }
 
 static uint64_t fold(uint64_t a, uint64_t b)
@@ -59,6 +79,16 @@ void top_keys_prefetch(const struct top_keys *t, uint64_t hash)
 	__builtin_prefetch(slot(t, home(t, hash)), 1);
 }
 
+static bool same(const struct top_keys *t, const struct top_key *key, const uint64_t *k, uint32_t tag)
+{
+	uint64_t differ = key->tag ^ tag;
+	size_t i;
+
+	for (i = 0; i < t->n_words; i++)
+		differ |= key->k[i] ^ k[i];
+	return !differ;
+}
+
 static struct top_key *find(const struct top_keys *t, const uint64_t *k, uint32_t tag, uint64_t hash)
 {
 	struct top_key *key;
@@ -66,7 +96,7 @@ static struct top_key *find(const struct top_keys *t, const uint64_t *k, uint32_
 
 	for (;; i = (i + 1) & (t->n_slots - 1)) {
 		key = slot(t, i);
-		if (!key->tag || (key->tag == tag && !memcmp(key->k, k, t->n_words * sizeof(*k))))
+		if (!key->tag || same(t, key, k, tag))
 			return key;
 	}
 }
@@ -79,12 +109,12 @@ static bool grow(struct top_keys *t)
 	size_t at = 0;
 
 	larger.n_slots = 2 * t->n_slots;
-	larger.slots = calloc(larger.n_slots, t->stride);
+	larger.slots = slots_new(larger.n_slots, t->stride);
 	if (!larger.slots)
 		return false;
 	while ((key = top_keys_next(t, &at)))
 		memcpy(find(&larger, key->k, key->tag, top_keys_hash(t, key->k, key->tag)), key, t->stride);
-	free(t->slots);
+	slots_free(t);
 	*t = larger;
 	return true;
 }
@@ -143,10 +173,13 @@ static void close_gaps(struct top_keys *t)
 	}
 }
 
-/* Keeps the half of the keys that matters most. */
+/*
+ * Keeps the half of the keys that matters most. Of those on the border, which are most of them in a flood, every
+ * so-manieth stays: evenly over the table, or the part where they stay would run full.
+ */
 static void forget(struct top_keys *t)
 {
-	size_t n[65] = {0}, i, keep = t->n / 2, spare;
+	size_t n[66] = {0}, i, keep = t->n / 2, due = 0;
 	struct top_key *key;
 	unsigned int w, cut = 65;
 
@@ -155,16 +188,17 @@ static void forget(struct top_keys *t)
 			n[weight(t, slot(t, i))]++;
 	while (cut > 0 && n[cut - 1] <= keep)
 		keep -= n[--cut];
-	spare = keep; /* so many of the weight just below the cut may stay too */
 	for (i = 0; i < t->n_slots; i++) {
 		key = slot(t, i);
 		if (!key->tag)
 			continue;
 		w = weight(t, key);
+		if (w + 1 == cut)
+			due += keep;
 		if (w >= cut)
 			continue;
-		if (w + 1 == cut && spare)
-			spare--;
+		if (w + 1 == cut && due >= n[w])
+			due -= n[w];
 		else
 			drop(t, key);
 	}

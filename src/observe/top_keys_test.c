@@ -110,6 +110,29 @@ static void bounded(void **state)
 	top_keys_fini(&t);
 }
 
+/* Whatever is forgotten, the rest stays spread over the table: no run of taken slots gets long. */
+static void spread(void **state)
+{
+	struct top_keys t;
+	size_t i, run, longest;
+
+	(void)state;
+	assert_int_equal(top_keys_init(&t, 2, 12288, seed), 0);
+	for (i = 0; i < 200000; i++) {
+		add(&t, i, 1, 1);
+		if (i % 30000 == 0)
+			top_keys_end_interval(&t);
+	}
+	assert_int_equal(t.n_slots, 16384);
+	for (i = run = longest = 0; i < t.n_slots; i++) {
+		run = ((struct top_key *)(t.slots + i * t.stride))->tag ? run + 1 : 0;
+		if (run > longest)
+			longest = run;
+	}
+	assert_true(longest < 400);
+	top_keys_fini(&t);
+}
+
 /* A key that was large once gives way in the end, one that is large now does not. */
 static void fades(void **state)
 {
@@ -138,6 +161,7 @@ int main(void)
 		cmocka_unit_test(counts),
 		cmocka_unit_test(intervals),
 		cmocka_unit_test(bounded),
+		cmocka_unit_test(spread),
 		cmocka_unit_test(fades),
 	};
 
