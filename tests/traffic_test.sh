@@ -150,6 +150,9 @@ stack_v6() {
 		nsenter --net=/run/netns/$n sh -c 'echo 0 >/proc/sys/net/ipv6/conf/v'${n#slt$$}'/disable_ipv6'
 	done
 	ip -n $a addr add 2001:db8::1/64 dev va nodad
+	ip -n $a -6 route add default via 2001:db8::2
+	expect_fail 1 'va carries the default route of this host; --force' gen udp --count 1 || return 1
+	ip -n $a -6 route del default
 	ip -n $b addr add 2001:db8::2/64 dev vb nodad
 	no=$(snmp6 Udp6NoPorts) in=$(snmp6 Icmp6InEchos)
 	# the next hop is asked for: no --dst-mac here
@@ -341,6 +344,12 @@ default_route() {
 	expect_fail 1 'va carries the default route' gen udp --count 1
 	rc=$?
 	ip -n $a route del 128.0.0.0/1
+	[ $rc = 0 ] || return 1
+	ip -n $a link add mv0 link va type macvlan && ip -n $a link set mv0 up && ip -n $a addr add 10.8.0.1/24 dev mv0 &&
+		ip -n $a route add default via 10.8.0.2
+	expect_fail 1 'va carries the default route of this host through mv0; --force' gen udp --count 1
+	rc=$?
+	ip -n $a link del mv0
 	[ $rc = 0 ] || return 1
 	ip -n $a link add br0 type bridge && ip -n $a link set br0 up && ip -n $a link set va master br0 &&
 		ip -n $a addr add 10.8.0.1/24 dev br0 && ip -n $a route add default via 10.8.0.2
