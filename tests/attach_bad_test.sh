@@ -11,7 +11,7 @@ prog pass 2
 prog other 2
 sl attach to1 "$T/pass.o" >/dev/null || { echo "cannot even attach" >&2; exit 1; }
 
-pinned() { box sh -c 'ls /sys/fs/bpf/sluice/net$(stat -Lc %i /proc/self/ns/net)_* 2>&1'; }
+pinned() { ls /sys/fs/bpf/sluice/net"$netns"_* 2>&1; }
 
 # refused CODE PATTERN ARG...: sluice ARG fails so, and the chain, its counters, its pins are what they were
 refused() {

@@ -372,6 +372,7 @@ END
 	h1 tc qdisc del dev eth0 clsact && empty to1
 }
 ipv6() {
+	ipv6_on || return 1
 	for mode in native generic; do
 		sl attach to1 "$T/p1.o" "$T/p2.o" -m $mode >/dev/null &&
 			h1 ping -6 -n -q -c 8 -l 8 -W 0.5 2001:db8:1::1 >"$T/ping" && answered 8 && runs_are to1 p1 8 && ended to1 p2 pass 8 &&
@@ -379,7 +380,7 @@ ipv6() {
 		h1 ping -6 -n -q -c 8 -l 8 -W 0.2 2001:db8:1::1 >"$T/ping"
 		answered 0 && ended to1 drop drop 8 && runs_are to1 p1 8 && sl detach to1 -a || return 1
 	done
-	empty to1
+	ipv6_off && empty to1
 }
 fresh "tagged frames, native and generic" vlan
 fresh "IPv6, native and generic" ipv6

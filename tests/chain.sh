@@ -3,7 +3,7 @@
 #
 #     h1 (198.18.1.2) eth0 ---- to1 (198.18.1.1) box      programs run on to1
 #
-#   lab_start [OPTION...]    the lab above; goes at the end of the script
+#   lab_start [OPTION...]    the lab above, h1 without IPv6 until ipv6_on; goes at the end of the script
 #   box CMD, h1 CMD          run in the namespace; sl ARG... is sluice in the box
 #   packets N [OPTION...]    N echo requests to the box, whether answered or not: nothing else is on the wire
 #   number IF NAME WORD      what `show` says about a member: runs, or a verdict it ended with; 0 if not said
@@ -17,15 +17,27 @@ LAB=ct$$
 lab_start() {
 	"$SLUICE" lab up --hosts 1 --name "$LAB" "$@" >"$T/lab.up" 2>&1 || { cat "$T/lab.up" >&2; exit 1; }
 	on_exit '"$SLUICE" lab down "$LAB" >/dev/null 2>&1'
-	# hosts announce their IPv6 groups a second or two long; after that nothing is on the wire but what a test sends
-	quiet=0 seen=
-	while [ $quiet -lt 15 ]; do
+	netns=$(box stat -Lc %i /proc/self/ns/net)
+	h1 sh -c 'echo 1 >/proc/sys/net/ipv6/conf/eth0/disable_ipv6'
+	quiet
+}
+
+# IPv6 announces its groups a second or two long; after that nothing is on the wire but what a test sends
+quiet() {
+	still=0 seen=
+	while [ $still -lt 12 ]; do
 		now=$(box ip -s link show to1 | awk '/RX:/ { getline; print $2 }')
-		[ "$now" = "$seen" ] && quiet=$((quiet + 1)) || quiet=0
+		[ "$now" = "$seen" ] && still=$((still + 1)) || still=0
 		seen=$now
 		sleep 0.1
 	done
 }
+
+ipv6_on() {
+	h1 sh -c 'echo 0 >/proc/sys/net/ipv6/conf/eth0/disable_ipv6 && ip addr add 2001:db8:1::2/64 dev eth0 nodad &&
+		ip neigh replace 2001:db8:1::1 lladdr 02:00:c6:12:01:01 dev eth0' && quiet
+}
+ipv6_off() { h1 sh -c 'echo 1 >/proc/sys/net/ipv6/conf/eth0/disable_ipv6' && quiet; }
 
 box() { "$SLUICE" lab run --lab "$LAB" box -- "$@"; }
 h1() { "$SLUICE" lab run --lab "$LAB" h1 -- "$@"; }
@@ -90,7 +102,7 @@ empty() {
 leaks() {
 	echo "programs $(bpftool prog show | grep -cE '^[0-9]+: xdp') links $(bpftool link show | grep -cE '^[0-9]+: xdp')" \
 	     "maps $(bpftool map show | grep -cE '^[0-9]+:')" \
-	     "pins $(find /sys/fs/bpf/sluice 2>/dev/null | wc -l) locks $(ls /run/sluice/*.lock 2>/dev/null | wc -l)"
+	     "pins $(ls -d /sys/fs/bpf/sluice/net"${netns:-none}"_* 2>/dev/null | wc -l) locks $(ls /run/sluice/net"${netns:-none}"_*.lock 2>/dev/null | wc -l)"
 }
 leaks_before() { leaks >"$T/leaks"; }
 # none is larger than before; programs of others may end meanwhile

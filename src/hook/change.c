@@ -329,6 +329,8 @@ int change_commit(struct change *c, struct sluice_attached *got, int *keep_link,
 	e = generation_load(c->next, &prog_fd, err);
 	if (!e && pinned)
 		e = keep_maps(c, keep, &n_keep, err);
+	if (!e && c->old) /* once before, so that a process killed in between loses moments of counting, not all of it */
+		generation_carry(c->old, c->next, false);
 	if (!e)
 		e = switch_over(c, prog_fd, got, err);
 	if (!e && pinned)
@@ -339,7 +341,7 @@ int change_commit(struct change *c, struct sluice_attached *got, int *keep_link,
 		goto out;
 	}
 	if (c->old)
-		generation_carry(c->old, c->next);
+		generation_carry(c->old, c->next, true);
 	if (pinned)
 		place_unkeep(c->dir, keep, n_keep);
 	else if (!place_dir(c->opts.bpffs, c->ifindex, false, c->dir, sizeof(c->dir), NULL))

@@ -274,7 +274,7 @@ static void wait_for_readers(void)
 		usleep(20000);
 }
 
-void generation_carry(const struct state *old, const struct state *now)
+void generation_carry(const struct state *old, const struct state *now, bool switched)
 {
 	struct generation_counts *counts = calloc(SLUICE_CHAIN_MAX, sizeof(*counts));
 	int n_cpus = libbpf_num_possible_cpus(), fd;
@@ -284,7 +284,8 @@ void generation_carry(const struct state *old, const struct state *now)
 	fd = now->counts_map_id ? bpf_map_get_fd_by_id(now->counts_map_id) : -1;
 	if (!counts || !per_cpu || fd < 0)
 		goto out;
-	wait_for_readers();
+	if (switched)
+		wait_for_readers();
 	if (generation_counts(old, counts, NULL))
 		goto out;
 	for (i = 0; i < old->n_members; i++)

@@ -25,7 +25,10 @@ struct generation_counts {
 /* generation_counts() reads the counters of all members; -ENOENT if the program has none. */
 int generation_counts(const struct state *s, struct generation_counts *counts, struct sluice_err *err);
 
-/* generation_carry() adds what members did under the old program to what they show under the new one. */
-void generation_carry(const struct state *old, const struct state *now);
+/*
+ * generation_carry() makes what members show under the new program begin with what they did under the old one. Exact
+ * once the old program has been switched off; may be called before that as well, and again.
+ */
+void generation_carry(const struct state *old, const struct state *now, bool switched);
 
 #endif
