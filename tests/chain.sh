@@ -98,7 +98,7 @@ empty() {
 	return 0
 }
 
-# Counts of what could leak. Other tests do not run at the same time.
+# Counts of what could leak; others on this machine may hold something for a while: hence the patience.
 leaks() {
 	echo "programs $(bpftool prog show | grep -cE '^[0-9]+: xdp') links $(bpftool link show | grep -cE '^[0-9]+: xdp')" \
 	     "maps $(bpftool map show | grep -cE '^[0-9]+:')" \
@@ -110,7 +110,7 @@ _leaks_same() {
 	leaks | cat "$T/leaks" - | awk 'NR == 1 { for (i = 2; i <= NF; i += 2) had[i] = $i }
 		NR == 2 { for (i = 2; i <= NF; i += 2) more += $i > had[i]; exit more > 0 }'
 }
-leaks_after() { wait_until 15 _leaks_same || { echo "before: $(cat "$T/leaks"), after: $(leaks)"; return 1; }; }
+leaks_after() { wait_until 45 _leaks_same || { echo "before: $(cat "$T/leaks"), after: $(leaks)"; return 1; }; }
 
 fresh() {
 	sl detach to1 --all --force >/dev/null 2>&1
