@@ -244,6 +244,12 @@ pace() { # RATE PACKETS-A-SECOND
 		[ "$(num sent <"$T/out")" = "$(num received <"$T/out")" ] && grep -q '"ended":"duration"' "$T/out"
 }
 paces() { pace 50 50 && pace 10k/s 10000 && pace 0.2M 200000; }
+beyond() { # rates that nothing reaches end in time all the same
+	for pps in 90M 1G 100000G; do
+		gen udp --dst-mac 02:00:00:00:00:0b --pps $pps --duration 0.5s -j >"$T/out" 2>/dev/null || return 1
+		within "$(num seconds <"$T/out")" 0.52 10 || { cat "$T/out"; return 1; }
+	done
+}
 even() { # no bursts at a low rate: 500 packets at 1000/s are 499 ms apart, and no two within 0.2 ms but few
 	capture 500 "$T/e.pcap"
 	gen udp --dst-mac 02:00:00:00:00:0b --pps 1000 --count 500 -q >/dev/null || return 1
@@ -490,6 +496,7 @@ case_ "random addresses are evenly spread, and the same for one seed" random
 case_ "one field at random, the others in sequence" random_only
 case_ "frames leave right after a receiver wrote over them" scribbler
 case_ "--pps keeps its rate" paces
+case_ "--pps beyond reach" beyond
 case_ "--pps sends without bursts" even
 case_ "without a private namespace it is but less even" unheld
 case_ "a line a second and a summary" lines

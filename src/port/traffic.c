@@ -20,6 +20,9 @@
 #include "net/route.h"
 #include "port/traffic_priv.h"
 
+/* No CPU makes more; beyond it there is nothing to hold back, and nanoseconds times rate would leave 64 bits. */
+#define PPS_MAX UINT64_C(1000000000)
+
 enum { ANSWER_MS = 1000 }; /* how long a next hop may take to say its MAC address */
 
 /* What the driver says; a kernel before 6.3 does not tell, and the report has to. */
@@ -216,7 +219,7 @@ static int check_opts(const struct sluice_traffic_opts *o, struct sluice_err *er
 
 static void set_limits(struct sluice_traffic *t, const struct sluice_traffic_opts *o)
 {
-	t->pps = o->pps;
+	t->pps = o->pps <= PPS_MAX ? o->pps : 0;
 	t->count = o->count;
 	t->batch = o->batch ? o->batch : 64;
 	t->cpu = o->cpu;

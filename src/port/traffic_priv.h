@@ -31,7 +31,7 @@ struct sluice_traffic {
 	uint64_t pace_ns;    /* when packet pace_sent was due */
 	uint64_t pace_sent;
 	uint64_t checked_ns; /* when the interface was last looked at */
-	uint64_t chunk;	     /* packets in one system call, when not paced */
+	uint64_t chunk;	     /* packets in one system call at most */
 	uint64_t wall_ns, cpu_ns;
 };
 

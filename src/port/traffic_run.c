@@ -126,6 +126,8 @@ static uint64_t how_many(struct sluice_traffic *t, uint64_t now, uint64_t *wake_
 {
 	uint64_t n = t->pps ? due(t, now, wake_ns) : t->chunk;
 
+	if (n > t->chunk) /* whoever is behind its rate still looks at the clock */
+		n = t->chunk;
 	return t->count && n > t->count - done(t) ? t->count - done(t) : n;
 }
 
@@ -154,7 +156,7 @@ static int run_loop(struct sluice_traffic *t, uint64_t end_ns, struct sluice_err
 			continue;
 		}
 		e = send_some(t, n, err);
-		if (!e && !t->pps)
+		if (!e && n == t->chunk)
 			adapt_chunk(t, n, clock_mono_ns() - now);
 	}
 	return e == -EINTR ? 1 : e;
