@@ -267,6 +267,20 @@ chain() {
 }
 case_ "in front of a chain that drops" chain
 
+foreign() { # somebody else's program stays, and is named
+	echo '#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+SEC("xdp") int theirs(struct xdp_md *c) { (void)c; return XDP_PASS; }
+char _license[] SEC("license") = "GPL";' | bpf_cc "$T/theirs.o" || return 1
+	in_ns ip link set a1 xdpdrv obj "$T/theirs.o" sec xdp || return 1
+	expect_fail 1 "attaching to a1: .*theirs" in_ns "$SLUICE" top a1 --once
+	rc=$?
+	in_ns ip link show a1 | grep -q "prog/xdp id" || rc=1
+	in_ns ip link set a1 xdpdrv off
+	return $rc
+}
+case_ "a program that is not ours stays" foreign
+
 # A flood of random sources, and among them one that sends steadily: its rate must show, and nothing may be lost.
 # Both on one CPU, which then also receives, batch by batch: so no queue runs over and sent is received.
 flood() {
