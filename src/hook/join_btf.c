@@ -181,7 +181,8 @@ static int fill(struct join *j, struct btf *btf, struct records *r)
 	if (e || r->funcs.failed || r->lines.failed)
 		return e ?: -ENOMEM;
 	qsort(r->funcs.data, r->funcs.len / sizeof(struct bpf_func_info), sizeof(struct bpf_func_info), by_insn);
-	qsort(r->lines.data, r->lines.len / sizeof(struct bpf_line_info), sizeof(struct bpf_line_info), by_insn);
+	if (r->lines.len) /* objects without line information have none */
+		qsort(r->lines.data, r->lines.len / sizeof(struct bpf_line_info), sizeof(struct bpf_line_info), by_insn);
 	return complete_lines(btf, r);
 }
 
