@@ -253,7 +253,7 @@ static void head(size_t rounds)
 	printf("\n");
 }
 
-static double ns[N(sources)][N(variants)][MAX_ROUNDS], over[N(sources)][N(variants)];
+static double ns[N(sources)][N(variants)][MAX_ROUNDS], over[N(sources)][N(variants)][MAX_ROUNDS];
 
 static void print_row(size_t v, size_t rounds)
 {
@@ -272,7 +272,7 @@ static void print_row(size_t v, size_t rounds)
 						  rounds));
 		else
 			printf(" %.2f (%+.0f)%s |", bench_median(ratio, rounds), bench_median(added, rounds),
-			       over[s][v] > 0.0005 ? " *" : "");
+			       bench_median(over[s][v], rounds) > 0.0005 ? " *" : "");
 	}
 	printf("\n");
 }
@@ -326,7 +326,7 @@ int main(int argc, char **argv)
 			gen->n_sources = sources[s];
 			for (v = 0; v < N(variants); v++)
 				if (!v || strstr(variants[v].title, name))
-					ns[s][v][r] = measure(&variants[v], &over[s][v]);
+					ns[s][v][r] = measure(&variants[v], &over[s][v][r]);
 		}
 	}
 	head(rounds);
@@ -336,9 +336,9 @@ int main(int argc, char **argv)
 	printf("\n");
 	for (s = 0; s < N(sources); s++)
 		for (v = 0; v < N(variants); v++)
-			if (over[s][v] > 0.0005)
+			if (bench_median(over[s][v], rounds) > 0.0005)
 				printf("* %s, %u sources: %.1f%% of the packets counted as overflow\n",
-				       variants[v].title, sources[s], 100 * over[s][v]);
+				       variants[v].title, sources[s], 100 * bench_median(over[s][v], rounds));
 	if (!*name)
 		figures(rounds);
 	bpf_object__close(obj);
