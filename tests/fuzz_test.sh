@@ -13,4 +13,11 @@ for source in "$SRC"/tests/fuzz/*_fuzz.c; do
 	name=$(basename "$source" _fuzz.c)
 	case_ "corpus of $name" replay "$name"
 done
+
+# objects hurt in ways that depend on the seed alone
+mutations() {
+	cd "$T" && "$BUILD/tests/elf-mutate" "${SEED:-7}" 6000 "$SRC/tests/fuzz/corpus/elf/whole" "$@"
+}
+# shellcheck disable=SC2046
+case_ "thousands of damaged objects are opened or refused" mutations $(find "$BUILD/datapath" -name '*.bpf.o' | sort | head -n 3)
 done_

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* Opening an XDP object, finding its programs, adjusting its maps. Globals: object_globals.c. Loading: object_load.c. */
-#include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -12,6 +11,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/text.h"
+#include "bpf/elf_check.h"
 #include "bpf/log.h"
 #include "bpf/object.h"
 #include "bpf/run_config.h"
@@ -51,27 +51,6 @@ static int read_file(const char *path, struct buf *to, struct sluice_err *err)
 	}
 	close(fd);
 	return e;
-}
-
-/* What can be told about a file before libbpf sees it. */
-static int check_header(const void *bytes, size_t len, struct sluice_err *err)
-{
-	Elf64_Ehdr h;
-
-	if (len < 4 || memcmp(bytes, ELFMAG, SELFMAG) != 0)
-		return err_set(err, -ENOEXEC, "not an ELF object; clang -target bpf makes them");
-	if (len < sizeof(h))
-		return err_set(err, -EBADMSG, "truncated: an ELF header has 64 bytes, here are %zu", len);
-	memcpy(&h, bytes, sizeof(h));
-	if (h.e_ident[EI_CLASS] != ELFCLASS64 || (h.e_machine != EM_BPF && h.e_machine != EM_NONE))
-		return err_set(err, -ENOEXEC, "an ELF file, but not for BPF (machine %u, wanted %u); compile it with clang -target bpf",
-			       h.e_machine, EM_BPF);
-	if (h.e_type != ET_REL)
-		return err_set(err, -ENOEXEC, "a linked ELF file; wanted the relocatable object that clang -c writes");
-	if (h.e_shoff > len || (uint64_t)h.e_shnum * h.e_shentsize > len - h.e_shoff)
-		return err_set(err, -EBADMSG, "truncated: its section table ends at byte %llu, the file at %zu",
-			       (unsigned long long)(h.e_shoff + (uint64_t)h.e_shnum * h.e_shentsize), len);
-	return 0;
 }
 
 /* Attachable to an interface: XDP, and not one of the programs that run behind a devmap or cpumap. */
@@ -121,7 +100,7 @@ int sluice_object_open_mem(const void *bytes, size_t len, const char *name, stru
 	*out = NULL;
 	if (len > MAX_BYTES)
 		return err_set(err, -EINVAL, "%s: %zu bytes, an object may have %u", name, len, MAX_BYTES);
-	e = check_header(bytes, len, err);
+	e = elf_check(bytes, len, err);
 	if (e)
 		return err_prefix(err, "%s", name);
 	obj = calloc(1, sizeof(*obj));
