@@ -109,12 +109,12 @@ names() {
 owners() {
 	sl attach to1 "$T/p1.o" --owner alice >/dev/null && sl attach to1 "$T/p2.o" >/dev/null || return 1
 	sl list to1 | grep -q 'p1 .*owner alice' || return 1
-	sl list to1 --json >"$T/before"
+	state >"$T/before"
 	expect_fail 1 "to1: p1 belongs to owner 'alice'; give --owner alice, or --force" sl detach to1 p1 &&
 	expect_fail 1 "p1 belongs to owner 'alice'" sl detach to1 --all &&
 	expect_fail 1 "p1 belongs to owner 'alice'" sl detach to1 p1 --owner bob &&
 	expect_fail 1 "p1 belongs to owner 'alice'" sl replace to1 p1 "$T/p3.o" || return 1
-	sl list to1 --json | cmp - "$T/before" || return 1
+	state | cmp - "$T/before" || return 1
 	sl replace to1 p1 "$T/p3.o" --owner alice >/dev/null && packets 2 && runs_are to1 p1 2 && sl detach to1 p2 &&
 		expect_fail 1 "alice" sl detach to1 p1 && sl detach to1 p1 --force && empty to1
 }
@@ -314,11 +314,11 @@ pins() {
 		bpftool map dump pinned /sys/fs/bpf/$dir/p1_hits | grep -qw 6 && bpftool map dump pinned /sys/fs/bpf/$dir/p2_hits | grep -qw 6 || return 1
 	sl attach to1 "$T/p1.o" -n again --map p1_hits=/sys/fs/bpf/$dir/p1_hits >/dev/null && packets 1 &&
 		bpftool map dump pinned /sys/fs/bpf/$dir/p1_hits | grep -qw 8 || return 1
-	before=$(sl list to1 --json)
+	before=$(state)
 	expect_fail 1 'pinning map p1_hits as .*/p1_hits: File exists' sl attach to1 "$T/p1.o" --pin "$dir" &&
 	expect_fail 3 "/sys/fs/bpf/$dir/none is no pinned map" sl attach to1 "$T/p1.o" --map p1_hits=/sys/fs/bpf/$dir/none &&
 	expect_fail 3 "p1.o has no map 'blah'; it has " sl attach to1 "$T/p1.o" --map blah=/sys/fs/bpf/$dir/p1_hits || return 1
-	is "list" "$before" "$(sl list to1 --json)" || return 1
+	is "list" "$before" "$(state)" || return 1
 	bpf_cc "$T/other.o" <<'END'
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
@@ -393,9 +393,9 @@ jumbo() {
 		packets 5 -s 8000 && answered 5 && runs_are to1 pass 5 && sl detach to1 pass || return 1
 	sl attach to1 "$T/jumbo.o" "$T/jumbo.o" -m native >/dev/null && packets 5 -s 8000 && answered 5 && runs_are to1 jumbo-2 5 &&
 		sl list to1 --json | grep -q '"multi_buffer":true' || return 1
-	sl list to1 --json >"$T/before"
+	state >"$T/before"
 	expect_fail 1 'to1: .*(multi-buffer|xdp.frags)' sl attach to1 "$T/pass.o" || return 1
-	sl list to1 --json | cmp - "$T/before" && packets 5 -s 8000 && answered 5 && runs_are to1 jumbo 10 && sl detach to1 -a || return 1
+	state | cmp - "$T/before" && packets 5 -s 8000 && answered 5 && runs_are to1 jumbo 10 && sl detach to1 -a || return 1
 	box ip link set to1 mtu 1500 && h1 ip link set eth0 mtu 1500 && empty to1
 }
 fresh "jumbo frames: multi-buffer native, others generic with the reason" jumbo

@@ -59,6 +59,9 @@ number() {
 		END { if (!f) print 0 }'
 }
 
+# all that list says in JSON, without what is calculated from two clocks
+state() { sl list to1 --json | sed 's/"loaded_at":[0-9.]*,//'; }
+
 is() { # WHAT WANTED GOT
 	[ "$2" = "$3" ] || { echo "$1: wanted $2, got $3"; return 1; }
 }

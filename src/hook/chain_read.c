@@ -22,7 +22,9 @@
 /* The kernel gives the load time on the boot clock. */
 static uint64_t boot_to_wall(uint64_t boot_ns)
 {
-	return clock_wall_ns() - clock_of(CLOCK_BOOTTIME) + boot_ns;
+	uint64_t ns = clock_wall_ns() - clock_of(CLOCK_BOOTTIME) + boot_ns;
+
+	return ns - ns % 1000000; /* two clocks are not read at the same moment: the rest would be noise */
 }
 
 /* The kernel keeps 15 characters of a name; the type information may have all of it. */
