@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Entries of the maps that packets are redirected through, as lookup returns them. */
+#ifndef VM_MAP_DEV_H
+#define VM_MAP_DEV_H
+
+#include "vm/map.h"
+
+#define MAP_MOST_CPUS 8192 /* of a cpumap: the most that a kernel can be built for on this architecture */
+
+struct map_dev {
+	struct {
+		uint32_t first; /* interface, queue size or socket */
+		uint32_t prog_id;
+	} value;
+	struct obj *prog; /* NULL: none */
+};
+
+#endif

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Inside of the engine: what the sys_*.c share. */
+#ifndef VM_SYS_H
+#define VM_SYS_H
+
+#include <pthread.h>
+
+#include "vm/map.h"
+#include "vm/vm.h"
+
+#define VM_ATTR_BYTES 168 /* the kernel's union bpf_attr, 6.18; beyond it bytes that are not zero are -E2BIG */
+#define VM_MAP_INFO_BYTES 104 /* the kernel's struct bpf_map_info, 6.18 */
+#define VM_INODES 1024	  /* hash buckets */
+
+struct btf;
+struct vm_btf {
+	struct obj obj;
+	struct btf *btf;
+	void *raw;
+	uint32_t bytes;
+};
+
+struct vm_pin {
+	struct vm_pin *next;
+	struct obj *obj;
+	char path[];
+};
+
+struct vm {
+	pthread_mutex_t lock; /* objects, ids, pins */
+	struct obj *by_inode[VM_INODES];
+	struct obj *first[OBJ_KINDS], *last[OBJ_KINDS];
+	uint32_t last_id[OBJ_KINDS];
+	struct vm_pin *pin;
+	uint32_t n_cpus;
+	uint64_t seed;
+	uint32_t running; /* programs under way: nothing is freed meanwhile */
+	uint32_t stats;	  /* holders of ENABLE_STATS */
+};
+
+/* One command. attr is whole (unknown bytes zero); *out_bytes of it are copied back. */
+long sys_map_create(struct vm *vm, union bpf_attr *attr);
+long sys_map_elem(struct vm *vm, int cmd, union bpf_attr *attr);
+long sys_map_batch(struct vm *vm, int cmd, union bpf_attr *attr);
+long sys_map_freeze(struct vm *vm, union bpf_attr *attr);
+long sys_btf_load(struct vm *vm, union bpf_attr *attr);
+long sys_info(struct vm *vm, union bpf_attr *attr);
+long sys_next_id(struct vm *vm, int cmd, union bpf_attr *attr);
+long sys_fd_by_id(struct vm *vm, int cmd, union bpf_attr *attr);
+long sys_pin(struct vm *vm, union bpf_attr *attr);
+long sys_pinned(struct vm *vm, union bpf_attr *attr);
+void sys_unpin_all(struct vm *vm);
+
+/* sys_map_btf() checks and takes the types of a map to be; finds the parts of the value that are special. */
+int sys_map_btf(struct map *map, const union bpf_attr *attr);
+
+/* sys_name() copies an object's name: letters, digits, '_' and '.', ended within size; -EINVAL. */
+int sys_name(char *to, const char *from, uint32_t size);
+
+/* sys_tail_zero() are the len bytes at p zero? */
+bool sys_tail_zero(const void *p, uint64_t len);
+
+/* sys_ok() is false for the pointers that cannot be: the NULL page. The rest is trusted, as libc trusts it. */
+static inline bool sys_ok(const void *p)
+{
+	return (uintptr_t)p >= 4096;
+}
+
+static inline void *sys_ptr(uint64_t p)
+{
+	return (void *)(uintptr_t)p;
+}
+
+/* The permissions of a map's descriptor, as open(2) writes them and the map's freeze takes them away. */
+#define SYS_MAY_READ 1
+#define SYS_MAY_WRITE 2
+int sys_map_perms(struct map *map, int fd);
+
+#endif

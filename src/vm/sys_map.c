@@ -1,0 +1,274 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* BPF_MAP_CREATE, the commands on one element, and BPF_MAP_FREEZE. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "vm/sys.h"
+
+static void free_map(struct obj *obj)
+{
+	struct map *map = (struct map *)obj;
+
+	map->ops->fini(map);
+	obj_put(map->btf);
+	free(map);
+}
+
+static int check_attr(struct vm *vm, union bpf_attr *attr, const struct map_ops **ops)
+{
+	int e;
+
+	if (attr->btf_vmlinux_value_type_id || (attr->btf_key_type_id && !attr->btf_value_type_id))
+		return -EINVAL;
+	if (attr->map_type != BPF_MAP_TYPE_BLOOM_FILTER && attr->map_extra)
+		return -EINVAL;
+	if ((attr->map_flags & (BPF_F_RDONLY | BPF_F_WRONLY)) == (BPF_F_RDONLY | BPF_F_WRONLY))
+		return -EINVAL;
+	if (attr->map_flags & BPF_F_NUMA_NODE ? attr->numa_node != 0 : 0)
+		return -EINVAL; /* memory is the system's to place: there is one node */
+	*ops = map_ops_of(attr->map_type);
+	if (!*ops || attr->map_ifindex)
+		return -EINVAL;
+	e = (*ops)->check(attr, vm->n_cpus);
+	return e;
+}
+
+static void set_up(struct map *map, struct vm *vm, const struct map_ops *ops, const union bpf_attr *attr)
+{
+	map->ops = ops;
+	map->lookup = ops->lookup;
+	map->vm = vm;
+	map->n_cpus = vm->n_cpus;
+	map->type = attr->map_type;
+	map->key_size = attr->key_size;
+	map->value_size = attr->value_size;
+	map->max_entries = attr->max_entries;
+	map->flags = attr->map_flags & ~(uint32_t)(BPF_F_RDONLY | BPF_F_WRONLY); /* those are the descriptor's */
+	map->numa_node = attr->map_flags & BPF_F_NUMA_NODE ? attr->numa_node : (uint32_t)-1;
+	map->extra = attr->map_extra;
+	map->limited = attr->map_flags & (BPF_F_RDONLY | BPF_F_WRONLY);
+	map->obj.kind = OBJ_MAP;
+	map->obj.free = free_map;
+}
+
+/* The descriptor as map_flags want it. */
+static int with_mode(struct map *map, uint32_t flags, int fd)
+{
+	int limited;
+
+	if (!map->limited)
+		return fd;
+	limited = obj_open(&map->obj, flags & BPF_F_RDONLY ? O_RDONLY : O_WRONLY);
+	close(fd);
+	return limited;
+}
+
+long sys_map_create(struct vm *vm, union bpf_attr *attr)
+{
+	const struct map_ops *ops;
+	struct map *map;
+	int fd, e = check_attr(vm, attr, &ops);
+
+	if (e)
+		return e;
+	obj_sweep(vm);
+	map = calloc(1, ops->bytes);
+	if (!map)
+		return -ENOMEM;
+	set_up(map, vm, ops, attr);
+	fd = obj_memfd("bpf-map", &map->obj.fd);
+	if (fd < 0) {
+		free(map);
+		return fd;
+	}
+	e = ops->init(map, attr);
+	if (e)
+		goto no_init;
+	e = sys_name(map->name, attr->map_name, sizeof(map->name));
+	if (!e)
+		e = sys_map_btf(map, attr);
+	if (!e)
+		e = obj_add(vm, &map->obj);
+	if (e)
+		goto no_add;
+	return with_mode(map, attr->map_flags, fd);
+no_add:
+	ops->fini(map);
+	obj_put(map->btf);
+no_init:
+	close(map->obj.fd);
+	close(fd);
+	free(map);
+	return e;
+}
+
+int sys_map_perms(struct map *map, int fd)
+{
+	int mode = map->limited ? obj_mode(fd) : O_RDWR;
+	int perms = mode == O_RDWR ? SYS_MAY_READ | SYS_MAY_WRITE : mode == O_RDONLY ? SYS_MAY_READ : SYS_MAY_WRITE;
+
+	return __atomic_load_n(&map->frozen, __ATOMIC_ACQUIRE) ? perms & ~SYS_MAY_WRITE : perms;
+}
+
+static int lookup(struct map *map, const union bpf_attr *attr)
+{
+	void *value = sys_ptr(attr->value), *key = sys_ptr(attr->key), *tmp;
+	uint64_t bytes = map_value_bytes(map);
+	int e;
+
+	if (map->ops->no_lookup)
+		return -MAP_NOT_SUPPORTED;
+	if (map->ops->peek) {
+		if (!sys_ok(value))
+			return -EFAULT;
+		tmp = malloc(bytes);
+		if (!tmp)
+			return -ENOMEM;
+		memcpy(tmp, value, bytes);
+		e = map->ops->peek(map, tmp);
+		if (!e)
+			memcpy(value, tmp, bytes);
+		free(tmp);
+		return e;
+	}
+	/* found out before it is written anywhere */
+	if (sys_ok(value))
+		return map_read(map, key, value, attr->flags);
+	tmp = malloc(bytes);
+	if (!tmp)
+		return -ENOMEM;
+	e = map_read(map, key, tmp, attr->flags);
+	free(tmp);
+	return e ? e : -EFAULT;
+}
+
+static int update(struct map *map, const union bpf_attr *attr)
+{
+	if (map->value_size && !sys_ok(sys_ptr(attr->value)))
+		return -EFAULT;
+	if (map->ops->push)
+		return map->ops->push(map, sys_ptr(attr->value), attr->flags);
+	return map_write(map, sys_ptr(attr->key), sys_ptr(attr->value), attr->flags);
+}
+
+static int next_key(struct map *map, const union bpf_attr *attr)
+{
+	void *key = sys_ptr(attr->key), *next = sys_ptr(attr->next_key), *tmp;
+	int e;
+
+	if (sys_ok(next))
+		return map->ops->next(map, key, next);
+	tmp = malloc(map->key_size + 1);
+	if (!tmp)
+		return -ENOMEM;
+	e = map->ops->next(map, key, tmp);
+	free(tmp);
+	return e ? e : -EFAULT;
+}
+
+static int take(struct map *map, const union bpf_attr *attr)
+{
+	void *value = sys_ptr(attr->value), *tmp;
+	uint64_t bytes = map_value_bytes(map);
+	int e;
+
+	if (map->ops->pop && attr->flags)
+		return -EINVAL;
+	if (!map->ops->pop && !map->ops->take)
+		return -MAP_NOT_SUPPORTED;
+	tmp = malloc(bytes);
+	if (!tmp)
+		return -ENOMEM;
+	e = map->ops->pop ? map->ops->pop(map, tmp) : map->ops->take(map, sys_ptr(attr->key), tmp, attr->flags);
+	if (!e && sys_ok(value))
+		memcpy(value, tmp, bytes);
+	else if (!e)
+		e = -EFAULT;
+	free(tmp);
+	return e;
+}
+
+/* A key where there is one, none where there is none; getting the first key needs none. */
+static int check_key(const struct map *map, int cmd, const void *key)
+{
+	if (!map->key_size)
+		return key ? -EINVAL : 0;
+	if (cmd == BPF_MAP_GET_NEXT_KEY && !key)
+		return 0;
+	return sys_ok(key) ? 0 : -EFAULT;
+}
+
+static int elem(struct map *map, int cmd, const union bpf_attr *attr)
+{
+	bool reads = cmd != BPF_MAP_UPDATE_ELEM && cmd != BPF_MAP_DELETE_ELEM;
+	bool writes = cmd != BPF_MAP_LOOKUP_ELEM && cmd != BPF_MAP_GET_NEXT_KEY;
+	bool has_flags = cmd != BPF_MAP_DELETE_ELEM && cmd != BPF_MAP_GET_NEXT_KEY;
+	int perms = sys_map_perms(map, (int)attr->map_fd), e;
+
+	if ((reads && !(perms & SYS_MAY_READ)) || (writes && !(perms & SYS_MAY_WRITE)))
+		return -EPERM;
+	if (has_flags && attr->flags & BPF_F_LOCK && !map->has_lock)
+		return -EINVAL;
+	if (cmd == BPF_MAP_LOOKUP_AND_DELETE_ELEM && map->ops->pop && map->ops != &map_bloom_ops && attr->flags)
+		return -EINVAL;
+	e = check_key(map, cmd, sys_ptr(attr->key));
+	if (e)
+		return e;
+	switch (cmd) {
+	case BPF_MAP_LOOKUP_ELEM:
+		return lookup(map, attr);
+	case BPF_MAP_UPDATE_ELEM:
+		return update(map, attr);
+	case BPF_MAP_DELETE_ELEM:
+		return map->ops->del(map, sys_ptr(attr->key));
+	case BPF_MAP_GET_NEXT_KEY:
+		return next_key(map, attr);
+	}
+	return map->ops == &map_bloom_ops ? -MAP_NOT_SUPPORTED : take(map, attr);
+}
+
+long sys_map_elem(struct vm *vm, int cmd, union bpf_attr *attr)
+{
+	struct obj *obj;
+	struct map *map;
+	int e;
+
+	if ((cmd == BPF_MAP_LOOKUP_ELEM || cmd == BPF_MAP_LOOKUP_AND_DELETE_ELEM) && attr->flags & ~(uint64_t)BPF_F_LOCK)
+		return -EINVAL;
+	e = obj_of_fd(vm, (int)attr->map_fd, OBJ_MAP, &obj);
+	if (e)
+		return e;
+	map = (struct map *)obj;
+	__atomic_fetch_add(&map->writers, 1, __ATOMIC_ACQUIRE);
+	e = elem(map, cmd, attr);
+	__atomic_fetch_sub(&map->writers, 1, __ATOMIC_RELEASE);
+	obj_put(obj);
+	return e;
+}
+
+long sys_map_freeze(struct vm *vm, union bpf_attr *attr)
+{
+	struct obj *obj;
+	struct map *map;
+	int e = obj_of_fd(vm, (int)attr->map_fd, OBJ_MAP, &obj);
+
+	if (e)
+		return e;
+	map = (struct map *)obj;
+	if (map->has_special)
+		e = -MAP_NOT_SUPPORTED;
+	else if (!(sys_map_perms(map, (int)attr->map_fd) & SYS_MAY_WRITE))
+		e = -EPERM;
+	else if (__atomic_load_n(&map->writers, __ATOMIC_ACQUIRE))
+		e = -EBUSY;
+	else
+		__atomic_store_n(&map->frozen, true, __ATOMIC_RELEASE);
+	if (!e && map->flags & BPF_F_MMAPABLE) /* no new writable mappings either */
+		fcntl(map->obj.fd, F_ADD_SEALS, F_SEAL_FUTURE_WRITE);
+	obj_put(obj);
+	return e;
+}

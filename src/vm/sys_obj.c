@@ -1,0 +1,226 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* Information about objects, walks over their ids, and pins: names that last as long as the engine. */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <bpf/btf.h>
+
+#include "vm/sys.h"
+
+static void map_info(const struct map *map, struct bpf_map_info *info)
+{
+	info->type = map->type;
+	info->id = map->obj.id;
+	info->key_size = map->key_size;
+	info->value_size = map->value_size;
+	info->max_entries = map->max_entries;
+	info->map_flags = map->flags;
+	info->map_extra = map->extra;
+	memcpy(info->name, map->name, sizeof(info->name));
+	if (map->btf) {
+		info->btf_id = map->btf->id;
+		info->btf_key_type_id = map->btf_key;
+		info->btf_value_type_id = map->btf_value;
+	}
+}
+
+/* As much of an answer as the caller has room for; what it has beyond must be zero, as the kernel wants it. */
+static int give(union bpf_attr *attr, const void *info, uint32_t bytes)
+{
+	uint32_t len = attr->info.info_len;
+	uint8_t *to = sys_ptr(attr->info.info);
+
+	if (len > 4096)
+		return -E2BIG;
+	if (len && !sys_ok(to))
+		return -EFAULT;
+	if (len > bytes && !sys_tail_zero(to + bytes, len - bytes))
+		return -E2BIG;
+	if (len > bytes)
+		len = bytes;
+	memcpy(to, info, len);
+	attr->info.info_len = len;
+	return 0;
+}
+
+/* The caller's buffer for the raw bytes comes with the question. */
+static int btf_info(struct vm_btf *btf, union bpf_attr *attr)
+{
+	struct bpf_btf_info info = {0}, in = {0};
+	uint32_t len = attr->info.info_len;
+	uint32_t bytes;
+
+	if (len > 4096)
+		return -E2BIG;
+	if (len && !sys_ok(sys_ptr(attr->info.info)))
+		return -EFAULT;
+	memcpy(&in, sys_ptr(attr->info.info), len < sizeof(in) ? len : sizeof(in));
+	bytes = in.btf_size < btf->bytes ? in.btf_size : btf->bytes;
+	if (bytes && !sys_ok(sys_ptr(in.btf)))
+		return -EFAULT;
+	if (bytes)
+		memcpy(sys_ptr(in.btf), btf->raw, bytes);
+	info = in;
+	info.btf_size = btf->bytes;
+	info.id = btf->obj.id;
+	info.kernel_btf = 0;
+	if (in.name_len && !sys_ok(sys_ptr(in.name)))
+		return -EFAULT;
+	if (in.name_len)
+		*(char *)sys_ptr(in.name) = '\0';
+	info.name_len = 0;
+	return give(attr, &info, sizeof(info));
+}
+
+long sys_info(struct vm *vm, union bpf_attr *attr)
+{
+	union {
+		struct bpf_map_info map;
+		uint8_t bytes[VM_MAP_INFO_BYTES];
+	} info = {.bytes = {0}};
+	struct obj *obj;
+	int e = obj_any_of_fd(vm, (int)attr->info.bpf_fd, &obj);
+
+	if (e)
+		return e == -EBADF ? -EBADFD : e;
+	if (obj->kind == OBJ_MAP) {
+		map_info((struct map *)obj, &info.map);
+		e = give(attr, &info, sizeof(info));
+	} else if (obj->kind == OBJ_BTF) {
+		e = btf_info((struct vm_btf *)obj, attr);
+	} else {
+		e = -EINVAL;
+	}
+	obj_put(obj);
+	return e;
+}
+
+static enum obj_kind kind_of(int cmd)
+{
+	switch (cmd) {
+	case BPF_MAP_GET_NEXT_ID:
+	case BPF_MAP_GET_FD_BY_ID:
+		return OBJ_MAP;
+	case BPF_BTF_GET_NEXT_ID:
+	case BPF_BTF_GET_FD_BY_ID:
+		return OBJ_BTF;
+	}
+	return OBJ_PROG;
+}
+
+long sys_next_id(struct vm *vm, int cmd, union bpf_attr *attr)
+{
+	if (attr->start_id >= INT_MAX)
+		return -EINVAL;
+	return obj_next_id(vm, kind_of(cmd), attr->start_id, &attr->next_id);
+}
+
+long sys_fd_by_id(struct vm *vm, int cmd, union bpf_attr *attr)
+{
+	uint32_t flags = attr->open_flags;
+	struct obj *obj;
+	int e;
+
+	if (flags & ~(uint32_t)(BPF_F_RDONLY | BPF_F_WRONLY) || flags == (BPF_F_RDONLY | BPF_F_WRONLY) ||
+	    (flags && cmd != BPF_MAP_GET_FD_BY_ID))
+		return -EINVAL;
+	e = obj_of_id(vm, attr->map_id, kind_of(cmd), &obj);
+	if (e)
+		return e;
+	if (flags)
+		((struct map *)obj)->limited = true;
+	e = obj_open(obj, flags & BPF_F_RDONLY ? O_RDONLY : flags & BPF_F_WRONLY ? O_WRONLY : O_RDWR);
+	obj_put(obj);
+	return e;
+}
+
+static struct vm_pin **find_pin(struct vm *vm, const char *path)
+{
+	struct vm_pin **at = &vm->pin;
+
+	while (*at && strcmp((*at)->path, path) != 0)
+		at = &(*at)->next;
+	return at;
+}
+
+long sys_pin(struct vm *vm, union bpf_attr *attr)
+{
+	const char *path = sys_ptr(attr->pathname);
+	struct vm_pin *pin, **at;
+	struct obj *obj;
+	size_t len;
+	int e;
+
+	if (attr->file_flags)
+		return -EINVAL;
+	if (!sys_ok(path))
+		return -EFAULT;
+	e = obj_any_of_fd(vm, (int)attr->bpf_fd, &obj);
+	if (e)
+		return e;
+	len = strlen(path);
+	pin = len < PATH_MAX ? malloc(sizeof(*pin) + len + 1) : NULL;
+	if (!pin) {
+		obj_put(obj);
+		return len < PATH_MAX ? -ENOMEM : -ENAMETOOLONG;
+	}
+	memcpy(pin->path, path, len + 1);
+	pin->obj = obj;
+	pin->next = NULL;
+	pthread_mutex_lock(&vm->lock);
+	at = find_pin(vm, path);
+	e = *at ? -EEXIST : 0;
+	if (!e)
+		*at = pin; /* which keeps the reference */
+	pthread_mutex_unlock(&vm->lock);
+	if (e) {
+		obj_put(obj);
+		free(pin);
+	}
+	return e;
+}
+
+long sys_pinned(struct vm *vm, union bpf_attr *attr)
+{
+	const char *path = sys_ptr(attr->pathname);
+	uint32_t flags = attr->file_flags;
+	struct vm_pin *pin;
+	int fd;
+
+	if (attr->bpf_fd || flags & ~(uint32_t)(BPF_F_RDONLY | BPF_F_WRONLY) || flags == (BPF_F_RDONLY | BPF_F_WRONLY))
+		return -EINVAL;
+	if (!sys_ok(path))
+		return -EFAULT;
+	pthread_mutex_lock(&vm->lock);
+	pin = *find_pin(vm, path);
+	if (pin && flags && pin->obj->kind == OBJ_MAP)
+		((struct map *)pin->obj)->limited = true;
+	fd = pin ? obj_open(pin->obj, flags & BPF_F_RDONLY ? O_RDONLY : flags & BPF_F_WRONLY ? O_WRONLY : O_RDWR) : -ENOENT;
+	pthread_mutex_unlock(&vm->lock);
+	return fd;
+}
+
+int vm_unpin(struct vm *vm, const char *path)
+{
+	struct vm_pin *pin, **at;
+
+	pthread_mutex_lock(&vm->lock);
+	at = find_pin(vm, path);
+	pin = *at;
+	if (pin)
+		*at = pin->next;
+	pthread_mutex_unlock(&vm->lock);
+	if (!pin)
+		return -ENOENT;
+	obj_put(pin->obj);
+	free(pin);
+	return 0;
+}
+
+void sys_unpin_all(struct vm *vm)
+{
+	while (vm->pin)
+		vm_unpin(vm, vm->pin->path);
+}

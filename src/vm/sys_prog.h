@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Programs as objects, and what maps that hold programs need to know of them. */
+#ifndef VM_SYS_PROG_H
+#define VM_SYS_PROG_H
+
+#include "vm/map_hash.h"
+
+/* What all programs in one map have in common: the first one in decides. */
+struct prog_shape {
+	bool set;
+	uint32_t type, attach_type;
+	bool frags;
+};
+
+/* What all maps in one map have in common. */
+struct map_shape {
+	uint32_t type, key_size, value_size, max_entries, flags;
+};
+
+struct map_of_hash {
+	struct map_hash hash;
+	struct map_shape inner;
+};
+
+struct map_shape *map_inner_shape(struct map *map);
+
+/*
+ * prog_for_map() takes a reference to the program of fd if it may go into map beside the others.
+ * prog_of_fd() takes one of exactly that type and expected_attach_type.
+ * errors: -EBADF, -EINVAL
+ */
+int prog_of_fd(struct vm *vm, int fd, uint32_t type, uint32_t attach_type, struct obj **prog);
+int prog_for_map(struct map *map, struct prog_shape *owner, int fd, struct obj **prog);
+
+#endif

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * The user-space engine: an answer to bpf(2) that needs no privilege and no kernel.
+ *
+ * A struct vm owns maps, programs and type information. Callers hold them by descriptors, which are real: a memfd
+ * each, recognised by its inode, so that dup(), close(), mmap() and passing them on behave as with the kernel's.
+ * What nobody holds any more is freed when the next object is made or the list of objects is walked.
+ */
+#ifndef VM_VM_H
+#define VM_VM_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <linux/bpf.h>
+#include <sluice/err.h>
+
+struct vm;
+
+struct vm_config {
+	uint32_t n_cpus; /* 0: as many as this machine may have, which is what libbpf sizes per-CPU values by */
+	uint64_t seed;	 /* of hashing and random numbers; 0: from the system */
+};
+
+/*
+ * vm_new() makes an engine without objects.
+ *
+ * in:      config  may be NULL: all defaults
+ * errors:  -EINVAL more than 4096 CPUs, -ENOMEM
+ */
+int vm_new(const struct vm_config *config, struct vm **vm, struct sluice_err *err);
+
+/* vm_free() drops every object, whoever holds descriptors of them: those are then plain empty files. */
+void vm_free(struct vm *vm);
+
+/*
+ * vm_bpf() is the system call: same commands, same attr, same answers as the kernel's.
+ *
+ * out:     what the command writes into attr and where attr points
+ * returns: 0, a new descriptor (close-on-exec), or a negative errno as the kernel's
+ * thread:  any
+ */
+long vm_bpf(struct vm *vm, int cmd, union bpf_attr *attr, unsigned int size);
+
+/*
+ * vm_wait_fd() is what to wait on (edge-triggered, readable) for records in the ring buffer that fd stands for.
+ * errors:  -EBADF, -EINVAL fd is no such map of this engine
+ */
+int vm_wait_fd(struct vm *vm, int fd);
+
+/* vm_unpin() takes a name that BPF_OBJ_PIN gave away again, as unlink(2) does; -ENOENT. */
+int vm_unpin(struct vm *vm, const char *path);
+
+/* vm_owns() tells whether fd stands for an object of this engine. */
+bool vm_owns(struct vm *vm, int fd);
+
+#endif
