@@ -345,4 +345,30 @@ case_ "a damaged record can be taken down" damaged_record
 case_ "names do not collide" no_collision
 case_ "64 hosts" most_hosts
 case_ "nothing is left at the end" nothing_left
+
+# what was attached in a lab goes with it, pins too
+compile_pass() {
+	bpf_cc "$T/pass.o" <<-'C'
+	#include <linux/bpf.h>
+	#include <bpf/bpf_helpers.h>
+	SEC("xdp") int pass(struct xdp_md *ctx) { return XDP_PASS; }
+	char _license[] SEC("license") = "GPL";
+	C
+}
+pinned_then_gone() { # COMMAND... attaches to to1 of a lab, writes the folder to $T/folder, and takes the lab down
+	rm -f "$T/folder"
+	"$@" || return 1
+	[ -s "$T/folder" ] || { echo "nothing was pinned while the lab was up"; return 1; }
+	[ ! -e "$(cat "$T/folder")" ] || { echo "left: $(cat "$T/folder")"; return 1; }
+}
+ATTACH='n=$("$SLUICE" lab run --lab $SLUICE_LAB box -- readlink /proc/self/ns/net | tr -dc 0-9)
+	"$SLUICE" lab run --lab $SLUICE_LAB box -- "$SLUICE" attach to1 "$0" >/dev/null || exit 1
+	ls -d /sys/fs/bpf/sluice/net${n}_if* >"$1"'
+attached_with() { "$SLUICE" lab with --name $A -- sh -c "$ATTACH" "$T/pass.o" "$T/folder"; }
+attached_down() {
+	"$SLUICE" lab up -q --name $A && SLUICE_LAB=$A sh -c "$ATTACH" "$T/pass.o" "$T/folder" && "$SLUICE" lab down $A
+}
+case_ "a passing program compiles" compile_pass
+case_ "pins of chains go with the end of lab with" pinned_then_gone attached_with
+case_ "pins of chains go with lab down" pinned_then_gone attached_down
 done_

@@ -10,6 +10,7 @@
 
 #include "base/err.h"
 #include "cmd/cli.h"
+#include "hook/place.h"
 #include "lab/lab.h"
 
 #define SUMMARY "private networks of namespaces and veth, to try and test in"
@@ -77,6 +78,15 @@ static const struct cli_verb down = {
 	.name = "lab down", .usage = "[NAME | --all]", .summary = "take a lab down (the only one if NAME is left out)",
 	.opts = down_opts, .min_args = 0, .max_args = 1,
 };
+
+/* Takes a lab down, and what was pinned for chains on its interfaces: they went with it. */
+static int take_down(const char *name, struct lab_hold *hold, struct sluice_err *err)
+{
+	int rc = lab_down(name, hold, err);
+
+	place_sweep(cli.bpffs);
+	return rc;
+}
 
 static json_t *end_json(const struct lab *lab, uint32_t i, bool box)
 {
@@ -179,7 +189,7 @@ static int run_up(int argc, char **argv)
 	if (lab_up(&want, &lab, &hold, &err))
 		return cli_fail(&up, &err);
 	if (cli_stop) /* Ctrl-C meanwhile: nobody wants it any more */
-		return lab_down(lab.name, &hold, &err) ? cli_fail(&up, &err) : 128 + cli_stop;
+		return take_down(lab.name, &hold, &err) ? cli_fail(&up, &err) : 128 + cli_stop;
 	lab_release(&hold);
 	if (cli.json)
 		return cli_json(json_pack("[o]", lab_json(&lab)));
@@ -255,7 +265,7 @@ static int run_with(int argc, char **argv)
 	if (lab_up(&want, &lab, &hold, &err))
 		return cli_fail(&with, &err);
 	code = setenv("SLUICE_LAB", lab.name, 1) ? EXIT_FAILED : run_child(&with, args);
-	if (lab_down(lab.name, &hold, &err))
+	if (take_down(lab.name, &hold, &err))
 		return cli_fail(&with, &err);
 	return code;
 }
@@ -331,7 +341,7 @@ static int down_all(void)
 	if (lab_list(&labs, &n, &err))
 		return cli_fail(&down, &err);
 	for (i = 0; i < n; i++) {
-		int e = lab_down(labs[i].name, NULL, &err);
+		int e = take_down(labs[i].name, NULL, &err);
 
 		if (e == -EBUSY)
 			cli_warn(&down, "%s; left alone", err.text);
@@ -356,7 +366,7 @@ static int run_down(int argc, char **argv)
 		return cli_usage(&down, "--all and a name (%s) exclude each other", args[0]);
 	if (opt.all)
 		return down_all();
-	if (lab_find(n_args ? args[0] : NULL, &lab, &err) || lab_down(lab.name, NULL, &err))
+	if (lab_find(n_args ? args[0] : NULL, &lab, &err) || take_down(lab.name, NULL, &err))
 		return cli_fail(&down, &err);
 	return EXIT_DONE;
 }
