@@ -2,6 +2,7 @@
 /* Option tables, help, errors and exit codes: the part of the command line that all verbs share. */
 #include <errno.h>
 #include <getopt.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -18,6 +19,7 @@ struct cli_common cli;
 volatile int cli_stop;
 
 static bool want_help;
+static bool said; /* why the verb failed */
 static const struct cli_opt common_opts[] = {
 	{.name = "json", .letter = 'j', .kind = OPT_FLAG, .help = "print JSON (described in the man page)", .to = &cli.json},
 	{.name = "verbose", .letter = 'v', .kind = OPT_FLAG, .help = "say more, verifier log included", .to = &cli.verbose},
@@ -164,7 +166,9 @@ int cli_parse(const struct cli_verb *verb, int argc, char **argv, char ***args, 
 
 int cli_fail(const struct cli_verb *verb, const struct sluice_err *err)
 {
-	fflush(stdout);
+	if (!cli_flush() && err->code == -EPIPE)
+		return EXIT_FAILED;
+	said = true;
 	fprintf(stderr, "sluice %s: %s\n", verb->name, err->text[0] ? err->text : strerror(err->code ? -err->code : EIO));
 	switch (err->code) {
 	case -EINVAL:
@@ -182,7 +186,7 @@ int cli_fail(const struct cli_verb *verb, const struct sluice_err *err)
 
 static void say(const struct cli_verb *verb, const char *fmt, va_list ap)
 {
-	fflush(stdout);
+	cli_flush();
 	fprintf(stderr, "sluice %s: ", verb->name);
 	vfprintf(stderr, fmt, ap);
 	fputc('\n', stderr);
@@ -208,12 +212,58 @@ void cli_warn(const struct cli_verb *verb, const char *fmt, ...)
 	va_end(ap);
 }
 
+/* Why the first write that failed did; 0: stdio keeps that one failed, but not why. */
+static int stdout_errno;
+
+static bool written(bool ok)
+{
+	if (!ok && !stdout_errno)
+		stdout_errno = errno;
+	return ok && !ferror(stdout);
+}
+
+bool cli_flush(void)
+{
+	errno = 0;
+	return written(!fflush(stdout));
+}
+
+static bool reader_gone(void)
+{
+	struct pollfd p = {.fd = STDOUT_FILENO};
+
+	return stdout_errno == EPIPE || (poll(&p, 1, 0) == 1 && p.revents & POLLERR);
+}
+
 int cli_json(json_t *value)
 {
-	int failed = !value || json_dumpf(value, stdout, JSON_COMPACT) || putchar('\n') == EOF || fflush(stdout);
+	bool printed, flushed;
 
+	errno = 0;
+	printed = value && !json_dumpf(value, stdout, JSON_COMPACT) && putchar('\n') != EOF;
+	flushed = written(printed || !ferror(stdout)) && cli_flush();
 	json_decref(value);
-	return failed ? EXIT_FAILED : EXIT_DONE;
+	if (!printed && flushed) {
+		said = true;
+		fprintf(stderr, "sluice: making JSON: %s\n", strerror(ENOMEM));
+	}
+	return printed && flushed ? EXIT_DONE : EXIT_FAILED;
+}
+
+int cli_gone(struct sluice_err *err)
+{
+	return err_set(err, -EPIPE, "writing to standard output failed");
+}
+
+int cli_finish(int code)
+{
+	if (cli_flush())
+		return code;
+	if (reader_gone())
+		return code == EXIT_FAILED && !said ? EXIT_DONE : code;
+	fprintf(stderr, "sluice: writing to standard output%s%s\n", stdout_errno ? ": " : " failed",
+		stdout_errno ? strerror(stdout_errno) : "");
+	return code == EXIT_DONE ? EXIT_FAILED : code;
 }
 
 int cli_group(const char *name, const char *summary, const struct cli_sub *subs, size_t n_subs, int argc, char **argv)

@@ -82,8 +82,16 @@ int cli_usage(const struct cli_verb *verb, const char *fmt, ...) __attribute__((
 /* cli_warn() prints "sluice VERB: SENTENCE" and goes on. */
 void cli_warn(const struct cli_verb *verb, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
-/* cli_json() prints value on one line, flushes and drops the reference; returns EXIT_FAILED if stdout is gone. */
+/*
+ * Writing to stdout that fails is said once, by cli_finish(): verbs only stop. cli_flush() writes out what was
+ * printed and returns false if that, or anything before it, failed. cli_json() prints value on one line, flushes and
+ * drops the reference; returns EXIT_FAILED if stdout is gone. cli_finish() is the last call of main(): code, or
+ * EXIT_FAILED and a sentence if not everything could be written. A reader that went away is no failure.
+ */
+bool cli_flush(void);
 int cli_json(json_t *value);
+int cli_gone(struct sluice_err *err); /* for a loop to end with: cli_fail() leaves the saying to cli_finish() */
+int cli_finish(int code);
 
 /*
  * cli_group() runs the sub-verb named by argv[1] of a verb like "map" or "lab": its own --help, nearest-word hints.

@@ -45,7 +45,7 @@ static int unknown(const char *typed)
 	return EXIT_USAGE;
 }
 
-int main(int argc, char **argv)
+static int run(int argc, char **argv)
 {
 	static char help_word[] = "--help";
 	size_t i;
@@ -70,4 +70,9 @@ int main(int argc, char **argv)
 		if (!strcmp(verbs[i].word, argv[1]))
 			return verbs[i].run(argc - 1, argv + 1);
 	return unknown(argv[1]);
+}
+
+int main(int argc, char **argv)
+{
+	return cli_finish(run(argc, argv));
 }

@@ -183,7 +183,6 @@ int map_list_run(int argc, char **argv)
 		printf("%6s %-16s %-15s %5s %6s %15s %7s  %s\n", "ID", "TYPE", "NAME", "KEY", "VALUE",
 			"ENTRIES", "MEMORY", "USED BY; FLAGS");
 		json_array_foreach(list, i, o) print_row(o);
-		rc = fflush(stdout) ? EXIT_FAILED : EXIT_DONE;
 	}
 out:
 	if (rc < 0)
@@ -276,7 +275,6 @@ int map_show_run(int argc, char **argv)
 		o = NULL;
 	} else {
 		print_map(o);
-		rc = fflush(stdout) ? EXIT_FAILED : EXIT_DONE;
 	}
 	json_decref(o);
 	sluice_map_refs_free(&refs);

@@ -79,7 +79,7 @@ static int show(
 	fputs(n ? ",\n" : "[", stdout);
 	failed = json_dumpf(entry, stdout, JSON_COMPACT);
 	json_decref(entry);
-	return failed ? err_set(err, -EIO, "writing the output failed") : 0;
+	return failed ? cli_gone(err) : 0;
 }
 
 static int dump(struct sluice_map *map, struct sluice_err *err)
@@ -100,7 +100,7 @@ static int dump(struct sluice_map *map, struct sluice_err *err)
 		if (rc)
 			break;
 		if (ferror(stdout)) {
-			rc = err_set(err, -EIO, "writing the output failed");
+			rc = cli_gone(err);
 			break;
 		}
 	}
@@ -130,7 +130,7 @@ int map_dump_run(int argc, char **argv)
 	sluice_map_close(map);
 	if (rc)
 		return cli_fail(&map_dump_verb, &err);
-	return fflush(stdout) ? EXIT_FAILED : EXIT_DONE;
+	return EXIT_DONE;
 }
 
 /* The bytes of KEY, or for a bloom filter those of the value asked for, which go where the answer goes. */
@@ -174,7 +174,7 @@ static int get(struct sluice_map *map, const char *text, struct sluice_err *err)
 		entry = map_json_entry(map, i->keyless ? NULL : key, value, opt.sum, err);
 		if (entry)
 			rc = cli_json(entry) == EXIT_DONE ? 0
-							  : err_set(err, -EIO, "writing the output failed");
+							  : cli_gone(err);
 		else
 			rc = err->code ? err->code : err_nomem(err);
 	} else if (!rc && i->keyless && !i->deletable) {
@@ -204,5 +204,5 @@ int map_get_run(int argc, char **argv)
 	sluice_map_close(map);
 	if (rc)
 		return cli_fail(&map_get_verb, &err);
-	return fflush(stdout) ? EXIT_FAILED : EXIT_DONE;
+	return EXIT_DONE;
 }

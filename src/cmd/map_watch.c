@@ -194,12 +194,12 @@ static int interval(struct watcher *w, uint64_t since_ns, struct sluice_err *err
 		rc = cli_json(json_pack("{s:I, s:f, s:I, s:I, s:O}", "map_id", (json_int_t)w->map->info.id,
 			"interval_s", (double)(now - since_ns) / 1e9, "entries", (json_int_t)w->is.n,
 			"changed", (json_int_t)w->changed, "changes", w->list));
-		rc = rc == EXIT_DONE ? 0 : err_set(err, -EIO, "writing the output failed");
+		rc = rc == EXIT_DONE ? 0 : cli_gone(err);
 	} else if (!rc && w->changed) {
 		printf("%s%llu of %zu entries changed in %.2f s\n", w->changed > w->shown ? "... " : "",
 			(unsigned long long)w->changed, w->is.n, (double)(now - since_ns) / 1e9);
-		if (fflush(stdout))
-			rc = err_set(err, -EIO, "writing the output failed");
+		if (!cli_flush())
+			rc = cli_gone(err);
 	}
 	json_decref(w->list);
 	swap = w->was;

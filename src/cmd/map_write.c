@@ -193,7 +193,7 @@ static int take(struct sluice_map *map, uint64_t *taken, struct sluice_err *err)
 		rc = cli_json(json_pack("{s:I, s:O}", "map_id", (json_int_t)i->id, "taken", list)) ==
 				     EXIT_DONE
 			     ? 0
-			     : err_set(err, -EIO, "writing the output failed");
+			     : cli_gone(err);
 	}
 	json_decref(list);
 	free(value);
@@ -238,5 +238,5 @@ int map_del_run(int argc, char **argv)
 	if (cli.json && !keyless)
 		return cli_json(
 			json_pack("{s:I, s:I}", "map_id", (json_int_t)id, "deleted", (json_int_t)deleted));
-	return fflush(stdout) ? EXIT_FAILED : EXIT_DONE;
+	return EXIT_DONE;
 }

@@ -52,11 +52,6 @@ char *top_run_key_text(const struct top_run *run, const struct sluice_top_row *r
 	return to;
 }
 
-static int flushed(void)
-{
-	return fflush(stdout) || ferror(stdout) ? (errno ? -errno : -EIO) : 0;
-}
-
 int top_plain_head(const struct top_run *run)
 {
 	char ifs[2048];
@@ -64,7 +59,7 @@ int top_plain_head(const struct top_run *run)
 	printf("# sluice top on %s: by %s%s, every %gs\n", top_run_ifs_text(run, ifs, sizeof(ifs)),
 	       sluice_top_by_name(run->opts.by), run->opts.per_if ? " and interface" : "",
 	       (double)run->interval_ns / 1e9);
-	return flushed();
+	return cli_flush() ? 0 : -EPIPE;
 }
 
 static void counted(const char *what, const struct sluice_top_count *c, uint64_t of)
@@ -97,7 +92,7 @@ int top_plain_report(const struct top_run *run, const struct sluice_top_report *
 		       top_run_key_text(run, row, key, sizeof(key)), row->now.packets, row->now.bytes,
 		       row->pps, row->bps, 100 * (by_bytes ? row->share_bytes : row->share_packets));
 	}
-	return flushed();
+	return cli_flush() ? 0 : -EPIPE;
 }
 
 static json_t *json_count(const struct sluice_top_count *c)
@@ -212,6 +207,5 @@ int top_json_report(const struct top_run *run, const struct sluice_top_report *r
 		      json_sums(&report->now), "total", json_sums(&report->total), "n_keys",
 		      (json_int_t)report->n_keys, "n_keys_total", (json_int_t)report->n_keys_total, "rows",
 		      rows);
-	errno = 0;
-	return cli_json(o) == EXIT_DONE ? 0 : (errno ? -errno : -EIO);
+	return cli_json(o) == EXIT_DONE ? 0 : -EPIPE;
 }

@@ -228,7 +228,7 @@ static int report_now(struct top_run *run, struct loop *l, struct sluice_err *er
 	}
 	rc = cli.json ? top_json_report(run, report) : top_plain_report(run, report);
 	free(report);
-	return rc ? err_set(err, -EIO, "writing to standard output: %s", strerror(-rc)) : 0;
+	return rc ? cli_gone(err) : 0;
 }
 
 static int run_loop(struct top_run *run, struct loop *l, struct sluice_err *err)
@@ -268,7 +268,7 @@ static int show(struct top_run *run, struct sluice_err *err)
 	if (l.screen && !o.limit_given)
 		run->limit = 0; /* what fits */
 	if (!l.screen && !cli.json && top_plain_head(run))
-		return err_set(err, -EIO, "writing to standard output: %s", strerror(errno));
+		return cli_gone(err);
 	rc = run_loop(run, &l, err);
 	top_screen_close(l.screen);
 	if (l.screen && run->message[0])

@@ -380,7 +380,7 @@ static void show_line(double at, uint64_t packets, uint64_t ns, uint64_t total)
 	printf("%7.1fs  %7s pps  %8s sent\n", at,
 	       text_si(per((double)packets, (double)ns / 1e9), pps, sizeof(pps)),
 	       text_si((double)total, sent, sizeof(sent)));
-	fflush(stdout);
+	cli_flush();
 }
 
 static void show_report(const char *ifname, const struct sluice_traffic_report *r)
