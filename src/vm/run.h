@@ -109,6 +109,9 @@ struct vm_run {
 	uint32_t depth;	 /* frames in use */
 	uint32_t tails;	 /* tail calls made */
 	uint32_t victim; /* slot that is given away next */
+	uint32_t used;	 /* highest slot given away in this run, 0: none */
+	void *unwind;	 /* compiled code: stack pointer to go back to on a fault */
+	uint64_t handed; /* compiled code: what a tail call into another engine returned */
 	struct vm_fault fault;
 	/* the upper half's own: clock, CPU number, redirect target, ... */
 	void *host;

@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Writing x86-64 instructions: what the compiler's two files share. */
+#ifndef VM_EXEC_JIT_X86_H
+#define VM_EXEC_JIT_X86_H
+
+#include "vm/exec.h"
+
+enum x86 { RAX, RCX, RDX, RBX, RSP, RBP, RSI, RDI, R8, R9, R10, R11, R12, R13, R14, R15 };
+
+/* Condition codes, as in the low half of Jcc's opcode; odd is the contrary of even. */
+enum cc { CC_B = 2, CC_AE, CC_E, CC_NE, CC_BE, CC_A, CC_S, CC_NS, CC_L = 12, CC_GE, CC_LE, CC_G };
+
+/* A place where compiled code calls back: an access that missed, a call, a budget that is used up.
+ */
+enum site_kind { SITE_MISS, SITE_ALIGN, SITE_BUDGET, SITE_FRAMES, SITE_CALL, SITE_LEAVE };
+
+struct vm_site {
+	uint32_t pc;
+	uint8_t kind, lg, write;
+	uint32_t len; /* of a call: what it charges */
+};
+
+/* A jump forward whose target is not there yet; stub: out-of-line code for a site that comes behind
+ * the program. */
+struct fix {
+	uint32_t at, pc; /* at: the 32-bit distance */
+};
+struct stub {
+	uint32_t at, back, site;
+};
+
+struct jit {
+	struct vm_prog *prog;
+	uint8_t *code;
+	uint32_t len, cap;
+	uint32_t *addr;	   /* per instruction: where its code starts */
+	uint32_t *entry;   /* per function */
+	struct fix *fix;   /* jumps */
+	struct fix *calls; /* local calls; pc is the function's number */
+	struct stub *stub;
+	uint32_t n_fix, n_calls, n_stub, n_site, data_bytes;
+	uint32_t fault, thunk, handed; /* shared pieces of code */
+	uint32_t func;		       /* number of the function that is being compiled */
+	uint8_t saved;		       /* its callee-saved registers: bit n is r6 + n */
+	bool checked, tails;
+};
+
+static inline void x_byte(struct jit *j, unsigned int b)
+{
+	j->code[j->len++] = (uint8_t)b;
+}
+
+static inline void x_u32(struct jit *j, uint32_t v)
+{
+	__builtin_memcpy(j->code + j->len, &v, 4);
+	j->len += 4;
+}
+
+static inline void x_u64(struct jit *j, uint64_t v)
+{
+	__builtin_memcpy(j->code + j->len, &v, 8);
+	j->len += 8;
+}
+
+/* REX prefix; left out where it says nothing, unless force (byte registers). */
+static inline void x_rex(struct jit *j, bool w, unsigned int reg, unsigned int rm, bool force)
+{
+	unsigned int rex = 0x40 | (unsigned int)w << 3 | (reg >> 3) << 2 | rm >> 3;
+
+	if (rex != 0x40 || force)
+		x_byte(j, rex);
+}
+
+/* OP rm, reg */
+static inline void x_rr(struct jit *j, bool w, unsigned int op, unsigned int reg, unsigned int rm)
+{
+	x_rex(j, w, reg, rm, false);
+	x_byte(j, op);
+	x_byte(j, 0xc0 | (reg & 7) << 3 | (rm & 7));
+}
+
+/* 0F OP reg, rm */
+static inline void x_0f_rr(
+	struct jit *j, bool w, unsigned int op, unsigned int reg, unsigned int rm, bool force)
+{
+	x_rex(j, w, reg, rm, force);
+	x_byte(j, 0x0f);
+	x_byte(j, op);
+	x_byte(j, 0xc0 | (reg & 7) << 3 | (rm & 7));
+}
+
+/* ModRM (and SIB, displacement) of [base + off] */
+static inline void x_mem(struct jit *j, unsigned int reg, unsigned int base, int32_t off)
+{
+	unsigned int mod = off == 0 && (base & 7) != RBP ? 0 : off >= -128 && off < 128 ? 1 : 2;
+
+	x_byte(j, mod << 6 | (reg & 7) << 3 | (base & 7));
+	if ((base & 7) == RSP)
+		x_byte(j, 0x24);
+	if (mod == 1)
+		x_byte(j, (uint8_t)off);
+	else if (mod == 2)
+		x_u32(j, (uint32_t)off);
+}
+
+static inline void x_load(struct jit *j, unsigned int reg, unsigned int base, int32_t off)
+{
+	x_rex(j, true, reg, base, false);
+	x_byte(j, 0x8b);
+	x_mem(j, reg, base, off);
+}
+
+static inline void x_store(struct jit *j, unsigned int base, int32_t off, unsigned int reg)
+{
+	x_rex(j, true, reg, base, false);
+	x_byte(j, 0x89);
+	x_mem(j, reg, base, off);
+}
+
+static inline void x_mov(struct jit *j, bool w, unsigned int to, unsigned int from)
+{
+	x_rr(j, w, 0x89, from, to);
+}
+
+static inline void x_push(struct jit *j, unsigned int reg)
+{
+	x_rex(j, false, 0, reg, false);
+	x_byte(j, 0x50 | (reg & 7));
+}
+
+static inline void x_pop(struct jit *j, unsigned int reg)
+{
+	x_rex(j, false, 0, reg, false);
+	x_byte(j, 0x58 | (reg & 7));
+}
+
+/* The shortest that loads 64 bits. */
+static inline void x_const(struct jit *j, unsigned int reg, uint64_t v)
+{
+	if (!v) {
+		x_rr(j, false, 0x31, reg, reg);
+	} else if (v <= UINT32_MAX) {
+		x_rex(j, false, 0, reg, false);
+		x_byte(j, 0xb8 | (reg & 7));
+		x_u32(j, (uint32_t)v);
+	} else if ((int64_t)v == (int32_t)v) {
+		x_rex(j, true, 0, reg, false);
+		x_byte(j, 0xc7);
+		x_byte(j, 0xc0 | (reg & 7));
+		x_u32(j, (uint32_t)v);
+	} else {
+		x_rex(j, true, 0, reg, false);
+		x_byte(j, 0xb8 | (reg & 7));
+		x_u64(j, v);
+	}
+}
+
+/* ADD 0, OR 1, AND 4, SUB 5, XOR 6, CMP 7 with an immediate */
+static inline void x_ri(struct jit *j, bool w, unsigned int which, unsigned int reg, int32_t imm)
+{
+	x_rex(j, w, 0, reg, false);
+	x_byte(j, imm >= -128 && imm < 128 ? 0x83 : 0x81);
+	x_byte(j, 0xc0 | which << 3 | (reg & 7));
+	if (imm >= -128 && imm < 128)
+		x_byte(j, (uint8_t)imm);
+	else
+		x_u32(j, (uint32_t)imm);
+}
+
+/* A jump or call whose distance is filled in later; returns where that is. cc < 0: unconditional,
+ * -2: call */
+static inline uint32_t x_jump(struct jit *j, int cc)
+{
+	if (cc >= 0) {
+		x_byte(j, 0x0f);
+		x_byte(j, 0x80u | (unsigned int)cc);
+	} else {
+		x_byte(j, cc == -2 ? 0xe8 : 0xe9);
+	}
+	x_u32(j, 0);
+	return j->len - 4;
+}
+
+static inline void x_aim(struct jit *j, uint32_t at, uint32_t to)
+{
+	uint32_t d = to - (at + 4);
+
+	__builtin_memcpy(j->code + at, &d, 4);
+}
+
+/* A jump to code that is there, as short as it gets. */
+static inline void x_jump_back(struct jit *j, int cc, uint32_t to)
+{
+	int32_t d = (int32_t)(to - (j->len + 2));
+
+	if (d < -128 || cc == -2) {
+		x_aim(j, x_jump(j, cc), to);
+		return;
+	}
+	x_byte(j, cc < 0 ? 0xeb : 0x70u | (unsigned int)cc);
+	x_byte(j, (uint8_t)d);
+}
+
+static inline uint32_t x_short(struct jit *j, int cc)
+{
+	x_byte(j, cc < 0 ? 0xeb : 0x70u | (unsigned int)cc);
+	x_byte(j, 0);
+	return j->len;
+}
+
+static inline void x_aim_short(struct jit *j, uint32_t from)
+{
+	j->code[from - 1] = (uint8_t)(j->len - from);
+}
+
+static inline void x_call_c(struct jit *j, uint64_t f)
+{
+	x_const(j, RAX, f);
+	x_byte(j, 0xff);
+	x_byte(j, 0xd0);
+}
+
+extern const uint8_t x_reg_of[16];
+
+static inline unsigned int x_dst(const struct bpf_insn *i)
+{
+	return x_reg_of[i->dst_reg];
+}
+
+static inline unsigned int x_src(const struct bpf_insn *i)
+{
+	return x_reg_of[i->src_reg];
+}
+
+/* exec_jit_x86_alu.c: arithmetic with an immediate, with a register; byte swaps */
+void x_alu_k(struct jit *j, const struct bpf_insn *i, bool w);
+void x_alu_x(struct jit *j, const struct bpf_insn *i, bool w);
+void x_bswap(struct jit *j, unsigned int d, int bits);
+
+/* Bytes of code that one instruction can become at most, its stub included. */
+#define JIT_INSN_BYTES 160
+
+/* x_insn() compiles the instruction at pc. */
+void x_insn(struct jit *j, uint32_t pc);
+/* What exec_jit_x86_insn.c calls for a function's end. */
+void x_epilogue(struct jit *j);
+uint32_t x_site(struct jit *j, struct vm_site site);
+/* A conditional jump to a stub that reports site and comes back here. */
+void x_stub(struct jit *j, int cc, uint32_t site);
+
+/* Called by compiled code. */
+uint64_t vm_jit_call(uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5,
+	struct vm_run *run, const struct vm_helper *helper);
+const void *vm_jit_tail(uint64_t ctx, uint64_t map, uint64_t index, uint64_t a4, uint64_t a5,
+	struct vm_run *run, const struct vm_prog *prog);
+bool vm_jit_slow(struct vm_run *run, uint64_t addr, uint32_t site, const struct vm_prog *prog);
+
+#endif
