@@ -126,6 +126,9 @@ int verb_attach(int argc, char **argv)
 	e = settings(&err);
 	if (!e)
 		e = net_ifs_find(args[0], &ifs, &n_ifs, &err);
+	if (!e && attach_opts.force && n_ifs > 1)
+		e = err_set(&err, -EINVAL, "--force takes one interface at a time: what it replaces on the first cannot be put back "
+			    "if the second fails");
 	if (!e && attach_opts.mode == SLUICE_MODE_OFFLOAD && n_ifs > 1)
 		e = err_set(&err, -EINVAL, "an offloaded program belongs to one card: name one interface, not %zu", n_ifs);
 	if (!e && attach_opts.mode == SLUICE_MODE_OFFLOAD)

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 #include <bpf/bpf.h>
+#include <bpf/btf.h>
 
 #include "base/clock.h"
 #include "base/err.h"
@@ -14,6 +15,37 @@
 #include "hook/generation.h"
 #include "hook/offload.h"
 
+/*
+ * An exception (bpf_throw) unwinds to the entry of the joined program: members behind the one that throws would not run.
+ * Kernel functions are called by their BTF id in vmlinux.
+ */
+static int refuse_exceptions(const struct code *code, const char *name, struct sluice_err *err)
+{
+	struct btf *vmlinux = NULL;
+	int e = 0, id = -1;
+	uint32_t i;
+
+	for (i = 0; i < code->n_insns && !e; i++) {
+		const struct bpf_insn *n = &code->insns[i];
+
+		if (n->code == (BPF_LD | BPF_IMM | BPF_DW))
+			i++;
+		if (n->code != (BPF_JMP | BPF_CALL) || n->src_reg != BPF_PSEUDO_KFUNC_CALL || n->off)
+			continue;
+		if (!vmlinux) {
+			vmlinux = btf__load_vmlinux_btf();
+			id = vmlinux ? btf__find_by_name_kind(vmlinux, "bpf_throw", BTF_KIND_FUNC) : -1;
+		}
+		if (id > 0 && n->imm == id)
+			e = err_set(err, -EOPNOTSUPP, "program %s throws exceptions (bpf_throw), which would end the whole chain and not "
+				    "only the program; let it return a verdict", name);
+		if (!vmlinux)
+			break;
+	}
+	btf__free(vmlinux);
+	return e;
+}
+
 /* What a loaded program is as a member; m->code is a copy. */
 static int describe(struct sluice_program *prog, struct state_member *m, struct sluice_err *err)
 {
@@ -21,9 +53,13 @@ static int describe(struct sluice_program *prog, struct state_member *m, struct 
 	struct bpf_prog_info info = {0};
 	__u32 len = sizeof(info);
 	struct buf b = {0};
+	int e;
 
 	if (!code)
 		return err_set(err, -EINVAL, "program %s is not loaded", sluice_program_name(prog));
+	e = refuse_exceptions(code, sluice_program_name(prog), err);
+	if (e)
+		return e;
 	info.nr_map_ids = sizeof(m->map_id) / sizeof(*m->map_id);
 	info.map_ids = (uintptr_t)m->map_id;
 	if (bpf_obj_get_info_by_fd(sluice_program_fd(prog), &info, &len))
@@ -137,7 +173,7 @@ int sluice_chain_attach(int ifindex, const struct sluice_member *members, size_t
 	if (opts && opts->mode == SLUICE_MODE_OFFLOAD)
 		return offload_attach(ifindex, members, n, opts, got, err);
 	place_sweep(opts ? opts->bpffs : NULL);
-	e = change_begin(&c, ifindex, opts, err);
+	e = change_begin(&c, ifindex, opts, CHANGE_WAIT_NS, err);
 	if (!e && c.foreign && !c.opts.force)
 		e = change_foreign(&c, err);
 	for (i = 0; i < n && !e; i++) {
@@ -163,7 +199,7 @@ int sluice_chain_replace(int ifindex, const char *name, const struct sluice_memb
 	e = check_name(member->name, err) ?: check_opts(opts, err);
 	if (e)
 		return e;
-	e = change_begin(&c, ifindex, opts, err);
+	e = change_begin(&c, ifindex, opts, CHANGE_WAIT_NS, err);
 	if (!e && c.foreign)
 		e = change_foreign(&c, err);
 	if (!e && (i = state_find(c.next, name)) < 0)
@@ -197,16 +233,6 @@ int sluice_chain_replace(int ifindex, const char *name, const struct sluice_memb
 	return e;
 }
 
-/* A program that is not Sluice's, taken off because the caller insists. */
-static int detach_foreign(struct change *c, struct sluice_err *err)
-{
-	LIBBPF_OPTS(bpf_xdp_attach_opts, opts, .old_prog_fd = c->prog_fd);
-	int e = c->link_fd >= 0 ? (bpf_link_detach(c->link_fd) ? -errno : 0) :
-				  bpf_xdp_detach(c->ifindex, (__u32)c->at.flags, &opts);
-
-	return e ? err_set(err, -EBUSY, "taking program %u off: %s", c->at.prog_id, strerror(-e)) : 0;
-}
-
 int sluice_chain_detach(int ifindex, const char *const *names, size_t n, const struct sluice_attach_opts *opts,
 			struct sluice_err *err)
 {
@@ -215,11 +241,11 @@ int sluice_chain_detach(int ifindex, const char *const *names, size_t n, const s
 	size_t i;
 	int e, at;
 
-	e = change_begin(&c, ifindex, opts, err);
+	e = change_begin(&c, ifindex, opts, CHANGE_WAIT_NS, err);
 	if (!e && !c.at.prog_id)
 		e = err_set(err, -ENOENT, "nothing is attached");
 	if (!e && c.foreign)
-		e = n == 0 && c.opts.force ? detach_foreign(&c, err) : change_foreign(&c, err);
+		e = n == 0 && c.opts.force ? place_take_off(ifindex, &c.at, c.prog_fd, err) : change_foreign(&c, err);
 	if (e || c.foreign)
 		goto out;
 	if (n == 0 && !c.next->n_members)

@@ -150,16 +150,17 @@ static int fill_members(struct sluice_chain_info *c, const struct state *s, stru
 	return 0;
 }
 
-static void find_pin(struct sluice_chain_info *c)
+static void find_pin(struct sluice_chain_info *c, const char *known)
 {
 	struct bpf_link_info info = {0};
 	__u32 len = sizeof(info);
-	char dir[200];
+	char dir[256];
 	int fd;
 
-	if (!c->link_id || place_dir(NULL, c->ifindex, false, dir, sizeof(dir), NULL))
+	snprintf(dir, sizeof(dir), "%s", known);
+	if (!dir[0] && place_dir(NULL, c->ifindex, false, dir, sizeof(dir), NULL))
 		return;
-	snprintf(c->pin, sizeof(c->pin), "%s/link", dir);
+	snprintf(c->pin, sizeof(c->pin), "%.249s/link", dir);
 	fd = bpf_obj_get(c->pin);
 	c->pinned = fd >= 0 && !bpf_obj_get_info_by_fd(fd, &info, &len) && info.id == c->link_id;
 	if (fd >= 0)
@@ -189,12 +190,12 @@ static int read_attached(struct sluice_chain_info *c, struct sluice_err *err)
 			e = 0; /* said to be ours, cannot be read: somebody else's, as far as can be told */
 		}
 	}
-	state_free(s);
 	close(fd);
 	if (!e && c->link_id)
-		find_pin(c);
+		find_pin(c, s ? s->dir : "");
 	if (!e && c->link_id && !c->pinned)
 		find_holder(c->link_id, c->holder, sizeof(c->holder));
+	state_free(s);
 	return e;
 }
 

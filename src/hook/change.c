@@ -9,13 +9,12 @@
 #include <unistd.h>
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
+#include <linux/if_link.h>
 
 #include "base/err.h"
 #include "bpf/privilege.h"
 #include "hook/change.h"
 #include "hook/generation.h"
-
-#define LOCK_WAIT_NS 30000000000ull
 
 static const char *if_name(int ifindex, char *to)
 {
@@ -61,7 +60,8 @@ static int open_attached(struct change *c, struct sluice_err *err)
 	return e;
 }
 
-int change_begin(struct change *c, int ifindex, const struct sluice_attach_opts *opts, struct sluice_err *err)
+int change_begin(struct change *c, int ifindex, const struct sluice_attach_opts *opts, uint64_t wait_ns,
+		 struct sluice_err *err)
 {
 	int e;
 
@@ -72,7 +72,7 @@ int change_begin(struct change *c, int ifindex, const struct sluice_attach_opts 
 		c->opts = *opts;
 	if (ifindex <= 0)
 		return err_set(err, -ENODEV, "there is no interface number %d", ifindex);
-	e = place_lock(ifindex, LOCK_WAIT_NS, &c->lock, err);
+	e = place_lock(ifindex, wait_ns, &c->lock, err);
 	if (!e)
 		e = place_query(ifindex, &c->at, err);
 	if (!e && c->opts.expect_prog_id && c->opts.expect_prog_id != c->at.prog_id)
@@ -168,26 +168,36 @@ static int first_link(struct change *c, int prog_fd, int *link_fd, struct sluice
 
 static int take_off_foreign(struct change *c, struct sluice_err *err)
 {
-	LIBBPF_OPTS(bpf_xdp_attach_opts, opts, .old_prog_fd = c->prog_fd);
-	int e;
+	int e = place_take_off(c->ifindex, &c->at, c->prog_fd, err);
 
-	if (c->link_fd >= 0)
-		e = bpf_link_detach(c->link_fd) ? -errno : 0;
-	else
-		e = bpf_xdp_detach(c->ifindex, (__u32)c->at.flags, &opts);
-	if (e)
-		return err_set(err, -EBUSY, "taking program %u off: %s", c->at.prog_id, strerror(-e));
-	if (c->link_fd >= 0)
+	if (!e && c->link_fd >= 0) {
 		close(c->link_fd);
-	c->link_fd = -1;
-	return 0;
+		c->link_fd = -1;
+	}
+	return e;
+}
+
+/* The program that was there goes back where it was; a link that held it stays what it is, detached. */
+static int put_back(const struct change *c, bool had_link, struct sluice_err *err)
+{
+	int e = bpf_xdp_attach(c->ifindex, c->prog_fd, (__u32)c->at.flags | XDP_FLAGS_UPDATE_IF_NOEXIST, NULL);
+	char text[SLUICE_ERR_MAX];
+
+	if (!err)
+		return e;
+	snprintf(text, sizeof(text), "%s", err->text);
+	if (e)
+		return err_set(err, err->code, "%.1200s; program %u, which was there, could not be put back: %s", text, c->at.prog_id,
+			       strerror(-e));
+	return err_set(err, err->code, "%.1200s; program %u is back where it was%s", text, c->at.prog_id,
+		       had_link ? ", without the link that held it" : "");
 }
 
 /* The new program in, one atomic step if something of Sluice runs already. */
 static int switch_over(struct change *c, int prog_fd, struct sluice_attached *got, struct sluice_err *err)
 {
 	LIBBPF_OPTS(bpf_link_update_opts, opts, .flags = BPF_F_REPLACE, .old_prog_fd = (__u32)c->prog_fd);
-	bool netlink = c->foreign && c->link_fd < 0;
+	bool had_link = c->link_fd >= 0;
 	int e;
 
 	if (c->old) {
@@ -204,8 +214,8 @@ static int switch_over(struct change *c, int prog_fd, struct sluice_attached *go
 			return e;
 	}
 	e = first_link(c, prog_fd, &c->link_fd, got, err);
-	if (e && netlink) /* put back what was there */
-		bpf_xdp_attach(c->ifindex, c->prog_fd, (__u32)c->at.flags, NULL);
+	if (e && c->foreign)
+		put_back(c, had_link, err);
 	return e;
 }
 
@@ -258,12 +268,34 @@ static int pin_link(struct change *c, struct sluice_err *err)
 	return err_set(err, -errno, "pinning the link as %s: %s", path, strerror(errno));
 }
 
+/* The folder of the chain's pins: where they are, if there are some; the state remembers it. */
+static int find_dir(struct change *c, struct sluice_err *err)
+{
+	bool there = c->next->dir[0] && !access(c->next->dir, F_OK);
+	int e = 0;
+
+	if (!there || c->opts.bpffs) /* one that was named must be one, even if it is not needed */
+		e = place_dir(c->opts.bpffs, c->ifindex, !there, c->dir, sizeof(c->dir), err);
+	if (there)
+		snprintf(c->dir, sizeof(c->dir), "%s", c->next->dir);
+	if (!e)
+		snprintf(c->next->dir, sizeof(c->next->dir), "%s", c->dir);
+	return e;
+}
+
+static void remove_pins(struct change *c)
+{
+	if (c->old && c->old->dir[0])
+		place_remove(c->old->dir);
+	else if (!place_dir(c->opts.bpffs, c->ifindex, false, c->dir, sizeof(c->dir), NULL))
+		place_remove(c->dir);
+}
+
 static int go_away(struct change *c, struct sluice_err *err)
 {
 	if (c->link_fd >= 0 && bpf_link_detach(c->link_fd) && errno != ENOLINK)
 		return err_set(err, -errno, "detaching: %s", strerror(errno));
-	if (!place_dir(c->opts.bpffs, c->ifindex, false, c->dir, sizeof(c->dir), NULL))
-		place_remove(c->dir);
+	remove_pins(c);
 	return 0;
 }
 
@@ -315,28 +347,32 @@ static uint32_t prog_id_of(int fd)
 int change_commit(struct change *c, struct sluice_attached *got, int *keep_link, struct sluice_err *err)
 {
 	uint32_t keep[1024], n_keep = 0;
-	bool pinned = c->next->n_members > 0;
-	int prog_fd, e;
+	bool pinned = c->next->n_members > 0, had_members = c->old && c->old->n_members;
+	int prog_fd = -1, e;
 
 	change_drop_slots(c);
 	if (!c->next->n_members && !c->next->n_observers)
 		return go_away(c, err);
 	if (pinned) {
-		e = place_dir(c->opts.bpffs, c->ifindex, true, c->dir, sizeof(c->dir), err);
+		e = find_dir(c, err);
 		if (e)
 			return e;
 	}
+	else
+		c->next->dir[0] = '\0';
 	e = generation_load(c->next, &prog_fd, err);
 	if (!e && pinned)
 		e = keep_maps(c, keep, &n_keep, err);
+	if (!e && pinned && c->old) /* the link stays the same one: what can fail comes before the switch */
+		e = pin_link(c, err);
 	if (!e && c->old) /* once before, so that a process killed in between loses moments of counting, not all of it */
 		generation_carry(c->old, c->next, false);
 	if (!e)
 		e = switch_over(c, prog_fd, got, err);
-	if (!e && pinned)
+	if (!e && pinned && !c->old)
 		e = pin_link(c, err);
 	if (e) {
-		if (pinned && !c->old)
+		if (pinned && !had_members)
 			place_remove(c->dir);
 		goto out;
 	}
@@ -344,8 +380,8 @@ int change_commit(struct change *c, struct sluice_attached *got, int *keep_link,
 		generation_carry(c->old, c->next, true);
 	if (pinned)
 		place_unkeep(c->dir, keep, n_keep);
-	else if (!place_dir(c->opts.bpffs, c->ifindex, false, c->dir, sizeof(c->dir), NULL))
-		place_remove(c->dir); /* the observers hold the link now */
+	else
+		remove_pins(c); /* the observers hold the link now */
 	if (got) {
 		got->mode = c->at.mode;
 		got->prog_id = prog_id_of(prog_fd);

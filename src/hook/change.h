@@ -29,7 +29,9 @@ struct change {
  * change_commit() makes next the running chain: with members it is pinned; with observers only, it is held by
  * whoever has its link; with neither, the link goes. keep_link: where a link without pin is handed to, may be NULL.
  */
-int change_begin(struct change *c, int ifindex, const struct sluice_attach_opts *opts, struct sluice_err *err);
+#define CHANGE_WAIT_NS 30000000000ull /* for the lock, where a person waits for the change */
+int change_begin(struct change *c, int ifindex, const struct sluice_attach_opts *opts, uint64_t wait_ns,
+		 struct sluice_err *err);
 int change_commit(struct change *c, struct sluice_attached *got, int *keep_link, struct sluice_err *err);
 void change_end(struct change *c);
 

@@ -177,16 +177,16 @@ static int bind(const struct state *s, int prog_fd, int state_fd, struct sluice_
 	uint32_t i, k;
 	int fd;
 
-	if (bpf_prog_bind_map(prog_fd, state_fd, NULL))
-		return err_set(err, -errno, "binding the chain's description to its program: %s", strerror(errno));
 	for (i = 0; i < s->n_members; i++)
 		for (k = 0; k < s->member[i].n_maps; k++) {
 			fd = bpf_map_get_fd_by_id(s->member[i].map_id[k]);
 			if (fd < 0)
 				continue;
-			bpf_prog_bind_map(prog_fd, fd, NULL); /* -EEXIST: its instructions hold it already */
+			bpf_prog_bind_map(prog_fd, fd, NULL); /* nothing new if its instructions hold it already */
 			close(fd);
 		}
+	if (bpf_prog_bind_map(prog_fd, state_fd, NULL)) /* last: that is where state_load() looks */
+		return err_set(err, -errno, "binding the chain's description to its program: %s", strerror(errno));
 	return 0;
 }
 
@@ -234,7 +234,7 @@ static int read_sum(int fd, uint32_t index, uint64_t *per_cpu, int n_cpus, uint6
 int generation_counts(const struct state *s, struct generation_counts *counts, struct sluice_err *err)
 {
 	int n_cpus = libbpf_num_possible_cpus(), fd, e = 0;
-	uint64_t *per_cpu, now, carried, after = 0;
+	uint64_t *per_cpu, now = 0, carried = 0, after = 0;
 	uint32_t i, v;
 
 	memset(counts, 0, s->n_members * sizeof(*counts));

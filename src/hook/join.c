@@ -89,8 +89,8 @@ static int stack_depth(const struct code *c, uint32_t end)
 	return (-lowest + 7) & ~7;
 }
 
-/* A main function whose exits can become jumps. */
-static bool can_inline(const struct code *c, uint32_t end)
+/* A main function whose exits can become jumps, and that leaves `beside` bytes of the stack free. */
+static bool can_inline(const struct code *c, uint32_t end, int beside)
 {
 	uint32_t i;
 
@@ -104,7 +104,13 @@ static bool can_inline(const struct code *c, uint32_t end)
 		if (n->code == (BPF_LD | BPF_IMM | BPF_DW))
 			i++;
 	}
-	return stack_depth(c, end) + 16 <= 512;
+	return stack_depth(c, end) + beside <= 512;
+}
+
+/* Only what runs after something else has to find the context again. */
+static bool keeps_ctx(const struct join_input *in)
+{
+	return in->n_parts + in->n_observers > 1;
 }
 
 static struct bpf_insn *emit(struct join *j, struct bpf_insn insn)
@@ -229,8 +235,9 @@ static void emit_inlined(struct join *j, uint32_t part)
 	}
 }
 
-static void emit_leave(struct join *j, int key_off)
+static void emit_leave(struct join *j)
 {
+	const int16_t key_off = -8; /* the members are done with their stack */
 	uint32_t i, jump;
 
 	for (i = 0; i < j->n_leave_jumps && !j->insns.failed; i++)
@@ -241,7 +248,7 @@ static void emit_leave(struct join *j, int key_off)
 		emit(j, JMP32I(BPF_JLT, 1, XDP_VERDICTS, 1));
 		emit(j, MOVI(1, XDP_VERDICTS));
 		emit(j, ADD32(1, 7));
-		emit(j, STX32(10, 1, (int16_t)key_off));
+		emit(j, STX32(10, 1, key_off));
 		emit(j, MOV(2, 10));
 		emit(j, ADDI(2, key_off));
 		emit_map(j, 1, j->in->counts_map_id);
@@ -258,7 +265,7 @@ static void emit_leave(struct join *j, int key_off)
 	emit(j, EXIT);
 }
 
-/* The dispatcher and what is inlined in it; returns how deep its stack goes. */
+/* The dispatcher and what is inlined in it. */
 static void emit_main(struct join *j)
 {
 	const struct join_input *in = j->in;
@@ -291,7 +298,8 @@ static void emit_main(struct join *j)
 		emit(j, EXIT);
 		return;
 	}
-	emit(j, STX(10, 1, (int16_t)ctx_off));
+	if (keeps_ctx(in))
+		emit(j, STX(10, 1, (int16_t)ctx_off));
 	for (i = 0; i < in->n_observers; i++) {
 		j->observer_call[i] = here(j);
 		emit(j, CALL);
@@ -308,7 +316,7 @@ static void emit_main(struct join *j)
 		}
 		emit_decision(j, i, in->part[i].go_on, i + 1 == in->n_parts);
 	}
-	emit_leave(j, ctx_off); /* the context is not needed any more: its slot serves as key */
+	emit_leave(j);
 }
 
 static void emit_observers(struct join *j)
@@ -391,7 +399,7 @@ int join_codes(struct join_input *in, struct code **code, struct sluice_err *err
 	j->out->frags = in->n_parts || in->frags_if_empty;
 	for (i = 0; i < in->n_parts; i++) {
 		j->piece[i].main_len = main_end(in->part[i].code);
-		in->part[i].inlined = in->may_inline && can_inline(in->part[i].code, j->piece[i].main_len);
+		in->part[i].inlined = in->may_inline && can_inline(in->part[i].code, j->piece[i].main_len, keeps_ctx(in) ? 8 : 0);
 		j->out->frags &= in->part[i].code->frags;
 	}
 	choose_license(j);

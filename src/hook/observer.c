@@ -18,6 +18,9 @@
 #include "bpf/privilege.h"
 #include "hook/change.h"
 
+/* An observer that checks or leaves must not hang on somebody else's change: the next change drops an empty slot anyway. */
+#define SHORT_WAIT_NS 300000000ull
+
 struct sluice_observer {
 	int ifindex;
 	struct sluice_program *prog[2]; /* without and with multi-buffer support */
@@ -83,12 +86,12 @@ static int add_slot(struct sluice_observer *o, struct change *c, struct sluice_a
 	return e ?: fill_slot(o, c->next->frags, err);
 }
 
-static int enter(struct sluice_observer *o, struct sluice_attached *got, struct sluice_err *err)
+static int enter(struct sluice_observer *o, uint64_t wait_ns, struct sluice_attached *got, struct sluice_err *err)
 {
 	struct bpf_link_info info = {0};
 	__u32 len = sizeof(info);
 	struct change c;
-	int e = change_begin(&c, o->ifindex, &o->opts, err);
+	int e = change_begin(&c, o->ifindex, &o->opts, wait_ns, err);
 
 	if (!e && c.foreign && !o->opts.force)
 		e = change_foreign(&c, err);
@@ -139,7 +142,7 @@ int sluice_observer_open(int ifindex, struct sluice_program *prog, struct sluice
 	if (opts)
 		o->opts = *opts;
 	o->map_fd = o->link_fd = -1;
-	e = enter(o, got, err);
+	e = enter(o, CHANGE_WAIT_NS, got, err);
 	if (e) {
 		let_go(o);
 		free(o);
@@ -176,7 +179,7 @@ int sluice_observer_check(struct sluice_observer *o, struct sluice_err *err)
 	if (!if_indextoname((unsigned int)o->ifindex, name))
 		return err_set(err, -ENODEV, "the interface is gone");
 	let_go(o); /* the chain was taken off, or changed in a way that left no place for us: come anew */
-	return enter(o, NULL, err);
+	return enter(o, SHORT_WAIT_NS, NULL, err);
 }
 
 void sluice_observer_close(struct sluice_observer *o)
@@ -189,7 +192,7 @@ void sluice_observer_close(struct sluice_observer *o)
 	if (o->map_fd >= 0)
 		bpf_map_delete_elem(o->map_fd, &zero);
 	/* where others go on, take the empty slot out of their way; a chain of nobody else ends with its link */
-	if (!change_begin(&c, o->ifindex, &o->opts, NULL) && c.old) {
+	if (!change_begin(&c, o->ifindex, &o->opts, SHORT_WAIT_NS, NULL) && c.old) {
 		for (i = 0; i < c.next->n_observers; i++)
 			if (c.next->observer_map_id[i] != o->map_id)
 				c.next->observer_map_id[n++] = c.next->observer_map_id[i];

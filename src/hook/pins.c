@@ -101,21 +101,23 @@ int place_bpffs(const char *wanted, bool make, char *found, size_t size, struct 
 
 int place_dir(const char *bpffs, int ifindex, bool make, char *to, size_t size, struct sluice_err *err)
 {
-	char root[200];
-	int e = place_bpffs(bpffs, make, root, sizeof(root), err), n;
+	char root[200], parent[208];
+	int e = place_bpffs(bpffs, make, root, sizeof(root), err), n, tries = 0;
 
 	if (e)
 		return e;
-	n = snprintf(to, size, "%s/sluice", root);
-	if (make && n > 0 && (size_t)n < size && mkdir(to, 0700) && errno != EEXIST)
-		goto fail;
 	n = snprintf(to, size, "%s/sluice/net%llu_if%d", root, (unsigned long long)place_netns(), ifindex);
 	if (n < 0 || (size_t)n >= size)
 		return err_set(err, -EINVAL, "the path of the bpffs is too long");
-	if (make && mkdir(to, 0700) && errno != EEXIST)
-		goto fail;
-	return 0;
-fail:
+	if (!make)
+		return 0;
+	snprintf(parent, sizeof(parent), "%s/sluice", root);
+	do { /* another interface's last pin may take the parent away in between */
+		e = mkdir(parent, 0700) && errno != EEXIST ? errno : mkdir(to, 0700) && errno != EEXIST ? errno : 0;
+	} while (e == ENOENT && tries++ < 100);
+	if (!e)
+		return 0;
+	errno = e;
 	if (errno == EPERM || errno == EACCES)
 		return privilege_missing("pinning under a bpffs", err);
 	return err_set(err, -errno, "%s: %s", to, strerror(errno));
@@ -143,11 +145,25 @@ static void remove_one(const char *dir, const char *name, void *arg)
 		unlink(path);
 }
 
+/* NAME_123: what Sluice calls its own; anything else in its folders is somebody's who put it there. */
+static bool numbered(const char *name, const char *prefix)
+{
+	size_t n = strlen(prefix);
+
+	return !strncmp(name, prefix, n) && name[n] && !name[n + strspn(name + n, "0123456789")];
+}
+
+static void remove_own(const char *dir, const char *name, void *arg)
+{
+	if (!strcmp(name, "link") || numbered(name, "keep_"))
+		remove_one(dir, name, arg);
+}
+
 void place_remove(const char *dir)
 {
 	char parent[PATH_MAX];
 
-	walk(dir, remove_one, NULL);
+	walk(dir, remove_own, NULL);
 	rmdir(dir);
 	snprintf(parent, sizeof(parent), "%.*s", (int)(strrchr(dir, '/') - dir), dir);
 	rmdir(parent); /* the last one turns off the light; -ENOTEMPTY otherwise */
@@ -176,14 +192,13 @@ static void unkeep_one(const char *dir, const char *name, void *arg)
 {
 	const struct keepers *k = arg;
 	unsigned long id;
-	char *end;
 	uint32_t i;
 
-	if (strncmp(name, "keep_", 5) != 0)
+	if (!numbered(name, "keep_"))
 		return;
-	id = strtoul(name + 5, &end, 10);
+	id = strtoul(name + 5, NULL, 10);
 	for (i = 0; i < k->n; i++)
-		if (k->id[i] == id && !*end)
+		if (k->id[i] == id)
 			return;
 	remove_one(dir, name, NULL);
 }
@@ -234,12 +249,14 @@ static void sweep_one(const char *dir, const char *name, void *arg)
 	struct bpf_link_info info = {0};
 	__u32 len = sizeof(info);
 	struct place_lock lock;
-	char path[PATH_MAX];
-	int fd;
+	unsigned long long netns;
+	char path[PATH_MAX], more;
+	int fd, ifindex;
 	bool dead;
 
 	(void)arg;
-	if ((size_t)snprintf(path, sizeof(path), "%s/%s/link", dir, name) >= sizeof(path) ||
+	if (sscanf(name, "net%llu_if%d%c", &netns, &ifindex, &more) != 2 ||
+	    (size_t)snprintf(path, sizeof(path), "%s/%s/link", dir, name) >= sizeof(path) ||
 	    place_lock_name(name, 0, &lock, NULL))
 		return;
 	fd = bpf_obj_get(path);

@@ -33,10 +33,15 @@ uint32_t place_mode_flags(enum sluice_mode mode)
 	}
 }
 
-/* The link through which a program is on an interface: interface numbers repeat across namespaces, program ids do not. */
-static uint32_t find_link(int ifindex, uint32_t prog_id)
+/*
+ * The link through which a program is on an interface. A chain of Sluice has a program of its own; one that somebody
+ * else attached to interfaces of the same number in several namespaces has as many links that look alike.
+ */
+static uint32_t find_link(int ifindex, uint32_t prog_id, uint32_t *n)
 {
-	uint32_t id = 0;
+	uint32_t id = 0, found = 0;
+
+	*n = 0;
 
 	while (!bpf_link_get_next_id(id, &id)) {
 		struct bpf_link_info info = {0};
@@ -47,10 +52,12 @@ static uint32_t find_link(int ifindex, uint32_t prog_id)
 			continue;
 		e = bpf_obj_get_info_by_fd(fd, &info, &len);
 		close(fd);
-		if (!e && info.type == BPF_LINK_TYPE_XDP && info.prog_id == prog_id && info.xdp.ifindex == (uint32_t)ifindex)
-			return id;
+		if (!e && info.type == BPF_LINK_TYPE_XDP && info.prog_id == prog_id && info.xdp.ifindex == (uint32_t)ifindex) {
+			found = id;
+			(*n)++;
+		}
 	}
-	return 0;
+	return found;
 }
 
 int place_query(int ifindex, struct place_attached *a, struct sluice_err *err)
@@ -81,8 +88,33 @@ int place_query(int ifindex, struct place_attached *a, struct sluice_err *err)
 	a->mode = q.drv_prog_id ? SLUICE_MODE_NATIVE : q.skb_prog_id ? SLUICE_MODE_GENERIC : SLUICE_MODE_OFFLOAD;
 	a->prog_id = q.drv_prog_id ?: q.skb_prog_id ?: q.hw_prog_id;
 	a->flags = place_mode_flags(a->mode);
-	a->link_id = find_link(ifindex, a->prog_id);
+	a->link_id = find_link(ifindex, a->prog_id, &a->n_links);
 	return 0;
+}
+
+int place_take_off(int ifindex, const struct place_attached *a, int prog_fd, struct sluice_err *err)
+{
+	LIBBPF_OPTS(bpf_xdp_attach_opts, opts, .old_prog_fd = prog_fd);
+	struct place_attached after;
+	int fd, e;
+
+	log_catch_start();
+	e = bpf_xdp_detach(ifindex, (__u32)a->flags, &opts);
+	log_catch_stop();
+	if (!e)
+		return 0;
+	if (e != -EBUSY || !a->link_id) /* -EBUSY: there is a link */
+		return err_set(err, e == -EPERM ? -EPERM : -EBUSY, "taking program %u off: %s", a->prog_id, strerror(-e));
+	if (a->n_links > 1)
+		return err_set(err, -EBUSY, "program %u has %u links to interfaces number %d of different network namespaces; which "
+			       "one is this cannot be told: end it where it was attached", a->prog_id, a->n_links, ifindex);
+	fd = bpf_link_get_fd_by_id(a->link_id);
+	e = fd < 0 || bpf_link_detach(fd) ? -errno : 0;
+	if (fd >= 0)
+		close(fd);
+	if (!e && !place_query(ifindex, &after, NULL) && after.prog_id == a->prog_id)
+		e = -EBUSY;
+	return e ? err_set(err, -EBUSY, "taking program %u off: %s", a->prog_id, strerror(-e)) : 0;
 }
 
 uint64_t place_netns(void)

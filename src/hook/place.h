@@ -14,6 +14,7 @@ struct place_attached {
 	enum sluice_mode mode; /* native before generic before offload, if there are several */
 	uint32_t prog_id;      /* 0: nothing */
 	uint32_t link_id;      /* 0: attached by netlink */
+	uint32_t n_links;      /* that could be it: other namespaces have interfaces of this number, too */
 	uint32_t n_more;       /* programs in further modes */
 	uint64_t flags;	       /* XDP_FLAGS_*_MODE of mode */
 };
@@ -46,7 +47,13 @@ int place_bpffs(const char *wanted, bool make, char *found, size_t size, struct 
  */
 int place_dir(const char *bpffs, int ifindex, bool make, char *to, size_t size, struct sluice_err *err);
 
-/* place_remove() unlinks all pins in an interface's folder and the folder; missing ones are no error. */
+/*
+ * place_take_off() takes a program that is not Sluice's off an interface, and nothing else: -EBUSY if it is attached by
+ * a link and links of other namespaces cannot be told from it.
+ */
+int place_take_off(int ifindex, const struct place_attached *a, int prog_fd, struct sluice_err *err);
+
+/* place_remove() unlinks Sluice's pins in an interface's folder, and the folder if nothing else is in it. */
 void place_remove(const char *dir);
 
 /* place_keep() pins map id as DIR/keep_ID unless it is there; a prog array loses its programs with its last holder. */

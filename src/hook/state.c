@@ -11,7 +11,7 @@
 #include "hook/state.h"
 
 #define MAGIC 0x6e696861 /* "ahin": changes with the layout of the bytes */
-#define VERSION 1
+#define VERSION 2
 #define MAX_BYTES (256u << 20)
 
 struct state *state_new(void)
@@ -86,6 +86,7 @@ void state_format(const struct state *s, struct buf *to)
 	buf_u64(to, s->next_uid);
 	buf_u32(to, s->counts_map_id);
 	buf_u32(to, s->frags);
+	buf_str(to, s->dir);
 	buf_u32(to, s->n_observers);
 	for (i = 0; i < s->n_observers; i++)
 		buf_u32(to, s->observer_map_id[i]);
@@ -143,6 +144,7 @@ int state_parse(const void *bytes, size_t len, struct state **out, struct sluice
 	s->next_uid = view_u64(&v);
 	s->counts_map_id = view_u32(&v);
 	s->frags = view_u32(&v);
+	view_str(&v, s->dir, sizeof(s->dir));
 	s->n_observers = view_u32(&v);
 	if (s->n_observers > JOIN_MAX_OBSERVERS)
 		v.failed = true;
@@ -179,7 +181,7 @@ int state_save(const struct state *s, int *map_fd, struct sluice_err *err)
 		e = errno == EPERM ? privilege_missing("creating a BPF map", err) :
 				     err_set(err, -errno, "creating a map of %zu bytes for the chain's description: %s", b.len,
 					     strerror(errno));
-	} else if (bpf_map_update_elem(*map_fd, &zero, b.data, BPF_ANY)) {
+	} else if (bpf_map_update_elem(*map_fd, &zero, b.data, BPF_ANY) || bpf_map_freeze(*map_fd)) {
 		e = err_set(err, -errno, "writing the chain's description: %s", strerror(errno));
 		close(*map_fd);
 		*map_fd = -1;
@@ -208,30 +210,49 @@ static int read_map(int fd, uint32_t size, struct state **s, struct sluice_err *
 	return e;
 }
 
-int state_load(int prog_fd, struct state **s, struct sluice_err *err)
+/* The map that was bound to a program last, which comes last in the kernel's list: members' own maps stand before it. */
+static int last_map(int prog_fd, uint32_t *id)
 {
 	struct bpf_prog_info info = {0};
-	__u32 len = sizeof(info), ids[CODE_MAX_REFS + 64], i;
+	__u32 len = sizeof(info), n, *ids;
+	int e;
+
+	*id = 0;
+	if (bpf_obj_get_info_by_fd(prog_fd, &info, &len))
+		return -errno;
+	n = info.nr_map_ids;
+	ids = calloc(n + 1, sizeof(*ids));
+	if (!ids)
+		return -ENOMEM;
+	memset(&info, 0, sizeof(info));
+	info.nr_map_ids = n;
+	info.map_ids = (uintptr_t)ids;
+	len = sizeof(info);
+	e = bpf_obj_get_info_by_fd(prog_fd, &info, &len) ? -errno : 0;
+	if (!e && n)
+		*id = ids[n - 1];
+	free(ids);
+	return e;
+}
+
+int state_load(int prog_fd, struct state **s, struct sluice_err *err)
+{
+	struct bpf_map_info map = {0};
+	__u32 len = sizeof(map), id;
+	int fd, e = last_map(prog_fd, &id);
 
 	*s = NULL;
-	info.nr_map_ids = sizeof(ids) / sizeof(*ids);
-	info.map_ids = (uintptr_t)ids;
-	if (bpf_obj_get_info_by_fd(prog_fd, &info, &len))
-		return err_set(err, -errno, "reading what the program uses: %s", strerror(errno));
-	for (i = 0; i < info.nr_map_ids && i < sizeof(ids) / sizeof(*ids); i++) {
-		struct bpf_map_info map = {0};
-		int fd = bpf_map_get_fd_by_id(ids[i]), e;
-
-		if (fd < 0)
-			continue;
-		len = sizeof(map);
-		if (!bpf_obj_get_info_by_fd(fd, &map, &len) && !strcmp(map.name, STATE_MAP_NAME) &&
-		    map.type == BPF_MAP_TYPE_ARRAY) {
-			e = read_map(fd, map.value_size, s, err);
-			close(fd);
-			return e;
-		}
+	if (e)
+		return err_set(err, e, "reading what the program uses: %s", strerror(-e));
+	fd = id ? bpf_map_get_fd_by_id(id) : -1;
+	if (fd < 0 && id && errno == EPERM)
+		return privilege_missing("opening a map by its number", err);
+	if (fd < 0 || bpf_obj_get_info_by_fd(fd, &map, &len) || strcmp(map.name, STATE_MAP_NAME) != 0 ||
+	    map.type != BPF_MAP_TYPE_ARRAY)
+		e = err_set(err, -ENOENT, "the program carries no description of a chain");
+	else
+		e = read_map(fd, map.value_size, s, err);
+	if (fd >= 0)
 		close(fd);
-	}
-	return err_set(err, -ENOENT, "the program carries no description of a chain");
+	return e;
 }

@@ -40,6 +40,7 @@ struct state {
 	uint64_t next_uid;
 	uint32_t counts_map_id;
 	bool frags;
+	char dir[256]; /* of the pins; "" while nothing is pinned */
 	uint32_t n_observers, observer_map_id[JOIN_MAX_OBSERVERS];
 	uint32_t n_members;
 	struct state_member member[SLUICE_CHAIN_MAX];
