@@ -94,7 +94,13 @@ SLUICE_API int sluice_chain_replace(int ifindex, const char *name, const struct 
 SLUICE_API int sluice_chain_detach(int ifindex, const char *const *names, size_t n,
 				   const struct sluice_attach_opts *opts, struct sluice_err *err);
 
-enum sluice_owner { SLUICE_OWNER_NONE, SLUICE_OWNER_SLUICE, SLUICE_OWNER_LIBXDP, SLUICE_OWNER_OTHER };
+enum sluice_owner {
+	SLUICE_OWNER_NONE, /* nothing is attached */
+	SLUICE_OWNER_SLUICE,
+	SLUICE_OWNER_LIBXDP,
+	SLUICE_OWNER_OTHER,
+	SLUICE_OWNER_UNKNOWN, /* a program is attached; more than its id and mode takes CAP_SYS_ADMIN */
+};
 
 struct sluice_member_info {
 	char name[SLUICE_MEMBER_NAME_MAX];
@@ -133,7 +139,8 @@ struct sluice_chain_info {
 };
 
 /*
- * sluice_chain_read() tells what is attached to an interface, Sluice's or not; owner NONE if nothing is.
+ * sluice_chain_read() tells what is attached to an interface, Sluice's or not; without privilege only program id and
+ * mode (owner UNKNOWN).
  *
  * out:     *info  on success; NULL on failure
  * owns:    the caller frees it with sluice_chain_info_free()

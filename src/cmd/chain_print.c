@@ -9,7 +9,7 @@
 
 static const char *owner_name(const struct sluice_chain_info *c)
 {
-	static const char *const names[] = {"none", "sluice", "libxdp", "other"};
+	static const char *const names[] = {"none", "sluice", "libxdp", "other", "unknown"};
 
 	return names[c->owner];
 }
@@ -118,6 +118,9 @@ static void print_head(const struct sluice_chain_info *c, const struct chain_cos
 		printf("%-8s sluice, program %u, %u in the chain", sluice_mode_name(c->mode), c->prog_id, c->n_members);
 		if (c->n_observers)
 			printf(", %u observer%s", c->n_observers, c->n_observers > 1 ? "s" : "");
+		break;
+	case SLUICE_OWNER_UNKNOWN:
+		printf("%-8s program %u, not readable without CAP_SYS_ADMIN", sluice_mode_name(c->mode), c->prog_id);
 		break;
 	case SLUICE_OWNER_LIBXDP:
 		printf("%-8s libxdp, dispatcher program %u", sluice_mode_name(c->mode), c->prog_id);

@@ -178,6 +178,7 @@ int cli_fail(const struct cli_verb *verb, const struct sluice_err *err)
 		return EXIT_NOT_FOUND;
 	case -EPERM:
 	case -EOPNOTSUPP:
+	case -ERANGE: /* MTU too large for the mode */
 		return EXIT_UNSUPPORTED;
 	default:
 		return EXIT_FAILED;

@@ -5,8 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 #include <bpf/libbpf.h>
+#include <linux/magic.h>
 
 #include "base/err.h"
 #include "cmd/objects.h"
@@ -81,6 +83,7 @@ static int pin_maps(struct objects *o, const char *dir, struct sluice_err *err)
 {
 	char path[PATH_MAX], root[200] = "";
 	struct bpf_map *map;
+	struct statfs fs;
 	size_t i;
 	int e = dir[0] == '/' ? 0 : place_bpffs(cli.bpffs, true, root, sizeof(root), err);
 
@@ -90,15 +93,22 @@ static int pin_maps(struct objects *o, const char *dir, struct sluice_err *err)
 	    (int)sizeof(o->pinned))
 		return err_set(err, -EINVAL, "--pin %s: path too long", dir);
 	if (mkdir(o->pinned, 0700) && errno != EEXIST)
-		return err_set(err, -errno, "--pin %s: %s", o->pinned, strerror(errno));
+		return err_set(err, errno == ENOENT ? -ENOENT : -errno, "--pin %s: %s", o->pinned,
+			       errno == ENOENT ? "the folder above it does not exist" : strerror(errno));
+	if (statfs(o->pinned, &fs) || (unsigned long)fs.f_type != BPF_FS_MAGIC) {
+		rmdir(o->pinned); /* unless it was there, with something in it */
+		return err_set(err, -EINVAL, "--pin %s is not on a bpffs; give a folder below one (a relative DIR is below the bpffs that sluice uses)", o->pinned);
+	}
 	for (i = 0; i < o->n; i++)
 		bpf_object__for_each_map(map, sluice_object_libbpf(o->obj[i])) {
 			if (bpf_map__is_internal(map) || bpf_map__is_pinned(map))
 				continue;
 			snprintf(path, sizeof(path), "%s/%s", o->pinned, bpf_map__name(map));
+			if (!access(path, F_OK))
+				return err_set(err, -EEXIST, "%s is there already: use it with --map %s=%s, or remove it", path,
+					       bpf_map__name(map), path);
 			if (bpf_map__pin(map, path))
-				return err_set(err, errno == EEXIST ? -EEXIST : -errno, "pinning map %s as %s: %s",
-					       bpf_map__name(map), path, strerror(errno));
+				return err_set(err, -errno, "pinning map %s as %s: %s", bpf_map__name(map), path, strerror(errno));
 		}
 	return 0;
 }

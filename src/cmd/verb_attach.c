@@ -75,14 +75,14 @@ static json_t *as_json(const struct net_if *nif, const struct objects *o, const 
 static void undo(const struct net_if *ifs, size_t n, const struct objects *o, const struct sluice_attached *got)
 {
 	const char *names[SLUICE_CHAIN_MAX];
-	struct sluice_attach_opts opts = attach_opts;
+	struct sluice_attach_opts undo_opts = attach_opts;
 	size_t i, k;
 
-	opts.expect_prog_id = 0;
+	undo_opts.expect_prog_id = 0;
 	for (i = 0; i < n; i++) {
 		for (k = 0; k < o->n; k++)
 			names[k] = got[i].name[k];
-		sluice_chain_detach(ifs[i].index, names, o->n, &opts, NULL);
+		sluice_chain_detach(ifs[i].index, names, o->n, &undo_opts, NULL);
 	}
 }
 

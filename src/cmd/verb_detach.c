@@ -33,6 +33,18 @@ static const struct cli_verb verb = {
 	.max_args = -1,
 };
 
+static bool nothing_there(int ifindex)
+{
+	struct sluice_chain_info *info;
+	bool nothing;
+
+	if (sluice_chain_read(ifindex, &info, NULL))
+		return false;
+	nothing = info->owner == SLUICE_OWNER_NONE;
+	sluice_chain_info_free(info);
+	return nothing;
+}
+
 int verb_detach(int argc, char **argv)
 {
 	struct sluice_err err = {0};
@@ -40,7 +52,7 @@ int verb_detach(int argc, char **argv)
 	json_t *list = json_array();
 	size_t n_ifs = 0, i, done = 0;
 	char **args;
-	int n_args, rc = cli_parse(&verb, argc, argv, &args, &n_args), e;
+	int n_args, rc = cli_parse(&verb, argc, argv, &args, &n_args), e, one;
 
 	if (rc >= 0)
 		goto out;
@@ -55,16 +67,23 @@ int verb_detach(int argc, char **argv)
 	if (e)
 		rc = cli_fail(&verb, &err);
 	for (i = 0; i < n_ifs; i++) { /* each interface by itself: what can go, goes */
+		if (n_ifs > 1 && n_args == 1 && nothing_there(ifs[i].index))
+			continue; /* of several, those with nothing on them are done */
 		e = sluice_chain_detach(ifs[i].index, (const char *const *)args + 1, (size_t)n_args - 1, &attach_opts, &err);
 		if (e) {
 			err_prefix(&err, "%s", ifs[i].name);
-			rc = cli_fail(&verb, &err);
+			one = cli_fail(&verb, &err);
+			rc = rc == EXIT_DONE || one == EXIT_FAILED ? one : rc; /* a refusal weighs more than nothing found */
 			continue;
 		}
 		done++;
 		json_array_append_new(list, json_pack("{s:s, s:i}", "interface", ifs[i].name, "ifindex", ifs[i].index));
 		if (!cli.json)
 			printf("%s: detached\n", ifs[i].name);
+	}
+	if (n_ifs > 1 && !done && rc == EXIT_DONE) {
+		err_set(&err, -ENOENT, "%s: nothing is attached to any of these %zu interfaces", args[0], n_ifs);
+		rc = cli_fail(&verb, &err);
 	}
 	if (cli.json && done)
 		cli_json(json_incref(list));

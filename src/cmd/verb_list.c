@@ -121,6 +121,19 @@ static int read_listing(struct listing *l, const char *pattern, struct sluice_er
 	return e;
 }
 
+/* What could not be read for want of privilege was printed as such; the exit code says it, too. */
+static int outcome(const struct cli_verb *verb, const struct listing *l, int rc)
+{
+	size_t i;
+
+	for (i = 0; i < l->n; i++)
+		if (l->info[i] && l->info[i]->owner == SLUICE_OWNER_UNKNOWN) {
+			cli_warn(verb, "%s: whose program it is and what it does takes CAP_SYS_ADMIN: run as root", l->ifs[i].name);
+			return EXIT_UNSUPPORTED;
+		}
+	return rc;
+}
+
 int verb_list(int argc, char **argv)
 {
 	struct sluice_err err = {0};
@@ -144,7 +157,7 @@ int verb_list(int argc, char **argv)
 		else
 			chain_print_short(l.info[i], l.cost ? &l.cost[i] : NULL);
 	}
-	rc = cli.json ? cli_json(json_incref(list)) : EXIT_DONE;
+	rc = outcome(&list_verb, &l, cli.json ? cli_json(json_incref(list)) : EXIT_DONE);
 out:
 	json_decref(list);
 	free_listing(&l);
@@ -182,6 +195,7 @@ int verb_show(int argc, char **argv)
 			chain_print_long(l.info[i], l.cost ? &l.cost[i] : NULL, member);
 		}
 	}
+	rc = outcome(&show_verb, &l, rc);
 out:
 	free_listing(&l);
 	return rc;

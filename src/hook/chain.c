@@ -253,7 +253,10 @@ int sluice_chain_detach(int ifindex, const char *const *names, size_t n, const s
 	for (i = 0; i < n && !e; i++) {
 		at = state_find(c.next, names[i]);
 		e = at < 0 ? no_member(c.next, names[i], err) : may_change(&c.next->member[at], &c.opts, err);
-		if (!e)
+	}
+	for (i = 0; i < n && !e; i++) {
+		at = state_find(c.next, names[i]);
+		if (at >= 0) /* not twice, if it was named twice */
 			state_remove(c.next, (uint32_t)at);
 	}
 	for (k = 0; n == 0 && k < c.next->n_members && !e; k++)

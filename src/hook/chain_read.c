@@ -175,9 +175,12 @@ static int read_attached(struct sluice_chain_info *c, struct sluice_err *err)
 	struct state *s = NULL;
 
 	c->owner = SLUICE_OWNER_OTHER;
+	if (fd < 0 && errno == EPERM) {
+		c->owner = SLUICE_OWNER_UNKNOWN;
+		return 0;
+	}
 	if (fd < 0)
-		return errno == EPERM ? privilege_missing("opening the program that is attached", err) :
-					err_set(err, -EBUSY, "program %u was attached a moment ago and is gone", c->prog_id);
+		return err_set(err, -EBUSY, "program %u was attached a moment ago and is gone", c->prog_id);
 	read_prog(fd, c);
 	if (!strcmp(c->prog_name, "xdp_dispatcher"))
 		c->owner = SLUICE_OWNER_LIBXDP;

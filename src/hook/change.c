@@ -25,12 +25,20 @@ static const char *if_name(int ifindex, char *to)
 
 int change_foreign(const struct change *c, struct sluice_err *err)
 {
+	static const char *const word[] = {"xdp", "xdpdrv", "xdpgeneric", "xdpoffload"}; /* as ip link calls the modes */
 	bool libxdp = !strcmp(c->prog_name, "xdp_dispatcher");
+	char name[IF_NAMESIZE], how[128];
 
-	return err_set(err, -EBUSY, "%s is attached already: program %u (%s), %s mode%s; detach it with %s, or replace it with --force",
+	if_name(c->ifindex, name);
+	if (libxdp)
+		snprintf(how, sizeof(how), "xdp-loader unload %s --all", name);
+	else if (c->at.link_id)
+		snprintf(how, sizeof(how), "ending its owner (sluice show %s)", name);
+	else
+		snprintf(how, sizeof(how), "ip link set dev %s %s off", name, word[c->at.mode]);
+	return err_set(err, -EBUSY, "%s is there: program %u (%s), %s mode%s; take it off by %s, or by sluice detach %s --all --force",
 		       libxdp ? "a libxdp dispatcher" : "a program that is not Sluice's", c->at.prog_id, c->prog_name,
-		       sluice_mode_name(c->at.mode), c->at.link_id ? ", by a link of another process" : "",
-		       libxdp ? "xdp-loader unload" : c->at.link_id ? "its owner" : "ip link set dev IF xdp off");
+		       sluice_mode_name(c->at.mode), c->at.link_id ? ", held by a link" : "", how, name);
 }
 
 /* What is attached, opened; tells a chain of Sluice from anything else. */
@@ -129,7 +137,8 @@ static int explain_link(const struct change *c, enum sluice_mode mode, int e, st
 			       sluice_mode_name(mode));
 	case -EOPNOTSUPP:
 	case -EINVAL:
-		if (mtu_of(c->ifindex) > 3498 && !c->next->frags && mode == SLUICE_MODE_NATIVE)
+		/* some drivers refuse a large MTU with -EINVAL, which also means that they cannot at all */
+		if (e == -EINVAL && mtu_of(c->ifindex) > 3498 && !c->next->frags && mode == SLUICE_MODE_NATIVE)
 			return explain_link(c, mode, -ERANGE, err);
 		return err_set(err, -EOPNOTSUPP, "%s has no XDP in %s mode%s", name, sluice_mode_name(mode),
 			       mode == SLUICE_MODE_NATIVE ? "; use --mode generic" : mode == SLUICE_MODE_OFFLOAD ?

@@ -264,7 +264,7 @@ static void sweep_one(const char *dir, const char *name, void *arg)
 	if (fd >= 0)
 		close(fd);
 	if (dead) {
-		snprintf(path, sizeof(path), "%s/%s", dir, name);
+		*strrchr(path, '/') = '\0'; /* the folder of the link */
 		place_remove(path);
 	}
 	place_unlock(&lock);
