@@ -158,7 +158,8 @@ int place_lock_name(const char *name, uint64_t wait_ns, struct place_lock *lock,
 	while ((e = try_lock(lock->path, &lock->fd)) == -EAGAIN) {
 		if (clock_mono_ns() >= until)
 			return err_set(err, -EBUSY, "another sluice is changing this interface (it holds %s)", lock->path);
-		usleep(5000);
+		if (usleep(5000) && errno == EINTR) /* a signal that the caller handles: it wants to stop */
+			return err_set(err, -EINTR, "interrupted while another sluice is changing this interface (it holds %s)", lock->path);
 	}
 	if (e == -EACCES || e == -EPERM)
 		return privilege_missing("changing what is attached to an interface", err);

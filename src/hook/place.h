@@ -25,7 +25,7 @@ uint32_t place_mode_flags(enum sluice_mode mode);
 
 /*
  * place_lock() takes the lock of an interface; another process that has it is waited for, wait_ns at most.
- * place_unlock() gives it back; its file goes with it. errors: -EBUSY, -EPERM
+ * place_unlock() gives it back; its file goes with it. errors: -EBUSY, -EPERM, -EINTR
  */
 struct place_lock {
 	int fd;
