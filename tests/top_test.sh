@@ -11,6 +11,7 @@ case_ "unknown interface" expect_fail 3 "sluice top: no interface 'loo', did you
 case_ "a glob that fits nothing" expect_fail 3 "no interface fits 'zz\*'" "$SLUICE" top 'zz*'
 case_ "nonsense to count by" expect_fail 2 "cannot count by 'scr'.*src, dst, prefix/N" "$SLUICE" top lo --by scr
 case_ "nonsense of a prefix" expect_fail 2 "'prefix/33/64' is not a prefix" "$SLUICE" top lo --by prefix/33/64
+case_ "a prefix that only IPv6 has" expect_fail 2 "'prefix/33' is too long for IPv4 .say both: prefix/24/33 counts IPv4 by /24" "$SLUICE" top lo --by prefix/33 --once
 case_ "nonsense to sort by" expect_fail 2 "cannot sort by 'size'" "$SLUICE" top lo --sort size
 case_ "nonsense of a mode" expect_fail 2 "mode" "$SLUICE" top lo --mode fast
 case_ "too short an interval" expect_fail 2 "at least 10ms" "$SLUICE" top lo --interval 1ms
@@ -229,6 +230,12 @@ last_vanishes() {
 case_ "an interface goes away, the others go on" vanishes
 case_ "the last interface goes away" last_vanishes
 
+by_said() { # what is counted, with nothing left out
+	in_ns "$SLUICE" top a1 --by prefix/20 --once -i 20ms 2>/dev/null | grep -q "^# sluice top on a1 (native): by prefix/20/64, every" &&
+		in_ns "$SLUICE" top a1 --by prefix/20/48 --once -i 20ms -j | grep -q '"by":"prefix/20/48"' &&
+		in_ns "$SLUICE" top a1 --by src --once -i 20ms -j | grep -q '"by":"src"'
+}
+case_ "both lengths of a prefix are said" by_said
 screen() { # KEY or signal ends it; the terminal is as before
 	{ sleep 1.5; printf "$1"; sleep 1; } | in_ns env TERM=xterm script -qec "$SLUICE top a1" /dev/null >"$T/screen" 2>&1
 	rc=$?

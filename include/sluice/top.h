@@ -118,8 +118,8 @@ struct sluice_top_report {
 };
 
 /*
- * sluice_top_by_parse() reads src, dst, prefix/N[/N6] (prefix/24 alone takes /64 for IPv6; N over 32 is
- * IPv6's, with /24 for IPv4), flow, port, proto, vlan or if into opts. sluice_top_sort_parse() reads
+ * sluice_top_by_parse() reads src, dst, prefix/N[/N6] (N of IPv4, at most 32; N6 of IPv6, /64 if it is
+ * not said), flow, port, proto, vlan or if into opts. sluice_top_sort_parse() reads
  * packets, bytes, pps, bps or addr.
  *
  * errors:  -EINVAL err has the words there are

@@ -38,6 +38,15 @@ char *top_run_ifs_text(const struct top_run *run, char *to, size_t size)
 	return to;
 }
 
+char *top_run_by_text(const struct top_run *run, char *to, size_t size)
+{
+	if (run->opts.by == SLUICE_TOP_BY_PREFIX)
+		snprintf(to, size, "%s/%u/%u", sluice_top_by_name(run->opts.by), run->opts.prefix4, run->opts.prefix6);
+	else
+		snprintf(to, size, "%s", sluice_top_by_name(run->opts.by));
+	return to;
+}
+
 char *top_run_key_text(const struct top_run *run, const struct sluice_top_row *row, char *to, size_t size)
 {
 	char key[SLUICE_TOP_TEXT_MAX];
@@ -54,10 +63,10 @@ char *top_run_key_text(const struct top_run *run, const struct sluice_top_row *r
 
 int top_plain_head(const struct top_run *run)
 {
-	char ifs[2048];
+	char ifs[2048], by[24];
 
 	printf("# sluice top on %s: by %s%s, every %gs\n", top_run_ifs_text(run, ifs, sizeof(ifs)),
-	       sluice_top_by_name(run->opts.by), run->opts.per_if ? " and interface" : "",
+	       top_run_by_text(run, by, sizeof(by)), run->opts.per_if ? " and interface" : "",
 	       (double)run->interval_ns / 1e9);
 	return cli_flush() ? 0 : -EPIPE;
 }
@@ -196,13 +205,14 @@ static json_t *json_row(const struct top_run *run, const struct sluice_top_row *
 int top_json_report(const struct top_run *run, const struct sluice_top_report *report)
 {
 	json_t *rows = json_array(), *o;
+	char by[24];
 	size_t i;
 
 	for (i = 0; i < report->n_rows; i++)
 		json_array_append_new(rows, json_row(run, &report->row[i]));
 	o = json_pack("{s:I, s:I, s:I, s:s, s:s, s:o, s:o, s:o, s:I, s:I, s:o}", "time_ns",
 		      (json_int_t)report->wall_ns, "elapsed_ns", (json_int_t)report->start_ns, "interval_ns",
-		      (json_int_t)report->ns, "by", sluice_top_by_name(run->opts.by), "sort",
+		      (json_int_t)report->ns, "by", top_run_by_text(run, by, sizeof(by)), "sort",
 		      sluice_top_sort_name(run->sort), "interfaces", json_ifs(run), "now",
 		      json_sums(&report->now), "total", json_sums(&report->total), "n_keys",
 		      (json_int_t)report->n_keys, "n_keys_total", (json_int_t)report->n_keys_total, "rows",

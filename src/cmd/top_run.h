@@ -33,6 +33,9 @@ const char *top_run_ifname(const struct top_run *run, int ifindex);
 /* "eth0 (native), veth1 (generic, gone)"; returns to. */
 char *top_run_ifs_text(const struct top_run *run, char *to, size_t size);
 
+/* What is counted by, "prefix/24/64": as --by takes it, with nothing left out; returns to. */
+char *top_run_by_text(const struct top_run *run, char *to, size_t size);
+
 /* sluice_top_row_text(), with the interface's name where there is one to say. */
 char *top_run_key_text(const struct top_run *run, const struct sluice_top_row *row, char *to, size_t size);
 

@@ -138,11 +138,11 @@ static void head(const struct top_screen *s)
 {
 	const struct sluice_top_report *r = s->report;
 	const struct top_run *run = s->run;
-	char ifs[1024], a[8], b[8], c[8], d[8];
+	char ifs[1024], by[24], a[8], b[8], c[8], d[8];
 	double seconds, seen;
 
 	mvprintw(0, 0, "sluice top  %s  by %s%s  every %gs%s%s", top_run_ifs_text(run, ifs, sizeof(ifs)),
-		 sluice_top_by_name(run->opts.by), run->opts.per_if ? " and interface" : "",
+		 top_run_by_text(run, by, sizeof(by)), run->opts.per_if ? " and interface" : "",
 		 (double)run->interval_ns / 1e9, s->paused ? "  [paused]" : "",
 		 s->freeze ? "  [order frozen]" : "");
 	if (!r) {

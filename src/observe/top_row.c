@@ -46,13 +46,15 @@ static int parse_prefix(const char *text, struct sluice_top_opts *opts, struct s
 	if (len >= sizeof(word) || text_u64(word, 0, 128, &first, NULL) ||
 	    (slash && (first > 32 || text_u64(slash + 1, 0, 128, &second, NULL))))
 		return err_set(err, -EINVAL,
-			       "'prefix/%.40s' is not a prefix (wanted: prefix/24, prefix/64 or "
+			       "'prefix/%.40s' is not a prefix (wanted: prefix/24, or with that of IPv6 "
 			       "prefix/24/64)",
 			       text);
-	if (!slash) {
-		second = first > 32 ? first : 64;
-		first = first > 32 ? 24 : first;
-	}
+	if (!slash && first > 32)
+		return err_set(err, -EINVAL,
+			       "'prefix/%s' is too long for IPv4 (say both: prefix/24/%s counts IPv4 by /24)", text,
+			       text);
+	if (!slash)
+		second = 64;
 	opts->by = SLUICE_TOP_BY_PREFIX;
 	opts->prefix4 = (uint8_t)first;
 	opts->prefix6 = (uint8_t)second;

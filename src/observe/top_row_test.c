@@ -21,12 +21,11 @@ static void words(void **state)
 		{"if", SLUICE_TOP_BY_IF, 0, 0},
 		{"prefix", SLUICE_TOP_BY_PREFIX, 24, 64},
 		{"prefix/16", SLUICE_TOP_BY_PREFIX, 16, 64},
-		{"prefix/48", SLUICE_TOP_BY_PREFIX, 24, 48},
 		{"prefix/8/32", SLUICE_TOP_BY_PREFIX, 8, 32},
 		{"prefix/0/128", SLUICE_TOP_BY_PREFIX, 0, 128},
 	};
 	static const char *const bad[] = {"",		"source",	  "prefix/",
-					  "prefix/129", "prefix/33/64",	  "prefix/8/129",
+					  "prefix/129", "prefix/33", "prefix/33/64",	  "prefix/8/129",
 					  "prefix/x",	"prefix/24/64/1", "prefix/-1",
 					  "SRC"};
 	struct sluice_top_opts opts;
