@@ -20,6 +20,9 @@ int text_u64(const char *text, uint64_t min, uint64_t max, uint64_t *out, struct
 	unsigned long long v;
 	char *end;
 
+	if (text[0] == '-' && isdigit((unsigned char)text[1]) && !text[1 + strspn(text + 1, "0123456789")])
+		return err_set(err, -EINVAL, "%s is out of range, %llu to %llu is possible", text,
+			       (unsigned long long)min, (unsigned long long)max);
 	if (!isdigit((unsigned char)text[0]))
 		return err_set(err, -EINVAL, "'%s' is not a number", text);
 	errno = 0;

@@ -12,6 +12,9 @@ static void numbers(void **state)
 	assert_int_equal(v, 16);
 	assert_int_equal(text_u64("256", 0, 255, &v, &err), -EINVAL);
 	assert_int_equal(text_u64("-1", 0, 255, &v, &err), -EINVAL);
+	assert_string_equal(err.text, "-1 is out of range, 0 to 255 is possible");
+	assert_int_equal(text_u64("-x", 0, 255, &v, &err), -EINVAL);
+	assert_string_equal(err.text, "'-x' is not a number");
 	assert_int_equal(text_u64("", 0, 255, &v, &err), -EINVAL);
 	assert_int_equal(text_u64("12x", 0, 255, &v, &err), -EINVAL);
 	assert_int_equal(text_u64("99999999999999999999", 0, UINT64_MAX, &v, &err), -EINVAL);
