@@ -7,6 +7,13 @@
 #
 # IPv6 is off on both ends but where a case needs it: what the kernel sends by itself would spoil exact counts.
 . "$(dirname "$0")/lib.sh"
+none() { "$SLUICE" traffic lo "$@"; }
+case_ "a CPU that is not there, before anything is sent" expect_fail 2 "cpu: there is no CPU 1023 here, 0 to [0-9]+ is possible" none udp --cpu 1023 --count 1
+case_ "more than two tags" expect_fail 2 "vlan: '1,2,3' has too many: at most two are possible" none udp --vlan 1,2,3
+case_ "an unknown field names the possible ones" expect_fail 2 "unknown word 'foo'; there are src, dst, sport, dport, order" none udp --random-only foo
+case_ "an unknown flag names the possible ones" expect_fail 2 "unknown word 'foo'; there are fin, syn, rst, psh, ack, urg, ece, cwr, none" none tcp --flags foo
+case_ "interface and protocol exchanged" expect_fail 2 "the interface comes first: sluice traffic lo udp" "$SLUICE" traffic udp lo
+case_ "a negative count" expect_fail 2 "count: -1 is out of range" none udp --count -1
 need_root
 command -v tcpdump >/dev/null || skip_all "needs tcpdump"
 

@@ -62,6 +62,23 @@ static int with_unit(const char *text, const char *what, const struct unit *unit
 	return 0;
 }
 
+int text_count(const char *text, uint64_t min, uint64_t max, uint64_t *out, struct sluice_err *err)
+{
+	static const struct unit units[] = {{"", 1}, {"k", 1e3}, {"M", 1e6}, {"G", 1e9}};
+	uint64_t v;
+	int rc;
+
+	if (!text[0] || !strchr("kMG", text[strlen(text) - 1]))
+		return text_u64(text, min, max, out, err);
+	rc = with_unit(text, "a number (1000, 100k, 2M)", units, sizeof(units) / sizeof(*units), &v, err);
+	if (!rc && (v < min || v > max))
+		rc = err_set(err, -EINVAL, "%s is out of range, %llu to %llu is possible", text,
+			     (unsigned long long)min, (unsigned long long)max);
+	if (!rc)
+		*out = v;
+	return rc;
+}
+
 int text_time(const char *text, uint64_t *out_ns, struct sluice_err *err)
 {
 	static const struct unit units[] = {

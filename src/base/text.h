@@ -10,11 +10,13 @@
 /*
  * Each reads the whole of text or fails with -EINVAL and a sentence that quotes it; *out is untouched then.
  * text_u64():  decimal, 0x hex or 0 octal, no sign, min..max inclusive
+ * text_count(): as text_u64(), and NUMBER[k|M|G] with decimal factors
  * text_time(): NUMBER[ns|us|ms|s|m|h], bare = seconds, a decimal fraction is allowed; out in ns
  * text_rate(): NUMBER[k|M|G][/s|pps], decimal factors, a fraction is allowed; out per second
  * text_size(): NUMBER[k|M|G], binary factors (1k = 1024)
  */
 int text_u64(const char *text, uint64_t min, uint64_t max, uint64_t *out, struct sluice_err *err);
+int text_count(const char *text, uint64_t min, uint64_t max, uint64_t *out, struct sluice_err *err);
 int text_time(const char *text, uint64_t *out_ns, struct sluice_err *err);
 int text_rate(const char *text, uint64_t *out, struct sluice_err *err);
 int text_size(const char *text, uint64_t *out, struct sluice_err *err);

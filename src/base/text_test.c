@@ -17,6 +17,10 @@ static void numbers(void **state)
 	assert_string_equal(err.text, "'-x' is not a number");
 	assert_int_equal(text_u64("", 0, 255, &v, &err), -EINVAL);
 	assert_int_equal(text_u64("12x", 0, 255, &v, &err), -EINVAL);
+	assert_int_equal(text_count("100k", 1, UINT64_MAX, &v, &err), 0);
+	assert_int_equal(v, 100000);
+	assert_int_equal(text_count("0k", 1, UINT64_MAX, &v, &err), -EINVAL);
+	assert_int_equal(text_count("16", 1, UINT64_MAX, &v, &err), 0);
 	assert_int_equal(text_u64("99999999999999999999", 0, UINT64_MAX, &v, &err), -EINVAL);
 	assert_int_equal(v, 16);
 }

@@ -66,6 +66,8 @@ static int set_value(const struct cli_opt *o, const char *value, struct sluice_e
 		return 0;
 	case OPT_U64:
 		return text_u64(value, o->min, o->max ? o->max : UINT64_MAX, o->to, err);
+	case OPT_COUNT:
+		return text_count(value, o->min, o->max ? o->max : UINT64_MAX, o->to, err);
 	case OPT_TIME:
 		return text_time(value, o->to, err);
 	case OPT_RATE:

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* sluice traffic: options, a line a second, the report. */
 #include <errno.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 #include <sluice/traffic.h>
 
 #include "base/clock.h"
@@ -127,12 +129,12 @@ static const struct cli_opt options[] = {
 	 .help = "packets a second, 10k, 1.5M (default: all that goes)"},
 	{.name = "count",
 	 .letter = 'n',
-	 .kind = OPT_U64,
+	 .kind = OPT_COUNT,
 	 .arg = "N",
 	 .to = &opts.count,
 	 .min = 1,
 	 .given = &count_given,
-	 .help = "stop after just so many packets"},
+	 .help = "stop after just so many packets, 1000, 100k, 2M"},
 	{.name = "duration",
 	 .letter = 't',
 	 .kind = OPT_TIME,
@@ -187,8 +189,8 @@ struct word {
 };
 
 /* A comma list of words into bits; returns 0 or the usage exit code. */
-static int read_words(const char *option, const char *text, const struct word *words, size_t n,
-		      unsigned int *bits)
+static int read_words(const char *option, const char *text, const char *all, const struct word *words,
+		      size_t n, unsigned int *bits)
 {
 	const char *names[16];
 	size_t i, len;
@@ -203,7 +205,7 @@ static int read_words(const char *option, const char *text, const struct word *w
 		if (i == n) {
 			snprintf(typed, sizeof(typed), "%.*s", (int)(len < 31 ? len : 31), text);
 			hit = text_nearest(typed, names, n);
-			return hit < 0 ? cli_usage(&verb, "%s: unknown word '%s'", option, typed)
+			return hit < 0 ? cli_usage(&verb, "%s: unknown word '%s'; there are %s", option, typed, all)
 				       : cli_usage(&verb, "%s: unknown word '%s', did you mean %s?", option,
 						   typed, names[hit]);
 		}
@@ -221,7 +223,7 @@ static int read_random(void)
 		{"order", SLUICE_RANDOM_ORDER},
 	};
 	unsigned int bits = random_all ? 31 : 0;
-	int rc = random_text ? read_words("--random-only", random_text, words, 5, &bits) : 0;
+	int rc = random_text ? read_words("--random-only", random_text, "src, dst, sport, dport, order", words, 5, &bits) : 0;
 
 	opts.random = bits;
 	return rc;
@@ -234,7 +236,7 @@ static int read_flags(void)
 		{"urg", 32}, {"ece", 64}, {"cwr", 128}, {"none", 0},
 	};
 	unsigned int bits = 0;
-	int rc = flags_text ? read_words("--flags", flags_text, words, 9, &bits) : 0;
+	int rc = flags_text ? read_words("--flags", flags_text, "fin, syn, rst, psh, ack, urg, ece, cwr, none", words, 9, &bits) : 0;
 
 	opts.tcp_flags = (uint8_t)bits;
 	opts.no_tcp_flags = flags_text && !bits;
@@ -250,6 +252,10 @@ static unsigned int read_pair(const char *text, char separator, uint64_t max, ui
 
 	if (!at)
 		return text_u64(text, 0, max, &v[0], err) ? 0 : 1;
+	if (strchr(at + 1, separator)) {
+		err_set(err, -EINVAL, "'%s' has too many: at most two are possible", text);
+		return 0;
+	}
 	snprintf(first, sizeof(first), "%.*s", (int)(at - text < 15 ? at - text : 15), text);
 	return text_u64(first, 0, max, &v[0], err) || text_u64(at + 1, 0, max, &v[1], err) ? 0 : 2;
 }
@@ -490,6 +496,26 @@ static int run(const char *ifname)
 	return e ? cli_fail(&verb, &err) : rc;
 }
 
+static bool is_kind(const char *word)
+{
+	return !strcmp(word, "udp") || !strcmp(word, "tcp") || !strcmp(word, "icmp");
+}
+
+/* Says so, before a packet is sent, if this process may not run on that CPU. */
+static bool cpu_missing(void)
+{
+	long n = sysconf(_SC_NPROCESSORS_CONF);
+	cpu_set_t allowed;
+
+	if (sched_getaffinity(0, sizeof(allowed), &allowed) || CPU_ISSET((size_t)cpu, &allowed))
+		return false;
+	if (n > 0 && cpu >= (uint64_t)n)
+		cli_usage(&verb, "--cpu: there is no CPU %llu here, 0 to %ld is possible", (unsigned long long)cpu, n - 1);
+	else
+		cli_usage(&verb, "--cpu: this process may not run on CPU %llu", (unsigned long long)cpu);
+	return true;
+}
+
 int verb_traffic(int argc, char **argv)
 {
 	char **args;
@@ -497,6 +523,10 @@ int verb_traffic(int argc, char **argv)
 
 	if (rc >= 0)
 		return rc;
+	if (n_args > 1 && is_kind(args[0]) && !is_kind(args[1]))
+		return cli_usage(&verb, "the interface comes first: sluice traffic %s %s", args[1], args[0]);
+	if (cpu_given && cpu_missing())
+		return EXIT_USAGE;
 	rc = read_kind(n_args > 1 ? args[1] : NULL);
 	if (!rc)
 		rc = read_random();
