@@ -26,9 +26,17 @@ struct vm_region vm_region_make(
 void vm_stack_region(struct vm_run *run)
 {
 	uint64_t len = (uint64_t)run->depth * VM_FRAME_BYTES;
+	uint64_t start = (uintptr_t)run->stack + sizeof(run->stack) - len;
+	struct vm_region *r = &run->region[VM_REGION_STACK];
+	unsigned int lg;
 
-	run->region[VM_REGION_STACK] = vm_region_make(
-		VM_REGION_STACK, run->stack + sizeof(run->stack) - len, len, true, NULL);
+	/* each run of a program starts with the same one frame */
+	if (r->len == len && r->start == start)
+		return;
+	r->start = start;
+	r->len = len;
+	for (lg = 0; lg < 4; lg++)
+		r->reads[lg] = r->writes[lg] = len ? len - (1u << lg) + 1 : 0;
 }
 
 void vm_run_init(struct vm_run *run, const struct vm_env *env, void *host)
