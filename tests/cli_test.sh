@@ -33,6 +33,16 @@ case_ "doctor on a full disk" full "$SLUICE" doctor
 case_ "doctor --json on a full disk" full "$SLUICE" doctor --json
 case_ "version without standard output" closed --version
 case_ "help of a verb without standard output" closed list --help
+first() { # the common options in front of the verb do what they do behind it
+	"$SLUICE" doctor -j | head -c 2 >"$T/behind"
+	for o in -j --json "-v -j" "--bpffs /x -j" "--bpffs=/x --json"; do
+		# shellcheck disable=SC2086
+		"$SLUICE" $o doctor 2>/dev/null | head -c 2 | cmp - "$T/behind" || { echo "$o"; return 1; }
+	done
+	[ "$(head -c 1 "$T/behind")" = '[' ]
+}
+case_ "common options in front of the verb" first
+case_ "--bpffs in front wants its folder" expect_fail 2 "^sluice: --bpffs wants a value" "$SLUICE" --bpffs
 need_root_for() { [ "$(id -u)" = 0 ] || { skip "$1" "needs root"; return 1; }; }
 need_root_for "verbs on a full disk" || { done_; exit; }
 

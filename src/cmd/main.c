@@ -23,7 +23,8 @@ static void usage(FILE *to)
 	fputs("usage: sluice VERB [ARG...]    (sluice VERB --help tells more)\n\n", to);
 	for (i = 0; i < sizeof(verbs) / sizeof(*verbs); i++)
 		fprintf(to, "  %-10s %s\n", verbs[i].word, verbs[i].summary);
-	fputs("\nsluice --version prints the version. Exit codes: 0 done, 1 failed, 2 usage, 3 not found,\n"
+	fputs("\n-j (--json), -v and --bpffs DIR go with every verb, behind it or in front.\n"
+	      "sluice --version prints the version. Exit codes: 0 done, 1 failed, 2 usage, 3 not found,\n"
 	      "4 not supported here or privilege missing.\n",
 	      to);
 }
@@ -45,11 +46,41 @@ static int unknown(const char *typed)
 	return EXIT_USAGE;
 }
 
+/* -j, -v and --bpffs DIR in front of the verb; returns how many words they are, -1 if DIR is missing. */
+static int options_first(int argc, char **argv)
+{
+	int i;
+
+	for (i = 1; i < argc; i++) {
+		if (!strcmp(argv[i], "-j") || !strcmp(argv[i], "--json"))
+			cli.json = true;
+		else if (!strcmp(argv[i], "-v") || !strcmp(argv[i], "--verbose"))
+			cli.verbose = true;
+		else if (!strncmp(argv[i], "--bpffs=", 8))
+			cli.bpffs = argv[i] + 8;
+		else if (strcmp(argv[i], "--bpffs") != 0)
+			break;
+		else if (++i < argc)
+			cli.bpffs = argv[i];
+		else
+			return -1;
+	}
+	return i - 1;
+}
+
 static int run(int argc, char **argv)
 {
 	static char help_word[] = "--help";
 	size_t i;
+	int n;
 
+	n = options_first(argc, argv);
+	if (n < 0) {
+		fputs("sluice: --bpffs wants a value\nsee sluice --help\n", stderr);
+		return EXIT_USAGE;
+	}
+	argc -= n;
+	argv += n;
 	if (argc < 2) {
 		usage(stderr);
 		return EXIT_USAGE;
