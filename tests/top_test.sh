@@ -236,6 +236,29 @@ by_said() { # what is counted, with nothing left out
 		in_ns "$SLUICE" top a1 --by src --once -i 20ms -j | grep -q '"by":"src"'
 }
 case_ "both lengths of a prefix are said" by_said
+one_key() { # in the singular, and when: in seconds that any reader of JSON can hold
+	frames a0 3 "$UDP4" & in_ns "$SLUICE" top a1 --by if --once -i 300ms >"$T/one" 2>/dev/null
+	wait $!
+	grep -qE "s, (1 key|0 keys)\$" "$T/one" || { cat "$T/one"; return 1; }
+	now=$(date +%s)
+	at=$(in_ns "$SLUICE" top a1 --once -i 20ms -j 2>/dev/null | sed -n 's/^{"time":\([0-9]*\)\.[0-9]*,.*/\1/p')
+	[ "$at" -ge $((now - 1)) ] && [ "$at" -le $((now + 5)) ]
+}
+case_ "when, and how many keys" one_key
+bogus() {
+	in_ns env TERM=bogus script -qec "timeout 1 $SLUICE top a1" /dev/null >"$T/screen" 2>&1
+	grep -q "terminal type 'bogus' is not known here: lines instead" "$T/screen" && grep -q "^# sluice top on a1" "$T/screen"
+}
+case_ "an unknown terminal gets lines, and is told" bogus
+tall() { # a screen shows what fits
+	{ sleep 2.5; printf q; } | in_ns env TERM=xterm script -qec "stty rows 50 cols 160; $SLUICE top a1" /dev/null >"$T/screen" 2>&1 &
+	sleep 0.7
+	in_ns "$SLUICE" traffic a0 udp --dst 10.9.9.9 --dst-mac 02:00:00:00:00:01 --src 10.7.0.1-10.7.0.200 --pps 2k --duration 1s --quiet >/dev/null
+	wait $!
+	n=$(grep -ao '10\.7\.0\.[0-9]*' "$T/screen" | sort -u | wc -l)
+	[ "$n" -ge 45 ] || { echo "$n rows"; return 1; }
+}
+case_ "a tall screen is filled" tall
 screen() { # KEY or signal ends it; the terminal is as before
 	{ sleep 1.5; printf "$1"; sleep 1; } | in_ns env TERM=xterm script -qec "$SLUICE top a1" /dev/null >"$T/screen" 2>&1
 	rc=$?

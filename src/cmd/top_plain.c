@@ -89,8 +89,8 @@ int top_plain_report(const struct top_run *run, const struct sluice_top_report *
 	size_t i;
 
 	strftime(when, sizeof(when), "%H:%M:%S", localtime_r(&t, &tm));
-	printf("# %s  %" PRIu64 " packets %" PRIu64 " bytes in %.3fs, %zu keys", when,
-	       report->now.seen.packets, report->now.seen.bytes, (double)report->ns / 1e9, report->n_keys);
+	printf("# %s  %" PRIu64 " packets %" PRIu64 " bytes in %.3fs, %zu key%s", when,
+	       report->now.seen.packets, report->now.seen.bytes, (double)report->ns / 1e9, report->n_keys, report->n_keys == 1 ? "" : "s");
 	counted("overflow", &report->now.overflow, report->now.seen.packets);
 	counted("untracked", &report->now.untracked, report->now.seen.packets);
 	printf("\n%-*s  %12s  %15s  %11s  %15s  %6s\n", width, "KEY", "PACKETS", "BYTES", "PPS", "BIT/S",
@@ -210,8 +210,8 @@ int top_json_report(const struct top_run *run, const struct sluice_top_report *r
 
 	for (i = 0; i < report->n_rows; i++)
 		json_array_append_new(rows, json_row(run, &report->row[i]));
-	o = json_pack("{s:I, s:I, s:I, s:s, s:s, s:o, s:o, s:o, s:I, s:I, s:o}", "time_ns",
-		      (json_int_t)report->wall_ns, "elapsed_ns", (json_int_t)report->start_ns, "interval_ns",
+	o = json_pack("{s:f, s:I, s:I, s:s, s:s, s:o, s:o, s:o, s:I, s:I, s:o}", "time",
+		      (double)report->wall_ns / 1e9, "elapsed_ns", (json_int_t)report->start_ns, "interval_ns",
 		      (json_int_t)report->ns, "by", top_run_by_text(run, by, sizeof(by)), "sort",
 		      sluice_top_sort_name(run->sort), "interfaces", json_ifs(run), "now",
 		      json_sums(&report->now), "total", json_sums(&report->total), "n_keys",

@@ -151,9 +151,9 @@ static void head(const struct top_screen *s)
 	}
 	seconds = (double)r->ns / 1e9;
 	seen = r->now.seen.packets ? (double)r->now.seen.packets : 1;
-	mvprintw(1, 0, "now    %s packets/s  %sbit/s  %zu keys",
+	mvprintw(1, 0, "now    %s packets/s  %sbit/s  %zu key%s",
 		 text_si((double)r->now.seen.packets / seconds, a, sizeof(a)),
-		 text_si((double)r->now.seen.bytes * 8 / seconds, b, sizeof(b)), r->n_keys);
+		 text_si((double)r->now.seen.bytes * 8 / seconds, b, sizeof(b)), r->n_keys, r->n_keys == 1 ? "" : "s");
 	if (r->now.overflow.packets || r->now.untracked.packets)
 		printw("  not by key: overflow %.1f%%, untracked %.1f%%",
 		       100 * (double)r->now.overflow.packets / seen,

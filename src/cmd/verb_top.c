@@ -264,7 +264,8 @@ static int show(struct top_run *run, struct sluice_err *err)
 	int rc;
 
 	if (cli_is_tty() && !o.lines && !cli.json && !run->count)
-		top_screen_open(run, &l.screen); /* a terminal that cannot do it gets lines */
+		if (top_screen_open(run, &l.screen))
+			cli_warn(&verb, "terminal type '%s' is not known here: lines instead of the screen", getenv("TERM"));
 	if (l.screen && !o.limit_given)
 		run->limit = 0; /* what fits */
 	if (!l.screen && !cli.json && top_plain_head(run))
