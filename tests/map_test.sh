@@ -288,4 +288,5 @@ case_ "without privilege" privilege
 case_ "list and show" lists
 case_ "watch" watch
 case_ "IF:NAME" on_interface
+case_ "a directory is no pin" expect_fail 2 "/sys/fs/bpf is a directory, not a pin" "$SLUICE" map dump /sys/fs/bpf
 done_

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 #include <linux/magic.h>
@@ -208,10 +209,13 @@ int sluice_map_open_id(uint32_t id, struct sluice_map **map, struct sluice_err *
 static int open_pin(const char *path, struct sluice_map **map, struct sluice_err *err)
 {
 	struct statfs fs;
+	struct stat st;
 	int fd;
 
 	if (!statfs(path, &fs) && fs.f_type != BPF_FS_MAGIC)
 		return err_set(err, -ENOEXEC, "%s is not a pin: it is not on a bpffs", path);
+	if (!stat(path, &st) && S_ISDIR(st.st_mode))
+		return err_set(err, -EINVAL, "%s is a directory, not a pin", path);
 	fd = bpf_obj_get(path);
 	if (fd < 0 && (errno == EACCES || errno == EPERM)) {
 		LIBBPF_OPTS(bpf_obj_get_opts, opts, .file_flags = BPF_F_RDONLY);
