@@ -9,12 +9,14 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 #include <bpf/bpf.h>
 
 #include "base/err.h"
 #include "bpf/seam.h"
+#include "vm/vm.h"
 
 #if !defined(__x86_64__) && !defined(__aarch64__)
 #include <dlfcn.h>
@@ -22,6 +24,7 @@
 
 static __thread struct seam_capture *current;
 static __thread bool seen;
+static __thread struct vm *engine; /* NULL: the kernel */
 
 static long kernel(long nr, const long *a)
 {
@@ -51,6 +54,16 @@ static long kernel(long nr, const long *a)
 	return ret;
 }
 
+static long answer(const long *a)
+{
+	long ret = vm_bpf(engine, (int)a[0], (union bpf_attr *)a[1], (unsigned int)a[2]);
+
+	if (ret >= 0)
+		return ret;
+	errno = (int)-ret;
+	return -1;
+}
+
 SLUICE_API long syscall(long nr, ...)
 {
 	struct seam_capture *capture = current;
@@ -62,7 +75,10 @@ SLUICE_API long syscall(long nr, ...)
 	for (i = 0; i < 6; i++) /* as libc does: take all six, the kernel ignores what a call does not have */
 		a[i] = va_arg(ap, long);
 	va_end(ap);
-	ret = kernel(nr, a);
+	if (nr == __NR_bpf && engine)
+		ret = answer(a);
+	else
+		ret = kernel(nr, a);
 	if (nr != __NR_bpf)
 		return ret;
 	seen = true;
@@ -75,6 +91,38 @@ SLUICE_API long syscall(long nr, ...)
 		current = capture;
 	}
 	return ret;
+}
+
+/*
+ * A ring buffer's descriptor can be waited on, a memfd cannot: the kernel says -EPERM of it. With an engine chosen, what
+ * is added then is the engine's descriptor to wait on, edge-triggered, since nobody reads from it.
+ */
+SLUICE_API int epoll_ctl(int epfd, int op, int fd, struct epoll_event *event)
+{
+	const long a[6] = {epfd, op, fd, (long)event}, saved = errno;
+	struct epoll_event edge;
+	long ret = kernel(__NR_epoll_ctl, a);
+	int wait;
+
+	if (ret == 0 || errno != EPERM || !engine)
+		return (int)ret;
+	wait = vm_wait_fd(engine, fd);
+	if (wait < 0)
+		return (int)ret; /* errno stays EPERM */
+	if (event) {
+		edge = *event;
+		edge.events |= EPOLLET;
+	}
+	errno = (int)saved;
+	return (int)kernel(__NR_epoll_ctl, (const long[6]){epfd, op, wait, event ? (long)&edge : 0});
+}
+
+struct vm *seam_engine(struct vm *vm)
+{
+	struct vm *before = engine;
+
+	engine = vm;
+	return before;
 }
 
 void seam_capture(struct seam_capture *capture)

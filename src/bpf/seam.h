@@ -2,6 +2,9 @@
 /*
  * The seam: every bpf(2) call of this process, libbpf's included, comes through here.
  *
+ * A thread can choose the user-space engine (vm/vm.h): its calls are then answered by that instead of the kernel, and
+ * libbpf does not notice.
+ *
  * libbpf reaches the kernel by calling syscall(__NR_bpf, ...), an ordinary imported function. seam.c defines that
  * function; with nothing switched on it passes every call straight to the kernel. What it adds is per thread:
  * a capture of programs as they are loaded, relocated by libbpf, with their function and line records - which
@@ -20,6 +23,11 @@ struct seam_capture {
 
 /* seam_capture() starts capturing this thread's loads; NULL stops. */
 void seam_capture(struct seam_capture *capture);
+
+struct vm;
+
+/* seam_engine() chooses who answers this thread's calls: an engine, or with NULL the kernel. Returns who did before. */
+struct vm *seam_engine(struct vm *vm);
 
 /* seam_works(): do libbpf's calls come through here? Not if the library was loaded out of symbol order. */
 bool seam_works(void);

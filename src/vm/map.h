@@ -15,6 +15,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 #include <linux/bpf.h>
 
 #include "vm/obj.h"
@@ -112,6 +113,15 @@ void map_copy_out(const struct map *map, void *to, void *from, uint64_t flags);
 static inline uint32_t map_round8(uint32_t n)
 {
 	return (n + 7u) & ~7u;
+}
+
+/* Keys and values come from callers, who need not align them. */
+static inline uint32_t map_u32(const void *p)
+{
+	uint32_t v;
+
+	memcpy(&v, p, sizeof(v));
+	return v;
 }
 
 /* map_reserve() gets zeroed memory that costs nothing until touched; NULL if there is no address space for it. */

@@ -19,7 +19,7 @@ int map_index_check(union bpf_attr *attr, uint32_t flags)
 
 int map_index_next(struct map *map, const void *key, void *next)
 {
-	uint32_t i = key ? *(const uint32_t *)key : UINT32_MAX, to = i < map->max_entries ? i + 1 : 0;
+	uint32_t i = key ? map_u32(key) : UINT32_MAX, to = i < map->max_entries ? i + 1 : 0;
 
 	if (to >= map->max_entries)
 		return -ENOENT;
@@ -71,7 +71,7 @@ static void array_fini(struct map *map)
 
 static void *array_lookup(struct map *map, const void *key, uint32_t cpu)
 {
-	uint32_t i = *(const uint32_t *)key;
+	uint32_t i = map_u32(key);
 
 	(void)cpu;
 	return i < map->max_entries ? map->data + (uint64_t)i * map->stride : NULL;
@@ -79,7 +79,7 @@ static void *array_lookup(struct map *map, const void *key, uint32_t cpu)
 
 static void *percpu_lookup(struct map *map, const void *key, uint32_t cpu)
 {
-	uint32_t i = *(const uint32_t *)key;
+	uint32_t i = map_u32(key);
 
 	return i < map->max_entries ? map->data + cpu * map->cpu_stride + (uint64_t)i * map->stride : NULL;
 }
@@ -88,7 +88,7 @@ static int may_update(const struct map *map, const void *key, uint64_t flags)
 {
 	if ((flags & ~(uint64_t)BPF_F_LOCK) > BPF_EXIST)
 		return -EINVAL;
-	if (*(const uint32_t *)key >= map->max_entries)
+	if (map_u32(key) >= map->max_entries)
 		return -E2BIG;
 	if (flags & BPF_NOEXIST)
 		return -EEXIST;
@@ -120,7 +120,7 @@ static int percpu_read(struct map *map, const void *key, void *value, uint64_t f
 	uint32_t cpu;
 
 	(void)flags;
-	if (*(const uint32_t *)key >= map->max_entries)
+	if (map_u32(key) >= map->max_entries)
 		return -ENOENT;
 	for (cpu = 0; cpu < map->n_cpus; cpu++)
 		memcpy((uint8_t *)value + (uint64_t)cpu * map->stride, percpu_lookup(map, key, cpu), map->stride);
@@ -133,7 +133,7 @@ static int percpu_write(struct map *map, const void *key, const void *value, uin
 
 	if (flags > BPF_EXIST)
 		return -EINVAL;
-	if (*(const uint32_t *)key >= map->max_entries)
+	if (map_u32(key) >= map->max_entries)
 		return -E2BIG;
 	if (flags == BPF_NOEXIST)
 		return -EEXIST;

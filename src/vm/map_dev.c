@@ -87,7 +87,7 @@ static void fini(struct map *map)
 static void *lookup(struct map *map, const void *key, uint32_t cpu)
 {
 	struct dev_map *d = (struct dev_map *)map;
-	uint32_t i = *(const uint32_t *)key;
+	uint32_t i = map_u32(key);
 
 	(void)cpu;
 	return i < map->max_entries && __atomic_load_n(&d->used[i], __ATOMIC_ACQUIRE) ? dev_at(map, i) : NULL;
@@ -114,7 +114,7 @@ static int put(struct map *map, uint32_t i, const struct map_dev *dev)
 static int del(struct map *map, const void *key)
 {
 	struct dev_map *d = (struct dev_map *)map;
-	uint32_t i = *(const uint32_t *)key;
+	uint32_t i = map_u32(key);
 
 	if (i >= map->max_entries)
 		return -EINVAL;
@@ -151,7 +151,7 @@ static int dev_of(struct map *map, const void *value, uint64_t flags, struct map
 
 static int dev_write(struct map *map, const void *key, const void *value, uint64_t flags)
 {
-	uint32_t i = *(const uint32_t *)key;
+	uint32_t i = map_u32(key);
 	struct map_dev dev;
 	int e;
 
@@ -170,7 +170,7 @@ static int dev_write(struct map *map, const void *key, const void *value, uint64
 static int cpu_write(struct map *map, const void *key, const void *value, uint64_t flags)
 {
 	struct bpf_cpumap_val v = {.bpf_prog.fd = -1};
-	uint32_t i = *(const uint32_t *)key;
+	uint32_t i = map_u32(key);
 	struct map_dev dev = {.prog = NULL};
 	int e = 0;
 
@@ -195,7 +195,7 @@ static int cpu_write(struct map *map, const void *key, const void *value, uint64
 
 static int xsk_write(struct map *map, const void *key, const void *value, uint64_t flags)
 {
-	uint32_t i = *(const uint32_t *)key;
+	uint32_t i = map_u32(key);
 	struct dev_map *d = (struct dev_map *)map;
 	struct map_dev dev = {.prog = NULL};
 	struct stat st;
@@ -204,7 +204,7 @@ static int xsk_write(struct map *map, const void *key, const void *value, uint64
 		return -EINVAL;
 	if (i >= map->max_entries)
 		return -E2BIG;
-	if (fstat(*(const int *)value, &st))
+	if (fstat((int)map_u32(value), &st))
 		return -EBADF;
 	if (!S_ISSOCK(st.st_mode))
 		return -ENOTSOCK;
@@ -212,7 +212,7 @@ static int xsk_write(struct map *map, const void *key, const void *value, uint64
 		return -EEXIST;
 	if (flags == BPF_EXIST && !d->used[i])
 		return -ENOENT;
-	dev.value.first = *(const uint32_t *)value;
+	dev.value.first = map_u32(value);
 	return put(map, i, &dev);
 }
 
@@ -272,7 +272,7 @@ static int hash_write(struct map *map, const void *key, const void *value, uint6
 	int e;
 
 	((struct map_hash *)map)->drop = hash_drop;
-	if (flags > BPF_EXIST || !*(const uint32_t *)value)
+	if (flags > BPF_EXIST || !map_u32(value))
 		return -EINVAL;
 	if (flags == BPF_NOEXIST && map_hash_lookup(map, key, 0))
 		return -EEXIST;

@@ -79,7 +79,7 @@ static int of_maps_init(struct map *map, const union bpf_attr *attr)
 
 static uint64_t *slot(struct map *map, const void *key)
 {
-	uint32_t i = *(const uint32_t *)key;
+	uint32_t i = map_u32(key);
 
 	return i < map->max_entries ? (uint64_t *)(void *)map->data + i : NULL;
 }
@@ -97,6 +97,18 @@ static void fini(struct map *map)
 			obj_put((struct obj *)(uintptr_t)v);
 	}
 	map_release(map->data, map->data_bytes);
+}
+
+static int del_slot(struct map *map, const void *key);
+
+bool map_fd_clear(struct map *map)
+{
+	bool any = false;
+	uint32_t i;
+
+	for (i = 0; i < map->max_entries; i++)
+		any |= del_slot(map, &i) == 0;
+	return any;
 }
 
 static void *no_lookup(struct map *map, const void *key, uint32_t cpu)
@@ -133,7 +145,7 @@ static int read_id(struct map *map, const void *key, void *value, uint64_t flags
 /* A reference to a map that may go into `map`. */
 static int inner_of_fd(struct map *map, const struct map_shape *shape, const void *value, struct obj **obj)
 {
-	int e = obj_of_fd(map->vm, *(const int *)value, OBJ_MAP, obj);
+	int e = obj_of_fd(map->vm, (int)map_u32(value), OBJ_MAP, obj);
 
 	if (!e && !fits(shape, (struct map *)*obj)) {
 		obj_put(*obj);
@@ -158,7 +170,7 @@ static int write_fd(struct map *map, const void *key, const void *value, uint64_
 	if (!slot(map, key))
 		return -E2BIG;
 	if (map->type == BPF_MAP_TYPE_PROG_ARRAY)
-		e = prog_for_map(map, &((struct map_fd *)map)->owner, *(const int *)value, &obj);
+		e = prog_for_map(map, &((struct map_fd *)map)->owner, (int)map_u32(value), &obj);
 	else
 		e = inner_of_fd(map, &((struct map_fd *)map)->inner, value, &obj);
 	return e ? e : swap_obj(map, key, obj);
@@ -191,12 +203,12 @@ static int write_perf(struct map *map, const void *key, const void *value, uint6
 		return -EINVAL;
 	if (!slot(map, key))
 		return -E2BIG;
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", *(const int *)value);
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", (int)map_u32(value));
 	n = readlink(path, target, sizeof(target) - 1);
 	target[n > 0 ? n : 0] = '\0';
 	if (strncmp(target, "anon_inode:[perf_event]", sizeof(target)) != 0)
 		return -EBADF;
-	fd = fcntl(*(const int *)value, F_DUPFD_CLOEXEC, 0);
+	fd = fcntl((int)map_u32(value), F_DUPFD_CLOEXEC, 0);
 	if (fd < 0)
 		return -errno;
 	old = __atomic_exchange_n(slot(map, key), (uint64_t)fd + 1, __ATOMIC_ACQ_REL);

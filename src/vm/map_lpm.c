@@ -159,7 +159,7 @@ static void *lookup(struct map *map, const void *arg, uint32_t cpu)
 {
 	const struct lpm *t = (const struct lpm *)map;
 	const uint8_t *key = (const uint8_t *)arg + 4;
-	uint32_t most = *(const uint32_t *)arg, seq, at, slot;
+	uint32_t most = map_u32(arg), seq, at, slot;
 
 	(void)cpu;
 	if (most > t->bytes * 8)
@@ -288,7 +288,7 @@ static int update(struct map *map, const void *arg, const void *value, uint64_t 
 {
 	struct lpm *t = (struct lpm *)map;
 	const uint8_t *key = (const uint8_t *)arg + 4;
-	uint32_t bits = *(const uint32_t *)arg, way[MAX_DEPTH], n, slot, old = 0;
+	uint32_t bits = map_u32(arg), way[MAX_DEPTH], n, slot, old = 0;
 	int e = 0;
 
 	(void)cpu;
@@ -337,7 +337,7 @@ static int del(struct map *map, const void *arg)
 {
 	struct lpm *t = (struct lpm *)map;
 	const uint8_t *key = (const uint8_t *)arg + 4;
-	uint32_t bits = *(const uint32_t *)arg, way[MAX_DEPTH], n, up = 0, i;
+	uint32_t bits = map_u32(arg), way[MAX_DEPTH], n, up = 0, i;
 	int e = 0;
 
 	if (bits > t->bytes * 8)
@@ -375,7 +375,7 @@ static int next(struct map *map, const void *arg, void *to)
 {
 	struct lpm *t = (struct lpm *)map;
 	const uint8_t *key = (const uint8_t *)arg + 4;
-	uint32_t bits = arg ? *(const uint32_t *)arg : UINT32_MAX, way[MAX_DEPTH], n = 0, at = 0;
+	uint32_t bits = arg ? map_u32(arg) : UINT32_MAX, way[MAX_DEPTH], n = 0, at = 0;
 
 	spin_take(&t->lock);
 	if (bits <= t->bytes * 8)

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -130,12 +131,13 @@ static void free_obj(struct obj *obj)
 {
 	int fd = obj->fd;
 
-	obj->free(obj);
+	obj->drop(obj);
+	free(obj);
 	close(fd);
 }
 
 /* Programs first: they hold maps; maps hold maps and BTF. */
-static const enum obj_kind order[] = {OBJ_PROG, OBJ_MAP, OBJ_BTF};
+static const enum obj_kind order[] = {OBJ_PROG, OBJ_MAP, OBJ_BTF, OBJ_STATS};
 
 void obj_sweep(struct vm *vm)
 {
@@ -149,7 +151,11 @@ void obj_sweep(struct vm *vm)
 		for (i = 0; i < sizeof(order) / sizeof(*order); i++)
 			for (obj = vm->first[order[i]]; obj; obj = next) {
 				next = obj->next;
-				if (__atomic_load_n(&obj->refs, __ATOMIC_ACQUIRE) || !abandoned(obj))
+				if (__atomic_load_n(&obj->refs, __ATOMIC_ACQUIRE)) {
+					again |= obj->orphan && !obj->pins && abandoned(obj) && obj->orphan(obj);
+					continue;
+				}
+				if (!abandoned(obj))
 					continue;
 				unlink_obj(vm, obj);
 				free_obj(obj);
@@ -161,15 +167,24 @@ void obj_sweep(struct vm *vm)
 
 void obj_free_all(struct vm *vm)
 {
+	struct obj *obj;
 	unsigned int i;
 
-	for (i = 0; i < sizeof(order) / sizeof(*order); i++)
-		while (vm->first[order[i]]) {
-			struct obj *obj = vm->first[order[i]];
-
-			unlink_obj(vm, obj);
-			free_obj(obj);
+	/* they hold each other, in circles even: all let go before the first one's memory goes */
+	for (i = 0; i < OBJ_KINDS; i++)
+		for (obj = vm->first[i]; obj; obj = obj->next)
+			obj->drop(obj);
+	for (i = 0; i < OBJ_KINDS; i++)
+		while ((obj = vm->first[i])) {
+			vm->first[i] = obj->next;
+			close(obj->fd);
+			free(obj);
 		}
+}
+
+bool obj_any(struct vm *vm, enum obj_kind kind)
+{
+	return __atomic_load_n(&vm->first[kind], __ATOMIC_RELAXED) != NULL;
 }
 
 int obj_of_id(struct vm *vm, uint32_t id, enum obj_kind kind, struct obj **obj)

@@ -16,7 +16,7 @@
 
 struct vm;
 
-enum obj_kind { OBJ_MAP, OBJ_PROG, OBJ_BTF, OBJ_KINDS };
+enum obj_kind { OBJ_MAP, OBJ_PROG, OBJ_BTF, OBJ_STATS /* of BPF_ENABLE_STATS */, OBJ_KINDS };
 
 struct obj {
 	enum obj_kind kind;
@@ -26,13 +26,16 @@ struct obj {
 	dev_t dev;
 	ino_t ino;
 	struct obj *same_hash, *next; /* by inode; by id, ascending */
-	void (*free)(struct obj *obj);
+	uint32_t pins; /* of refs */
+	void (*drop)(struct obj *obj); /* lets go of what it holds; its memory is freed by the caller */
+	/* only other objects hold it: a program array empties itself, since its programs hold it in turn. Did it? */
+	bool (*orphan)(struct obj *obj);
 };
 
 /* obj_memfd() makes the memfd of an object to be; *own is the engine's descriptor. Returns the one to hand out. */
 int obj_memfd(const char *name, int *own);
 
-/* obj_add() enters a complete object (kind, fd, free set); the first sweep may free it if nobody holds it. */
+/* obj_add() enters a complete object (kind, fd, drop set); the first sweep may free it if nobody holds it. */
 int obj_add(struct vm *vm, struct obj *obj);
 
 /*
@@ -51,6 +54,8 @@ int obj_open(struct obj *obj, int mode);
 /* obj_next_id() is the smallest id greater than start; -ENOENT. */
 int obj_next_id(struct vm *vm, enum obj_kind kind, uint32_t start, uint32_t *id);
 
+/* obj_any(): is there one of that kind, held or not yet swept? */
+bool obj_any(struct vm *vm, enum obj_kind kind);
 void obj_sweep(struct vm *vm);
 void obj_free_all(struct vm *vm);
 

@@ -113,6 +113,10 @@ static const uint16_t end[] = {
 	[BPF_MAP_GET_FD_BY_ID] = END(open_flags),
 	[BPF_PROG_GET_FD_BY_ID] = END(start_id),
 	[BPF_BTF_GET_FD_BY_ID] = 16, /* with open_flags and a token, newer than the header at hand */
+	[BPF_PROG_LOAD] = END(core_relo_rec_size),
+	[BPF_PROG_TEST_RUN] = END(test.batch_size),
+	[BPF_PROG_BIND_MAP] = END(prog_bind_map.flags),
+	[BPF_ENABLE_STATS] = END(enable_stats.type),
 	[BPF_BTF_LOAD] = END(btf_log_level),
 };
 
@@ -134,6 +138,14 @@ static long answer(struct vm *vm, int cmd, union bpf_attr *attr)
 		return sys_map_batch(vm, cmd, attr);
 	case BPF_MAP_FREEZE:
 		return sys_map_freeze(vm, attr);
+	case BPF_PROG_LOAD:
+		return sys_prog_load(vm, attr);
+	case BPF_PROG_TEST_RUN:
+		return sys_prog_run(vm, attr);
+	case BPF_PROG_BIND_MAP:
+		return sys_prog_bind_map(vm, attr);
+	case BPF_ENABLE_STATS:
+		return sys_enable_stats(vm, attr);
 	case BPF_BTF_LOAD:
 		return sys_btf_load(vm, attr);
 	case BPF_OBJ_GET_INFO_BY_FD:

@@ -35,7 +35,6 @@ struct vm {
 	uint32_t n_cpus;
 	uint64_t seed;
 	uint32_t running; /* programs under way: nothing is freed meanwhile */
-	uint32_t stats;	  /* holders of ENABLE_STATS */
 };
 
 /* One command. attr is whole (unknown bytes zero); *out_bytes of it are copied back. */
@@ -43,6 +42,10 @@ long sys_map_create(struct vm *vm, union bpf_attr *attr);
 long sys_map_elem(struct vm *vm, int cmd, union bpf_attr *attr);
 long sys_map_batch(struct vm *vm, int cmd, union bpf_attr *attr);
 long sys_map_freeze(struct vm *vm, union bpf_attr *attr);
+long sys_prog_load(struct vm *vm, union bpf_attr *attr);
+long sys_prog_run(struct vm *vm, union bpf_attr *attr);
+long sys_enable_stats(struct vm *vm, union bpf_attr *attr);
+long sys_prog_bind_map(struct vm *vm, union bpf_attr *attr);
 long sys_btf_load(struct vm *vm, union bpf_attr *attr);
 long sys_info(struct vm *vm, union bpf_attr *attr);
 long sys_next_id(struct vm *vm, int cmd, union bpf_attr *attr);

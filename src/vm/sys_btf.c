@@ -11,13 +11,12 @@
 
 #define MOST_BYTES (16u << 20) /* the kernel's BTF_MAX_SIZE */
 
-static void free_btf(struct obj *obj)
+static void drop_btf(struct obj *obj)
 {
 	struct vm_btf *b = (struct vm_btf *)obj;
 
 	btf__free(b->btf);
 	free(b->raw);
-	free(b);
 }
 
 /* What libbpf believes but the kernel does not. The log stays empty: the answer is the errno. */
@@ -62,16 +61,18 @@ long sys_btf_load(struct vm *vm, union bpf_attr *attr)
 	e = !b->raw ? -ENOMEM : !b->btf ? -EINVAL : 0;
 	fd = e ? e : obj_memfd("bpf-btf", &b->obj.fd);
 	if (fd < 0) {
-		free_btf(&b->obj);
+		drop_btf(&b->obj);
+		free(b);
 		return fd;
 	}
 	b->obj.kind = OBJ_BTF;
-	b->obj.free = free_btf;
+	b->obj.drop = drop_btf;
 	e = obj_add(vm, &b->obj);
 	if (e) {
 		close(b->obj.fd);
 		close(fd);
-		free_btf(&b->obj);
+		drop_btf(&b->obj);
+		free(b);
 		return e;
 	}
 	if (attr->btf_log_level && attr->btf_log_buf && attr->btf_log_size)

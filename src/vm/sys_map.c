@@ -8,14 +8,19 @@
 #include <unistd.h>
 
 #include "vm/sys.h"
+#include "vm/sys_prog.h"
 
-static void free_map(struct obj *obj)
+static void drop_map(struct obj *obj)
 {
 	struct map *map = (struct map *)obj;
 
 	map->ops->fini(map);
 	obj_put(map->btf);
-	free(map);
+}
+
+static bool empty_map(struct obj *obj)
+{
+	return map_fd_clear((struct map *)obj);
 }
 
 static int check_attr(struct vm *vm, union bpf_attr *attr, const struct map_ops **ops)
@@ -52,7 +57,8 @@ static void set_up(struct map *map, struct vm *vm, const struct map_ops *ops, co
 	map->extra = attr->map_extra;
 	map->limited = attr->map_flags & (BPF_F_RDONLY | BPF_F_WRONLY);
 	map->obj.kind = OBJ_MAP;
-	map->obj.free = free_map;
+	map->obj.drop = drop_map;
+	map->obj.orphan = ops == &map_prog_array_ops ? empty_map : NULL;
 }
 
 /* The descriptor as map_flags want it. */

@@ -8,6 +8,7 @@
 #include <bpf/btf.h>
 
 #include "vm/sys.h"
+#include "vm/sys_prog.h"
 
 static void map_info(const struct map *map, struct bpf_map_info *info)
 {
@@ -74,6 +75,21 @@ static int btf_info(struct vm_btf *btf, union bpf_attr *attr)
 	return give(attr, &info, sizeof(info));
 }
 
+static int prog_answer(struct vm_program *prog, union bpf_attr *attr)
+{
+	struct bpf_prog_info info = {0};
+	uint32_t len = attr->info.info_len;
+	int e;
+
+	if (len > 4096)
+		return -E2BIG;
+	if (len && !sys_ok(sys_ptr(attr->info.info)))
+		return -EFAULT;
+	memcpy(&info, sys_ptr(attr->info.info), len < sizeof(info) ? len : sizeof(info));
+	e = prog_info(prog, &info);
+	return e ? e : give(attr, &info, sizeof(info));
+}
+
 long sys_info(struct vm *vm, union bpf_attr *attr)
 {
 	union {
@@ -90,8 +106,10 @@ long sys_info(struct vm *vm, union bpf_attr *attr)
 		e = give(attr, &info, sizeof(info));
 	} else if (obj->kind == OBJ_BTF) {
 		e = btf_info((struct vm_btf *)obj, attr);
-	} else {
+	} else if (obj->kind == OBJ_STATS) {
 		e = -EINVAL;
+	} else {
+		e = prog_answer((struct vm_program *)obj, attr);
 	}
 	obj_put(obj);
 	return e;
@@ -173,7 +191,7 @@ long sys_pin(struct vm *vm, union bpf_attr *attr)
 	at = find_pin(vm, path);
 	e = *at ? -EEXIST : 0;
 	if (!e)
-		*at = pin; /* which keeps the reference */
+		*at = pin, obj->pins++; /* which keeps the reference */
 	pthread_mutex_unlock(&vm->lock);
 	if (e) {
 		obj_put(obj);
@@ -210,7 +228,7 @@ int vm_unpin(struct vm *vm, const char *path)
 	at = find_pin(vm, path);
 	pin = *at;
 	if (pin)
-		*at = pin->next;
+		*at = pin->next, pin->obj->pins--;
 	pthread_mutex_unlock(&vm->lock);
 	if (!pin)
 		return -ENOENT;

@@ -1,18 +1,309 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-/* Programs as objects. */
+/* BPF_PROG_LOAD and BPF_PROG_BIND_MAP: programs as objects. */
 #include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 
+#include "base/clock.h"
+#include "base/err.h"
+#include "isa/isa.h"
+#include "vm/helper.h"
+#include "vm/prog.h"
 #include "vm/sys.h"
 #include "vm/sys_prog.h"
 
+#define LOAD_FLAGS                                                                                             \
+	(BPF_F_STRICT_ALIGNMENT | BPF_F_ANY_ALIGNMENT | BPF_F_TEST_RND_HI32 | BPF_F_TEST_STATE_FREQ |          \
+	 BPF_F_XDP_HAS_FRAGS)
+
+static void drop_prog(struct obj *obj)
+{
+	struct vm_program *p = (struct vm_program *)obj;
+	uint32_t i;
+
+	vm_prog_free(p->code);
+	for (i = 0; i < p->n_maps; i++)
+		obj_put(&p->map[i]->obj);
+	free(p->map);
+	obj_put(p->btf);
+}
+
+/* Takes over the reference; a map that is there already is there once. */
+static int keep_map(struct vm_program *p, struct map *map)
+{
+	struct map **more;
+	uint32_t i;
+
+	for (i = 0; i < p->n_maps; i++)
+		if (p->map[i] == map) {
+			obj_put(&map->obj);
+			return 0;
+		}
+	more = realloc(p->map, (p->n_maps + 1) * sizeof(*more));
+	if (!more) {
+		obj_put(&map->obj);
+		return -ENOMEM;
+	}
+	p->map = more;
+	p->map[p->n_maps++] = map;
+	p->nests |= map->ops == &map_array_of_maps_ops || map->ops == &map_hash_of_maps_ops;
+	return 0;
+}
+
+static int address(void *owner, const struct bpf_insn insn[2], uint64_t *value, struct sluice_err *err)
+{
+	struct vm_program *p = owner;
+	uint32_t how = insn->src_reg;
+	bool index = how == BPF_PSEUDO_MAP_IDX || how == BPF_PSEUDO_MAP_IDX_VALUE;
+	struct obj *obj;
+	struct map *map;
+	int fd = insn->imm, e;
+
+	if (how == BPF_PSEUDO_BTF_ID)
+		return err_set(err, -EINVAL, "the address of a kernel variable; the user-space engine has no kernel");
+	if (index && (!p->fds || fd < 0))
+		return err_set(err, -EPROTO, "map index %d without fd_array", fd);
+	if (index)
+		fd = p->fds[fd];
+	e = obj_of_fd(p->vm, fd, OBJ_MAP, &obj);
+	if (e)
+		return err_set(err, e, "descriptor %d is no map of this engine", fd);
+	map = (struct map *)obj;
+	e = keep_map(p, map);
+	if (e)
+		return err_nomem(err);
+	*value = (uintptr_t)map;
+	if (how == BPF_PSEUDO_MAP_FD || how == BPF_PSEUDO_MAP_IDX)
+		return 0;
+	if (map->type != BPF_MAP_TYPE_ARRAY || map->max_entries != 1)
+		return err_set(err, -MAP_NOT_SUPPORTED, "map %s is no array of one value, whose address could be taken",
+			       map->name);
+	if ((uint32_t)insn[1].imm >= map->value_size)
+		return err_set(err, -EINVAL, "offset %u lies behind the value of map %s, which has %u bytes",
+			       (uint32_t)insn[1].imm, map->name, map->value_size);
+	*value = (uintptr_t)map->data + (uint32_t)insn[1].imm;
+	return 0;
+}
+
+static int helper(void *owner, int32_t number, const struct vm_helper **to, struct sluice_err *err)
+{
+	const char *name = isa_helper_name(number);
+
+	(void)owner;
+	*to = helper_find(number);
+	if (*to)
+		return 0;
+	return err_set(err, -EINVAL, "the user-space engine has no helper %s (number %d)", name ? name : "of that number",
+		       number);
+}
+
+/* By the name that the program's own BTF has for it. */
+static int kfunc(void *owner, int32_t btf_id, int16_t btf_index, const struct vm_helper **to, struct sluice_err *err)
+{
+	(void)owner, (void)btf_index, (void)to;
+	return err_set(err, -EINVAL, "the user-space engine has no kernel functions (BTF id %d)", btf_id);
+}
+
+static const struct vm_linker linker = {address, helper, kfunc};
+
+static int check_attr(const union bpf_attr *attr)
+{
+	if (attr->prog_flags & ~(uint32_t)(LOAD_FLAGS | BPF_F_SLEEPABLE))
+		return -EINVAL;
+	if (!attr->insn_cnt || attr->insn_cnt > ISA_MAX_INSNS)
+		return -E2BIG;
+	if (!sys_ok(sys_ptr(attr->license)) || !sys_ok(sys_ptr(attr->insns)))
+		return -EFAULT;
+	if (attr->prog_type == BPF_PROG_TYPE_UNSPEC || attr->prog_type > BPF_PROG_TYPE_SYSCALL || attr->prog_ifindex)
+		return -EINVAL;
+	if (attr->prog_type == BPF_PROG_TYPE_XDP && attr->expected_attach_type != 0 &&
+	    attr->expected_attach_type != BPF_XDP && attr->expected_attach_type != BPF_XDP_DEVMAP &&
+	    attr->expected_attach_type != BPF_XDP_CPUMAP)
+		return -EINVAL;
+	return 0;
+}
+
+/* What went wrong, where the kernel's verifier would say it. */
+static void say(const union bpf_attr *attr, const struct sluice_err *err)
+{
+	if (attr->log_level && attr->log_size && sys_ok(sys_ptr(attr->log_buf)))
+		snprintf(sys_ptr(attr->log_buf), attr->log_size, "%s%s", err->text, *err->text ? "\n" : "");
+}
+
+static int make(struct vm *vm, const union bpf_attr *attr, struct vm_program *p)
+{
+	struct sluice_err err = {0};
+	struct vm_prog_spec spec = {.insns = sys_ptr(attr->insns),
+				    .n_insns = attr->insn_cnt,
+				    .name = p->name,
+				    .linker = &linker,
+				    .owner = p};
+	int e = sys_name(p->name, attr->prog_name, sizeof(p->name));
+
+	if (e)
+		return e;
+	p->obj.kind = OBJ_PROG;
+	p->obj.drop = drop_prog;
+	p->vm = vm;
+	p->fds = sys_ptr(attr->fd_array);
+	p->shape = (struct prog_shape){true, attr->prog_type, attr->expected_attach_type,
+				       attr->prog_flags & BPF_F_XDP_HAS_FRAGS};
+	p->gpl = strstr(sys_ptr(attr->license), "GPL") != NULL;
+	if (attr->prog_btf_fd) {
+		e = obj_of_fd(vm, (int)attr->prog_btf_fd, OBJ_BTF, &p->btf);
+		if (e)
+			return e;
+	}
+	e = vm_prog_new(&spec, &p->code, &err);
+	p->fds = NULL;
+	say(attr, &err);
+	return e;
+}
+
+long sys_prog_load(struct vm *vm, union bpf_attr *attr)
+{
+	struct vm_program *p;
+	int fd, e = check_attr(attr);
+
+	if (e)
+		return e;
+	obj_sweep(vm);
+	p = calloc(1, sizeof(*p));
+	if (!p)
+		return -ENOMEM;
+	e = make(vm, attr, p);
+	fd = e ? e : obj_memfd("bpf-prog", &p->obj.fd);
+	if (fd < 0) {
+		drop_prog(&p->obj);
+		free(p);
+		return fd;
+	}
+	p->load_ns = clock_of(CLOCK_BOOTTIME);
+	e = obj_add(vm, &p->obj);
+	if (e) {
+		close(p->obj.fd);
+		close(fd);
+		drop_prog(&p->obj);
+		free(p);
+		return e;
+	}
+	return fd;
+}
+
+static void drop_nothing(struct obj *obj)
+{
+	(void)obj;
+}
+
+/* Programs count their runs as long as somebody holds the descriptor. */
+long sys_enable_stats(struct vm *vm, union bpf_attr *attr)
+{
+	struct obj *obj;
+	int fd, e;
+
+	if (attr->enable_stats.type != BPF_STATS_RUN_TIME)
+		return -EINVAL;
+	obj = calloc(1, sizeof(*obj));
+	if (!obj)
+		return -ENOMEM;
+	obj->kind = OBJ_STATS;
+	obj->drop = drop_nothing;
+	fd = obj_memfd("bpf-stats", &obj->fd);
+	e = fd < 0 ? fd : obj_add(vm, obj);
+	if (e && fd >= 0) {
+		close(obj->fd);
+		close(fd);
+	}
+	if (e)
+		free(obj);
+	return e ? e : fd;
+}
+
+long sys_prog_bind_map(struct vm *vm, union bpf_attr *attr)
+{
+	struct obj *prog, *map;
+	int e;
+
+	if (attr->prog_bind_map.flags)
+		return -EINVAL;
+	e = obj_of_fd(vm, (int)attr->prog_bind_map.prog_fd, OBJ_PROG, &prog);
+	if (e)
+		return e;
+	e = obj_of_fd(vm, (int)attr->prog_bind_map.map_fd, OBJ_MAP, &map);
+	if (!e) {
+		pthread_mutex_lock(&vm->lock);
+		e = __atomic_load_n(&vm->running, __ATOMIC_ACQUIRE) ? -EBUSY : keep_map((struct vm_program *)prog, (struct map *)map);
+		pthread_mutex_unlock(&vm->lock);
+		if (e == -EBUSY)
+			obj_put(map);
+	}
+	obj_put(prog);
+	return e;
+}
+
 int prog_for_map(struct map *map, struct prog_shape *owner, int fd, struct obj **prog)
 {
-	(void)owner;
-	return obj_of_fd(map->vm, fd, OBJ_PROG, prog);
+	int e = obj_of_fd(map->vm, fd, OBJ_PROG, prog);
+	struct prog_shape *shape;
+
+	if (e)
+		return e;
+	shape = &((struct vm_program *)*prog)->shape;
+	pthread_mutex_lock(&map->vm->lock);
+	if (!owner->set)
+		*owner = *shape;
+	e = memcmp(owner, shape, sizeof(*shape)) ? -EINVAL : 0;
+	pthread_mutex_unlock(&map->vm->lock);
+	if (e)
+		obj_put(*prog);
+	return e;
 }
 
 int prog_of_fd(struct vm *vm, int fd, uint32_t type, uint32_t attach_type, struct obj **prog)
 {
-	(void)type, (void)attach_type;
-	return obj_of_fd(vm, fd, OBJ_PROG, prog);
+	int e = obj_of_fd(vm, fd, OBJ_PROG, prog);
+	struct prog_shape *shape;
+
+	if (e)
+		return e;
+	shape = &((struct vm_program *)*prog)->shape;
+	if (shape->type == type && shape->attach_type == attach_type)
+		return 0;
+	obj_put(*prog);
+	return -EINVAL;
+}
+
+int prog_info(struct vm_program *p, struct bpf_prog_info *info)
+{
+	struct bpf_prog_info in = *info;
+	const struct bpf_insn *insns;
+	uint32_t n, i, bytes, *ids = sys_ptr(in.map_ids);
+
+	insns = vm_prog_insns(p->code, &n);
+	bytes = n * (uint32_t)sizeof(*insns);
+	memset(info, 0, sizeof(*info));
+	info->type = p->shape.type;
+	info->id = p->obj.id;
+	info->load_time = p->load_ns;
+	info->created_by_uid = geteuid();
+	info->gpl_compatible = p->gpl;
+	memcpy(info->name, p->name, sizeof(info->name));
+	info->btf_id = p->btf ? p->btf->id : 0;
+	info->run_cnt = __atomic_load_n(&p->runs, __ATOMIC_RELAXED);
+	info->run_time_ns = __atomic_load_n(&p->run_ns, __ATOMIC_RELAXED);
+	info->map_ids = in.map_ids;
+	info->nr_map_ids = p->n_maps;
+	if (in.nr_map_ids && !sys_ok(ids))
+		return -EFAULT;
+	for (i = 0; i < p->n_maps && i < in.nr_map_ids; i++)
+		ids[i] = p->map[i]->obj.id;
+	info->xlated_prog_insns = in.xlated_prog_insns;
+	info->xlated_prog_len = bytes;
+	if (in.xlated_prog_len && !sys_ok(sys_ptr(in.xlated_prog_insns)))
+		return -EFAULT;
+	if (in.xlated_prog_len)
+		memcpy(sys_ptr(in.xlated_prog_insns), insns, bytes < in.xlated_prog_len ? bytes : in.xlated_prog_len);
+	return 0;
 }

@@ -8,8 +8,7 @@
 /* What all programs in one map have in common: the first one in decides. */
 struct prog_shape {
 	bool set;
-	uint32_t type, attach_type;
-	bool frags;
+	uint32_t type, attach_type, flags;
 };
 
 /* What all maps in one map have in common. */
@@ -23,6 +22,24 @@ struct map_of_hash {
 };
 
 struct map_shape *map_inner_shape(struct map *map);
+/* map_fd_clear() empties a program array; was there anything in it? */
+bool map_fd_clear(struct map *map);
+
+struct vm_prog;
+struct vm_program {
+	struct obj obj;
+	struct vm *vm;
+	struct vm_prog *code;
+	struct prog_shape shape;
+	struct map **map; /* that its instructions name, then those bound to it; a reference each */
+	uint32_t n_maps;
+	bool nests; /* one of them holds maps */
+	struct obj *btf;
+	const int *fds; /* while it is loaded: what map indexes mean */
+	char name[BPF_OBJ_NAME_LEN];
+	bool gpl;
+	uint64_t load_ns, run_ns, runs;
+};
 
 /*
  * prog_for_map() takes a reference to the program of fd if it may go into map beside the others.
@@ -31,5 +48,13 @@ struct map_shape *map_inner_shape(struct map *map);
  */
 int prog_of_fd(struct vm *vm, int fd, uint32_t type, uint32_t attach_type, struct obj **prog);
 int prog_for_map(struct map *map, struct prog_shape *owner, int fd, struct obj **prog);
+
+/* What a running program may ask: see struct vm_env. */
+struct vm_env;
+extern const struct vm_env prog_env;
+
+/* The answer to BPF_OBJ_GET_INFO_BY_FD; info and *bytes are the caller's on the way in. */
+struct bpf_prog_info;
+int prog_info(struct vm_program *prog, struct bpf_prog_info *info);
 
 #endif

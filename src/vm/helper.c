@@ -1,0 +1,235 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* The table of helpers, and those that know no packet: maps, time, numbers, loops, locks, ring buffers. */
+#include <errno.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "vm/helper_fn.h"
+#include "vm/lock.h"
+#include "vm/map_ring.h"
+
+static const struct vm_helper table[] = {
+#define HELPER(name_, a, b, c, d, e)                                                                                     \
+	[BPF_FUNC_##name_] = {.name = #name_,                                                                            \
+			      .fn = helper_##name_,                                                                      \
+			      .arg = {VM_ARG_##a, VM_ARG_##b, VM_ARG_##c, VM_ARG_##d, VM_ARG_##e}},
+#include "vm/helper.def"
+#undef HELPER
+};
+
+const struct vm_helper *helper_find(int32_t number)
+{
+	return number > 0 && (size_t)number < sizeof(table) / sizeof(*table) && table[number].fn ? &table[number] : NULL;
+}
+
+static struct map *map_of(uint64_t a)
+{
+	return (struct map *)(uintptr_t)a;
+}
+
+static void *ptr(uint64_t a)
+{
+	return (void *)(uintptr_t)a;
+}
+
+static struct vm_host *host_of(struct vm_run *run)
+{
+	return run->host;
+}
+
+DEFINE(map_lookup_elem)
+{
+	struct map *map = map_of(a1);
+
+	return (uintptr_t)map->lookup(map, ptr(a2), host_of(run)->cpu);
+}
+
+DEFINE(map_lookup_percpu_elem)
+{
+	struct map *map = map_of(a1);
+
+	return (uint32_t)a3 < map->n_cpus && map->ops->percpu ? (uintptr_t)map->lookup(map, ptr(a2), (uint32_t)a3) : 0;
+}
+
+DEFINE(map_update_elem)
+{
+	struct map *map = map_of(a1);
+
+	return (uint64_t)(int64_t)map->ops->update(map, ptr(a2), ptr(a3), a4, host_of(run)->cpu);
+}
+
+DEFINE(map_delete_elem)
+{
+	return (uint64_t)(int64_t)map_of(a1)->ops->del(map_of(a1), ptr(a2));
+}
+
+DEFINE(map_push_elem)
+{
+	struct map *map = map_of(a1);
+
+	return (uint64_t)(int64_t)(map->ops->push ? map->ops->push(map, ptr(a2), a3) : -EOPNOTSUPP);
+}
+
+DEFINE(map_pop_elem)
+{
+	struct map *map = map_of(a1);
+
+	return (uint64_t)(int64_t)(map->ops->pop ? map->ops->pop(map, ptr(a2)) : -EOPNOTSUPP);
+}
+
+DEFINE(map_peek_elem)
+{
+	struct map *map = map_of(a1);
+
+	return (uint64_t)(int64_t)(map->ops->peek ? map->ops->peek(map, ptr(a2)) : -EOPNOTSUPP);
+}
+
+/* The callback may change the map: each step finds the next key from the present one. */
+DEFINE(for_each_map_elem)
+{
+	struct map *map = map_of(a1);
+	uint8_t key[2][MAP_MOST_KEY];
+	uint64_t args[5] = {a1, 0, 0, a3, 0}, n = 0, ret;
+	uint32_t i = 0;
+	void *value;
+
+	if (a4 || map->key_size > MAP_MOST_KEY || !map->key_size)
+		return (uint64_t)-EINVAL;
+	while (map->ops->next(map, n ? key[i] : NULL, key[!i]) == 0) {
+		i = !i;
+		value = map->lookup(map, key[i], host_of(run)->cpu);
+		n++;
+		if (!value)
+			continue;
+		args[1] = (uintptr_t)key[i];
+		args[2] = (uintptr_t)value;
+		vm_run_region(run, VM_REGION_MORE, key[i], map->key_size, false);
+		if (vm_callback(run, a2, args, &ret) || ret)
+			break;
+	}
+	vm_run_region(run, VM_REGION_MORE, NULL, 0, false);
+	return n;
+}
+
+static uint64_t now(struct vm_run *run, clockid_t clock)
+{
+	return host_of(run)->now_ns ? host_of(run)->now_ns : clock_of(clock);
+}
+
+DEFINE(ktime_get_ns)
+{
+	return now(run, CLOCK_MONOTONIC);
+}
+
+DEFINE(ktime_get_boot_ns)
+{
+	return now(run, CLOCK_BOOTTIME);
+}
+
+DEFINE(ktime_get_coarse_ns)
+{
+	return now(run, CLOCK_MONOTONIC_COARSE);
+}
+
+DEFINE(ktime_get_tai_ns)
+{
+	return now(run, CLOCK_TAI);
+}
+
+DEFINE(jiffies64)
+{
+	return now(run, CLOCK_MONOTONIC_COARSE) / 4000000; /* 250 a second, as distributions build it */
+}
+
+DEFINE(get_prandom_u32)
+{
+	uint64_t *s = &host_of(run)->random;
+
+	*s = *s * 6364136223846793005ull + 1442695040888963407ull;
+	return (uint32_t)(*s >> 32 ^ *s >> 11);
+}
+
+DEFINE(get_smp_processor_id)
+{
+	return host_of(run)->cpu;
+}
+
+DEFINE(get_numa_node_id)
+{
+	return 0;
+}
+
+DEFINE(loop)
+{
+	uint64_t args[5] = {0, a3}, ret, i, n = (uint32_t)a1;
+
+	if (a4)
+		return (uint64_t)-EINVAL;
+	if (n > 1u << 23)
+		return (uint64_t)-E2BIG;
+	for (i = 0; i < n; i++) {
+		args[0] = i;
+		if (vm_callback(run, a2, args, &ret))
+			return i;
+		if (ret)
+			return i + 1;
+	}
+	return n;
+}
+
+DEFINE(spin_lock)
+{
+	if (vm_run_mem(run, a1, 4, true, 1))
+		spin_take(ptr(a1));
+	return 0;
+}
+
+DEFINE(spin_unlock)
+{
+	if (vm_run_mem(run, a1, 4, true, 1))
+		spin_drop(ptr(a1));
+	return 0;
+}
+
+static bool is_ring(const struct map *map)
+{
+	return map->ops == &map_ring_ops;
+}
+
+DEFINE(ringbuf_output)
+{
+	return (uint64_t)(int64_t)(is_ring(map_of(a1)) ? ring_output(map_of(a1), ptr(a2), a3, a4) : -EINVAL);
+}
+
+DEFINE(ringbuf_reserve)
+{
+	return is_ring(map_of(a1)) ? (uintptr_t)ring_reserve(map_of(a1), a2, a3) : 0;
+}
+
+static uint64_t finish(struct vm_run *run, uint64_t record, uint64_t flags, bool discard)
+{
+	struct map *map = host_ring_of(run, record);
+
+	if (!map) {
+		vm_run_fail(run, "that is no record of a ring buffer");
+		return 0;
+	}
+	vm_run_forget(run, ptr(record), map->max_entries);
+	ring_submit(map, ptr(record), flags, discard);
+	return 0;
+}
+
+DEFINE(ringbuf_submit)
+{
+	return finish(run, a1, a2, false);
+}
+
+DEFINE(ringbuf_discard)
+{
+	return finish(run, a1, a2, true);
+}
+
+DEFINE(ringbuf_query)
+{
+	return is_ring(map_of(a1)) ? ring_query(map_of(a1), a2) : 0;
+}

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Helpers: the functions programs call, and what they know about the run and the packet. */
+#ifndef VM_HELPER_H
+#define VM_HELPER_H
+
+#include "vm/map.h"
+#include "vm/run.h"
+
+#define HELPER_HEADROOM 256 /* XDP_PACKET_HEADROOM */
+#define HELPER_FRAME_HEAD 40 /* struct xdp_frame, which the kernel keeps at the front of the headroom */
+
+/* One packet: ctx first, which is what the program gets. All of it lies below 4 GiB: data and data_end are addresses. */
+struct vm_packet {
+	struct xdp_md ctx;
+	uint8_t *frame; /* headroom, packet, tailroom */
+	uint32_t frame_bytes;
+};
+
+/* run->host of a program that the engine runs. */
+struct vm_host {
+	struct vm *vm;
+	struct vm_packet *packet;
+	uint32_t cpu;
+	uint64_t random;
+	uint64_t now_ns; /* 0: ask the system's clock */
+	/* where the packet is to go, of XDP_REDIRECT: map NULL: index is an interface */
+	struct map *redirect_map;
+	uint64_t redirect_index, redirect_flags;
+};
+
+/* helper_find() finds a helper by number; NULL: unknown here. */
+const struct vm_helper *helper_find(int32_t number);
+
+/* helper_packet_region() tells the checks where the packet is now. */
+void helper_packet_region(struct vm_run *run);
+
+#endif

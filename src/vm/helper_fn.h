@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Every helper's prototype, and what the helper*.c share. */
+#ifndef VM_HELPER_FN_H
+#define VM_HELPER_FN_H
+
+#include "vm/helper.h"
+
+#define MAP_MOST_KEY 4096 /* longer keys cannot be walked over by a program: they would not fit its stack either */
+
+#define HELPER(name, a, b, c, d, e) \
+	uint64_t helper_##name(uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5, struct vm_run *run);
+#include "vm/helper.def"
+#undef HELPER
+
+#define UNUSED __attribute__((unused))
+#define DEFINE(name)                                                                                                       \
+	uint64_t helper_##name(UNUSED uint64_t a1, UNUSED uint64_t a2, UNUSED uint64_t a3, UNUSED uint64_t a4, \
+			       UNUSED uint64_t a5, UNUSED struct vm_run *run)
+
+/* The ring buffer, among those the program knows, in which a record under way starts there; NULL: none. */
+struct map *host_ring_of(struct vm_run *run, uint64_t record);
+
+#endif

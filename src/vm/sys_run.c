@@ -1,0 +1,270 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* BPF_PROG_TEST_RUN of XDP programs, and what a running program asks the engine. */
+#include <errno.h>
+#include <net/ethernet.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "base/clock.h"
+#include "vm/helper_fn.h"
+#include "vm/map_ring.h"
+#include "vm/sys.h"
+#include "vm/sys_prog.h"
+
+#define FRAME_BYTES 4096 /* the kernel's test run has a page for headroom, packet and what it keeps behind */
+#define TAIL_BYTES 320
+#define MOST_BYTES (64u << 10)
+
+/* The map that addr lies in, or that lies at addr: the program's own first, then what those hold. */
+static struct map *find_map(struct vm_run *run, bool (*is)(struct map *, uint64_t, void *), uint64_t addr, void *arg)
+{
+	struct vm_program *p = vm_prog_owner(run->prog);
+	struct obj *obj;
+	struct map *found = NULL;
+	uint32_t i;
+
+	for (i = 0; i < p->n_maps; i++)
+		if (is(p->map[i], addr, arg))
+			return p->map[i];
+	pthread_mutex_lock(&p->vm->lock);
+	for (obj = p->vm->first[OBJ_MAP]; obj && !found; obj = obj->next)
+		if (is((struct map *)obj, addr, arg))
+			found = (struct map *)obj;
+	pthread_mutex_unlock(&p->vm->lock);
+	return found;
+}
+
+static bool is_map(struct map *map, uint64_t addr, void *arg)
+{
+	(void)arg;
+	return (uintptr_t)map == addr;
+}
+
+struct span {
+	uint64_t start, len;
+};
+
+static bool has_value(struct map *map, uint64_t addr, void *arg)
+{
+	struct span *s = arg;
+
+	return map->ops->region && map->ops->region(map, addr, &s->start, &s->len);
+}
+
+static bool region(struct vm_run *run, uint64_t addr, struct vm_region *to)
+{
+	struct span s;
+	struct map *map = find_map(run, has_value, addr, &s);
+	bool ring = map && map->ops == &map_ring_ops;
+
+	if (!map || addr - s.start >= s.len)
+		return false;
+	*to = vm_region_make(ring ? VM_REGION_RECORD : VM_REGION_VALUE, (void *)(uintptr_t)s.start, s.len,
+			     !(map->flags & BPF_F_RDONLY_PROG), map->name);
+	return true;
+}
+
+static bool map_sizes(struct vm_run *run, uint64_t addr, uint32_t *key, uint32_t *value)
+{
+	struct map *map = find_map(run, is_map, addr, NULL);
+
+	if (!map)
+		return false;
+	*key = map->key_size;
+	*value = map->value_size;
+	return true;
+}
+
+static const struct vm_prog *tail(struct vm_run *run, uint64_t addr, uint32_t index)
+{
+	struct map *map = find_map(run, is_map, addr, NULL);
+	uint64_t slot;
+
+	if (!map || map->ops != &map_prog_array_ops || index >= map->max_entries)
+		return NULL;
+	slot = __atomic_load_n((uint64_t *)(void *)map->data + index, __ATOMIC_ACQUIRE);
+	return slot ? ((struct vm_program *)(uintptr_t)slot)->code : NULL;
+}
+
+const struct vm_env prog_env = {region, tail, map_sizes};
+
+struct map *host_ring_of(struct vm_run *run, uint64_t record)
+{
+	struct span s;
+	struct map *map = find_map(run, has_value, record, &s);
+
+	return map && map->ops == &map_ring_ops && s.start == record ? map : NULL;
+}
+
+/* Memory below 4 GiB: the packet's frame, and the context. */
+struct arena {
+	uint8_t *mem;
+	size_t bytes;
+	struct vm_packet *packet;
+};
+
+static int arena_make(struct arena *a, uint32_t size)
+{
+	size_t frame = size + HELPER_HEADROOM + TAIL_BYTES < FRAME_BYTES ? FRAME_BYTES : size + HELPER_HEADROOM + TAIL_BYTES;
+
+	a->bytes = frame + 64 + sizeof(struct vm_packet);
+	a->mem = mmap(NULL, a->bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT, -1, 0);
+	if (a->mem == MAP_FAILED)
+		return -ENOMEM;
+	a->packet = (struct vm_packet *)(void *)(a->mem + (frame + 63) / 64 * 64);
+	a->packet->frame = a->mem;
+	a->packet->frame_bytes = (uint32_t)frame - TAIL_BYTES;
+	return 0;
+}
+
+/* The kernel's order: what the context says must fit the data. */
+static int read_ctx(const union bpf_attr *attr, struct xdp_md *ctx)
+{
+	uint32_t n = attr->test.ctx_size_in;
+	const uint8_t *from = sys_ptr(attr->test.ctx_in);
+
+	memset(ctx, 0, sizeof(*ctx));
+	if (!from && !attr->test.ctx_out)
+		return 0;
+	if (from) {
+		if (!sys_ok(from))
+			return -EFAULT;
+		if (n > 4096 || (n > sizeof(*ctx) && !sys_tail_zero(from + sizeof(*ctx), n - sizeof(*ctx))))
+			return -E2BIG;
+		memcpy(ctx, from, n < sizeof(*ctx) ? n : sizeof(*ctx));
+	}
+	if (!from)
+		ctx->data_end = attr->test.data_size_in;
+	if (ctx->data_meta || ctx->data_end != attr->test.data_size_in || ctx->data > ctx->data_end || ctx->data % 4 ||
+	    ctx->data > 255 || ctx->egress_ifindex)
+		return -EINVAL;
+	return 1;
+}
+
+static void fill(struct vm_packet *p, const struct xdp_md *in, const void *data, uint32_t size, bool has_ctx)
+{
+	uint8_t *at = p->frame + HELPER_HEADROOM - in->data;
+
+	memcpy(at, data, size);
+	p->ctx = *in;
+	p->ctx.data_meta = (uint32_t)(uintptr_t)at;
+	p->ctx.data = p->ctx.data_meta + in->data;
+	p->ctx.data_end = p->ctx.data_meta + size;
+	if (!has_ctx || !in->ingress_ifindex)
+		p->ctx.ingress_ifindex = 1; /* lo */
+}
+
+static int copy_out(uint64_t to, uint32_t room, const void *from, uint32_t bytes)
+{
+	uint32_t n = room && room < bytes ? room : bytes;
+
+	if (to && !sys_ok(sys_ptr(to)))
+		return -EFAULT;
+	if (to)
+		memcpy(sys_ptr(to), from, n);
+	return to && n < bytes ? -ENOSPC : 0;
+}
+
+static int results(union bpf_attr *attr, const struct vm_packet *p, const struct xdp_md *in, bool has_ctx)
+{
+	uint32_t size = p->ctx.data_end - p->ctx.data_meta;
+	struct xdp_md out = *in;
+	int e;
+
+	e = copy_out(attr->test.data_out, attr->test.data_size_out, (void *)(uintptr_t)p->ctx.data_meta, size);
+	attr->test.data_size_out = size;
+	if (e || !has_ctx)
+		return e;
+	out.data_end = size;
+	out.data = p->ctx.data - p->ctx.data_meta;
+	out.data_meta = 0;
+	if (attr->test.ctx_out) {
+		e = copy_out(attr->test.ctx_out, attr->test.ctx_size_out, &out, sizeof(out));
+		attr->test.ctx_size_out = sizeof(out);
+	}
+	return e;
+}
+
+static int run_all(struct vm *vm, struct vm_program *prog, union bpf_attr *attr, struct vm_packet *p)
+{
+	uint32_t repeat = attr->test.repeat ? attr->test.repeat : 1, i;
+	struct vm_host host = {.vm = vm, .packet = p, .random = vm->seed};
+	struct vm_run *run = malloc(sizeof(*run));
+	uint64_t start, ns, ret = 0;
+	int e = 0;
+
+	if (!run)
+		return -ENOMEM;
+	vm_run_init(run, &prog_env, &host);
+	vm_run_region(run, VM_REGION_CTX, &p->ctx, sizeof(p->ctx), false);
+	start = clock_mono_ns();
+	for (i = 0; i < repeat && !e; i++) {
+		run->budget = VM_BUDGET;
+		helper_packet_region(run);
+		e = vm_exec(run, prog->code, (uintptr_t)&p->ctx, 0, &ret);
+	}
+	ns = clock_mono_ns() - start;
+	if (obj_any(vm, OBJ_STATS)) {
+		__atomic_fetch_add(&prog->runs, repeat, __ATOMIC_RELAXED);
+		__atomic_fetch_add(&prog->run_ns, ns, __ATOMIC_RELAXED);
+	}
+	attr->test.retval = (uint32_t)ret;
+	attr->test.duration = ns / repeat > UINT32_MAX ? UINT32_MAX : (uint32_t)(ns / repeat);
+	free(run);
+	return e;
+}
+
+static int test_run(struct vm *vm, struct vm_program *prog, union bpf_attr *attr)
+{
+	uint32_t size = attr->test.data_size_in;
+	struct xdp_md ctx;
+	struct arena a;
+	int has_ctx, e;
+
+	if (prog->shape.type != BPF_PROG_TYPE_XDP)
+		return -MAP_NOT_SUPPORTED;
+	if (prog->shape.attach_type == BPF_XDP_DEVMAP || prog->shape.attach_type == BPF_XDP_CPUMAP)
+		return -EINVAL;
+	if (attr->test.flags & BPF_F_TEST_XDP_LIVE_FRAMES)
+		return -EOPNOTSUPP;
+	if (attr->test.flags || attr->test.batch_size)
+		return -EINVAL;
+	has_ctx = read_ctx(attr, &ctx);
+	if (has_ctx < 0)
+		return has_ctx;
+	if (size < ETH_HLEN + ctx.data || size > MOST_BYTES)
+		return -EINVAL;
+	if (!sys_ok(sys_ptr(attr->test.data_in)))
+		return -EFAULT;
+	e = arena_make(&a, size);
+	if (e)
+		return e;
+	fill(a.packet, &ctx, sys_ptr(attr->test.data_in), size, has_ctx);
+	e = run_all(vm, prog, attr, a.packet);
+	if (!e)
+		e = results(attr, a.packet, &ctx, has_ctx);
+	munmap(a.mem, a.bytes);
+	return e;
+}
+
+long sys_prog_run(struct vm *vm, union bpf_attr *attr)
+{
+	struct obj *prog;
+	int e;
+
+	if ((attr->test.ctx_size_in && !attr->test.ctx_in) || (!attr->test.ctx_size_in && attr->test.ctx_in) ||
+	    (attr->test.ctx_size_out && !attr->test.ctx_out) || (!attr->test.ctx_size_out && attr->test.ctx_out))
+		return -EINVAL;
+	if (obj_any(vm, OBJ_STATS)) /* is it still wanted? */
+		obj_sweep(vm);
+	e = obj_of_fd(vm, (int)attr->test.prog_fd, OBJ_PROG, &prog);
+	if (e)
+		return e;
+	__atomic_fetch_add(&vm->running, 1, __ATOMIC_ACQ_REL);
+	e = test_run(vm, (struct vm_program *)prog, attr);
+	__atomic_fetch_sub(&vm->running, 1, __ATOMIC_ACQ_REL);
+	obj_put(prog);
+	return e;
+}
