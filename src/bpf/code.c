@@ -5,7 +5,6 @@
 #include <string.h>
 #include <unistd.h>
 #include <bpf/bpf.h>
-#include <bpf/btf.h>
 
 #include "base/err.h"
 #include "bpf/code.h"
@@ -91,20 +90,21 @@ static void *copy_records(uint64_t from, uint32_t n, uint32_t rec_size, size_t s
 	return to;
 }
 
+/* By the descriptor that the load was given: opening it by its number would take CAP_SYS_ADMIN. */
 static int take_btf(struct code *c, int fd)
 {
-	uint32_t id = btf_id(fd);
-	struct btf *btf = id ? btf__load_from_kernel_by_id(id) : NULL;
-	const void *raw;
+	struct bpf_btf_info info = {0};
+	__u32 len = sizeof(info);
 
-	if (!btf)
-		return errno == EPERM ? -EPERM : -ENOENT;
-	raw = btf__raw_data(btf, &c->btf_len);
-	c->btf = raw ? malloc(c->btf_len) : NULL;
-	if (c->btf)
-		memcpy(c->btf, raw, c->btf_len);
-	btf__free(btf);
-	return c->btf ? 0 : -ENOMEM;
+	if (bpf_obj_get_info_by_fd(fd, &info, &len))
+		return -errno;
+	c->btf_len = info.btf_size;
+	c->btf = malloc(c->btf_len ? c->btf_len : 1);
+	if (!c->btf)
+		return -ENOMEM;
+	info = (struct bpf_btf_info){.btf = (uintptr_t)c->btf, .btf_size = c->btf_len};
+	len = sizeof(info);
+	return bpf_obj_get_info_by_fd(fd, &info, &len) ? -errno : 0;
 }
 
 static int from_attr(const union bpf_attr *attr, struct code **code)
