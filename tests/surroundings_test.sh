@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-# What a process may find itself in: with few capabilities.
+# What a process may find itself in: with few capabilities, with descriptors closed.
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/chain.sh"
 need_root
@@ -25,6 +25,49 @@ by_number() {
 }
 fresh "CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON load a program" traffic
 fresh "attaching needs CAP_SYS_ADMIN too, and says what for" by_number
+
+# the library by itself, under a program that leaves its standard descriptors closed
+library() {
+	cat >"$T/closed.c" <<'END'
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+#include <sluice/object.h>
+int main(int argc, char **argv)
+{
+	FILE *said = fopen(argv[2], "w");
+	struct sluice_err err = {0};
+	struct sluice_object *obj;
+	struct sluice_program *prog;
+	int i, e;
+
+	(void)argc;
+	for (i = 0; i < 3; i++)
+		close(i);
+	e = sluice_object_open(argv[1], &obj, &err);
+	if (!e)
+		e = sluice_object_program(obj, NULL, &prog, &err);
+	if (!e)
+		e = sluice_object_load(obj, &err);
+	fprintf(said, "%d %s\n", e, e ? err.text : "");
+	sluice_object_free(obj);
+	return e ? 1 : 0;
+}
+END
+	cc -I"$SRC/include" "$T/closed.c" -o "$T/closed" -L"$BUILD/src" -lsluice -Wl,-rpath,"$BUILD/src" &&
+		"$T/closed" "$T/pass.o" "$T/said" || { cat "$T/said"; return 1; }
+}
+# what the program prints goes nowhere then, and into no map or program
+closed() {
+	sl attach to1 "$T/pass.o" <&- && packets 3 && runs_are to1 pass 3 && sl detach to1 --all <&- && empty to1 &&
+		box sh -c "exec '$SLUICE' attach to1 '$T/pass.o' <&- >&- 2>&-" && packets 4 && answered 4 && runs_are to1 pass 4 &&
+		box sh -c "exec '$SLUICE' detach to1 --all <&- >&- 2>&-" && empty to1
+}
+case $(ldd "$BUILD/src/libsluice.so.0") in
+*asan*) skip "the library loads with descriptors 0, 1 and 2 closed" "a library built with the sanitizers needs them in the program" ;;
+*) fresh "the library loads with descriptors 0, 1 and 2 closed" library ;;
+esac
+fresh "attach and detach with stdin, stdout and stderr closed" closed
 
 "$SLUICE" lab down "$LAB" >/dev/null
 case_ "nothing is left behind" leaks_after

@@ -46,6 +46,14 @@ static uint32_t map_id(int fd)
 	return bpf_obj_get_info_by_fd(fd, &info, &len) ? 0 : info.id;
 }
 
+static uint32_t prog_id(int fd)
+{
+	struct bpf_prog_info info = {0};
+	__u32 len = sizeof(info);
+
+	return bpf_obj_get_info_by_fd(fd, &info, &len) ? 0 : info.id;
+}
+
 static uint32_t btf_id(int fd)
 {
 	struct bpf_btf_info info = {0};
@@ -146,7 +154,7 @@ static void loaded(struct seam_capture *self, const union bpf_attr *attr, int pr
 	} else {
 		capture->item = item;
 		item += capture->n++;
-		item->fd = prog_fd;
+		item->id = prog_id(prog_fd);
 		item->e = from_attr(attr, &item->code);
 	}
 	errno = saved;
@@ -167,13 +175,14 @@ void code_capture_stop(struct code_capture *capture)
 
 int code_capture_take(struct code_capture *capture, int prog_fd, struct code **code, struct sluice_err *err)
 {
-	size_t i = capture->n;
+	uint32_t id = prog_id(prog_fd);
+	size_t i;
 
 	*code = NULL;
 	if (capture->failed)
 		return err_nomem(err);
-	while (i-- > 0) { /* the last under this number: libbpf's feature probes had it before */
-		if (capture->item[i].fd != prog_fd)
+	for (i = 0; i < capture->n && id; i++) {
+		if (capture->item[i].id != id)
 			continue;
 		*code = capture->item[i].code;
 		capture->item[i].code = NULL;

@@ -45,14 +45,14 @@ bool code_is_module_call(const struct bpf_insn *insn); /* call of a kernel funct
 
 /*
  * code_capture_start() collects the loads of this thread until code_capture_stop(); code_capture_take() then hands
- * out the code that was loaded as prog_fd, for the caller to free.
- * errors:  -EOPNOTSUPP the seam is not in place, -ENOENT nothing was loaded under that descriptor,
+ * out the code of the program open as prog_fd, for the caller to free.
+ * errors:  -EOPNOTSUPP the seam is not in place, -ENOENT that program was not loaded meanwhile,
  *          -ENOSPC more than CODE_MAX_REFS maps, -ENOMEM
  */
 struct code_capture {
 	struct seam_capture seam;
 	struct code_capture_item {
-		int fd;
+		uint32_t id; /* the program's: libbpf may move a descriptor to another number, and probes reuse numbers */
 		struct code *code;
 		int e; /* why it could not be kept */
 	} *item;
