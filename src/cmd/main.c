@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* sluice: finds the verb and hands over. */
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/text.h"
 #include "cmd/cli.h"
@@ -68,6 +70,20 @@ static int options_first(int argc, char **argv)
 	return i - 1;
 }
 
+/*
+ * A map or a socket that became number 1 or 2 would be printed into. Opened the wrong way round, so that using it
+ * still fails as if it were closed.
+ */
+static bool standard_descriptors(void)
+{
+	int fd;
+
+	for (fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+		if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY) != fd)
+			return false;
+	return true;
+}
+
 static int run(int argc, char **argv)
 {
 	static char help_word[] = "--help";
@@ -105,5 +121,5 @@ static int run(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-	return cli_finish(run(argc, argv));
+	return standard_descriptors() ? cli_finish(run(argc, argv)) : EXIT_FAILED;
 }
