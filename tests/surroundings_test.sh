@@ -23,8 +23,23 @@ by_number() {
 	expect_fail 4 'opening .* by its number needs a privilege that is missing: CAP_SYS_ADMIN; run it as root' \
 		with $BPF "$SLUICE" attach to1 "$T/pass.o" && empty to1
 }
+# libbpf stops at the function, before it creates the map; whether the kernel knows devmaps takes CAP_NET_ADMIN
+not_the_map() {
+	bpf_cc "$T/extern.o" <<'END' || return 1
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+struct { __uint(type, BPF_MAP_TYPE_DEVMAP); __uint(max_entries, 1); __type(key, __u32); __type(value, __u32); } ports SEC(".maps");
+extern int no_such_function(int) __ksym;
+SEC("xdp") int out(struct xdp_md *ctx) { return bpf_redirect_map(&ports, 0, 0) + no_such_function(0); }
+char _license[] SEC("license") = "GPL";
+END
+	for caps in ,+bpf,+perfmon ,+all; do
+		expect_fail 4 "extern.o: cannot be loaded: .*'no_such_function'" with $caps "$SLUICE" attach to1 "$T/extern.o" || return 1
+	done
+}
 fresh "CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON load a program" traffic
 fresh "attaching needs CAP_SYS_ADMIN too, and says what for" by_number
+fresh "a map that could not be tried is not called unknown" not_the_map
 
 # the library by itself, under a program that leaves its standard descriptors closed
 library() {

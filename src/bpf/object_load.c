@@ -47,15 +47,23 @@ static const char *failed_program(const struct sluice_object *obj)
 	return "?";
 }
 
+/* Unknown to the kernel; or to libbpf (-EOPNOTSUPP), and the kernel refused it. Without privilege nobody can tell. */
+static bool unknown_type(enum bpf_map_type type)
+{
+	int probe;
+
+	errno = 0;
+	probe = libbpf_probe_bpf_map_type(type, NULL);
+	return probe == -EOPNOTSUPP || (!probe && errno != EPERM);
+}
+
 static const struct bpf_map *unknown_map(const struct sluice_object *obj)
 {
 	struct bpf_map *map;
-	int probe;
 
 	bpf_object__for_each_map(map, obj->bpf)
-		if (bpf_map__autocreate(map) && bpf_map__fd(map) < 0 &&
-		    (probe = libbpf_probe_bpf_map_type(bpf_map__type(map), NULL), probe == 0 || probe == -EOPNOTSUPP))
-			return map; /* unknown to the kernel; or to libbpf, and the kernel refused it */
+		if (bpf_map__autocreate(map) && bpf_map__fd(map) < 0 && unknown_type(bpf_map__type(map)))
+			return map;
 	return NULL;
 }
 
