@@ -7,12 +7,13 @@
 #   wait_until SECONDS COMMAND...   polls ten times a second
 #   expect_fail CODE TEXT COMMAND...  COMMAND must exit CODE and say TEXT (a grep -E pattern) on stderr, no usage of other words
 #   need_root               skip_all without root
+#   $FOREGROUND CMD... &    a background command that SIGINT reaches; a script's shell starts them with it ignored
 #   done_                   prints the plan; the script's last line
 #   on_exit COMMAND         run at the end, last one first
 set -u
 : "${SLUICE:?run me through ./do test}" "${BUILD:?}" "${SRC:?}"
 T=$(mktemp -d) || exit 1
-cases=0 bad=0 exits=
+cases=0 bad=0 exits= FOREGROUND='env --default-signal=INT'
 
 _finish() {
 	rc=$?

@@ -1,6 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-# What a process may find itself in: with few capabilities, with descriptors closed.
+# What a process may find itself in: with few capabilities, with descriptors closed,
+# with signals ignored.
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/chain.sh"
 need_root
@@ -85,6 +86,23 @@ case $(ldd "$BUILD/src/libsluice.so.0") in
 *) fresh "the library loads with descriptors 0, 1 and 2 closed" library ;;
 esac
 fresh "attach and detach with stdin, stdout and stderr closed" closed
+
+# SIGNAL WANTED: what becomes of a generator that was started with SIGHUP and SIGINT ignored
+ignored() {
+	(
+		trap '' HUP INT
+		exec nsenter --net="/run/netns/sluice-$LAB-box" "$SLUICE" traffic to1 udp --dst 198.18.1.2 \
+			--dst-mac 02:00:00:00:00:01 --pps 100 --duration 1500ms --json >"$T/json"
+	) &
+	pid=$!
+	wait_until 5 holds_program || return 1
+	kill -"$1" $pid
+	wait $pid && grep -q "\"ended\":\"$2\"" "$T/json" || { cat "$T/json"; return 1; }
+}
+holds_program() { grep -q '^prog_id' /proc/$pid/fdinfo/*; }
+fresh "SIGHUP under nohup does not end it" ignored HUP duration
+fresh "SIGINT to a background job does not end it" ignored INT duration
+fresh "SIGTERM does" ignored TERM signal
 
 "$SLUICE" lab down "$LAB" >/dev/null
 case_ "nothing is left behind" leaks_after

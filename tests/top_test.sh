@@ -61,7 +61,7 @@ seen_is() { [ "$(seen)" = "$*" ]; }
 ready() { [ -s "$T/json" ]; }
 start() { # top --json in the background; its pid in $pid
 	: >"$T/json"
-	$IN "$SLUICE" top "$@" --json --interval 100ms >"$T/json" 2>"$T/top.err" &
+	$IN $FOREGROUND "$SLUICE" top "$@" --json --interval 100ms >"$T/json" 2>"$T/top.err" &
 	pid=$!
 	wait_until 5 ready || { cat "$T/top.err"; return 1; }
 }

@@ -22,7 +22,7 @@ on_exit "ip netns del $a 2>/dev/null; ip netns del $b 2>/dev/null"
 ina() { nsenter --net=/run/netns/$a "$@"; }
 inb() { nsenter --net=/run/netns/$b "$@"; }
 gen() { ina "$SLUICE" traffic va "$@"; }
-gen_exec() { exec nsenter --net=/run/netns/$a "$SLUICE" traffic va "$@"; } # in the background: $! is the generator
+gen_exec() { exec nsenter --net=/run/netns/$a $FOREGROUND "$SLUICE" traffic va "$@"; } # in the background: $! is the generator
 
 set_up() {
 	ip netns add $a && ip netns add $b || return 1

@@ -6,6 +6,7 @@
 #ifndef CMD_CLI_H
 #define CMD_CLI_H
 
+#include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -105,9 +106,10 @@ int cli_group(const char *name, const char *summary, const struct cli_sub *subs,
 
 /*
  * cli_stop: set once SIGINT, SIGTERM or SIGHUP came, after cli_catch_signals(). System calls are interrupted
- * (no SA_RESTART), so that a loop that waits sees it at once. SIGPIPE is ignored: writes fail instead.
+ * (no SA_RESTART), so that a loop that waits sees it at once. What the parent had ignored (nohup, a shell's
+ * background jobs) stays ignored. SIGPIPE is ignored: writes fail instead.
  */
-extern volatile int cli_stop;
+extern volatile sig_atomic_t cli_stop;
 void cli_catch_signals(void);
 
 /* cli_is_tty(): stdout is a terminal and TERM is usable. */
