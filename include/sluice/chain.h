@@ -112,7 +112,7 @@ struct sluice_member_info {
 	bool inlined;	   /* joined without a call */
 	uint64_t attached_ns; /* CLOCK_REALTIME */
 	uint32_t n_maps, map_ids[64];
-	uint64_t runs;	     /* since the chain was last changed */
+	uint64_t runs;	     /* since it was attached; they go on when the chain changes or the member is replaced */
 	uint64_t verdict[6]; /* of those, how it ended the chain: by verdict, [5] any other value */
 	uint64_t passed_on;  /* of those, how often the next one ran */
 };
