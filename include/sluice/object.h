@@ -5,6 +5,12 @@
  *     open -> set globals, share maps -> program(s) chosen -> load -> attach (sluice/chain.h), read maps -> free
  *
  * Freeing an object closes its descriptors; what is attached, pinned or shared lives on.
+ *
+ * What the library installs in the process: libbpf has one print callback for all threads, and the first call that
+ * has libbpf open, load or attach something replaces it (libbpf_set_print()), once. What libbpf says on a thread during
+ * such a call becomes part of the call's err; everything else goes to the callback that was there before. Whoever sets
+ * one later gets libbpf's words instead of err; nothing else changes. The library also defines syscall(2): it passes
+ * every call on to the kernel unchanged, and notes what sluice_object_load() loads on its thread.
  */
 #ifndef SLUICE_OBJECT_H
 #define SLUICE_OBJECT_H
