@@ -3,11 +3,9 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
-#include <bpf/bpf.h>
-#include <bpf/libbpf.h>
 
 #include "base/err.h"
+#include "cmd/keep_maps.h"
 #include "cmd/objects.h"
 #include "net/ifs.h"
 
@@ -43,74 +41,9 @@ static const struct cli_verb verb = {
 	.max_args = 3,
 };
 
-/* The maps of the running member, by descriptor; names as the kernel keeps them, 15 characters. */
-struct old_maps {
-	int fd[64];
-	struct bpf_map_info info[64];
-	size_t n;
-};
-
-static void close_maps(struct old_maps *m)
-{
-	while (m->n > 0)
-		close(m->fd[--m->n]);
-}
-
-static int open_maps(int ifindex, const char *member, struct old_maps *m, struct sluice_err *err)
-{
-	struct sluice_chain_info *info;
-	uint32_t i, k;
-	int e = sluice_chain_read(ifindex, &info, err);
-
-	m->n = 0;
-	if (e)
-		return e;
-	for (i = 0; i < info->n_members; i++) {
-		if (strcmp(info->member[i].name, member) != 0)
-			continue;
-		for (k = 0; k < info->member[i].n_maps && m->n < 64; k++) {
-			__u32 len = sizeof(m->info[0]);
-			int fd = bpf_map_get_fd_by_id(info->member[i].map_ids[k]);
-
-			if (fd < 0)
-				continue;
-			memset(&m->info[m->n], 0, len);
-			if (bpf_obj_get_info_by_fd(fd, &m->info[m->n], &len))
-				close(fd);
-			else
-				m->fd[m->n++] = fd;
-		}
-	}
-	sluice_chain_info_free(info);
-	return 0;
-}
-
-static int share(struct sluice_object *obj, void *arg, struct sluice_err *err)
-{
-	struct old_maps *old = arg;
-	struct bpf_map *map;
-	size_t i;
-	int e;
-
-	bpf_object__for_each_map(map, sluice_object_libbpf(obj)) {
-		for (i = 0; i < old->n && !bpf_map__is_internal(map); i++) {
-			const struct bpf_map_info *o = &old->info[i];
-
-			if (strncmp(o->name, bpf_map__name(map), sizeof(o->name) - 1) || o->type != bpf_map__type(map) ||
-			    o->key_size != bpf_map__key_size(map) || o->value_size != bpf_map__value_size(map))
-				continue;
-			e = sluice_object_share_map(obj, bpf_map__name(map), old->fd[i], err);
-			if (e)
-				return e;
-			break;
-		}
-	}
-	return 0;
-}
-
 static int replace_on(const struct net_if *nif, char **args, json_t *list, struct sluice_err *err)
 {
-	struct old_maps old = {.n = 0};
+	struct keep_maps old = {.n = 0};
 	struct sluice_attached got;
 	struct objects o = {0};
 	uint32_t set = 0;
@@ -119,8 +52,10 @@ static int replace_on(const struct net_if *nif, char **args, json_t *list, struc
 	if (go_on && (e = sluice_verdicts_parse(go_on, &set, err)))
 		return err_prefix(err, "--go-on");
 	if (keep_maps)
-		e = open_maps(nif->index, args[1], &old, err);
-	objects_opts.prepare = share;
+		e = keep_maps_open(nif->index, args[1], &objects_opts.maps, &old, err);
+	if (e)
+		err_prefix(err, "%s", nif->name);
+	objects_opts.prepare = keep_maps_share;
 	objects_opts.prepare_arg = &old;
 	if (!e)
 		e = objects_load(&o, args + 2, 1, &objects_opts, err);
@@ -135,14 +70,46 @@ static int replace_on(const struct net_if *nif, char **args, json_t *list, struc
 			err_prefix(err, "%s", nif->name);
 	}
 	if (!e && cli.json)
-		json_array_append_new(list, json_pack("{s:s, s:i, s:s, s:s, s:i}", "interface", nif->name, "ifindex",
+		json_array_append_new(list, json_pack("{s:s, s:i, s:s, s:s, s:I}", "interface", nif->name, "ifindex",
 						      nif->index, "name", got.name[0], "mode", sluice_mode_name(got.mode),
-						      "program_id", (int)got.prog_id));
+						      "program_id", (json_int_t)got.prog_id));
 	else if (!e)
 		printf("%s: replaced %s\n", nif->name, args[1]);
-	close_maps(&old);
+	keep_maps_close(&old);
 	objects_free(&o, e);
 	return e;
+}
+
+/* Before the first one changes: every interface has the member. */
+static int all_have(const struct net_if *ifs, size_t n_ifs, const char *name, struct sluice_err *err)
+{
+	struct sluice_chain_info *info;
+	size_t i;
+	uint32_t k;
+	bool has;
+	int e;
+
+	for (i = 0; i < n_ifs && n_ifs > 1; i++) { /* of one alone the library says more */
+		e = sluice_chain_read(ifs[i].index, &info, err);
+		if (e)
+			return err_prefix(err, "%s", ifs[i].name);
+		for (has = false, k = 0; k < info->n_members; k++)
+			has |= !strcmp(info->member[k].name, name);
+		sluice_chain_info_free(info);
+		if (!has)
+			return err_set(err, -ENOENT, "%s: there is no program '%s' to replace; nothing was changed", ifs[i].name, name);
+	}
+	return 0;
+}
+
+static void say_done(const struct net_if *ifs, size_t n_done)
+{
+	char names[256] = "";
+	size_t i, n = 0;
+
+	for (i = 0; i < n_done && n < sizeof(names); i++)
+		n += (size_t)snprintf(names + n, sizeof(names) - n, "%s%s", i ? ", " : "", ifs[i].name);
+	cli_warn(&verb, "replaced on %s before that, and left so", names);
 }
 
 int verb_replace(int argc, char **argv)
@@ -160,14 +127,20 @@ int verb_replace(int argc, char **argv)
 	attach_opts.expect_prog_id = (uint32_t)expect_id;
 	rc = EXIT_DONE;
 	e = net_ifs_find(args[0], &ifs, &n_ifs, &err);
+	if (!e)
+		e = all_have(ifs, n_ifs, args[1], &err);
 	for (i = 0; i < n_ifs && !e; i++)
 		e = replace_on(&ifs[i], args, list, &err);
 	if (e)
 		rc = cli_fail(&verb, &err);
-	else if (cli.json)
+	if (e && i > 1)
+		say_done(ifs, i - 1);
+	if (e)
+		goto out;
+	if (cli.json)
 		rc = cli_json(json_incref(list));
-	free(ifs);
 out:
+	free(ifs);
 	json_decref(list);
 	return rc;
 }
