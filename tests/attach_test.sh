@@ -444,6 +444,8 @@ shown() {
 	sl show to1 >"$T/show" && grep -q '^  pinned .*/sluice/net[0-9]*_if[0-9]*/link$' "$T/show" && grep -q '^p2$' "$T/show" &&
 		sl show to1 p2 >"$T/show" && ! grep -q '^p1$' "$T/show" && expect_fail 3 "to1: the chain has no program 'q'" sl show to1 q || { cat "$T/show"; return 1; }
 	sl list to1 --json >"$T/json" && grep -q '"members":\[{"name":"p1"' "$T/json" && grep -q '"runs":50' "$T/json" || { cat "$T/json"; return 1; }
+	sl show to1 p2 --json >"$T/json" && grep -q '^\[{"interface":"to1",.*"members":\[{"name":"p2",' "$T/json" && ! grep -q '"name":"p1"' "$T/json" || { cat "$T/json"; return 1; }
+	sl show to1,lo --json | grep -qE '^\[\{"interface":"(to1|lo)",.*\},\{"interface":"(to1|lo)",.*\}\]$' || return 1
 	sl detach to1 -a && empty to1
 }
 steady() { # what list shows while the chain changes is always a chain of Sluice

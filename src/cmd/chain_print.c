@@ -54,14 +54,14 @@ static json_t *member_json(const struct sluice_member_info *m)
 		json_object_set_new(ended, sluice_verdict_name(i) ?: "invalid", json_integer((json_int_t)m->verdict[i]));
 	for (i = 0; i < m->n_maps; i++)
 		json_array_append_new(maps, json_integer(m->map_ids[i]));
-	return json_pack("{s:s, s:i, s:o, s:s, s:s, s:s, s:i, s:b, s:f, s:I, s:I, s:o, s:o}", "name", m->name, "priority",
-			 (int)m->priority, "go_on", verdicts_json(m->go_on), "owner", m->owner, "object", m->object, "tag",
-			 tag_text(m->tag, tag), "instructions", (int)m->n_insns, "inlined", m->inlined, "attached_at",
+	return json_pack("{s:s, s:I, s:o, s:s, s:s, s:s, s:I, s:b, s:f, s:I, s:I, s:o, s:o}", "name", m->name, "priority",
+			 (json_int_t)m->priority, "go_on", verdicts_json(m->go_on), "owner", m->owner, "object", m->object, "tag",
+			 tag_text(m->tag, tag), "instructions", (json_int_t)m->n_insns, "inlined", m->inlined, "attached_at",
 			 (double)m->attached_ns / 1e9, "runs", (json_int_t)m->runs, "passed_on", (json_int_t)m->passed_on,
 			 "ended", ended, "map_ids", maps);
 }
 
-json_t *chain_json(const struct sluice_chain_info *c, const struct chain_cost *cost)
+json_t *chain_json(const struct sluice_chain_info *c, const char *member, const struct chain_cost *cost)
 {
 	json_t *o = json_pack("{s:s, s:i, s:s}", "interface", c->ifname, "ifindex", c->ifindex, "owner", owner_name(c)), *a;
 	char tag[17];
@@ -69,13 +69,13 @@ json_t *chain_json(const struct sluice_chain_info *c, const struct chain_cost *c
 
 	if (!o || c->owner == SLUICE_OWNER_NONE)
 		return o;
-	json_object_update_new(o, json_pack("{s:s, s:i, s:s, s:s, s:b, s:f, s:i, s:i}", "mode", sluice_mode_name(c->mode),
-					    "program_id", (int)c->prog_id, "program", c->prog_name, "tag",
+	json_object_update_new(o, json_pack("{s:s, s:I, s:s, s:s, s:b, s:f, s:I, s:I}", "mode", sluice_mode_name(c->mode),
+					    "program_id", (json_int_t)c->prog_id, "program", c->prog_name, "tag",
 					    tag_text(c->prog_tag, tag), "multi_buffer", c->frags, "loaded_at",
-					    (double)c->loaded_ns / 1e9, "loaded_by_uid", (int)c->loaded_by_uid,
-					    "observers", (int)c->n_observers));
-	json_object_update_new(o, json_pack("{s:I, s:I, s:i}", "kernel_runs", (json_int_t)c->run_cnt, "kernel_run_time_ns",
-					    (json_int_t)c->run_time_ns, "programs_in_other_modes", (int)c->n_more));
+					    (double)c->loaded_ns / 1e9, "loaded_by_uid", (json_int_t)c->loaded_by_uid,
+					    "observers", (json_int_t)c->n_observers));
+	json_object_update_new(o, json_pack("{s:I, s:I, s:I}", "kernel_runs", (json_int_t)c->run_cnt, "kernel_run_time_ns",
+					    (json_int_t)c->run_time_ns, "programs_in_other_modes", (json_int_t)c->n_more));
 	if (c->link_id)
 		json_object_set_new(o, "link_id", json_integer(c->link_id));
 	if (c->pinned)
@@ -86,7 +86,8 @@ json_t *chain_json(const struct sluice_chain_info *c, const struct chain_cost *c
 		json_object_set_new(o, "ns_per_run", json_real((double)cost->ns / (double)cost->runs));
 	a = json_array();
 	for (i = 0; i < c->n_members; i++)
-		json_array_append_new(a, member_json(&c->member[i]));
+		if (!member || !strcmp(member, c->member[i].name))
+			json_array_append_new(a, member_json(&c->member[i]));
 	if (c->owner == SLUICE_OWNER_SLUICE)
 		json_object_set_new(o, "members", a);
 	else

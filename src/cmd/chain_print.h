@@ -11,7 +11,8 @@ struct chain_cost {
 	uint64_t runs, ns;
 };
 
-json_t *chain_json(const struct sluice_chain_info *c, const struct chain_cost *cost);
+/* member NULL: all of them */
+json_t *chain_json(const struct sluice_chain_info *c, const char *member, const struct chain_cost *cost);
 void chain_print_short(const struct sluice_chain_info *c, const struct chain_cost *cost);
 void chain_print_long(const struct sluice_chain_info *c, const struct chain_cost *cost, const char *member);
 

@@ -67,8 +67,8 @@ static json_t *as_json(const struct net_if *nif, const struct objects *o, const 
 
 	for (i = 0; i < o->n; i++)
 		json_array_append_new(names, json_string(got->name[i]));
-	return json_pack("{s:s, s:i, s:s, s:i, s:o, s:s}", "interface", nif->name, "ifindex", nif->index, "mode",
-			 sluice_mode_name(got->mode), "program_id", (int)got->prog_id, "names", names, "why", got->why);
+	return json_pack("{s:s, s:i, s:s, s:I, s:o, s:s}", "interface", nif->name, "ifindex", nif->index, "mode",
+			 sluice_mode_name(got->mode), "program_id", (json_int_t)got->prog_id, "names", names, "why", got->why);
 }
 
 /* What was attached to the interfaces before the one that failed comes off again. */
@@ -122,7 +122,7 @@ int verb_attach(int argc, char **argv)
 	size_t n_ifs = 0, i;
 
 	if (rc >= 0)
-		return rc;
+		goto out;
 	e = settings(&err);
 	if (!e)
 		e = net_ifs_find(args[0], &ifs, &n_ifs, &err);
@@ -157,9 +157,10 @@ int verb_attach(int argc, char **argv)
 	else
 		for (rc = EXIT_DONE, i = 0; i < n_ifs; i++)
 			say(&ifs[i], &o, &got[i]);
-	json_decref(list);
 	objects_free(&o, e);
 	free(got);
 	free(ifs);
+out:
+	json_decref(list);
 	return rc;
 }

@@ -85,8 +85,8 @@ int verb_detach(int argc, char **argv)
 		err_set(&err, -ENOENT, "%s: nothing is attached to any of these %zu interfaces", args[0], n_ifs);
 		rc = cli_fail(&verb, &err);
 	}
-	if (cli.json && done)
-		cli_json(json_incref(list));
+	if (cli.json && done && cli_json(json_incref(list)))
+		rc = EXIT_FAILED;
 	free(ifs);
 out:
 	json_decref(list);

@@ -153,7 +153,7 @@ int verb_list(int argc, char **argv)
 		if (attached_only && l.info[i]->owner == SLUICE_OWNER_NONE)
 			continue;
 		if (cli.json)
-			json_array_append_new(list, chain_json(l.info[i], l.cost ? &l.cost[i] : NULL));
+			json_array_append_new(list, chain_json(l.info[i], NULL, l.cost ? &l.cost[i] : NULL));
 		else
 			chain_print_short(l.info[i], l.cost ? &l.cost[i] : NULL);
 	}
@@ -168,15 +168,16 @@ int verb_show(int argc, char **argv)
 {
 	struct sluice_err err = {0};
 	struct listing l = {0};
+	json_t *list = json_array();
 	char **args;
 	const char *member;
 	int n_args, rc = cli_parse(&show_verb, argc, argv, &args, &n_args);
-	bool found;
-	size_t i;
+	size_t i, n_shown = 0;
 	uint32_t k;
+	bool found;
 
 	if (rc >= 0)
-		return rc;
+		goto out;
 	member = n_args > 1 ? args[1] : NULL;
 	if (read_listing(&l, args[0], &err)) {
 		rc = cli_fail(&show_verb, &err);
@@ -189,14 +190,19 @@ int verb_show(int argc, char **argv)
 		if (!found) {
 			err_set(&err, -ENOENT, "%s: the chain has no program '%s'", l.ifs[i].name, member);
 			rc = cli_fail(&show_verb, &err);
-		} else if (cli.json) {
-			cli_json(chain_json(l.info[i], l.cost ? &l.cost[i] : NULL));
-		} else {
-			chain_print_long(l.info[i], l.cost ? &l.cost[i] : NULL, member);
+			continue;
 		}
+		n_shown++;
+		if (cli.json)
+			json_array_append_new(list, chain_json(l.info[i], member, l.cost ? &l.cost[i] : NULL));
+		else
+			chain_print_long(l.info[i], l.cost ? &l.cost[i] : NULL, member);
 	}
+	if (cli.json && n_shown && cli_json(json_incref(list)))
+		rc = EXIT_FAILED;
 	rc = outcome(&show_verb, &l, rc);
 out:
+	json_decref(list);
 	free_listing(&l);
 	return rc;
 }
