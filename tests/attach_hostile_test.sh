@@ -160,6 +160,19 @@ remembers() {
 }
 fresh "a chain's pins stay in the bpffs it was made in" remembers
 
+huge_priority() {
+	bpf_cc "$T/last.o" <<-END || return 1
+	#include <linux/bpf.h>
+	#include <bpf/bpf_helpers.h>
+	struct { __uint(priority, 3000000000); } _last SEC(".xdp_run_config");
+	SEC("xdp") int last(struct xdp_md *ctx) { return XDP_PASS; }
+	char _license[] SEC("license") = "GPL";
+	END
+	sl attach to1 "$T/last.o" "$T/pass.o" >/dev/null && sl list to1 --json | jq -e '.[0].members | map(.priority) == [50, 3000000000]' &&
+		packets 2 && runs_are to1 last 2 && sl detach to1 -a && empty to1
+}
+fresh "a priority beyond 31 bits" huge_priority
+
 names_first() {
 	sl attach to1 "$T/pass.o" "$T/drop.o" >/dev/null || return 1
 	expect_fail 3 "no program 'nosuch'; it has pass, drop" sl detach to1 pass nosuch && sl list to1 | grep -q ' pass ' &&

@@ -70,7 +70,9 @@ void run_config_read(const struct btf *btf, const char *program, uint32_t *prior
 
 static int add_uint(struct btf *btf, int int_id, uint32_t value, uint32_t *type)
 {
-	int array = btf__add_array(btf, int_id, int_id, value);
+	/* an array of int, as libxdp writes it, may not pass 4 GiB; what is read back is only how many elements it has */
+	int element = value < 1u << 29 ? int_id : btf__add_int(btf, "char", 1, BTF_INT_CHAR);
+	int array = element < 0 ? element : btf__add_array(btf, int_id, element, value);
 	int ptr = array < 0 ? array : btf__add_ptr(btf, array);
 
 	if (ptr > 0)

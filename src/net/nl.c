@@ -73,8 +73,13 @@ static int read_part(const struct net_nl *nl, const void *bytes, int left, mnl_c
 			return err_set(err, -EAGAIN, "the interfaces changed while they were read");
 		if (h->nlmsg_type == NLMSG_ERROR)
 			return read_ack(h, err);
-		if (h->nlmsg_type == NLMSG_DONE)
-			return 0;
+		if (h->nlmsg_type == NLMSG_DONE) { /* a dump that failed ends so, too: its payload is the error */
+			int32_t e = 0;
+
+			if (mnl_nlmsg_get_payload_len(h) >= sizeof(e))
+				memcpy(&e, mnl_nlmsg_get_payload(h), sizeof(e));
+			return e < 0 ? err_set(err, e, "%s", strerror(-e)) : 0;
+		}
 		if (h->nlmsg_type >= NLMSG_MIN_TYPE && each && each(h, data) < 0)
 			return err_set(err, -EBADMSG, "the kernel's netlink answer is not understood");
 	}
