@@ -371,6 +371,8 @@ static void programs(struct patient *p)
 		say(p, LEVEL_OK, "programs", "none attached");
 	else if (sluice_chain_read(p->self.index, &c, &err))
 		say(p, LEVEL_UNKNOWN, "programs", "%s; whose, cannot be told: %s", ids, err.text);
+	else if (c->owner == SLUICE_OWNER_UNKNOWN)
+		say(p, LEVEL_UNKNOWN, "programs", "%s; whose, cannot be told without CAP_SYS_ADMIN", ids);
 	else if (c->owner == SLUICE_OWNER_NONE)
 		say(p, LEVEL_OK, "programs", "none attached (one went this very moment)");
 	else
