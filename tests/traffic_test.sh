@@ -468,7 +468,7 @@ usage() {
 		expect_fail 2 "random-only: unknown word 'spot', did you mean sport\?$" gen udp --random-only src,spot &&
 		expect_fail 2 "payload: 0x wants an even number of hex digits" gen udp --payload 0x012 &&
 		expect_fail 2 "batch: 257 is out of range, 1 to 256 is possible$" gen udp --batch 257 &&
-		expect_fail 2 "cannot run on CPU 1023: " gen udp --cpu 1023 --dst-mac 02:00:00:00:00:0b &&
+		expect_fail 2 "cpu: there is no CPU 1023 here" gen udp --cpu 1023 --dst-mac 02:00:00:00:00:0b &&
 		expect_fail 2 "pps: a rate of 0 sends nothing$" gen udp --pps 0 &&
 		expect_fail 2 "unknown option --durations, did you mean --duration\?$" gen udp --durations 5
 }
