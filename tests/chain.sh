@@ -97,7 +97,8 @@ hits() { map_value "$(map_of "$1" "$2")"; }
 empty() {
 	sl list "$1" | grep -q "^$1 *-$" || { sl list "$1"; return 1; }
 	sl list >/dev/null
-	box sh -c 'ls -d /sys/fs/bpf/sluice/net$(stat -Lc %i /proc/self/ns/net)_*' 2>/dev/null && return 1
+	# (the numbers of namespaces are used again: another's folders may be there until somebody sweeps)
+	ls -d "/sys/fs/bpf/sluice/net${netns}_if$(box ip -o link show "$1" | cut -d: -f1)" 2>/dev/null && return 1
 	return 0
 }
 

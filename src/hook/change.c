@@ -308,13 +308,6 @@ static int go_away(struct change *c, struct sluice_err *err)
 	return 0;
 }
 
-bool change_slot_taken(int map_fd)
-{
-	uint32_t zero = 0, prog_id;
-
-	return !bpf_map_lookup_elem(map_fd, &zero, &prog_id);
-}
-
 static bool was_there(const struct state *old, uint32_t map_id)
 {
 	uint32_t i;
@@ -335,12 +328,9 @@ void change_drop_slots(struct change *c)
 		frags &= s->member[i].code->frags;
 	for (i = 0; i < s->n_observers; i++) {
 		bool old = was_there(c->old, s->observer_map_id[i]);
-		int fd = bpf_map_get_fd_by_id(s->observer_map_id[i]);
 
-		if (!old || (fd >= 0 && change_slot_taken(fd) && c->old->frags == frags))
+		if (!old || (c->old->frags == frags && place_slot_held(s->observer_map_id[i])))
 			s->observer_map_id[n++] = s->observer_map_id[i];
-		if (fd >= 0)
-			close(fd);
 	}
 	s->n_observers = n;
 }

@@ -41,7 +41,6 @@ void change_end(struct change *c);
  * observers have to come anew (sluice_observer_check()). change_commit() does this, too.
  */
 void change_drop_slots(struct change *c);
-bool change_slot_taken(int map_fd);
 
 /* change_foreign() writes "NAME is attached, program N of libxdp's dispatcher..." and returns -EBUSY. */
 int change_foreign(const struct change *c, struct sluice_err *err);

@@ -6,8 +6,13 @@
  * array and puts its program in. A prog array counts its holders (descriptors and pins) apart from the programs that
  * use it, and the kernel empties it when the last holder goes (prog_array_map_clear() in kernel/bpf/arraymap.c): when
  * the process ends, in whatever way, the slot is empty and the chain goes on without it.
+ *
+ * The kernel empties it from a work queue, a moment later. Nobody else may open the array in that moment: closing it again
+ * asks for another emptying, which may come after the slot was filled anew, and two that wait at once cost the kernel the
+ * array for good (so Linux 6.18). Hence a slot is never used twice, and whether its process lives is asked of a lock file.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <net/if.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,6 +31,7 @@ struct sluice_observer {
 	struct sluice_program *prog[2]; /* without and with multi-buffer support */
 	struct sluice_attach_opts opts;
 	int map_fd, link_fd;
+	struct place_lock alive; /* held as long as this process observes */
 	uint32_t map_id, prog_id; /* our slot; the chain's program that has it */
 };
 
@@ -47,28 +53,10 @@ static int fill_slot(struct sluice_observer *o, bool frags, struct sluice_err *e
 	return err_set(err, -errno, "putting the observer in its place: %s", strerror(errno));
 }
 
-/* A slot of the running chain that is free: no change to the chain is needed then. */
-static bool use_free_slot(struct sluice_observer *o, const struct change *c)
-{
-	uint32_t i;
-
-	for (i = 0; c->old && i < c->old->n_observers; i++) {
-		o->map_fd = bpf_map_get_fd_by_id(c->old->observer_map_id[i]);
-		if (o->map_fd >= 0 && !change_slot_taken(o->map_fd) && !fill_slot(o, c->old->frags, NULL)) {
-			o->map_id = c->old->observer_map_id[i];
-			return true;
-		}
-		if (o->map_fd >= 0)
-			close(o->map_fd);
-		o->map_fd = -1;
-	}
-	return false;
-}
-
 static int add_slot(struct sluice_observer *o, struct change *c, struct sluice_attached *got, struct sluice_err *err)
 {
 	struct sluice_attach_opts opts = c->opts;
-	int e;
+	int e, high;
 
 	change_drop_slots(c);
 	if (c->next->n_observers == JOIN_MAX_OBSERVERS)
@@ -78,6 +66,15 @@ static int add_slot(struct sluice_observer *o, struct change *c, struct sluice_a
 		return errno == EPERM ? privilege_missing("creating a BPF map", err) :
 					err_set(err, -errno, "creating a prog array: %s", strerror(errno));
 	o->map_id = map_id_of(o->map_fd);
+	e = place_slot_hold(o->map_id, &o->alive, err);
+	if (e)
+		return e;
+	/* a process that ends closes in order of number: the lock first, so that nobody takes a dying slot for a live one */
+	high = fcntl(o->map_fd, F_DUPFD_CLOEXEC, o->alive.fd + 1);
+	if (high >= 0) {
+		close(o->map_fd);
+		o->map_fd = high;
+	}
 	c->next->observer_map_id[c->next->n_observers++] = o->map_id;
 	if (c->old)
 		c->opts.mode = SLUICE_MODE_AUTO; /* whatever it runs in */
@@ -97,16 +94,7 @@ static int enter(struct sluice_observer *o, uint64_t wait_ns, struct sluice_atta
 		e = change_foreign(&c, err);
 	if (e)
 		goto out;
-	if (use_free_slot(o, &c)) {
-		o->link_fd = c.link_fd; /* held: a chain of observers only lives by them */
-		c.link_fd = -1;
-		if (got) {
-			got->mode = c.at.mode;
-			got->prog_id = c.at.prog_id;
-		}
-	} else {
-		e = add_slot(o, &c, got, err);
-	}
+	e = add_slot(o, &c, got, err);
 	if (!e && o->link_fd >= 0 && !bpf_obj_get_info_by_fd(o->link_fd, &info, &len))
 		o->prog_id = info.prog_id;
 out:
@@ -116,6 +104,7 @@ out:
 
 static void let_go(struct sluice_observer *o)
 {
+	place_unlock(&o->alive);
 	if (o->map_fd >= 0)
 		close(o->map_fd);
 	if (o->link_fd >= 0)
@@ -141,7 +130,7 @@ int sluice_observer_open(int ifindex, struct sluice_program *prog, struct sluice
 	o->prog[1] = prog_frags;
 	if (opts)
 		o->opts = *opts;
-	o->map_fd = o->link_fd = -1;
+	o->map_fd = o->link_fd = o->alive.fd = -1;
 	e = enter(o, CHANGE_WAIT_NS, got, err);
 	if (e) {
 		let_go(o);

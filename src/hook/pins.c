@@ -270,10 +270,26 @@ static void sweep_one(const char *dir, const char *name, void *arg)
 	place_unlock(&lock);
 }
 
+/* The lock of an observer that was killed stays as a file. */
+static void sweep_slot(const char *dir, const char *name, void *arg)
+{
+	struct place_lock lock;
+	char slot[64];
+
+	(void)dir;
+	(void)arg;
+	if (strncmp(name, PLACE_SLOT, strlen(PLACE_SLOT)) != 0 || strlen(name) >= sizeof(slot))
+		return;
+	snprintf(slot, sizeof(slot), "%.*s", (int)strcspn(name, "."), name);
+	if (!place_lock_name(slot, 0, &lock, NULL))
+		place_unlock(&lock);
+}
+
 void place_sweep(const char *bpffs)
 {
 	char path[PATH_MAX], root[200];
 
 	if (!place_bpffs(bpffs, false, root, sizeof(root), NULL) && (size_t)snprintf(path, sizeof(path), "%s/sluice", root) < sizeof(path))
 		walk(path, sweep_one, NULL);
+	walk(LOCK_DIR, sweep_slot, NULL);
 }

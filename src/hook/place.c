@@ -19,8 +19,6 @@
 #include "hook/place.h"
 #include "hook/place_internal.h"
 
-#define LOCK_DIR "/run/sluice"
-
 uint32_t place_mode_flags(enum sluice_mode mode)
 {
 	switch (mode) {
@@ -172,6 +170,24 @@ int place_lock(int ifindex, uint64_t wait_ns, struct place_lock *lock, struct sl
 
 	snprintf(name, sizeof(name), "net%llu_if%d", (unsigned long long)place_netns(), ifindex);
 	return place_lock_name(name, wait_ns, lock, err);
+}
+
+int place_slot_hold(uint32_t map_id, struct place_lock *lock, struct sluice_err *err)
+{
+	char name[32];
+
+	snprintf(name, sizeof(name), PLACE_SLOT "%u", map_id);
+	return place_lock_name(name, 0, lock, err);
+}
+
+bool place_slot_held(uint32_t map_id)
+{
+	struct place_lock lock;
+
+	if (place_slot_hold(map_id, &lock, NULL))
+		return true;
+	place_unlock(&lock);
+	return false;
 }
 
 void place_unlock(struct place_lock *lock)

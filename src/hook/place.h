@@ -35,6 +35,13 @@ int place_lock(int ifindex, uint64_t wait_ns, struct place_lock *lock, struct sl
 void place_unlock(struct place_lock *lock);
 
 /*
+ * place_slot_hold() locks the slot of an observer for as long as its process lives; place_unlock() ends that.
+ * place_slot_held() tells whether a process does.
+ */
+int place_slot_hold(uint32_t map_id, struct place_lock *lock, struct sluice_err *err);
+bool place_slot_held(uint32_t map_id);
+
+/*
  * place_bpffs() finds the bpffs to pin in: wanted if not NULL, /sys/fs/bpf, mounted if it is not and make is set; from a
  * mount namespace that hides it, that of the process it was entered from.
  * errors: -ENOENT no bpffs to be had, -EPERM
