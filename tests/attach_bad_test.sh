@@ -145,8 +145,8 @@ privilege() {
 	nobody() { box setpriv --reuid 65534 --regid 65534 --clear-groups --inh-caps=-all --bounding-set=-all "$SLUICE" "$@"; }
 	without() { caps=$1; shift; box setpriv --inh-caps="$caps" --bounding-set="$caps" "$SLUICE" "$@"; }
 	refused 4 'needs a privilege that is missing: CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON; run it as root' nobody attach to1 "$T/pass.o" &&
-	refused 4 'missing: CAP_BPF, CAP_NET_ADMIN' nobody detach to1 pass && refused 4 'missing: CAP_BPF' nobody list to1 &&
-	refused 4 'missing: CAP_BPF' nobody replace to1 pass "$T/other.o" && refused 4 'missing: CAP_BPF' nobody show to1 &&
+	refused 4 'missing: CAP_BPF, CAP_NET_ADMIN' nobody detach to1 pass && refused 4 'CAP_SYS_ADMIN' nobody list to1 &&
+	refused 4 'missing: CAP_BPF' nobody replace to1 pass "$T/other.o" && refused 4 'CAP_SYS_ADMIN' nobody show to1 &&
 	refused 4 'missing: CAP_NET_ADMIN; ' without -sys_admin,-net_admin attach to1 "$T/pass.o" &&
 	refused 4 'missing: CAP_BPF; ' without -sys_admin,-bpf attach to1 "$T/pass.o" &&
 	refused 4 'missing: CAP_SYS_ADMIN; ' without -sys_admin attach to1 "$T/pass.o"

@@ -423,7 +423,7 @@ foreign_bpftool() {
 }
 foreign_loader() {
 	box xdp-loader load -m native to1 "$T/pass.o" || return 1
-	sl list to1 | grep -qE '^to1 +native +(libxdp, dispatcher|other, program [0-9]+ pass)' && expect_fail 1 'attached already' sl attach to1 "$T/p1.o" &&
+	sl list to1 | grep -qE '^to1 +native +(libxdp, dispatcher|other, program [0-9]+ pass)' && expect_fail 1 "(a libxdp dispatcher|a program that is not Sluice's) is (there|attached)" sl attach to1 "$T/p1.o" &&
 		sl attach to1 "$T/p1.o" --force >/dev/null && packets 2 && runs_are to1 p1 2 && sl detach to1 -a && empty to1
 }
 fresh "a program of ip link: shown, refused, replaced and detached with --force" foreign_netlink
