@@ -88,7 +88,9 @@ cmd=${1:-help}
 case $cmd in
 build)	build; echo "built $BUILD/sluice" ;;
 test)	build "build test"; exec tests/run "$BUILD" "$@" ;;
-demo)	build "build test"; exec examples/demo "$BUILD/sluice" "$@" ;;
+demo)	# without root it only says what it would show: no need to build in a tree that may be somebody else's
+	[ "$(id -u)" != 0 ] && [ -x "$BUILD/sluice" ] || build "build test"
+	exec examples/demo "$BUILD/sluice" "$@" ;;
 bench)	build "build test"; exec bench/run "$BUILD" "$@" ;;
 sanitize)
 	BUILD=build-asan
