@@ -128,6 +128,7 @@ percpu() {
 		json 'len(d["values"]), d["values"][0]["packets"]' "($CPUS, 5)" m get counts 0 -j &&
 		eq "  cpu 0: {packets: 5, small: 4294967295, last: 192.0.2.9}" sh -c "'$SLUICE' map get '$M/counts' 0 | head -n 1" &&
 		expect_fail 3 'key 2: map counts .id [0-9]*. ends at index 1' m get counts 2 &&
+		expect_fail 3 'map counts .id [0-9]*. ends at index 1' m set counts 2 '{packets: 1, small: 1, last: 192.0.2.9}' &&
 		expect_fail 2 "map counts: wanted is one for all CPUs or $CPUS, one each" m set counts 0 $(seq 0 "$CPUS") &&
 		v=$(seq 1 "$CPUS") && eq "" m set perkey 10.1.2.3 $v && eq "$((CPUS * (CPUS + 1) / 2))" m get perkey 10.1.2.3 --sum &&
 		bpftool map lookup pinned "$M/perkey" key 10 1 2 3 | grep -q '"value": 1'

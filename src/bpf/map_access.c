@@ -15,13 +15,18 @@
 
 #define TEXT_MAX 320 /* of a value that names a program, a map or a device */
 
+static int past_end(const struct sluice_map *map, struct sluice_err *err)
+{
+	return err_set(err, -ENOENT, "map %s (id %u) ends at index %u", map->info.name, map->info.id,
+		map->info.max_entries - 1);
+}
+
 int sluice_map_get(struct sluice_map *map, const void *key, void *value, struct sluice_err *err)
 {
 	if (!bpf_map_lookup_elem(map->fd, map->info.keyless ? NULL : key, value))
 		return 0;
 	if (errno == ENOENT && map->info.indexed && map->info.holds == SLUICE_MAP_DATA)
-		return err_set(err, -ENOENT, "map %s (id %u) ends at index %u", map->info.name, map->info.id,
-			map->info.max_entries - 1);
+		return past_end(map, err);
 	if (errno == ENOENT && map->info.keyless && map->info.deletable)
 		return err_set(err, -ENOENT, "%s %s (id %u) is empty", map->info.type_name, map->info.name,
 			map->info.id);
@@ -45,10 +50,16 @@ int sluice_map_set(struct sluice_map *map, const void *key, const void *value, e
 	struct sluice_err *err)
 {
 	uint64_t flags = how == SLUICE_MAP_NEW ? BPF_NOEXIST : how == SLUICE_MAP_EXIST ? BPF_EXIST : BPF_ANY;
+	uint32_t index;
 
-	if (bpf_map_update_elem(map->fd, map->info.keyless ? NULL : key, value, flags))
-		return map_failed(map, "writing to", -errno, err);
-	return 0;
+	if (!bpf_map_update_elem(map->fd, map->info.keyless ? NULL : key, value, flags))
+		return 0;
+	if (errno == E2BIG && map->info.indexed) {
+		memcpy(&index, key, sizeof(index));
+		if (index >= map->info.max_entries)
+			return past_end(map, err);
+	}
+	return map_failed(map, "writing to", -errno, err);
 }
 
 int sluice_map_del(struct sluice_map *map, const void *key, struct sluice_err *err)

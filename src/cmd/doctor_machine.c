@@ -8,14 +8,13 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/utsname.h>
-#include <sys/vfs.h>
 #include <unistd.h>
-#include <linux/magic.h>
 
 #include "base/priv.h"
 #include "base/text.h"
 #include "bpf/probe.h"
 #include "cmd/doctor.h"
+#include "hook/place.h"
 #include "lab/netns.h"
 
 #define BPFFS "/sys/fs/bpf"
@@ -233,13 +232,6 @@ static void memlock(struct findings *f, const struct probe_result *memcg)
 	}
 }
 
-static bool is_bpffs(const char *path)
-{
-	struct statfs fs;
-
-	return !statfs(path, &fs) && (unsigned long)fs.f_type == BPF_FS_MAGIC;
-}
-
 /* `ip netns exec NAME` mounts a sysfs of its own on /sys, whose source is NAME. */
 static bool under_ip_netns_exec(void)
 {
@@ -264,9 +256,13 @@ static bool under_ip_netns_exec(void)
 
 static void bpffs(struct findings *f)
 {
-	if (is_bpffs(BPFFS)) {
+	char found[300];
+	struct sluice_err err;
+	bool any = !place_bpffs(NULL, false, found, sizeof(found), &err);
+
+	if (any && !strcmp(found, BPFFS)) {
 		doctor_say(f, LEVEL_OK, NULL, "bpffs", "mounted on " BPFFS);
-	} else if (is_bpffs("/proc/1/root" BPFFS)) {
+	} else if (any) {
 		doctor_say(
 			f, LEVEL_WARNING, NULL, "bpffs",
 			"the machine has one on " BPFFS
