@@ -37,6 +37,7 @@ static uint32_t possible_cpus(void)
 int vm_new(const struct vm_config *config, struct vm **to, struct sluice_err *err)
 {
 	struct vm *vm;
+	int e;
 
 	*to = NULL;
 	if (config && config->n_cpus > MOST_CPUS)
@@ -49,6 +50,11 @@ int vm_new(const struct vm_config *config, struct vm **to, struct sluice_err *er
 	vm->seed = config ? config->seed : 0;
 	if (!vm->seed && getrandom(&vm->seed, sizeof(vm->seed), GRND_NONBLOCK) != (ssize_t)sizeof(vm->seed))
 		vm->seed = (uintptr_t)vm;
+	e = sys_if_lo(vm, err);
+	if (e) {
+		vm_free(vm);
+		return e;
+	}
 	*to = vm;
 	return 0;
 }
@@ -60,6 +66,7 @@ void vm_free(struct vm *vm)
 	sys_unpin_all(vm);
 	obj_free_all(vm);
 	pthread_mutex_destroy(&vm->lock);
+	free(vm->ifs);
 	free(vm);
 }
 

@@ -26,12 +26,18 @@ struct vm_pin {
 	char path[];
 };
 
+struct sys_if {
+	struct vm_if about;
+};
+
 struct vm {
-	pthread_mutex_t lock; /* objects, ids, pins */
+	pthread_mutex_t lock; /* objects, ids, pins, interfaces */
 	struct obj *by_inode[VM_INODES];
 	struct obj *first[OBJ_KINDS], *last[OBJ_KINDS];
 	uint32_t last_id[OBJ_KINDS];
 	struct vm_pin *pin;
+	struct sys_if *ifs; /* by number, ascending */
+	uint32_t n_ifs, ifs_cap;
 	uint32_t n_cpus;
 	uint64_t seed;
 	uint32_t running; /* programs under way: nothing is freed meanwhile */
@@ -56,6 +62,10 @@ void sys_unpin_all(struct vm *vm);
 
 /* sys_map_btf() checks and takes the types of a map to be; finds the parts of the value that are special. */
 int sys_map_btf(struct map *map, const union bpf_attr *attr);
+
+/* sys_if_lo() makes interface 1, lo. sys_if_find() is the one of that number or NULL; the caller holds vm->lock. */
+int sys_if_lo(struct vm *vm, struct sluice_err *err);
+struct sys_if *sys_if_find(struct vm *vm, uint32_t ifindex);
 
 /* sys_name() copies an object's name: letters, digits, '_' and '.', ended within size; -EINVAL. */
 int sys_name(char *to, const char *from, uint32_t size);

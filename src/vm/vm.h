@@ -50,6 +50,28 @@ int vm_wait_fd(struct vm *vm, int fd);
 /* vm_unpin() takes a name that BPF_OBJ_PIN gave away again, as unlink(2) does; -ENOENT. */
 int vm_unpin(struct vm *vm, const char *path);
 
+/* An interface of the engine. Programs are attached to it by links; packets are for whoever replays them to bring. */
+struct vm_if {
+	uint32_t ifindex; /* from 1 */
+	char name[16];
+	uint8_t mac[6];
+	uint32_t mtu;
+};
+
+/*
+ * vm_if_add() adds an interface; a new engine has one, "lo", number 1.
+ *
+ * in:      spec    ifindex 0: the smallest free number, which vm_if_by_name() then tells; mtu 0: 1500
+ * errors:  -EINVAL no name that an interface can have, number above INT_MAX; -EEXIST name or number is taken; -ENOMEM
+ * thread:  any
+ */
+int vm_if_add(struct vm *vm, const struct vm_if *spec, struct sluice_err *err);
+
+/* Questions about them: false, and *to untouched, if there is none. vm_if_next(): the next number after `after`. */
+bool vm_if_by_index(struct vm *vm, uint32_t ifindex, struct vm_if *to);
+bool vm_if_by_name(struct vm *vm, const char *name, struct vm_if *to);
+bool vm_if_next(struct vm *vm, uint32_t after, struct vm_if *to);
+
 /* vm_owns() tells whether fd stands for an object of this engine. */
 bool vm_owns(struct vm *vm, int fd);
 
