@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-/* One program, five engines: see vm_engines.h. */
+/* One program, six engines: see vm_engines.h. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,7 +12,7 @@
 #include "vm_engines.h"
 
 const char *const engine_names[N_ENGINES] = {
-	"interpreter, checked", "interpreter", "compiled, checked", "compiled"};
+	"interpreter, checked", "interpreter", "compiled, checked", "compiled", "watched"};
 
 /* Two helpers, so that calls are tested: the sum of all five arguments, and a function called n
  * times. */
@@ -66,17 +66,24 @@ static int helper(void *owner, int32_t number, const struct vm_helper **h, struc
 	return *h ? 0 : -EINVAL;
 }
 
+static void step(struct vm_watch *watch, struct vm_run *run, const struct vm_prog *prog, uint32_t pc,
+	const uint64_t reg[11])
+{
+	(void)watch, (void)run, (void)prog, (void)pc, (void)reg;
+}
+
 int engine_run(enum engine engine, const struct bpf_insn *insns, uint32_t n, const uint8_t *memory,
 	uint32_t len, struct answer *answer)
 {
 	static const struct vm_linker linker = {.helper = helper};
+	static struct vm_watch watch = {.step = step};
 	static struct vm_run run;
 	struct vm_prog_spec spec = {
 		.insns = insns,
 		.n_insns = n,
 		.name = "test",
 		.linker = &linker,
-		.trusted = engine == ENGINE_TRUSTED || engine == ENGINE_JIT,
+		.trusted = engine == ENGINE_TRUSTED || engine == ENGINE_JIT || engine == ENGINE_WATCHED,
 		.engine = engine == ENGINE_CHECKED || engine == ENGINE_TRUSTED ? VM_ENGINE_INTERP
 									       : VM_ENGINE_JIT,
 	};
@@ -97,6 +104,7 @@ int engine_run(enum engine engine, const struct bpf_insn *insns, uint32_t n, con
 		memcpy(copy, memory, len);
 	vm_run_init(&run, NULL, NULL);
 	run.budget = 10000000;
+	run.watch = engine == ENGINE_WATCHED ? &watch : NULL;
 	vm_run_region(&run, VM_REGION_MORE, copy, len, true);
 	answer->fault = vm_exec(&run, prog, len ? (uintptr_t)copy : 0, len, &answer->r0) != 0;
 	answer->text[0] = '\0';

@@ -9,7 +9,7 @@
 
 #define MEMORY_MAX 4096
 
-enum engine { ENGINE_CHECKED, ENGINE_TRUSTED, ENGINE_JIT_CHECKED, ENGINE_JIT, N_ENGINES };
+enum engine { ENGINE_CHECKED, ENGINE_TRUSTED, ENGINE_JIT_CHECKED, ENGINE_JIT, ENGINE_WATCHED, N_ENGINES };
 extern const char *const engine_names[N_ENGINES];
 
 struct answer {

@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * vm-vectors FILE...: the cases of tests/vm/*.t on every engine, and as root in the kernel. A file
- * is a list of cases:
+ * vm-vectors FILE...: the cases of the files of tests/vm on every engine, and as root in the kernel. A file is a
+ * list of cases:
  *
  *   == NAME                 a case begins
  *   memory 00 01 ...        r1 points to these bytes, r2 is how many
  *   result 0x2a             r0 at the end; or
- *   fault TEXT              the checked engines stop with a sentence that contains TEXT; others are
- * not asked after 00 01 ...         what the memory holds at the end kernel no WHY           not
- * for the kernel anything else           a line of assembler (isa/isa.h)
+ *   fault TEXT              the checked engines stop with a sentence that contains TEXT; others are not asked
+ *   after 00 01 ...         what the memory holds at the end
+ *   kernel no WHY           not for the kernel
+ *   anything else           a line of assembler (isa/isa.h)
  *
  * Prints TAP.
  */
@@ -141,7 +142,7 @@ static void one_line(struct vector *v, char *line)
 	line[strcspn(line, "\n")] = '\0';
 	if (!strncmp(line, "== ", 3)) {
 		finish(v);
-		snprintf(v->name, sizeof(v->name), "%s", line + 3);
+		snprintf(v->name, sizeof(v->name), "%.127s", line + 3);
 	} else if (!strncmp(line, "memory ", 7)) {
 		v->len = bytes(line + 7, v->memory);
 	} else if (!strncmp(line, "after ", 6)) {
@@ -151,7 +152,7 @@ static void one_line(struct vector *v, char *line)
 		v->result = strtoull(line + 7, NULL, 0);
 		v->has_result = true;
 	} else if (!strncmp(line, "fault ", 6)) {
-		snprintf(v->fault, sizeof(v->fault), "%s", line + 6);
+		snprintf(v->fault, sizeof(v->fault), "%.255s", line + 6);
 	} else if (!strncmp(line, "kernel no ", 10)) {
 		v->no_kernel = true;
 	} else if (v->name[0]) {

@@ -38,6 +38,8 @@ struct vm_prog {
 	struct bpf_insn *insns;
 	uint32_t n_insns, n_calls;
 	struct vm_op *ops;
+	uint16_t *which; /* number of each handler, for the watching interpreter, whose addresses are others */
+	bool (*line)(void *owner, uint32_t pc, char *to, size_t size);
 	const struct vm_helper **calls;
 	struct vm_func *funcs;
 	uint32_t n_funcs;
@@ -64,6 +66,8 @@ const void *const *vm_interp_checked(
 	struct vm_run *run, const struct vm_func *func, const uint64_t args[5], uint64_t *r0);
 const void *const *vm_interp_trusted(
 	struct vm_run *run, const struct vm_func *func, const uint64_t args[5], uint64_t *r0);
+const void *const *vm_interp_watched(
+	struct vm_run *run, const struct vm_func *func, const uint64_t args[5], uint64_t *r0);
 
 /* vm_enter() runs a function in a frame of its own with whatever engine its program has. A fault is
  * in run->fault. */
@@ -80,6 +84,8 @@ int vm_find(struct vm_run *run, const struct vm_prog *prog, uint32_t pc, uint64_
 	unsigned int lg, bool write);
 /* vm_args_ok() holds the arguments of a helper against its description; r is r0 to r5. */
 bool vm_args_ok(struct vm_run *run, const struct vm_helper *helper, const uint64_t *r);
+/* What a tail call is called, and which arguments it has. */
+extern const struct vm_helper vm_tail_call;
 /* vm_tail_args_ok() does it for a tail call. */
 bool vm_tail_args_ok(struct vm_run *run, const uint64_t *r);
 void vm_fault_at(struct vm_run *run, const struct vm_prog *prog, uint32_t pc,

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
  * The interpreter: decoded instructions that hold the address of their handler, each handler
- * jumping to the next one's. Two of it, from one text: with checks and without.
+ * jumping to the next one's. Three of it, from one text: without checks, with them, and with somebody watching.
  */
 #include <endian.h>
 #include <errno.h>
@@ -112,10 +112,18 @@ static void fresh_frame(struct vm_run *run)
 
 #define LOOP_NAME vm_interp_trusted
 #define LOOP_CHECKED 0
+#define LOOP_WATCHED 0
 #define LOOP_FRAME(run) (void)0
 #include "vm/exec_loop.h"
 
 #define LOOP_NAME vm_interp_checked
 #define LOOP_CHECKED 1
+#define LOOP_WATCHED 0
+#define LOOP_FRAME(run) fresh_frame(run)
+#include "vm/exec_loop.h"
+
+#define LOOP_NAME vm_interp_watched
+#define LOOP_CHECKED 1
+#define LOOP_WATCHED 1
 #define LOOP_FRAME(run) fresh_frame(run)
 #include "vm/exec_loop.h"

@@ -3,11 +3,28 @@
  * The interpreter's body; exec_interp.c includes it once for each profile, with
  *   LOOP_NAME     the function's name
  *   LOOP_CHECKED  1: every access is held against the live regions
+ *   LOOP_WATCHED  1: run->watch is told of each instruction; needs LOOP_CHECKED
  * It is text and not an inline function because the addresses of labels belong to one function.
  */
 
+#if LOOP_WATCHED
+/* the decoded handlers are those of the program's own profile: this text goes by their numbers */
+#define NEXT         \
+	do {         \
+		ip++;    \
+		goto step; \
+	} while (0)
+#define GO goto step
+#define CALLED(h, args)                                                  \
+	do {                                                             \
+		if (run->watch->called)                                  \
+			run->watch->called(run->watch, run, h, args, r[0]); \
+	} while (0)
+#else
 #define NEXT goto *(++ip)->handler
 #define GO goto * ip->handler
+#define CALLED(h, args) (void)0
+#endif
 #define PC ((uint32_t)(ip - prog->ops))
 #define D r[ip->dst]
 #define S r[ip->src]
@@ -160,6 +177,15 @@ const void *const *LOOP_NAME(
 	run->prog = prog;
 	GO;
 
+#if LOOP_WATCHED
+step:
+	run->pc = PC;
+	run->watch->step(run->watch, run, prog, PC, r);
+	if (unlikely(run->fault.reason))
+		goto fault;
+	goto *handlers[prog->which[PC]];
+#endif
+
 	ALU(ADD, a + b, a + b)
 	ALU(SUB, a - b, a - b)
 	ALU(MUL, a * b, a * b)
@@ -281,6 +307,11 @@ op_CMPXCHG32 : {
 op_CALL:
 op_CALL_KFUNC : {
 	const struct vm_helper *h = prog->calls[ip->imm];
+#if LOOP_WATCHED
+	uint64_t given[5];
+
+	memcpy(given, &r[1], sizeof(given));
+#endif
 
 	run->pc = PC;
 #if LOOP_CHECKED
@@ -292,6 +323,7 @@ op_CALL_KFUNC : {
 	budget = run->budget;
 	if (unlikely(run->fault.reason))
 		goto fault;
+	CALLED(h, given);
 #if LOOP_CHECKED
 	/* compiled code loses them: nothing may depend on it */
 	memset(&r[1], 0, 5 * sizeof(*r));
@@ -309,10 +341,12 @@ op_TAIL:
 		target = run->env->tail(run, r[2], (uint32_t)r[3]);
 	if (!target) {
 		r[0] = (uint64_t)-ENOENT;
+		CALLED(&vm_tail_call, &r[1]);
 		NEXT;
 	}
 	run->tails++;
-	if (target->engine == VM_ENGINE_INTERP && target->trusted == !LOOP_CHECKED) {
+	if (LOOP_WATCHED ||
+		(target->engine == VM_ENGINE_INTERP && target->trusted == !LOOP_CHECKED)) {
 		prog = target;
 		run->prog = prog;
 		ip = prog->ops;
@@ -383,6 +417,7 @@ fault:
 
 #undef NEXT
 #undef GO
+#undef CALLED
 #undef PC
 #undef D
 #undef S
@@ -397,4 +432,5 @@ fault:
 #undef ATOMIC
 #undef LOOP_NAME
 #undef LOOP_CHECKED
+#undef LOOP_WATCHED
 #undef LOOP_FRAME

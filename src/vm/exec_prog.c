@@ -73,8 +73,11 @@ static void set_op(struct vm_prog *p, uint32_t pc, enum isa_id id, const void *c
 	int64_t to = isa_op(id)->fields & (ISA_J | ISA_L) ? isa_target(p->insns, pc) : -1;
 	uint32_t len;
 
-	op->handler = handlers[to >= 0 && to <= pc && id != ISA_CALL_LOCAL ? VM_HANDLER_BACK + id
-									   : (unsigned int)id];
+	p->which[pc] = (uint16_t)(to >= 0 && to <= pc && id != ISA_CALL_LOCAL ? VM_HANDLER_BACK + id
+									      : (unsigned int)id);
+	if (id == ISA_CALL && i->imm == BPF_FUNC_tail_call)
+		p->which[pc] = VM_HANDLER_TAIL;
+	op->handler = handlers[p->which[pc]];
 	op->dst = i->dst_reg;
 	op->src = i->src_reg;
 	op->off = i->off;
@@ -96,9 +99,7 @@ static int decode(struct vm_prog *p, const struct vm_prog_spec *spec, struct slu
 	for (pc = 0; pc < p->n_insns; pc++) {
 		id = isa_decode(&p->insns[pc]);
 		set_op(p, pc, id, handlers);
-		if (id == ISA_CALL && p->insns[pc].imm == BPF_FUNC_tail_call)
-			p->ops[pc].handler = handlers[VM_HANDLER_TAIL];
-		else if (id == ISA_CALL || id == ISA_CALL_KFUNC)
+		if ((id == ISA_CALL && p->which[pc] != VM_HANDLER_TAIL) || id == ISA_CALL_KFUNC)
 			e = link_call(p, spec, pc, err);
 		else if (isa_op(id)->fields & ISA_WIDE)
 			e = link_address(p, spec, pc, err);
@@ -123,9 +124,10 @@ static int make(struct vm_prog *p, const struct vm_prog_spec *spec, struct sluic
 		return e;
 	p->insns = malloc(spec->n_insns * sizeof(*p->insns));
 	p->ops = calloc(spec->n_insns, sizeof(*p->ops));
+	p->which = malloc(spec->n_insns * sizeof(*p->which));
 	p->calls = calloc(spec->n_insns, sizeof(*p->calls));
 	p->funcs = calloc(f.n, sizeof(*p->funcs));
-	if (!p->insns || !p->ops || !p->calls || !p->funcs)
+	if (!p->insns || !p->ops || !p->which || !p->calls || !p->funcs)
 		return err_nomem(err);
 	memcpy(p->insns, spec->insns, spec->n_insns * sizeof(*p->insns));
 	p->n_insns = spec->n_insns;
@@ -152,6 +154,7 @@ int vm_prog_new(const struct vm_prog_spec *spec, struct vm_prog **prog, struct s
 	p->trusted = spec->trusted;
 	p->engine = VM_ENGINE_INTERP;
 	p->owner = spec->owner;
+	p->line = spec->line;
 	snprintf(p->name, sizeof(p->name), "%s", spec->name ? spec->name : "");
 	e = make(p, spec, err);
 	if (e)
@@ -168,6 +171,7 @@ void vm_prog_free(struct vm_prog *prog)
 	vm_jit_free(prog);
 	free(prog->insns);
 	free(prog->ops);
+	free(prog->which);
 	free(prog->calls);
 	free(prog->funcs);
 	free(prog);
@@ -197,6 +201,11 @@ const struct bpf_insn *vm_prog_insns(const struct vm_prog *prog, uint32_t *n)
 {
 	*n = prog->n_insns;
 	return prog->insns;
+}
+
+bool vm_prog_line(const struct vm_prog *prog, uint32_t pc, char *to, size_t size)
+{
+	return prog->line && prog->line(prog->owner, pc, to, size);
 }
 
 uint32_t vm_prog_code_bytes(const struct vm_prog *prog)

@@ -157,7 +157,7 @@ static bool mem_ok(struct vm_run *run, uint64_t addr, uint64_t len, bool write, 
 
 bool vm_run_mem(struct vm_run *run, uint64_t addr, uint64_t len, bool write, int arg)
 {
-	return run->prog->trusted || mem_ok(run, addr, len, write, arg);
+	return (run->prog->trusted && !run->watch) || mem_ok(run, addr, len, write, arg);
 }
 
 static bool is_func(const struct vm_prog *prog, uint64_t func)
@@ -222,11 +222,11 @@ bool vm_args_ok(struct vm_run *run, const struct vm_helper *helper, const uint64
 	return true;
 }
 
+const struct vm_helper vm_tail_call = {.name = "tail_call", .arg = {VM_ARG_CTX, VM_ARG_MAP}};
+
 bool vm_tail_args_ok(struct vm_run *run, const uint64_t *r)
 {
-	static const struct vm_helper tail = {.name = "tail_call", .arg = {VM_ARG_CTX, VM_ARG_MAP}};
-
-	return vm_args_ok(run, &tail, r);
+	return vm_args_ok(run, &vm_tail_call, r);
 }
 
 void vm_run_fail(struct vm_run *run, const char *what)
@@ -241,11 +241,13 @@ void vm_enter(struct vm_run *run, const struct vm_func *func, const uint64_t arg
 	uint32_t depth = run->depth;
 
 	run->depth++;
-	if (!p->trusted) {
+	if (!p->trusted || run->watch) {
 		memset(run->stack + (VM_FRAMES - run->depth) * VM_FRAME_BYTES, 0, VM_FRAME_BYTES);
 		vm_stack_region(run);
 	}
-	if (p->engine == VM_ENGINE_JIT) {
+	if (run->watch) {
+		vm_interp_watched(run, func, args, r0);
+	} else if (p->engine == VM_ENGINE_JIT) {
 		run->prog = p;
 		*r0 = vm_jit_run(run, func, args);
 	} else {
@@ -253,7 +255,7 @@ void vm_enter(struct vm_run *run, const struct vm_func *func, const uint64_t arg
 	}
 	run->depth = depth;
 	run->prog = before;
-	if (before && !before->trusted)
+	if (before && (!before->trusted || run->watch))
 		vm_stack_region(run);
 }
 
@@ -284,7 +286,7 @@ int vm_callback(struct vm_run *run, uint64_t func, const uint64_t args[5], uint6
 	uint32_t pc = run->pc;
 
 	*ret = 0;
-	if (!run->prog->trusted && !is_func(run->prog, func)) {
+	if ((!run->prog->trusted || run->watch) && !is_func(run->prog, func)) {
 		bad_arg(run, 0, VM_FAULT_ARG_FUNC, func, 0);
 		return -EFAULT;
 	}
@@ -395,16 +397,19 @@ static void say_what(const struct vm_fault *f, char *to, size_t size)
 
 char *vm_fault_text(const struct vm_fault *fault, char *to, size_t size)
 {
-	char what[256], insn[96];
+	char what[256], insn[96], line[256];
 	const struct vm_prog *p = fault->prog;
+	bool has_line;
 
 	say_what(fault, what, sizeof(what));
-	if (p && fault->has_pc && fault->pc < p->n_insns)
-		snprintf(to, size, "%s%sinstruction %u, %s: %s", p->name, p->name[0] ? ": " : "",
+	if (p && fault->has_pc && fault->pc < p->n_insns) {
+		has_line = vm_prog_line(p, fault->pc, line, sizeof(line));
+		snprintf(to, size, "%s%sinstruction %u, %s: %s%s%s", p->name, p->name[0] ? ": " : "",
 			fault->pc,
 			isa_print(&p->insns[fault->pc], p->n_insns - fault->pc, insn, sizeof(insn)),
-			what);
-	else
+			what, has_line ? "; at " : "", has_line ? line : "");
+	} else {
 		snprintf(to, size, "%s", what);
+	}
 	return to;
 }

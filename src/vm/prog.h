@@ -12,6 +12,7 @@
 #define VM_PROG_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <linux/bpf.h>
 #include <sluice/err.h>
@@ -85,6 +86,9 @@ struct vm_prog_spec {
 	enum vm_engine engine;
 	const struct vm_linker *linker;
 	void *owner; /* the loader's object, kept as vm_prog_owner() */
+	/* what source instruction pc was made of: writes "FILE:LINE: TEXT", false if it is not known.
+	 * Asked after loading, by vm_prog_line(); may be NULL */
+	bool (*line)(void *owner, uint32_t pc, char *to, size_t size);
 };
 
 /*
@@ -107,6 +111,9 @@ bool vm_prog_trusted(const struct vm_prog *prog);
 enum vm_engine vm_prog_engine(const struct vm_prog *prog);
 /* The instructions as they were given. */
 const struct bpf_insn *vm_prog_insns(const struct vm_prog *prog, uint32_t *n);
+/* vm_prog_line() asks the loader what source an instruction was made of: "FILE:LINE: TEXT"; false:
+ * nobody knows. */
+bool vm_prog_line(const struct vm_prog *prog, uint32_t pc, char *to, size_t size);
 /* Bytes of machine code, 0 if interpreted. */
 uint32_t vm_prog_code_bytes(const struct vm_prog *prog);
 /* vm_engine_has_jit(): is there a compiler for this machine? */

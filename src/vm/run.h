@@ -97,6 +97,23 @@ struct vm_fault {
 	const char *what; /* name of the helper, or what vm_run_fail() was told; constant */
 };
 
+/*
+ * Somebody who looks on while a program runs: traces, coverage. With run->watch set every program, of
+ * whatever engine, runs on a third interpreter that checks each access (the caller's regions must be
+ * right for trusted programs, too); without it nothing is slower. Both may end the run with
+ * vm_run_fail().
+ */
+struct vm_watch {
+	/* before each instruction; pc is its index as loaded (a 64-bit immediate counts two), reg r0 to
+	 * r10, frames deep: run->depth */
+	void (*step)(struct vm_watch *watch, struct vm_run *run, const struct vm_prog *prog, uint32_t pc,
+		const uint64_t reg[11]);
+	/* after each helper and kernel function, with the arguments it got; may be NULL. A tail call that is
+	 * taken does not return: the next step is another program's */
+	void (*called)(struct vm_watch *watch, struct vm_run *run, const struct vm_helper *helper,
+		const uint64_t args[5], uint64_t ret);
+};
+
 struct vm_run {
 	/* the engines' own, in the order in which they are hot */
 	struct vm_region region[VM_REGIONS];
@@ -104,6 +121,7 @@ struct vm_run {
 			   (the function's length) */
 	const struct vm_prog *prog;
 	const struct vm_env *env;
+	struct vm_watch *watch; /* set after vm_run_init(), not while a program runs; NULL: nobody */
 	uint64_t ctx;	 /* r1 at the start: what VM_ARG_CTX means */
 	uint32_t pc;	 /* of the helper call under way, if known */
 	uint32_t depth;	 /* frames in use */
@@ -162,8 +180,8 @@ int vm_exec(struct vm_run *run, const struct vm_prog *prog, uint64_t r1, uint64_
  */
 int vm_callback(struct vm_run *run, uint64_t func, const uint64_t args[5], uint64_t *ret);
 
-/* vm_fault_text() writes one sentence: program, instruction, address, nearest region, reason.
- * Returns to. */
+/* vm_fault_text() writes one sentence: program, instruction, address, nearest region, reason, and the
+ * source if the loader knows it. Returns to; the program must still be loaded. */
 char *vm_fault_text(const struct vm_fault *fault, char *to, size_t size);
 
 #endif
