@@ -7,6 +7,7 @@
 #include "vm/helper_fn.h"
 #include "vm/lock.h"
 #include "vm/map_ring.h"
+#include "vm/sys.h"
 
 static const struct vm_helper table[] = {
 #define HELPER(name_, a, b, c, d, e)                                                                                     \
@@ -20,21 +21,6 @@ static const struct vm_helper table[] = {
 const struct vm_helper *helper_find(int32_t number)
 {
 	return number > 0 && (size_t)number < sizeof(table) / sizeof(*table) && table[number].fn ? &table[number] : NULL;
-}
-
-static struct map *map_of(uint64_t a)
-{
-	return (struct map *)(uintptr_t)a;
-}
-
-static void *ptr(uint64_t a)
-{
-	return (void *)(uintptr_t)a;
-}
-
-static struct vm_host *host_of(struct vm_run *run)
-{
-	return run->host;
 }
 
 DEFINE(map_lookup_elem)
@@ -111,34 +97,37 @@ DEFINE(for_each_map_elem)
 	return n;
 }
 
-static uint64_t now(struct vm_run *run, clockid_t clock)
+uint64_t host_now(const struct vm_run *run, clockid_t clock)
 {
-	return host_of(run)->now_ns ? host_of(run)->now_ns : clock_of(clock);
+	const struct vm_host *host = run->host;
+	uint64_t ns = host->now_ns ? host->now_ns : __atomic_load_n(&host->vm->now_ns, __ATOMIC_RELAXED);
+
+	return ns ? ns : clock_of(clock);
 }
 
 DEFINE(ktime_get_ns)
 {
-	return now(run, CLOCK_MONOTONIC);
+	return host_now(run, CLOCK_MONOTONIC);
 }
 
 DEFINE(ktime_get_boot_ns)
 {
-	return now(run, CLOCK_BOOTTIME);
+	return host_now(run, CLOCK_BOOTTIME);
 }
 
 DEFINE(ktime_get_coarse_ns)
 {
-	return now(run, CLOCK_MONOTONIC_COARSE);
+	return host_now(run, CLOCK_MONOTONIC_COARSE);
 }
 
 DEFINE(ktime_get_tai_ns)
 {
-	return now(run, CLOCK_TAI);
+	return host_now(run, CLOCK_TAI);
 }
 
 DEFINE(jiffies64)
 {
-	return now(run, CLOCK_MONOTONIC_COARSE) / 4000000; /* 250 a second, as distributions build it */
+	return host_now(run, CLOCK_MONOTONIC_COARSE) / 4000000; /* 250 a second, as distributions build it */
 }
 
 DEFINE(get_prandom_u32)

@@ -22,10 +22,11 @@ struct vm_host {
 	struct vm_packet *packet;
 	uint32_t cpu;
 	uint64_t random;
-	uint64_t now_ns; /* 0: ask the system's clock */
-	/* where the packet is to go, of XDP_REDIRECT: map NULL: index is an interface */
+	uint64_t now_ns; /* 0: the engine's clock, vm_set_clock() */
+	/* where the packet is to go, of XDP_REDIRECT (redirect.h): map NULL: index is an interface */
 	struct map *redirect_map;
 	uint64_t redirect_index, redirect_flags;
+	bool redirect_asked;
 };
 
 /* helper_find() finds a helper by number; NULL: unknown here. */

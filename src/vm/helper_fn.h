@@ -3,6 +3,8 @@
 #ifndef VM_HELPER_FN_H
 #define VM_HELPER_FN_H
 
+#include <time.h>
+
 #include "vm/helper.h"
 
 #define MAP_MOST_KEY 4096 /* longer keys cannot be walked over by a program: they would not fit its stack either */
@@ -16,6 +18,30 @@
 #define DEFINE(name)                                                                                                       \
 	uint64_t helper_##name(UNUSED uint64_t a1, UNUSED uint64_t a2, UNUSED uint64_t a3, UNUSED uint64_t a4, \
 			       UNUSED uint64_t a5, UNUSED struct vm_run *run)
+
+static inline struct map *map_of(uint64_t a)
+{
+	return (struct map *)(uintptr_t)a;
+}
+
+static inline void *ptr(uint64_t a)
+{
+	return (void *)(uintptr_t)a;
+}
+
+static inline struct vm_host *host_of(struct vm_run *run)
+{
+	return run->host;
+}
+
+/* An answer that is an int of the kernel's: 0 or a negative errno. */
+static inline uint64_t answer(int64_t e)
+{
+	return (uint64_t)e;
+}
+
+/* What time it is for a run: its own clock, the engine's, or the system's. */
+uint64_t host_now(const struct vm_run *run, clockid_t clock);
 
 /* The ring buffer, among those the program knows, in which a record under way starts there; NULL: none. */
 struct map *host_ring_of(struct vm_run *run, uint64_t record);

@@ -147,6 +147,7 @@ static uint64_t redirect(struct vm_run *run, struct map *map, uint64_t index, ui
 	host->redirect_map = map;
 	host->redirect_index = index;
 	host->redirect_flags = flags;
+	host->redirect_asked = true;
 	return XDP_REDIRECT;
 }
 
@@ -166,7 +167,10 @@ DEFINE(redirect_map)
 		return refuse(EINVAL);
 	if (a3 & ~(more | 3))
 		return XDP_ABORTED;
-	if (!(a3 & BPF_F_BROADCAST) && !map->lookup(map, &key, 0))
+	if (!(a3 & BPF_F_BROADCAST) && !map->lookup(map, &key, 0)) {
+		/* as in the kernel: what an earlier call asked for is an interface's number from now on */
+		redirect(run, NULL, ((struct vm_host *)run->host)->redirect_index, 0);
 		return a3 & 3;
+	}
 	return redirect(run, map, key, a3 & ~3ull);
 }

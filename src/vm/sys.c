@@ -199,6 +199,11 @@ long vm_bpf(struct vm *vm, int cmd, union bpf_attr *user, unsigned int size)
 	return ret;
 }
 
+void vm_set_clock(struct vm *vm, uint64_t now_ns)
+{
+	__atomic_store_n(&vm->now_ns, now_ns, __ATOMIC_RELAXED);
+}
+
 bool vm_owns(struct vm *vm, int fd)
 {
 	struct obj *obj;

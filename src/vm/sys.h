@@ -40,6 +40,7 @@ struct vm {
 	uint32_t n_ifs, ifs_cap;
 	uint32_t n_cpus;
 	uint64_t seed;
+	uint64_t now_ns;  /* 0: the system's clocks */
 	uint32_t running; /* programs under way: nothing is freed meanwhile */
 };
 

@@ -72,6 +72,12 @@ bool vm_if_by_index(struct vm *vm, uint32_t ifindex, struct vm_if *to);
 bool vm_if_by_name(struct vm *vm, const char *name, struct vm_if *to);
 bool vm_if_next(struct vm *vm, uint32_t after, struct vm_if *to);
 
+/*
+ * vm_set_clock() sets what time it is for programs of this engine: every clock of theirs stands still at now_ns. 0, as
+ * at the start: the system's clocks. A run whose caller says the time itself (vm_host's now_ns) goes by that.
+ */
+void vm_set_clock(struct vm *vm, uint64_t now_ns);
+
 /* vm_owns() tells whether fd stands for an object of this engine. */
 bool vm_owns(struct vm *vm, int fd);
 
