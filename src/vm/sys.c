@@ -48,6 +48,8 @@ int vm_new(const struct vm_config *config, struct vm **to, struct sluice_err *er
 	pthread_mutex_init(&vm->lock, NULL);
 	vm->n_cpus = config && config->n_cpus ? config->n_cpus : possible_cpus();
 	vm->seed = config ? config->seed : 0;
+	vm->engine = config ? config->engine : VM_ENGINE_BEST;
+	vm->trusted = config && config->trusted;
 	if (!vm->seed && getrandom(&vm->seed, sizeof(vm->seed), GRND_NONBLOCK) != (ssize_t)sizeof(vm->seed))
 		vm->seed = (uintptr_t)vm;
 	e = sys_if_lo(vm, err);

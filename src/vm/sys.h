@@ -6,6 +6,7 @@
 #include <pthread.h>
 
 #include "vm/map.h"
+#include "vm/prog.h"
 #include "vm/vm.h"
 
 #define VM_ATTR_BYTES 168 /* the kernel's union bpf_attr, 6.18; beyond it bytes that are not zero are -E2BIG */
@@ -41,6 +42,8 @@ struct vm {
 	uint32_t n_cpus;
 	uint64_t seed;
 	uint64_t now_ns;  /* 0: the system's clocks */
+	enum vm_engine engine; /* of programs to be loaded */
+	bool trusted;
 	uint32_t running; /* programs under way: nothing is freed meanwhile */
 };
 

@@ -24,6 +24,7 @@ static void drop_prog(struct obj *obj)
 	uint32_t i;
 
 	vm_prog_free(p->code);
+	lines_free(&p->lines);
 	for (i = 0; i < p->n_maps; i++)
 		obj_put(&p->map[i]->obj);
 	free(p->map);
@@ -139,7 +140,10 @@ static int make(struct vm *vm, const union bpf_attr *attr, struct vm_program *p)
 				    .n_insns = attr->insn_cnt,
 				    .name = p->name,
 				    .linker = &linker,
-				    .owner = p};
+				    .owner = p,
+				    .engine = vm->engine,
+				    .trusted = vm->trusted,
+				    .line = lines_say};
 	int e = sys_name(p->name, attr->prog_name, sizeof(p->name));
 
 	if (e)
@@ -156,6 +160,9 @@ static int make(struct vm *vm, const union bpf_attr *attr, struct vm_program *p)
 		if (e)
 			return e;
 	}
+	e = lines_take(&p->lines, attr, p->btf ? ((struct vm_btf *)p->btf)->btf : NULL);
+	if (e)
+		return e;
 	e = vm_prog_new(&spec, &p->code, &err);
 	p->fds = NULL;
 	say(attr, &err);

@@ -3,6 +3,7 @@
 #ifndef VM_SYS_PROG_H
 #define VM_SYS_PROG_H
 
+#include "vm/lines.h"
 #include "vm/map_hash.h"
 
 /* What all programs in one map have in common: the first one in decides. */
@@ -35,6 +36,7 @@ struct vm_program {
 	uint32_t n_maps;
 	bool nests; /* one of them holds maps */
 	struct obj *btf;
+	struct vm_lines lines;
 	const int *fds; /* while it is loaded: what map indexes mean */
 	char name[BPF_OBJ_NAME_LEN];
 	bool gpl;

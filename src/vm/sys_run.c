@@ -5,17 +5,13 @@
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #include "base/clock.h"
 #include "vm/helper_fn.h"
 #include "vm/map_ring.h"
+#include "vm/packet.h"
 #include "vm/sys.h"
 #include "vm/sys_prog.h"
-
-#define FRAME_BYTES 4096 /* the kernel's test run has a page for headroom, packet and what it keeps behind */
-#define TAIL_BYTES 320
-#define MOST_BYTES (64u << 10)
 
 /* The map that addr lies in, or that lies at addr: the program's own first, then what those hold. */
 static struct map *find_map(struct vm_run *run, bool (*is)(struct map *, uint64_t, void *), uint64_t addr, void *arg)
@@ -98,27 +94,6 @@ struct map *host_ring_of(struct vm_run *run, uint64_t record)
 	return map && map->ops == &map_ring_ops && s.start == record ? map : NULL;
 }
 
-/* Memory below 4 GiB: the packet's frame, and the context. */
-struct arena {
-	uint8_t *mem;
-	size_t bytes;
-	struct vm_packet *packet;
-};
-
-static int arena_make(struct arena *a, uint32_t size)
-{
-	size_t frame = size + HELPER_HEADROOM + TAIL_BYTES < FRAME_BYTES ? FRAME_BYTES : size + HELPER_HEADROOM + TAIL_BYTES;
-
-	a->bytes = frame + 64 + sizeof(struct vm_packet);
-	a->mem = mmap(NULL, a->bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT, -1, 0);
-	if (a->mem == MAP_FAILED)
-		return -ENOMEM;
-	a->packet = (struct vm_packet *)(void *)(a->mem + (frame + 63) / 64 * 64);
-	a->packet->frame = a->mem;
-	a->packet->frame_bytes = (uint32_t)frame - TAIL_BYTES;
-	return 0;
-}
-
 /* The kernel's order: what the context says must fit the data. */
 static int read_ctx(const union bpf_attr *attr, struct xdp_md *ctx)
 {
@@ -145,13 +120,8 @@ static int read_ctx(const union bpf_attr *attr, struct xdp_md *ctx)
 
 static void fill(struct vm_packet *p, const struct xdp_md *in, const void *data, uint32_t size, bool has_ctx)
 {
-	uint8_t *at = p->frame + HELPER_HEADROOM - in->data;
-
-	memcpy(at, data, size);
 	p->ctx = *in;
-	p->ctx.data_meta = (uint32_t)(uintptr_t)at;
-	p->ctx.data = p->ctx.data_meta + in->data;
-	p->ctx.data_end = p->ctx.data_meta + size;
+	packet_place(p, data, size, in->data);
 	if (!has_ctx || !in->ingress_ifindex)
 		p->ctx.ingress_ifindex = 1; /* lo */
 }
@@ -220,7 +190,7 @@ static int test_run(struct vm *vm, struct vm_program *prog, union bpf_attr *attr
 {
 	uint32_t size = attr->test.data_size_in;
 	struct xdp_md ctx;
-	struct arena a;
+	struct vm_arena a;
 	int has_ctx, e;
 
 	if (prog->shape.type != BPF_PROG_TYPE_XDP)
@@ -234,18 +204,18 @@ static int test_run(struct vm *vm, struct vm_program *prog, union bpf_attr *attr
 	has_ctx = read_ctx(attr, &ctx);
 	if (has_ctx < 0)
 		return has_ctx;
-	if (size < ETH_HLEN + ctx.data || size > MOST_BYTES)
+	if (size < ETH_HLEN + ctx.data || size > PACKET_MOST_BYTES)
 		return -EINVAL;
 	if (!sys_ok(sys_ptr(attr->test.data_in)))
 		return -EFAULT;
-	e = arena_make(&a, size);
+	e = packet_arena_new(&a, size);
 	if (e)
 		return e;
 	fill(a.packet, &ctx, sys_ptr(attr->test.data_in), size, has_ctx);
 	e = run_all(vm, prog, attr, a.packet);
 	if (!e)
 		e = results(attr, a.packet, &ctx, has_ctx);
-	munmap(a.mem, a.bytes);
+	packet_arena_free(&a);
 	return e;
 }
 

@@ -14,11 +14,15 @@
 #include <linux/bpf.h>
 #include <sluice/err.h>
 
+#include "vm/prog.h"
+
 struct vm;
 
 struct vm_config {
 	uint32_t n_cpus; /* 0: as many as this machine may have, which is what libbpf sizes per-CPU values by */
 	uint64_t seed;	 /* of hashing and random numbers; 0: from the system */
+	enum vm_engine engine; /* what programs are run with */
+	bool trusted;	 /* a verifier has accepted every program that is going to be loaded: run them without checks */
 };
 
 /*
