@@ -72,10 +72,23 @@ static void step(struct vm_watch *watch, struct vm_run *run, const struct vm_pro
 	(void)watch, (void)run, (void)prog, (void)pc, (void)reg;
 }
 
+/* Kernel function 5 of no BTF object and of the one with index 3. */
+static int kfunc(void *owner, int32_t id, int16_t index, const struct vm_helper **h, struct sluice_err *err)
+{
+	static const struct vm_helper sum = {"sum5", sum5, {0}, {0}};
+	static const struct vm_helper take_ = {"take", take, {VM_ARG_MEM, VM_ARG_SIZE}, {0}};
+
+	(void)owner;
+	*h = id != 5 ? NULL : index == 3 ? &take_ : index ? NULL : &sum;
+	if (!*h && err)
+		snprintf(err->text, sizeof(err->text), "there is no kernel function %d of BTF %d here", id, index);
+	return *h ? 0 : -EINVAL;
+}
+
 int engine_run(enum engine engine, const struct bpf_insn *insns, uint32_t n, const uint8_t *memory,
 	uint32_t len, struct answer *answer)
 {
-	static const struct vm_linker linker = {.helper = helper};
+	static const struct vm_linker linker = {.helper = helper, .kfunc = kfunc};
 	static struct vm_watch watch = {.step = step};
 	static struct vm_run run;
 	struct vm_prog_spec spec = {
@@ -103,7 +116,7 @@ int engine_run(enum engine engine, const struct bpf_insn *insns, uint32_t n, con
 	if (len)
 		memcpy(copy, memory, len);
 	vm_run_init(&run, NULL, NULL);
-	run.budget = 10000000;
+	run.budget = 40000000;
 	run.watch = engine == ENGINE_WATCHED ? &watch : NULL;
 	vm_run_region(&run, VM_REGION_MORE, copy, len, true);
 	answer->fault = vm_exec(&run, prog, len ? (uintptr_t)copy : 0, len, &answer->r0) != 0;

@@ -9,6 +9,7 @@
  *   fault TEXT              the checked engines stop with a sentence that contains TEXT; others are not asked
  *   after 00 01 ...         what the memory holds at the end
  *   kernel no WHY           not for the kernel
+ *   kernel new              a kernel that does not load it is too old
  *   anything else           a line of assembler (isa/isa.h)
  *
  * Prints TAP.
@@ -29,7 +30,7 @@ struct vector {
 	uint8_t memory[MEMORY_MAX], after[MEMORY_MAX];
 	uint32_t len, after_len;
 	uint64_t result;
-	bool has_result, has_after, no_kernel;
+	bool has_result, has_after, no_kernel, new_kernel;
 	unsigned int line;
 };
 
@@ -108,6 +109,10 @@ static void try(const struct vector *v, const struct bpf_insn *insns, uint32_t n
 		printf("ok %d - %s (kernel) # SKIP needs root\n", ++cases, v->name);
 		return;
 	}
+	if (e == -EINVAL && v->new_kernel) {
+		printf("ok %d - %s (kernel) # SKIP this kernel does not know the instruction\n", ++cases, v->name);
+		return;
+	}
 	snprintf(why, sizeof(why), "%s: %s", strerror(-e), a.text);
 	if (!e)
 		a.text[0] = '\0';
@@ -155,6 +160,8 @@ static void one_line(struct vector *v, char *line)
 		snprintf(v->fault, sizeof(v->fault), "%.255s", line + 6);
 	} else if (!strncmp(line, "kernel no ", 10)) {
 		v->no_kernel = true;
+	} else if (!strcmp(line, "kernel new")) {
+		v->new_kernel = true;
 	} else if (v->name[0]) {
 		buf_put(&v->text, line, strlen(line));
 		buf_put(&v->text, "\n", 1);

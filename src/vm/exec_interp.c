@@ -97,6 +97,7 @@ static void fresh_frame(struct vm_run *run)
 #define BACK_JUMP32_X(n) &&back_##n
 #define BACK_GOTO(n) &&back_##n
 #define BACK_GOTOL(n) &&back_##n
+#define BACK_MAY_GOTO(n) &&back_##n
 #define BACK_CALL(n) NULL
 #define BACK_CALL_LOCAL(n) NULL
 #define BACK_CALL_KFUNC(n) NULL
@@ -108,6 +109,8 @@ static void fresh_frame(struct vm_run *run)
 #define BACK_ATOMIC(n) NULL
 #define BACK_FETCH(n) NULL
 #define BACK_CMPXCHG(n) NULL
+#define BACK_ACQUIRE(n) NULL
+#define BACK_RELEASE(n) NULL
 #define BACK_REFUSED(n) NULL
 
 #define LOOP_NAME vm_interp_trusted

@@ -195,6 +195,18 @@ EMIT(GOTOL)
 	jump(j, pc, -1);
 }
 
+/* Counted down whether it is taken or not, and taken from then on. */
+EMIT(MAY_GOTO)
+{
+	UNUSED;
+	charge(j, pc);
+	x_rex(j, true, 0, R12, false);
+	x_byte(j, 0x83);
+	x_mem(j, 5, R12, RUN(may_goto));
+	x_byte(j, 1);
+	jump(j, pc, CC_S);
+}
+
 /* -------- calls -------- */
 
 /* cmp byte [run->fault.reason], 0; jne fault */
@@ -405,14 +417,11 @@ static void check(struct jit *j, uint32_t pc, const struct bpf_insn *i, unsigned
 	}
 }
 
-EMIT(LOAD)
+static void load(struct jit *j, const struct bpf_insn *i, bool sign)
 {
-	bool sign = BPF_MODE(i->code) == 0x80;
 	unsigned int d = x_dst(i), s = x_src(i);
 
-	UNUSED;
-	check(j, pc, i, s, false, false);
-	x_rex(j, sign || id == ISA_LDX64, d, s, false);
+	x_rex(j, sign || lg_of(i->code) == 3, d, s, false);
 	switch (BPF_SIZE(i->code)) {
 	case BPF_B:
 		x_byte(j, 0x0f);
@@ -426,6 +435,13 @@ EMIT(LOAD)
 		x_byte(j, sign ? 0x63 : 0x8b);
 	}
 	x_mem(j, d, s, i->off);
+}
+
+EMIT(LOAD)
+{
+	UNUSED;
+	check(j, pc, i, x_src(i), false, false);
+	load(j, i, BPF_MODE(i->code) == 0x80);
 }
 
 EMIT(STORE_K)
@@ -449,17 +465,22 @@ EMIT(STORE_K)
 	}
 }
 
-EMIT(STORE_X)
+static void store(struct jit *j, const struct bpf_insn *i)
 {
 	unsigned int lg = lg_of(i->code), d = x_dst(i), s = x_src(i);
 
-	UNUSED;
-	check(j, pc, i, d, true, false);
 	if (lg == 1)
 		x_byte(j, 0x66);
 	x_rex(j, lg == 3, s, d, lg == 0);
 	x_byte(j, lg ? 0x89 : 0x88);
 	x_mem(j, s, d, i->off);
+}
+
+EMIT(STORE_X)
+{
+	UNUSED;
+	check(j, pc, i, x_dst(i), true, false);
+	store(j, i);
 }
 
 static void locked(struct jit *j, bool w, unsigned int op, unsigned int op2, unsigned int reg,
@@ -537,6 +558,21 @@ EMIT(CMPXCHG)
 	locked(j, w, 0x0f, 0xb1, x_src(i), x_dst(i), i->off);
 	if (!w)
 		x_mov(j, false, RAX, RAX);
+}
+
+/* Every load of this machine is an acquire, every store a release. */
+EMIT(ACQUIRE)
+{
+	UNUSED;
+	check(j, pc, i, x_src(i), false, true);
+	load(j, i, false);
+}
+
+EMIT(RELEASE)
+{
+	UNUSED;
+	check(j, pc, i, x_dst(i), true, true);
+	store(j, i);
 }
 
 EMIT(REFUSED)

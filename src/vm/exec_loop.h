@@ -41,9 +41,9 @@
 		}                                                                    \
 		(void *)(uintptr_t)at_;                                              \
 	})
-#define ATOMIC_AT(lg)                                                                          \
+#define ATOMIC_AT(base, lg, kind)                                                                       \
 	({                                                                                     \
-		void *a_ = AT(D, lg, writes);                                                  \
+		void *a_ = AT(base, lg, kind);                                               \
 		if (unlikely((uintptr_t)a_ & ((1u << (lg)) - 1))) {                            \
 			vm_fault_at(run, prog, PC, VM_FAULT_ALIGN, (uintptr_t)a_, 1u << (lg)); \
 			goto fault;                                                            \
@@ -52,7 +52,7 @@
 	})
 #else
 #define AT(base, lg, kind) ((void *)(uintptr_t)((base) + (uint64_t)(int64_t)ip->off))
-#define ATOMIC_AT(lg) AT(D, lg, writes)
+#define ATOMIC_AT(base, lg, kind) AT(base, lg, kind)
 #endif
 
 #define ALU(n, e64, e32)                                         \
@@ -132,24 +132,36 @@
 #define ATOMIC(n, builtin)                                                                         \
 	op_A##n##64:                                                                               \
 	{                                                                                          \
-		__atomic_fetch_##builtin((uint64_t *)ATOMIC_AT(3), S, __ATOMIC_RELAXED);           \
+		__atomic_fetch_##builtin((uint64_t *)ATOMIC_AT(D, 3, writes), S, __ATOMIC_RELAXED);           \
 		NEXT;                                                                              \
 	}                                                                                          \
 	op_A##n##32:                                                                               \
 	{                                                                                          \
-		__atomic_fetch_##builtin((uint32_t *)ATOMIC_AT(2), (uint32_t)S, __ATOMIC_RELAXED); \
+		__atomic_fetch_##builtin((uint32_t *)ATOMIC_AT(D, 2, writes), (uint32_t)S, __ATOMIC_RELAXED); \
 		NEXT;                                                                              \
 	}                                                                                          \
 	op_FETCH_##n##64:                                                                          \
 	{                                                                                          \
-		S = __atomic_fetch_##builtin((uint64_t *)ATOMIC_AT(3), S, __ATOMIC_SEQ_CST);       \
+		S = __atomic_fetch_##builtin((uint64_t *)ATOMIC_AT(D, 3, writes), S, __ATOMIC_SEQ_CST);       \
 		NEXT;                                                                              \
 	}                                                                                          \
 	op_FETCH_##n##32:                                                                          \
 	{                                                                                          \
 		S = __atomic_fetch_##builtin(                                                      \
-			(uint32_t *)ATOMIC_AT(2), (uint32_t)S, __ATOMIC_SEQ_CST);                  \
+			(uint32_t *)ATOMIC_AT(D, 2, writes), (uint32_t)S, __ATOMIC_SEQ_CST);                  \
 		NEXT;                                                                              \
+	}
+#define ORDERED(bits, lg)                                                                        \
+	op_LOAD_ACQ##bits:                                                                       \
+	{                                                                                        \
+		D = __atomic_load_n((uint##bits##_t *)ATOMIC_AT(S, lg, reads), __ATOMIC_ACQUIRE); \
+		NEXT;                                                                            \
+	}                                                                                        \
+	op_STORE_REL##bits:                                                                      \
+	{                                                                                        \
+		__atomic_store_n((uint##bits##_t *)ATOMIC_AT(D, lg, writes), (uint##bits##_t)S,  \
+			__ATOMIC_RELEASE);                                                       \
+		NEXT;                                                                            \
 	}
 
 const void *const *LOOP_NAME(
@@ -249,6 +261,18 @@ back_GOTOL:
 		goto exhausted;
 	ip += ip->imm;
 	NEXT;
+op_MAY_GOTO:
+	if (unlikely(--run->may_goto < 0))
+		ip += ip->off;
+	NEXT;
+back_MAY_GOTO:
+	if (unlikely(--run->may_goto < 0)) {
+		budget += ip->off;
+		if (unlikely(budget < 0))
+			goto exhausted;
+		ip += ip->off;
+	}
+	NEXT;
 
 op_LD64:
 op_LD64_MAP_FD:
@@ -282,27 +306,32 @@ op_ST64_X:
 	ATOMIC(AND, and)
 	ATOMIC(XOR, xor)
 op_XCHG64:
-	S = __atomic_exchange_n((uint64_t *)ATOMIC_AT(3), S, __ATOMIC_SEQ_CST);
+	S = __atomic_exchange_n((uint64_t *)ATOMIC_AT(D, 3, writes), S, __ATOMIC_SEQ_CST);
 	NEXT;
 op_XCHG32:
-	S = __atomic_exchange_n((uint32_t *)ATOMIC_AT(2), (uint32_t)S, __ATOMIC_SEQ_CST);
+	S = __atomic_exchange_n((uint32_t *)ATOMIC_AT(D, 2, writes), (uint32_t)S, __ATOMIC_SEQ_CST);
 	NEXT;
 op_CMPXCHG64 : {
 	uint64_t old = r[0];
 
 	__atomic_compare_exchange_n(
-		(uint64_t *)ATOMIC_AT(3), &old, S, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+		(uint64_t *)ATOMIC_AT(D, 3, writes), &old, S, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
 	r[0] = old;
 	NEXT;
 }
 op_CMPXCHG32 : {
 	uint32_t old = (uint32_t)r[0];
 
-	__atomic_compare_exchange_n((uint32_t *)ATOMIC_AT(2), &old, (uint32_t)S, false,
+	__atomic_compare_exchange_n((uint32_t *)ATOMIC_AT(D, 2, writes), &old, (uint32_t)S, false,
 		__ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
 	r[0] = old;
 	NEXT;
 }
+
+	ORDERED(8, 0)
+	ORDERED(16, 1)
+	ORDERED(32, 2)
+	ORDERED(64, 3)
 
 op_CALL:
 op_CALL_KFUNC : {
@@ -430,6 +459,7 @@ fault:
 #undef LOAD
 #undef STORE
 #undef ATOMIC
+#undef ORDERED
 #undef LOOP_NAME
 #undef LOOP_CHECKED
 #undef LOOP_WATCHED

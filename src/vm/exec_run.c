@@ -273,6 +273,7 @@ int vm_exec(struct vm_run *run, const struct vm_prog *prog, uint64_t r1, uint64_
 	run->ctx = r1;
 	run->depth = 0;
 	run->tails = 0;
+	run->may_goto = VM_MAY_GOTO;
 	vm_enter(run, prog->funcs, args, r0);
 	if (!run->fault.reason)
 		return 0;

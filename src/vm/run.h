@@ -28,6 +28,8 @@
 #define VM_FRAMES 8	   /* main program and seven calls deep, as in the kernel */
 #define VM_FRAME_BYTES 512 /* stack of each */
 #define VM_TAIL_CALLS 33   /* in one run */
+#define VM_MAY_GOTO 8388608 /* times that may_goto is not taken in one run; the kernel's before 6.15, there for
+			       each function's frame */
 #define VM_REGIONS                                                                                \
 	16 /* slots; the first three have their places, the rest remember what env->region() said \
 	    */
@@ -123,6 +125,7 @@ struct vm_run {
 	const struct vm_env *env;
 	struct vm_watch *watch; /* set after vm_run_init(), not while a program runs; NULL: nobody */
 	uint64_t ctx;	 /* r1 at the start: what VM_ARG_CTX means */
+	int64_t may_goto; /* times left that it is not taken */
 	uint32_t pc;	 /* of the helper call under way, if known */
 	uint32_t depth;	 /* frames in use */
 	uint32_t tails;	 /* tail calls made */

@@ -213,3 +213,89 @@ if r1 < 4 goto out
 r0 = 1
 out: exit
 kernel no the verifier wants a fourth argument
+== may_goto is not taken while a loop is short
+result 100
+kernel new
+r0 = 0
+again: may_goto out
+r0 += 1
+if r0 != 100 goto again
+out: exit
+== may_goto ends a loop that would not end
+result 8388608
+kernel no the kernel of today counts time instead
+r0 = 0
+again: may_goto out
+r0 += 1
+goto again
+out: exit
+== may_goto that is exhausted is taken from then on, backward, too
+result 8388617
+kernel no the kernel of today counts time instead
+r0 = 0
+again: may_goto out
+r0 += 1
+goto again
+out: r6 = 0
+back: r6 += 1
+if r6 == 10 goto end
+r0 += 1
+may_goto back
+r0 = 0
+end: exit
+== may_goto counts for the whole run
+result 8388608
+kernel no the kernel of today counts time instead
+r6 = 0
+call f
+r6 = r0
+call f
+r0 += r6
+exit
+f: r0 = 0
+again: may_goto out
+r0 += 1
+goto again
+out: exit
+== a loop of nothing but may_goto has a budget
+fault (e5) may_goto pc-1: ran longer than its budget of instructions
+again: may_goto out
+goto again
+out: may_goto pc-1
+exit
+== a kernel function is called as a helper is
+result 55
+kernel no such kernel functions are the test's
+r1 = 1
+r2 = 2
+r3 = 3
+r4 = 4
+r5 = 5
+call kernel-function#5@+0
+exit
+== a kernel function of another object
+memory 01 02
+result 33
+kernel no such kernel functions are the test's
+call kernel-function#5@+3
+exit
+== what a kernel function reads is checked
+memory 01 02
+fault instruction 1, (85) call kernel-function#5@+3: argument 1 of take must point to 3 readable bytes
+r2 = 3
+call kernel-function#5@+3
+exit
+== an unknown kernel function is refused
+fault instruction 1: there is no kernel function 6 of BTF 0 here
+r0 = 0
+call kernel-function#6@+0
+exit
+== gotol backward and forward
+result 7
+r0 = 0
+gotol f
+b: r0 += 4
+gotol end
+f: r0 += 3
+gotol b
+end: exit

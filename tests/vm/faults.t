@@ -175,3 +175,23 @@ r0 += r8
 r0 += r9
 exit
 kernel no the verifier refuses it
+== load_acquire wants aligned addresses
+memory 00 00 00 00 00 00 00 00
+fault instruction 0, (c3) r0 = load_acquire((u32 *)(r1 +2)): does an atomic operation on 4 bytes at
+r0 = load_acquire((u32 *)(r1 +2))
+exit
+== load_acquire behind the end
+memory 00 00 00 00 00 00 00 00
+fault instruction 0, (cb) r0 = load_acquire((u16 *)(r1 +8)): reads 2 bytes at
+r0 = load_acquire((u16 *)(r1 +8))
+exit
+== store_release wants aligned addresses, on the stack, too
+fault instruction 1, (db) store_release((u64 *)(r10 -12), r0): does an atomic operation on 8 bytes at
+r0 = 1
+store_release((u64 *)(r10 -12), r0)
+exit
+== store_release before the memory
+memory 00
+fault instruction 0, (d3) store_release((u8 *)(r1 -1), r2): writes 1 bytes at
+store_release((u8 *)(r1 -1), r2)
+exit

@@ -192,3 +192,47 @@ r0 = 0xffffffff00000007
 r2 = 9
 r0 = atomic_cmpxchg((u32 *)(r10 -8), r0, r2)
 exit
+== load_acquire of 8 and 4 bytes
+result 0xf122334455667788
+kernel new
+r1 = 0xf122334455667788
+*(u64 *)(r10 -8) = r1
+r0 = 0
+r2 = -1
+r2 = load_acquire((u32 *)(r10 -4))
+r0 = load_acquire((u64 *)(r10 -8))
+if r2 == 0xf1223344 goto bad
+r3 = 0xf1223344
+if r2 != r3 goto bad
+exit
+bad: r0 = 0
+exit
+== load_acquire of 2 bytes and one zero-extends
+result 0xf122f1
+kernel new
+r1 = 0xf122334455667788
+*(u64 *)(r10 -8) = r1
+r2 = -1
+r0 = -1
+r2 = load_acquire((u8 *)(r10 -1))
+r0 = load_acquire((u16 *)(r10 -2))
+r0 <<= 8
+r0 |= r2
+exit
+== store_release of every width
+result 0x0100020102030404
+kernel new
+r0 = 0
+*(u64 *)(r10 -8) = r0
+*(u64 *)(r10 -16) = r0
+r2 = 0x0102030405060708
+store_release((u64 *)(r10 -8), r2)
+r1 = *(u64 *)(r10 -8)
+if r1 != r2 goto bad
+r2 = 0xffff000002030404
+store_release((u32 *)(r10 -16), r2)
+r2 = 0xffffffffffff0201
+store_release((u16 *)(r10 -12), r2)
+store_release((u8 *)(r10 -9), r2)
+r0 = *(u64 *)(r10 -16)
+bad: exit
