@@ -10,28 +10,32 @@
 #include "vm/prog.h"
 #include "vm/sys.h"
 #include "vm/sys_prog.h"
+#include "vm/user.h"
 
 #define MOST_RECORD 252 /* bytes: MAX_FUNCINFO_REC_SIZE, MAX_LINEINFO_REC_SIZE */
 
 /* n records of rec bytes, of which `size` are known; what is behind must be zero. */
 static int copy(void **to, uint64_t from, uint32_t n, uint32_t rec, uint32_t size)
 {
-	const uint8_t *p = sys_ptr(from);
+	struct user_buf all;
+	const uint8_t *p;
 	uint32_t i;
+	int e;
 
 	if (rec < size || rec > MOST_RECORD || rec % 4)
 		return -EINVAL;
-	if (!sys_ok(p))
-		return -EFAULT;
-	for (i = 0; i < n; i++)
+	e = user_in(&all, from, (uint64_t)n * rec);
+	if (e)
+		return e;
+	p = all.p;
+	for (i = 0; i < n && !e; i++)
 		if (!sys_tail_zero(p + (size_t)i * rec + size, rec - size))
-			return -E2BIG;
-	*to = malloc((size_t)n * size);
-	if (!*to)
-		return -ENOMEM;
-	for (i = 0; i < n; i++)
+			e = -E2BIG;
+	*to = e ? NULL : malloc((size_t)n * size);
+	for (i = 0; i < n && *to; i++)
 		memcpy((uint8_t *)*to + (size_t)i * size, p + (size_t)i * rec, size);
-	return 0;
+	user_in_done(&all);
+	return e ? e : *to ? 0 : -ENOMEM;
 }
 
 static int take_funcs(struct vm_lines *l, const union bpf_attr *attr)

@@ -15,6 +15,7 @@
 #include "vm/map_index.h"
 #include "vm/sys.h"
 #include "vm/sys_prog.h"
+#include "vm/user.h"
 
 struct dev_map {
 	struct map map;
@@ -198,13 +199,17 @@ static int xsk_write(struct map *map, const void *key, const void *value, uint64
 	uint32_t i = map_u32(key);
 	struct dev_map *d = (struct dev_map *)map;
 	struct map_dev dev = {.prog = NULL};
+	int fd, failed;
 	struct stat st;
 
 	if (flags > BPF_EXIST)
 		return -EINVAL;
 	if (i >= map->max_entries)
 		return -E2BIG;
-	if (fstat((int)map_u32(value), &st))
+	fd = user_fd((int)map_u32(value));
+	failed = fstat(fd, &st);
+	user_fd_done(fd);
+	if (failed)
 		return -EBADF;
 	if (!S_ISSOCK(st.st_mode))
 		return -ENOTSOCK;

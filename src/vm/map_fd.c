@@ -10,6 +10,7 @@
 #include "vm/map_index.h"
 #include "vm/sys.h"
 #include "vm/sys_prog.h"
+#include "vm/user.h"
 
 /* Slots of 8 bytes: struct obj *, or for perf events a descriptor + 1. */
 struct map_fd {
@@ -203,14 +204,16 @@ static int write_perf(struct map *map, const void *key, const void *value, uint6
 		return -EINVAL;
 	if (!slot(map, key))
 		return -E2BIG;
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", (int)map_u32(value));
+	fd = user_fd_dup((int)map_u32(value));
+	if (fd < 0)
+		return -EBADF;
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
 	n = readlink(path, target, sizeof(target) - 1);
 	target[n > 0 ? n : 0] = '\0';
-	if (strncmp(target, "anon_inode:[perf_event]", sizeof(target)) != 0)
+	if (strncmp(target, "anon_inode:[perf_event]", sizeof(target)) != 0) {
+		close(fd);
 		return -EBADF;
-	fd = fcntl((int)map_u32(value), F_DUPFD_CLOEXEC, 0);
-	if (fd < 0)
-		return -errno;
+	}
 	old = __atomic_exchange_n(slot(map, key), (uint64_t)fd + 1, __ATOMIC_ACQ_REL);
 	if (old)
 		close((int)old - 1);

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "vm/sys.h"
+#include "vm/user.h"
 
 static int reopen(int fd, int mode)
 {
@@ -64,11 +65,14 @@ int obj_add(struct vm *vm, struct obj *obj)
 
 int obj_any_of_fd(struct vm *vm, int fd, struct obj **obj)
 {
+	int here = user_fd(fd), failed;
 	struct stat st;
 	struct obj *o;
 
 	*obj = NULL;
-	if (fstat(fd, &st))
+	failed = fstat(here, &st);
+	user_fd_done(here);
+	if (failed)
 		return -EBADF;
 	pthread_mutex_lock(&vm->lock);
 	for (o = *bucket(vm, st.st_ino); o; o = o->same_hash)
@@ -223,7 +227,8 @@ int obj_next_id(struct vm *vm, enum obj_kind kind, uint32_t start, uint32_t *id)
 
 int obj_mode(int fd)
 {
-	int flags = fcntl(fd, F_GETFL);
+	int here = user_fd(fd), flags = fcntl(here, F_GETFL);
 
+	user_fd_done(here);
 	return flags < 0 ? O_RDWR : flags & O_ACCMODE;
 }

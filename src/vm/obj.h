@@ -39,7 +39,7 @@ int obj_memfd(const char *name, int *own);
 int obj_add(struct vm *vm, struct obj *obj);
 
 /*
- * obj_of_fd() finds the object and adds to its refs; obj_put() takes that back.
+ * obj_of_fd() is the one function that turns descriptors of the caller (user.h) into objects: it finds the object and adds to its refs; obj_put() takes that back.
  * errors:  -EBADF not open, -EINVAL something else than that kind
  */
 int obj_of_fd(struct vm *vm, int fd, enum obj_kind kind, struct obj **obj);
@@ -59,7 +59,7 @@ bool obj_any(struct vm *vm, enum obj_kind kind);
 void obj_sweep(struct vm *vm);
 void obj_free_all(struct vm *vm);
 
-/* obj_mode() is O_RDONLY, O_WRONLY or O_RDWR of a descriptor. */
+/* obj_mode() is O_RDONLY, O_WRONLY or O_RDWR of a descriptor of the caller. */
 int obj_mode(int fd);
 
 #endif

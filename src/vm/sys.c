@@ -11,6 +11,7 @@
 #include "base/err.h"
 #include "vm/map_ring.h"
 #include "vm/sys.h"
+#include "vm/user.h"
 
 #define MOST_CPUS 4096
 
@@ -175,6 +176,22 @@ static long answer(struct vm *vm, int cmd, union bpf_attr *attr)
 	return -EINVAL;
 }
 
+bool vm_makes_fd(int cmd)
+{
+	switch (cmd) {
+	case BPF_MAP_CREATE:
+	case BPF_PROG_LOAD:
+	case BPF_BTF_LOAD:
+	case BPF_OBJ_GET:
+	case BPF_MAP_GET_FD_BY_ID:
+	case BPF_PROG_GET_FD_BY_ID:
+	case BPF_BTF_GET_FD_BY_ID:
+	case BPF_ENABLE_STATS:
+		return true;
+	}
+	return false;
+}
+
 long vm_bpf(struct vm *vm, int cmd, union bpf_attr *user, unsigned int size)
 {
 	union {
@@ -182,23 +199,26 @@ long vm_bpf(struct vm *vm, int cmd, union bpf_attr *user, unsigned int size)
 		uint8_t bytes[VM_ATTR_BYTES];
 	} a = {.bytes = {0}};
 	unsigned int known = size < sizeof(a) ? size : (unsigned int)sizeof(a);
+	uint64_t addr = (uintptr_t)user;
+	int zero, e;
 	long ret;
 
 	if (size > 4096)
 		return -E2BIG;
-	if (size && !sys_ok(user))
-		return -EFAULT;
-	if (!sys_tail_zero((const uint8_t *)user + known, size - known))
-		return -E2BIG;
-	memcpy(a.bytes, user, known);
+	zero = user_zero(addr + known, size - known);
+	if (zero <= 0)
+		return zero ? zero : -E2BIG;
+	e = user_read(a.bytes, addr, known);
+	if (e)
+		return e;
 	if (cmd < 0 || (size_t)cmd >= sizeof(end) / sizeof(*end) || !end[cmd])
 		return -EINVAL;
 	if (!sys_tail_zero(a.bytes + end[cmd], sizeof(a) - end[cmd]))
 		return -EINVAL;
 	ret = answer(vm, cmd, &a.attr);
 	/* results go back where the caller has room for them, and only there */
-	memcpy(user, a.bytes, known < end[cmd] ? known : end[cmd]);
-	return ret;
+	e = user_write(addr, a.bytes, known < end[cmd] ? known : end[cmd]);
+	return e && ret >= 0 && !vm_makes_fd(cmd) ? e : ret;
 }
 
 void vm_set_clock(struct vm *vm, uint64_t now_ns)

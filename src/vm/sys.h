@@ -77,17 +77,6 @@ int sys_name(char *to, const char *from, uint32_t size);
 /* sys_tail_zero() are the len bytes at p zero? */
 bool sys_tail_zero(const void *p, uint64_t len);
 
-/* sys_ok() is false for the pointers that cannot be: the NULL page. The rest is trusted, as libc trusts it. */
-static inline bool sys_ok(const void *p)
-{
-	return (uintptr_t)p >= 4096;
-}
-
-static inline void *sys_ptr(uint64_t p)
-{
-	return (void *)(uintptr_t)p;
-}
-
 /* The permissions of a map's descriptor, as open(2) writes them and the map's freeze takes them away. */
 #define SYS_MAY_READ 1
 #define SYS_MAY_WRITE 2

@@ -2,17 +2,17 @@
 /* The commands on many elements at once. Where a call of the hash family goes on is an element's number, 4 bytes. */
 #include <errno.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "vm/sys.h"
+#include "vm/user.h"
+
+#define PIECE (64u << 10) /* bytes of keys or values that are fetched at once */
 
 struct batch {
 	struct map *map;
-	uint8_t *keys, *values;
-	uint32_t most, done;
+	uint64_t keys, values, from, to; /* the caller's */
+	uint32_t most, done, key_bytes;
 	uint64_t value_bytes, flags;
-	const void *from;
-	void *to;
 };
 
 /* What is asked of flags; > 0: nothing to do. */
@@ -25,27 +25,63 @@ static int check(const struct batch *b, const union bpf_attr *attr, bool reads)
 	return !b->most;
 }
 
-static int put_all(struct batch *b)
+static uint64_t key_at(const struct batch *b)
+{
+	return b->keys + (uint64_t)b->done * b->key_bytes;
+}
+
+static uint64_t value_at(const struct batch *b)
+{
+	return b->values + b->done * b->value_bytes;
+}
+
+/* The next n keys, and values if wanted. */
+static int fetch(const struct batch *b, uint32_t n, struct user_buf *key, struct user_buf *value, bool values)
+{
+	int e = user_in(key, key_at(b), (uint64_t)n * b->key_bytes);
+
+	if (e || !values)
+		return e;
+	e = user_in(value, value_at(b), n * b->value_bytes);
+	if (e)
+		user_in_done(key);
+	return e;
+}
+
+static int change(struct batch *b, uint32_t n, const uint8_t *key, const uint8_t *value)
 {
 	int e = 0;
 
-	for (; b->done < b->most && !e; b->done += !e) {
-		if (!sys_ok(b->keys) || !sys_ok(b->values))
-			return -EFAULT;
-		e = map_write(b->map, b->keys + (uint64_t)b->done * b->map->key_size, b->values + b->done * b->value_bytes,
-			      b->flags);
+	for (; n && !e; n--, key += b->key_bytes) {
+		e = value ? map_write(b->map, key, value, b->flags) : b->map->ops->del(b->map, key);
+		value = value ? value + b->value_bytes : NULL;
+		b->done += !e;
 	}
 	return e;
 }
 
-static int delete_all(struct batch *b)
+/* In pieces; where one cannot be fetched whole, those in front of the bad address are still changed. */
+static int change_all(struct batch *b, bool values)
 {
+	uint64_t bytes = (values && b->value_bytes > b->key_bytes ? b->value_bytes : b->key_bytes) + 1;
+	uint32_t piece = bytes < PIECE ? (uint32_t)(PIECE / bytes) : 1, n;
+	struct user_buf key, value;
 	int e = 0;
 
-	for (; b->done < b->most && !e; b->done += !e) {
-		if (!sys_ok(b->keys))
-			return -EFAULT;
-		e = b->map->ops->del(b->map, b->keys + (uint64_t)b->done * b->map->key_size);
+	while (b->done < b->most && !e) {
+		n = b->most - b->done < piece ? b->most - b->done : piece;
+		e = fetch(b, n, &key, &value, values);
+		if (e == -EFAULT && piece > 1) {
+			piece = 1;
+			e = 0;
+			continue;
+		}
+		if (e)
+			break;
+		e = change(b, n, key.p, values ? value.p : NULL);
+		user_in_done(&key);
+		if (values)
+			user_in_done(&value);
 	}
 	return e;
 }
@@ -53,35 +89,40 @@ static int delete_all(struct batch *b)
 /* By get_next_key: from and to are keys. */
 static int get_by_key(struct batch *b)
 {
-	uint32_t n = b->map->key_size;
+	uint32_t n = b->key_bytes;
 	uint8_t *key = malloc(2 * (size_t)n + 2), *at = NULL;
-	int e = 0;
+	struct user_buf value;
+	int e = key ? 0 : -ENOMEM;
 
-	if (!key)
-		return -ENOMEM;
-	if (b->from)
-		at = memcpy(key, b->from, n);
-	while (b->done < b->most) {
+	if (!e && b->from) {
+		e = user_read(key, b->from, n);
+		at = key;
+	}
+	while (!e && b->done < b->most) {
 		uint8_t *next = at == key ? key + n : key;
 
 		e = b->map->ops->next(b->map, at, next);
 		if (e)
 			break;
 		at = next;
-		if (!sys_ok(b->keys) || !sys_ok(b->values)) {
-			e = -EFAULT;
-			break;
-		}
-		e = map_read(b->map, at, b->values + b->done * b->value_bytes, b->flags);
-		if (e == -ENOENT) /* it went meanwhile, or the slot is empty */
-			continue;
+		e = user_out(&value, value_at(b), b->value_bytes);
 		if (e)
 			break;
-		memcpy(b->keys + (uint64_t)b->done * n, at, n);
-		b->done++;
+		e = map_read(b->map, at, value.p, b->flags);
+		if (e)
+			user_in_done(&value);
+		if (e == -ENOENT) { /* it went meanwhile, or the slot is empty */
+			e = 0;
+			continue;
+		}
+		if (!e)
+			e = user_out_done(&value, b->value_bytes);
+		if (!e)
+			e = user_write(key_at(b), at, n);
+		b->done += !e;
 	}
-	if (b->done && at && e != -EFAULT)
-		memcpy(b->to, at, n);
+	if (b->done && at && e != -EFAULT && user_write(b->to, at, n))
+		e = -EFAULT;
 	free(key);
 	return e;
 }
@@ -89,27 +130,30 @@ static int get_by_key(struct batch *b)
 /* The hash family's: from and to are 4 bytes. */
 static int get_by_number(struct batch *b, bool taking)
 {
+	struct user_buf key, value;
 	uint32_t at = 0;
-	int e = 0;
+	int e = b->from ? user_read(&at, b->from, sizeof(at)) : 0;
 
-	if (b->from)
-		memcpy(&at, b->from, sizeof(at));
-	for (; b->done < b->most && !e; b->done += !e)
-		e = b->map->ops->walk(b->map, &at, b->keys + (uint64_t)b->done * b->map->key_size,
-				      b->values + b->done * b->value_bytes, b->flags, taking);
-	memcpy(b->to, &at, sizeof(at));
-	return e;
-}
-
-static int get_all(struct batch *b, bool taking)
-{
-	if (!sys_ok(b->to) || (b->from && !sys_ok(b->from)))
-		return -EFAULT;
-	if (!b->map->ops->walk)
-		return get_by_key(b);
-	if (!sys_ok(b->keys) || !sys_ok(b->values))
-		return -EFAULT;
-	return get_by_number(b, taking);
+	while (!e && b->done < b->most) {
+		e = user_out(&key, key_at(b), b->key_bytes);
+		if (e)
+			break;
+		e = user_out(&value, value_at(b), b->value_bytes);
+		if (!e)
+			e = b->map->ops->walk(b->map, &at, key.p, value.p, b->flags, taking);
+		if (e) {
+			user_in_done(&key);
+			user_in_done(&value);
+			break;
+		}
+		e = user_out_done(&key, b->key_bytes);
+		if (user_out_done(&value, b->value_bytes))
+			e = -EFAULT;
+		b->done += !e;
+	}
+	if (e == -EFAULT || !user_write(b->to, &at, sizeof(at)))
+		return e;
+	return -EFAULT;
 }
 
 static const uint8_t form[] = {
@@ -124,13 +168,14 @@ static int batch(struct map *map, int cmd, union bpf_attr *attr)
 	bool reads = form[cmd] & (MAP_BATCH_LOOKUP | MAP_BATCH_TAKE), writes = form[cmd] != MAP_BATCH_LOOKUP;
 	int perms = sys_map_perms(map, (int)attr->batch.map_fd), e;
 	struct batch b = {.map = map,
-			  .keys = sys_ptr(attr->batch.keys),
-			  .values = sys_ptr(attr->batch.values),
+			  .keys = attr->batch.keys,
+			  .values = attr->batch.values,
 			  .most = attr->batch.count,
+			  .key_bytes = map->key_size,
 			  .value_bytes = map_value_bytes(map),
 			  .flags = attr->batch.elem_flags,
-			  .from = sys_ptr(attr->batch.in_batch),
-			  .to = sys_ptr(attr->batch.out_batch)};
+			  .from = attr->batch.in_batch,
+			  .to = attr->batch.out_batch};
 
 	if ((reads && !(perms & SYS_MAY_READ)) || (writes && !(perms & SYS_MAY_WRITE)))
 		return -EPERM;
@@ -139,12 +184,10 @@ static int batch(struct map *map, int cmd, union bpf_attr *attr)
 	e = check(&b, attr, reads);
 	if (e)
 		return e < 0 ? e : 0;
-	if (form[cmd] == MAP_BATCH_UPDATE)
-		e = put_all(&b);
-	else if (form[cmd] == MAP_BATCH_DELETE)
-		e = delete_all(&b);
+	if (!reads)
+		e = change_all(&b, form[cmd] == MAP_BATCH_UPDATE);
 	else
-		e = get_all(&b, form[cmd] == MAP_BATCH_TAKE);
+		e = map->ops->walk ? get_by_number(&b, form[cmd] == MAP_BATCH_TAKE) : get_by_key(&b);
 	attr->batch.count = b.done;
 	return e;
 }

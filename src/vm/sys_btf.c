@@ -8,6 +8,7 @@
 #include <bpf/btf.h>
 
 #include "vm/sys.h"
+#include "vm/user.h"
 
 #define MOST_BYTES (16u << 20) /* the kernel's BTF_MAX_SIZE */
 
@@ -35,30 +36,40 @@ static int check_header(const struct btf_header *h, uint32_t bytes)
 	return 0;
 }
 
+static int take_types(struct vm_btf *b, uint64_t from)
+{
+	int e;
+
+	b->raw = malloc(b->bytes ? b->bytes : 1);
+	if (!b->raw)
+		return -ENOMEM;
+	e = user_read(b->raw, from, b->bytes);
+	if (!e)
+		e = check_header(b->raw, b->bytes);
+	if (e)
+		return e;
+	b->btf = btf__new(b->raw, b->bytes);
+	return b->btf ? 0 : -EINVAL;
+}
+
 long sys_btf_load(struct vm *vm, union bpf_attr *attr)
 {
-	const void *from = sys_ptr(attr->btf);
 	struct vm_btf *b;
 	int fd, e;
 
 	if (attr->btf_size > MOST_BYTES)
 		return -E2BIG;
-	if (attr->btf_log_level && attr->btf_log_buf && !sys_ok(sys_ptr(attr->btf_log_buf)))
-		return -EFAULT;
-	if (!sys_ok(from))
-		return -EFAULT;
-	e = check_header(from, attr->btf_size);
-	if (e)
-		return e;
+	if (attr->btf_log_level && attr->btf_log_buf && attr->btf_log_size) {
+		e = user_write(attr->btf_log_buf, "", 1);
+		if (e)
+			return e;
+	}
 	obj_sweep(vm);
 	b = calloc(1, sizeof(*b));
 	if (!b)
 		return -ENOMEM;
 	b->bytes = attr->btf_size;
-	b->raw = malloc(b->bytes);
-	if (b->raw)
-		b->btf = btf__new(memcpy(b->raw, from, b->bytes), b->bytes);
-	e = !b->raw ? -ENOMEM : !b->btf ? -EINVAL : 0;
+	e = take_types(b, attr->btf);
 	fd = e ? e : obj_memfd("bpf-btf", &b->obj.fd);
 	if (fd < 0) {
 		drop_btf(&b->obj);
@@ -75,8 +86,6 @@ long sys_btf_load(struct vm *vm, union bpf_attr *attr)
 		free(b);
 		return e;
 	}
-	if (attr->btf_log_level && attr->btf_log_buf && attr->btf_log_size)
-		*(char *)sys_ptr(attr->btf_log_buf) = '\0';
 	return fd;
 }
 

@@ -9,6 +9,7 @@
 
 #include "vm/sys.h"
 #include "vm/sys_prog.h"
+#include "vm/user.h"
 
 static void drop_map(struct obj *obj)
 {
@@ -120,66 +121,69 @@ int sys_map_perms(struct map *map, int fd)
 	return __atomic_load_n(&map->frozen, __ATOMIC_ACQUIRE) ? perms & ~SYS_MAY_WRITE : perms;
 }
 
-static int lookup(struct map *map, const union bpf_attr *attr)
+/* What comes back is written where the caller wants it only when all went well. */
+static int lookup(struct map *map, const void *key, const union bpf_attr *attr)
 {
-	void *value = sys_ptr(attr->value), *key = sys_ptr(attr->key), *tmp;
 	uint64_t bytes = map_value_bytes(map);
+	struct user_buf value;
+	void *tmp;
 	int e;
 
 	if (map->ops->no_lookup)
 		return -MAP_NOT_SUPPORTED;
-	if (map->ops->peek) {
-		if (!sys_ok(value))
-			return -EFAULT;
-		tmp = malloc(bytes);
-		if (!tmp)
-			return -ENOMEM;
-		memcpy(tmp, value, bytes);
-		e = map->ops->peek(map, tmp);
-		if (!e)
-			memcpy(value, tmp, bytes);
-		free(tmp);
-		return e;
+	if (!map->ops->peek) {
+		e = user_out(&value, attr->value, bytes);
+		if (e)
+			return e;
+		e = map_read(map, key, value.p, attr->flags);
+		if (e)
+			user_in_done(&value);
+		return e ? e : user_out_done(&value, bytes);
 	}
-	/* found out before it is written anywhere */
-	if (sys_ok(value))
-		return map_read(map, key, value, attr->flags);
 	tmp = malloc(bytes);
 	if (!tmp)
 		return -ENOMEM;
-	e = map_read(map, key, tmp, attr->flags);
+	e = user_read(tmp, attr->value, bytes);
+	if (!e)
+		e = map->ops->peek(map, tmp);
+	if (!e)
+		e = user_write(attr->value, tmp, bytes);
 	free(tmp);
-	return e ? e : -EFAULT;
+	return e;
 }
 
-static int update(struct map *map, const union bpf_attr *attr)
+static int update(struct map *map, const void *key, const union bpf_attr *attr)
 {
-	if (map->value_size && !sys_ok(sys_ptr(attr->value)))
-		return -EFAULT;
+	struct user_buf value;
+	int e = user_in(&value, attr->value, map_value_bytes(map));
+
+	if (e)
+		return e;
 	if (map->ops->push)
-		return map->ops->push(map, sys_ptr(attr->value), attr->flags);
-	return map_write(map, sys_ptr(attr->key), sys_ptr(attr->value), attr->flags);
+		e = map->ops->push(map, value.p, attr->flags);
+	else
+		e = map_write(map, key, value.p, attr->flags);
+	user_in_done(&value);
+	return e;
 }
 
-static int next_key(struct map *map, const union bpf_attr *attr)
+static int next_key(struct map *map, const void *key, const union bpf_attr *attr)
 {
-	void *key = sys_ptr(attr->key), *next = sys_ptr(attr->next_key), *tmp;
-	int e;
+	struct user_buf next;
+	int e = user_out(&next, attr->next_key, map->key_size);
 
-	if (sys_ok(next))
-		return map->ops->next(map, key, next);
-	tmp = malloc(map->key_size + 1);
-	if (!tmp)
-		return -ENOMEM;
-	e = map->ops->next(map, key, tmp);
-	free(tmp);
-	return e ? e : -EFAULT;
+	if (e)
+		return e;
+	e = map->ops->next(map, key, next.p);
+	if (e)
+		user_in_done(&next);
+	return e ? e : user_out_done(&next, map->key_size);
 }
 
-static int take(struct map *map, const union bpf_attr *attr)
+static int take(struct map *map, const void *key, const union bpf_attr *attr)
 {
-	void *value = sys_ptr(attr->value), *tmp;
 	uint64_t bytes = map_value_bytes(map);
+	void *tmp;
 	int e;
 
 	if (map->ops->pop && attr->flags)
@@ -189,23 +193,26 @@ static int take(struct map *map, const union bpf_attr *attr)
 	tmp = malloc(bytes);
 	if (!tmp)
 		return -ENOMEM;
-	e = map->ops->pop ? map->ops->pop(map, tmp) : map->ops->take(map, sys_ptr(attr->key), tmp, attr->flags);
-	if (!e && sys_ok(value))
-		memcpy(value, tmp, bytes);
-	else if (!e)
-		e = -EFAULT;
+	e = map->ops->pop ? map->ops->pop(map, tmp) : map->ops->take(map, key, tmp, attr->flags);
+	if (!e)
+		e = user_write(attr->value, tmp, bytes);
 	free(tmp);
 	return e;
 }
 
-/* A key where there is one, none where there is none; getting the first key needs none. */
-static int check_key(const struct map *map, int cmd, const void *key)
+static int command(struct map *map, int cmd, const void *key, const union bpf_attr *attr)
 {
-	if (!map->key_size)
-		return key ? -EINVAL : 0;
-	if (cmd == BPF_MAP_GET_NEXT_KEY && !key)
-		return 0;
-	return sys_ok(key) ? 0 : -EFAULT;
+	switch (cmd) {
+	case BPF_MAP_LOOKUP_ELEM:
+		return lookup(map, key, attr);
+	case BPF_MAP_UPDATE_ELEM:
+		return update(map, key, attr);
+	case BPF_MAP_DELETE_ELEM:
+		return map->ops->del(map, key);
+	case BPF_MAP_GET_NEXT_KEY:
+		return next_key(map, key, attr);
+	}
+	return map->ops == &map_bloom_ops ? -MAP_NOT_SUPPORTED : take(map, key, attr);
 }
 
 static int elem(struct map *map, int cmd, const union bpf_attr *attr)
@@ -214,6 +221,7 @@ static int elem(struct map *map, int cmd, const union bpf_attr *attr)
 	bool writes = cmd != BPF_MAP_LOOKUP_ELEM && cmd != BPF_MAP_GET_NEXT_KEY;
 	bool has_flags = cmd != BPF_MAP_DELETE_ELEM && cmd != BPF_MAP_GET_NEXT_KEY;
 	int perms = sys_map_perms(map, (int)attr->map_fd), e;
+	struct user_buf key;
 
 	if ((reads && !(perms & SYS_MAY_READ)) || (writes && !(perms & SYS_MAY_WRITE)))
 		return -EPERM;
@@ -221,20 +229,16 @@ static int elem(struct map *map, int cmd, const union bpf_attr *attr)
 		return -EINVAL;
 	if (cmd == BPF_MAP_LOOKUP_AND_DELETE_ELEM && map->ops->pop && map->ops != &map_bloom_ops && attr->flags)
 		return -EINVAL;
-	e = check_key(map, cmd, sys_ptr(attr->key));
+	if (!map->key_size) /* no key then, and none is given */
+		return attr->key ? -EINVAL : command(map, cmd, NULL, attr);
+	if (cmd == BPF_MAP_GET_NEXT_KEY && !attr->key) /* the first one */
+		return command(map, cmd, NULL, attr);
+	e = user_in(&key, attr->key, map->key_size);
 	if (e)
 		return e;
-	switch (cmd) {
-	case BPF_MAP_LOOKUP_ELEM:
-		return lookup(map, attr);
-	case BPF_MAP_UPDATE_ELEM:
-		return update(map, attr);
-	case BPF_MAP_DELETE_ELEM:
-		return map->ops->del(map, sys_ptr(attr->key));
-	case BPF_MAP_GET_NEXT_KEY:
-		return next_key(map, attr);
-	}
-	return map->ops == &map_bloom_ops ? -MAP_NOT_SUPPORTED : take(map, attr);
+	e = command(map, cmd, key.p, attr);
+	user_in_done(&key);
+	return e;
 }
 
 long sys_map_elem(struct vm *vm, int cmd, union bpf_attr *attr)

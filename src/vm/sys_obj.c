@@ -9,6 +9,7 @@
 
 #include "vm/sys.h"
 #include "vm/sys_prog.h"
+#include "vm/user.h"
 
 static void map_info(const struct map *map, struct bpf_map_info *info)
 {
@@ -31,46 +32,46 @@ static void map_info(const struct map *map, struct bpf_map_info *info)
 static int give(union bpf_attr *attr, const void *info, uint32_t bytes)
 {
 	uint32_t len = attr->info.info_len;
-	uint8_t *to = sys_ptr(attr->info.info);
+	int e;
 
 	if (len > 4096)
 		return -E2BIG;
-	if (len && !sys_ok(to))
-		return -EFAULT;
-	if (len > bytes && !sys_tail_zero(to + bytes, len - bytes))
-		return -E2BIG;
-	if (len > bytes)
+	if (len > bytes) {
+		e = user_zero(attr->info.info + bytes, len - bytes);
+		if (e <= 0)
+			return e ? e : -E2BIG;
 		len = bytes;
-	memcpy(to, info, len);
-	attr->info.info_len = len;
-	return 0;
+	}
+	e = user_write(attr->info.info, info, len);
+	if (!e)
+		attr->info.info_len = len;
+	return e;
 }
 
-/* The caller's buffer for the raw bytes comes with the question. */
+/* What the caller wrote where the answer goes: its buffers. */
+static int question(const union bpf_attr *attr, void *info, uint32_t bytes)
+{
+	uint32_t len = attr->info.info_len;
+
+	return len > 4096 ? -E2BIG : user_read(info, attr->info.info, len < bytes ? len : bytes);
+}
+
+
 static int btf_info(struct vm_btf *btf, union bpf_attr *attr)
 {
 	struct bpf_btf_info info = {0}, in = {0};
-	uint32_t len = attr->info.info_len;
-	uint32_t bytes;
+	int e = question(attr, &in, sizeof(in));
 
-	if (len > 4096)
-		return -E2BIG;
-	if (len && !sys_ok(sys_ptr(attr->info.info)))
-		return -EFAULT;
-	memcpy(&in, sys_ptr(attr->info.info), len < sizeof(in) ? len : sizeof(in));
-	bytes = in.btf_size < btf->bytes ? in.btf_size : btf->bytes;
-	if (bytes && !sys_ok(sys_ptr(in.btf)))
-		return -EFAULT;
-	if (bytes)
-		memcpy(sys_ptr(in.btf), btf->raw, bytes);
+	if (!e)
+		e = user_write(in.btf, btf->raw, in.btf_size < btf->bytes ? in.btf_size : btf->bytes);
+	if (!e && in.name_len)
+		e = user_write(in.name, "", 1);
+	if (e)
+		return e;
 	info = in;
 	info.btf_size = btf->bytes;
 	info.id = btf->obj.id;
 	info.kernel_btf = 0;
-	if (in.name_len && !sys_ok(sys_ptr(in.name)))
-		return -EFAULT;
-	if (in.name_len)
-		*(char *)sys_ptr(in.name) = '\0';
 	info.name_len = 0;
 	return give(attr, &info, sizeof(info));
 }
@@ -78,15 +79,10 @@ static int btf_info(struct vm_btf *btf, union bpf_attr *attr)
 static int prog_answer(struct vm_program *prog, union bpf_attr *attr)
 {
 	struct bpf_prog_info info = {0};
-	uint32_t len = attr->info.info_len;
-	int e;
+	int e = question(attr, &info, sizeof(info));
 
-	if (len > 4096)
-		return -E2BIG;
-	if (len && !sys_ok(sys_ptr(attr->info.info)))
-		return -EFAULT;
-	memcpy(&info, sys_ptr(attr->info.info), len < sizeof(info) ? len : sizeof(info));
-	e = prog_info(prog, &info);
+	if (!e)
+		e = prog_info(prog, &info);
 	return e ? e : give(attr, &info, sizeof(info));
 }
 
@@ -165,7 +161,7 @@ static struct vm_pin **find_pin(struct vm *vm, const char *path)
 
 long sys_pin(struct vm *vm, union bpf_attr *attr)
 {
-	const char *path = sys_ptr(attr->pathname);
+	char path[PATH_MAX];
 	struct vm_pin *pin, **at;
 	struct obj *obj;
 	size_t len;
@@ -173,16 +169,17 @@ long sys_pin(struct vm *vm, union bpf_attr *attr)
 
 	if (attr->file_flags)
 		return -EINVAL;
-	if (!sys_ok(path))
-		return -EFAULT;
+	e = user_string(path, attr->pathname, sizeof(path));
+	if (e)
+		return e;
 	e = obj_any_of_fd(vm, (int)attr->bpf_fd, &obj);
 	if (e)
 		return e;
 	len = strlen(path);
-	pin = len < PATH_MAX ? malloc(sizeof(*pin) + len + 1) : NULL;
+	pin = malloc(sizeof(*pin) + len + 1);
 	if (!pin) {
 		obj_put(obj);
-		return len < PATH_MAX ? -ENOMEM : -ENAMETOOLONG;
+		return -ENOMEM;
 	}
 	memcpy(pin->path, path, len + 1);
 	pin->obj = obj;
@@ -202,15 +199,16 @@ long sys_pin(struct vm *vm, union bpf_attr *attr)
 
 long sys_pinned(struct vm *vm, union bpf_attr *attr)
 {
-	const char *path = sys_ptr(attr->pathname);
 	uint32_t flags = attr->file_flags;
+	char path[PATH_MAX];
 	struct vm_pin *pin;
-	int fd;
+	int fd, e;
 
 	if (attr->bpf_fd || flags & ~(uint32_t)(BPF_F_RDONLY | BPF_F_WRONLY) || flags == (BPF_F_RDONLY | BPF_F_WRONLY))
 		return -EINVAL;
-	if (!sys_ok(path))
-		return -EFAULT;
+	e = user_string(path, attr->pathname, sizeof(path));
+	if (e)
+		return e;
 	pthread_mutex_lock(&vm->lock);
 	pin = *find_pin(vm, path);
 	if (pin && flags && pin->obj->kind == OBJ_MAP)

@@ -13,6 +13,7 @@
 #include "vm/prog.h"
 #include "vm/sys.h"
 #include "vm/sys_prog.h"
+#include "vm/user.h"
 
 #define LOAD_FLAGS                                                                                             \
 	(BPF_F_STRICT_ALIGNMENT | BPF_F_ANY_ALIGNMENT | BPF_F_TEST_RND_HI32 | BPF_F_TEST_STATE_FREQ |          \
@@ -66,8 +67,8 @@ static int address(void *owner, const struct bpf_insn insn[2], uint64_t *value, 
 		return err_set(err, -EINVAL, "the address of a kernel variable; the user-space engine has no kernel");
 	if (index && (!p->fds || fd < 0))
 		return err_set(err, -EPROTO, "map index %d without fd_array", fd);
-	if (index)
-		fd = p->fds[fd];
+	if (index && user_read(&fd, p->fds + (uint32_t)fd * sizeof(fd), sizeof(fd)))
+		return err_set(err, -EFAULT, "fd_array has no place %d", insn->imm);
 	e = obj_of_fd(p->vm, fd, OBJ_MAP, &obj);
 	if (e)
 		return err_set(err, e, "descriptor %d is no map of this engine", fd);
@@ -115,8 +116,6 @@ static int check_attr(const union bpf_attr *attr)
 		return -EINVAL;
 	if (!attr->insn_cnt || attr->insn_cnt > ISA_MAX_INSNS)
 		return -E2BIG;
-	if (!sys_ok(sys_ptr(attr->license)) || !sys_ok(sys_ptr(attr->insns)))
-		return -EFAULT;
 	if (attr->prog_type == BPF_PROG_TYPE_UNSPEC || attr->prog_type > BPF_PROG_TYPE_SYSCALL || attr->prog_ifindex)
 		return -EINVAL;
 	if (attr->prog_type == BPF_PROG_TYPE_XDP && attr->expected_attach_type != 0 &&
@@ -129,32 +128,62 @@ static int check_attr(const union bpf_attr *attr)
 /* What went wrong, where the kernel's verifier would say it. */
 static void say(const union bpf_attr *attr, const struct sluice_err *err)
 {
-	if (attr->log_level && attr->log_size && sys_ok(sys_ptr(attr->log_buf)))
-		snprintf(sys_ptr(attr->log_buf), attr->log_size, "%s%s", err->text, *err->text ? "\n" : "");
+	char text[sizeof(err->text) + 2];
+	uint32_t n = (uint32_t)snprintf(text, sizeof(text), "%s%s", err->text, *err->text ? "\n" : "");
+
+	if (!attr->log_level || !attr->log_size)
+		return;
+	if (n >= attr->log_size)
+		text[n = attr->log_size - 1] = '\0';
+	user_write(attr->log_buf, text, n + 1);
 }
 
-static int make(struct vm *vm, const union bpf_attr *attr, struct vm_program *p)
+/* The licence matters up to its 127th character, as to the kernel. */
+static int take_licence(struct vm_program *p, uint64_t from)
 {
-	struct sluice_err err = {0};
-	struct vm_prog_spec spec = {.insns = sys_ptr(attr->insns),
-				    .n_insns = attr->insn_cnt,
+	char licence[128] = "";
+	int e = user_string(licence, from, sizeof(licence) - 1);
+
+	p->gpl = strstr(licence, "GPL") != NULL;
+	return e == -ENAMETOOLONG ? 0 : e;
+}
+
+static int make_code(struct vm *vm, const union bpf_attr *attr, struct vm_program *p)
+{
+	struct vm_prog_spec spec = {.n_insns = attr->insn_cnt,
 				    .name = p->name,
 				    .linker = &linker,
 				    .owner = p,
 				    .engine = vm->engine,
 				    .trusted = vm->trusted,
 				    .line = lines_say};
+	struct sluice_err err = {0};
+	struct user_buf insns;
+	int e = user_in(&insns, attr->insns, (uint64_t)attr->insn_cnt * sizeof(*spec.insns));
+
+	if (e)
+		return e;
+	spec.insns = insns.p;
+	e = vm_prog_new(&spec, &p->code, &err);
+	user_in_done(&insns);
+	say(attr, &err);
+	return e;
+}
+
+static int make(struct vm *vm, const union bpf_attr *attr, struct vm_program *p)
+{
 	int e = sys_name(p->name, attr->prog_name, sizeof(p->name));
 
+	if (!e)
+		e = take_licence(p, attr->license);
 	if (e)
 		return e;
 	p->obj.kind = OBJ_PROG;
 	p->obj.drop = drop_prog;
 	p->vm = vm;
-	p->fds = sys_ptr(attr->fd_array);
+	p->fds = attr->fd_array;
 	p->shape = (struct prog_shape){true, attr->prog_type, attr->expected_attach_type,
 				       attr->prog_flags & BPF_F_XDP_HAS_FRAGS};
-	p->gpl = strstr(sys_ptr(attr->license), "GPL") != NULL;
 	if (attr->prog_btf_fd) {
 		e = obj_of_fd(vm, (int)attr->prog_btf_fd, OBJ_BTF, &p->btf);
 		if (e)
@@ -163,9 +192,8 @@ static int make(struct vm *vm, const union bpf_attr *attr, struct vm_program *p)
 	e = lines_take(&p->lines, attr, p->btf ? ((struct vm_btf *)p->btf)->btf : NULL);
 	if (e)
 		return e;
-	e = vm_prog_new(&spec, &p->code, &err);
-	p->fds = NULL;
-	say(attr, &err);
+	e = make_code(vm, attr, p);
+	p->fds = 0;
 	return e;
 }
 
@@ -286,7 +314,8 @@ int prog_info(struct vm_program *p, struct bpf_prog_info *info)
 {
 	struct bpf_prog_info in = *info;
 	const struct bpf_insn *insns;
-	uint32_t n, i, bytes, *ids = sys_ptr(in.map_ids);
+	uint32_t n, i, bytes;
+	int e;
 
 	insns = vm_prog_insns(p->code, &n);
 	bytes = n * (uint32_t)sizeof(*insns);
@@ -302,15 +331,12 @@ int prog_info(struct vm_program *p, struct bpf_prog_info *info)
 	info->run_time_ns = __atomic_load_n(&p->run_ns, __ATOMIC_RELAXED);
 	info->map_ids = in.map_ids;
 	info->nr_map_ids = p->n_maps;
-	if (in.nr_map_ids && !sys_ok(ids))
-		return -EFAULT;
-	for (i = 0; i < p->n_maps && i < in.nr_map_ids; i++)
-		ids[i] = p->map[i]->obj.id;
+	for (i = 0; i < p->n_maps && i < in.nr_map_ids; i++) {
+		e = user_write(in.map_ids + i * sizeof(uint32_t), &p->map[i]->obj.id, sizeof(uint32_t));
+		if (e)
+			return e;
+	}
 	info->xlated_prog_insns = in.xlated_prog_insns;
 	info->xlated_prog_len = bytes;
-	if (in.xlated_prog_len && !sys_ok(sys_ptr(in.xlated_prog_insns)))
-		return -EFAULT;
-	if (in.xlated_prog_len)
-		memcpy(sys_ptr(in.xlated_prog_insns), insns, bytes < in.xlated_prog_len ? bytes : in.xlated_prog_len);
-	return 0;
+	return user_write(in.xlated_prog_insns, insns, bytes < in.xlated_prog_len ? bytes : in.xlated_prog_len);
 }

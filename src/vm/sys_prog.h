@@ -37,7 +37,7 @@ struct vm_program {
 	bool nests; /* one of them holds maps */
 	struct obj *btf;
 	struct vm_lines lines;
-	const int *fds; /* while it is loaded: what map indexes mean */
+	uint64_t fds; /* while it is loaded: where the caller has the array that map indexes mean */
 	char name[BPF_OBJ_NAME_LEN];
 	bool gpl;
 	uint64_t load_ns, run_ns, runs;

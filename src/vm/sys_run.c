@@ -12,6 +12,7 @@
 #include "vm/packet.h"
 #include "vm/sys.h"
 #include "vm/sys_prog.h"
+#include "vm/user.h"
 
 /* The map that addr lies in, or that lies at addr: the program's own first, then what those hold. */
 static struct map *find_map(struct vm_run *run, bool (*is)(struct map *, uint64_t, void *), uint64_t addr, void *arg)
@@ -98,17 +99,20 @@ struct map *host_ring_of(struct vm_run *run, uint64_t record)
 static int read_ctx(const union bpf_attr *attr, struct xdp_md *ctx)
 {
 	uint32_t n = attr->test.ctx_size_in;
-	const uint8_t *from = sys_ptr(attr->test.ctx_in);
+	uint64_t from = attr->test.ctx_in;
+	int e;
 
 	memset(ctx, 0, sizeof(*ctx));
 	if (!from && !attr->test.ctx_out)
 		return 0;
 	if (from) {
-		if (!sys_ok(from))
-			return -EFAULT;
-		if (n > 4096 || (n > sizeof(*ctx) && !sys_tail_zero(from + sizeof(*ctx), n - sizeof(*ctx))))
-			return -E2BIG;
-		memcpy(ctx, from, n < sizeof(*ctx) ? n : sizeof(*ctx));
+		e = n > 4096 ? 0 : n > sizeof(*ctx) ? user_zero(from + sizeof(*ctx), n - sizeof(*ctx)) : 1;
+		if (e > 0)
+			e = user_read(ctx, from, n < sizeof(*ctx) ? n : sizeof(*ctx));
+		else if (!e)
+			e = -E2BIG;
+		if (e)
+			return e;
 	}
 	if (!from)
 		ctx->data_end = attr->test.data_size_in;
@@ -118,23 +122,28 @@ static int read_ctx(const union bpf_attr *attr, struct xdp_md *ctx)
 	return 1;
 }
 
-static void fill(struct vm_packet *p, const struct xdp_md *in, const void *data, uint32_t size, bool has_ctx)
+static int fill(struct vm_packet *p, const struct xdp_md *in, uint64_t from, uint32_t size, bool has_ctx)
 {
+	struct user_buf data;
+	int e = user_in(&data, from, size);
+
+	if (e)
+		return e;
 	p->ctx = *in;
-	packet_place(p, data, size, in->data);
+	packet_place(p, data.p, size, in->data);
+	user_in_done(&data);
 	if (!has_ctx || !in->ingress_ifindex)
 		p->ctx.ingress_ifindex = 1; /* lo */
+	return 0;
 }
 
 static int copy_out(uint64_t to, uint32_t room, const void *from, uint32_t bytes)
 {
 	uint32_t n = room && room < bytes ? room : bytes;
 
-	if (to && !sys_ok(sys_ptr(to)))
-		return -EFAULT;
-	if (to)
-		memcpy(sys_ptr(to), from, n);
-	return to && n < bytes ? -ENOSPC : 0;
+	int e = to ? user_write(to, from, n) : 0;
+
+	return e ? e : to && n < bytes ? -ENOSPC : 0;
 }
 
 static int results(union bpf_attr *attr, const struct vm_packet *p, const struct xdp_md *in, bool has_ctx)
@@ -206,13 +215,12 @@ static int test_run(struct vm *vm, struct vm_program *prog, union bpf_attr *attr
 		return has_ctx;
 	if (size < ETH_HLEN + ctx.data || size > PACKET_MOST_BYTES)
 		return -EINVAL;
-	if (!sys_ok(sys_ptr(attr->test.data_in)))
-		return -EFAULT;
 	e = packet_arena_new(&a, size);
 	if (e)
 		return e;
-	fill(a.packet, &ctx, sys_ptr(attr->test.data_in), size, has_ctx);
-	e = run_all(vm, prog, attr, a.packet);
+	e = fill(a.packet, &ctx, attr->test.data_in, size, has_ctx);
+	if (!e)
+		e = run_all(vm, prog, attr, a.packet);
 	if (!e)
 		e = results(attr, a.packet, &ctx, has_ctx);
 	packet_arena_free(&a);

@@ -45,6 +45,9 @@ void vm_free(struct vm *vm);
  */
 long vm_bpf(struct vm *vm, int cmd, union bpf_attr *attr, unsigned int size);
 
+/* vm_makes_fd(): is what that command returns, if not negative, a new descriptor? */
+bool vm_makes_fd(int cmd);
+
 /*
  * vm_wait_fd() is what to wait on (edge-triggered, readable) for records in the ring buffer that fd stands for.
  * errors:  -EBADF, -EINVAL fd is no such map of this engine
