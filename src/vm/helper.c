@@ -9,18 +9,65 @@
 #include "vm/map_ring.h"
 #include "vm/sys.h"
 
+/* A pointer to eight bytes that the helper writes; sizes are kept beside the kinds. */
+#define VM_ARG_OUT8 (VM_ARG_FIXED_OUT | 8 << 8)
+#define KIND(x) ((uint8_t)((VM_ARG_##x)&0xff))
+#define BYTES(x) ((VM_ARG_##x) >> 8)
+
 static const struct vm_helper table[] = {
-#define HELPER(name_, a, b, c, d, e)                                                                                     \
-	[BPF_FUNC_##name_] = {.name = #name_,                                                                            \
-			      .fn = helper_##name_,                                                                      \
-			      .arg = {VM_ARG_##a, VM_ARG_##b, VM_ARG_##c, VM_ARG_##d, VM_ARG_##e}},
+#define HELPER(name_, a, b, c, d, e)                                               \
+	[BPF_FUNC_##name_] = {.name = #name_,                                      \
+			      .fn = helper_##name_,                                \
+			      .arg = {KIND(a), KIND(b), KIND(c), KIND(d), KIND(e)}, \
+			      .size = {BYTES(a), BYTES(b), BYTES(c), BYTES(d), BYTES(e)}},
+#define HELPER_GPL HELPER
 #include "vm/helper.def"
 #undef HELPER
+#undef HELPER_GPL
+};
+
+static const bool gpl[] = {
+#define HELPER(name, a, b, c, d, e) [BPF_FUNC_##name] = false,
+#define HELPER_GPL(name, a, b, c, d, e) [BPF_FUNC_##name] = true,
+#include "vm/helper.def"
+#undef HELPER
+#undef HELPER_GPL
 };
 
 const struct vm_helper *helper_find(int32_t number)
 {
 	return number > 0 && (size_t)number < sizeof(table) / sizeof(*table) && table[number].fn ? &table[number] : NULL;
+}
+
+bool helper_is_gpl(int32_t number)
+{
+	return number > 0 && (size_t)number < sizeof(gpl) / sizeof(*gpl) && gpl[number];
+}
+
+bool helper_licence_is_gpl(const char *licence)
+{
+	static const char *const ones[] = {"GPL",	   "GPL v2",	   "GPL and additional rights",
+					   "Dual BSD/GPL", "Dual MIT/GPL", "Dual MPL/GPL"};
+	size_t i;
+
+	for (i = 0; i < sizeof(ones) / sizeof(*ones); i++)
+		if (strcmp(licence, ones[i]) == 0)
+			return true;
+	return false;
+}
+
+uint64_t host_readable(struct vm_run *run, uint64_t addr)
+{
+	uint64_t stack = (uintptr_t)run->stack;
+	struct vm_region more;
+	unsigned int i;
+
+	for (i = 0; i < VM_REGIONS; i++)
+		if (addr - run->region[i].start < run->region[i].len)
+			return run->region[i].len - (addr - run->region[i].start);
+	if (vm_prog_trusted(run->prog) && addr - stack < sizeof(run->stack)) /* its frames are not kept track of */
+		return sizeof(run->stack) - (addr - stack);
+	return run->env->region && run->env->region(run, addr, &more) ? more.len - (addr - more.start) : 0;
 }
 
 DEFINE(map_lookup_elem)

@@ -32,6 +32,12 @@ struct vm_host {
 /* helper_find() finds a helper by number; NULL: unknown here. */
 const struct vm_helper *helper_find(int32_t number);
 
+/* helper_is_gpl(): only for programs whose licence is compatible with the GPL. */
+bool helper_is_gpl(int32_t number);
+
+/* helper_licence_is_gpl() says which are: those of Linux' license_is_gpl_compatible(). */
+bool helper_licence_is_gpl(const char *licence);
+
 /* helper_packet_region() tells the checks where the packet is now. */
 void helper_packet_region(struct vm_run *run);
 

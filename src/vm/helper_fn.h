@@ -11,8 +11,10 @@
 
 #define HELPER(name, a, b, c, d, e) \
 	uint64_t helper_##name(uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5, struct vm_run *run);
+#define HELPER_GPL HELPER
 #include "vm/helper.def"
 #undef HELPER
+#undef HELPER_GPL
 
 #define UNUSED __attribute__((unused))
 #define DEFINE(name)                                                                                                       \
@@ -39,6 +41,22 @@ static inline uint64_t answer(int64_t e)
 {
 	return (uint64_t)e;
 }
+
+/* The name of the helper that is being defined. */
+#define NAME (__func__ + sizeof("helper_") - 1)
+
+/* vm_run_mem() for a helper that looks at memory itself: a fault names it. */
+static inline bool host_mem(struct vm_run *run, const char *name, uint64_t addr, uint64_t len, bool write, int arg)
+{
+	bool ok = vm_run_mem(run, addr, len, write, arg);
+
+	if (!ok)
+		run->fault.what = name;
+	return ok;
+}
+
+/* How many bytes from addr on the program may read; no fault if none. */
+uint64_t host_readable(struct vm_run *run, uint64_t addr);
 
 /* What time it is for a run: its own clock, the engine's, or the system's. */
 uint64_t host_now(const struct vm_run *run, clockid_t clock);

@@ -49,6 +49,8 @@ int vm_new(const struct vm_config *config, struct vm **to, struct sluice_err *er
 	pthread_mutex_init(&vm->lock, NULL);
 	vm->n_cpus = config && config->n_cpus ? config->n_cpus : possible_cpus();
 	vm->seed = config ? config->seed : 0;
+	if (config)
+		vm->trace = (struct trace){.say = config->trace, .arg = config->trace_arg};
 	vm->engine = config ? config->engine : VM_ENGINE_BEST;
 	vm->trusted = config && config->trusted;
 	if (!vm->seed && getrandom(&vm->seed, sizeof(vm->seed), GRND_NONBLOCK) != (ssize_t)sizeof(vm->seed))
@@ -68,6 +70,7 @@ void vm_free(struct vm *vm)
 		return;
 	sys_unpin_all(vm);
 	obj_free_all(vm);
+	trace_free(&vm->trace);
 	pthread_mutex_destroy(&vm->lock);
 	free(vm->ifs);
 	free(vm);
@@ -219,6 +222,11 @@ long vm_bpf(struct vm *vm, int cmd, union bpf_attr *user, unsigned int size)
 	/* results go back where the caller has room for them, and only there */
 	e = user_write(addr, a.bytes, known < end[cmd] ? known : end[cmd]);
 	return e && ret >= 0 && !vm_makes_fd(cmd) ? e : ret;
+}
+
+size_t vm_trace_read(struct vm *vm, char *to, size_t size)
+{
+	return trace_read(&vm->trace, to, size);
 }
 
 void vm_set_clock(struct vm *vm, uint64_t now_ns)

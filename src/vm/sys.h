@@ -6,6 +6,7 @@
 #include <pthread.h>
 
 #include "vm/map.h"
+#include "vm/trace.h"
 #include "vm/prog.h"
 #include "vm/vm.h"
 
@@ -41,6 +42,7 @@ struct vm {
 	uint32_t n_ifs, ifs_cap;
 	uint32_t n_cpus;
 	uint64_t seed;
+	struct trace trace;
 	uint64_t now_ns;  /* 0: the system's clocks */
 	enum vm_engine engine; /* of programs to be loaded */
 	bool trusted;

@@ -93,8 +93,9 @@ static int helper(void *owner, int32_t number, const struct vm_helper **to, stru
 {
 	const char *name = isa_helper_name(number);
 
-	(void)owner;
 	*to = helper_find(number);
+	if (*to && helper_is_gpl(number) && !((struct vm_program *)owner)->gpl)
+		return err_set(err, -EINVAL, "helper %s is only for programs under a licence compatible with the GPL", name);
 	if (*to)
 		return 0;
 	return err_set(err, -EINVAL, "the user-space engine has no helper %s (number %d)", name ? name : "of that number",
@@ -144,7 +145,7 @@ static int take_licence(struct vm_program *p, uint64_t from)
 	char licence[128] = "";
 	int e = user_string(licence, from, sizeof(licence) - 1);
 
-	p->gpl = strstr(licence, "GPL") != NULL;
+	p->gpl = helper_licence_is_gpl(licence);
 	return e == -ENAMETOOLONG ? 0 : e;
 }
 

@@ -10,6 +10,7 @@
 #define VM_VM_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <linux/bpf.h>
 #include <sluice/err.h>
@@ -20,6 +21,9 @@ struct vm;
 
 struct vm_config {
 	uint32_t n_cpus; /* 0: as many as this machine may have, which is what libbpf sizes per-CPU values by */
+	/* told each text that a program prints (bpf_trace_printk()), in the thread that runs it; NULL: vm_trace_read() */
+	void (*trace)(void *arg, const char *text);
+	void *trace_arg;
 	uint64_t seed;	 /* of hashing and random numbers; 0: from the system */
 	enum vm_engine engine; /* what programs are run with */
 	bool trusted;	 /* a verifier has accepted every program that is going to be loaded: run them without checks */
@@ -84,6 +88,12 @@ bool vm_if_next(struct vm *vm, uint32_t after, struct vm_if *to);
  * at the start: the system's clocks. A run whose caller says the time itself (vm_host's now_ns) goes by that.
  */
 void vm_set_clock(struct vm *vm, uint64_t now_ns);
+
+/*
+ * vm_trace_read() takes the oldest text that programs printed and nobody has read, as they wrote it, cut to size. The
+ * last 64 KiB are kept. Returns its length + 1; 0: there is none. Thread: any.
+ */
+size_t vm_trace_read(struct vm *vm, char *to, size_t size);
 
 /* vm_owns() tells whether fd stands for an object of this engine. */
 bool vm_owns(struct vm *vm, int fd);

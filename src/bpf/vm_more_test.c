@@ -1,0 +1,227 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/*
+ * Random questions to the helpers through tests/vm/helpers_more.bpf.c, in the kernel and in the user-space
+ * engine: same verdict, same answers, same bytes. Needs root.
+ */
+#include <sched.h>
+#include <stdio.h>
+#include <unistd.h>
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+
+#include "base/test.h"
+#include "bpf/seam.h"
+#include "vm/vm.h"
+
+#define ROUNDS 12000
+#define TEXT 64
+
+struct ask {
+	uint16_t op, len;
+	int32_t a, b;
+	char text[TEXT];
+};
+
+static uint64_t state = 18;
+
+static uint32_t rnd(uint32_t n)
+{
+	state = state * 6364136223846793005ull + 1442695040888963407ull;
+	return (uint32_t)(((state >> 33) * n) >> 31);
+}
+
+struct side {
+	struct vm *vm;
+	struct bpf_object *obj;
+	int prog, data, bss;
+	uint32_t data_bytes, bss_bytes;
+	uint8_t memory[2][8192];
+	long ret;
+	uint32_t retval;
+};
+
+static int silent(enum libbpf_print_level level, const char *fmt, va_list args)
+{
+	(void)level, (void)fmt, (void)args;
+	return 0;
+}
+
+static int map_of(const struct bpf_object *obj, const char *suffix, uint32_t *bytes)
+{
+	struct bpf_map *m;
+
+	bpf_object__for_each_map(m, obj)
+	{
+		if (!strstr(bpf_map__name(m), suffix))
+			continue;
+		*bytes = bpf_map__value_size(m);
+		return bpf_map__fd(m);
+	}
+	fail_msg("no map %s", suffix);
+	return -1;
+}
+
+static void open_side(struct side *s, struct vm *vm)
+{
+	char path[512];
+
+	snprintf(path, sizeof(path), "%s/tests/helpers_more.bpf.o", getenv("BUILD"));
+	s->vm = vm;
+	seam_engine(vm);
+	s->obj = bpf_object__open_file(path, NULL);
+	assert_non_null(s->obj);
+	assert_int_equal(bpf_object__load(s->obj), 0);
+	s->prog = bpf_program__fd(bpf_object__find_program_by_name(s->obj, "ask"));
+	s->bss = map_of(s->obj, ".bss", &s->bss_bytes);
+	s->data = map_of(s->obj, ".data", &s->data_bytes);
+	assert_true(s->bss_bytes <= sizeof(s->memory[0]) && s->data_bytes <= sizeof(s->memory[1]));
+	seam_engine(NULL);
+}
+
+static void close_side(struct side *s)
+{
+	seam_engine(s->vm);
+	bpf_object__close(s->obj);
+	seam_engine(NULL);
+}
+
+static void send(struct side *s, const void *data, uint32_t len)
+{
+	LIBBPF_OPTS(bpf_test_run_opts, o, .data_in = data, .data_size_in = len, .repeat = 1);
+	uint32_t zero = 0;
+
+	seam_engine(s->vm);
+	s->ret = bpf_prog_test_run_opts(s->prog, &o);
+	s->retval = o.retval;
+	assert_int_equal(bpf_map_lookup_elem(s->bss, &zero, s->memory[0]), 0);
+	assert_int_equal(bpf_map_lookup_elem(s->data, &zero, s->memory[1]), 0);
+	seam_engine(NULL);
+}
+
+/* A format out of pieces, good and bad. Of those that print addresses the length must not depend on the
+ * address. */
+static void any_format(struct ask *q)
+{
+	static const char *const numbers[] = {"%d",	 "%5d",	   "%-7x",     "%s",	 "%10s",
+					      "%pI4",	 "%pi6",   "%px",      "%pks",	 "%pus",
+					      "%p",	 "%c",	   "%%",       "%lu",	 "%lld",
+					      "%hd",	 "%",	   "%p%",      "%.3d",	 "%#x",
+					      "\x01",	 "\xe9",   "abc ",     "%*d",	 "%08X",
+					      "%i",	 "%llx",   "%-p",      "%+5d",	 "% d",
+					      "%pI4x",	 "%pI5",   "%sx",      "%pksx",	 "%s,",
+					      "%0 +-9d", "%99d",   "%l",       "%pK",	 "\n",
+					      "\t",	 "%5%",	   "%s\xa0",   "%s\xa1", "%s\xc3\xa4",
+					      "%p\xd7",	 "%p\xc0", "%pI4\xc0", "\x7f",	 "\x80"};
+	static const char *const addresses[] = {"%s",	"%10s", "%-9s,", "%pI4",  "%pi4 ", "%pI6",
+						"%pi6", "%pks", "%px",	 "%20px", "%c",	   "-"};
+	bool second = q->len & 64;
+	size_t n = 0;
+
+	while (rnd(5) && n < TEXT - 10) {
+		const char *piece = second ? addresses[rnd(sizeof(addresses) / sizeof(*addresses))]
+					   : numbers[rnd(sizeof(numbers) / sizeof(*numbers))];
+
+		memcpy(q->text + n, piece, strlen(piece));
+		n += strlen(piece);
+	}
+	q->text[n] = '\0';
+	if (rnd(10))
+		q->len = (uint16_t)((q->len & 64) | n);
+}
+
+static void any_number(struct ask *q)
+{
+	static const char *const starts[] = {"",  " ",	"\t\n ", "-",  " -",   "+",
+					     "0", "0x", "-0X",	 "00", "\xa0", "0xg"};
+	size_t n = (size_t)snprintf(q->text, TEXT, "%s", starts[rnd(sizeof(starts) / sizeof(*starts))]);
+	static const uint32_t bases[] = {0, 8, 10, 16, 0, 10, 2, 32, 48};
+	uint32_t most = 1 + rnd(24);
+
+	while (n < TEXT && most--)
+		q->text[n++] = "0123456789abcdefABCDEF7777 xgz"[rnd(rnd(3) ? 8 : 30)];
+	q->a = (int32_t)bases[rnd(sizeof(bases) / sizeof(*bases))];
+	q->len = (uint16_t)(rnd(3) ? n : rnd(TEXT));
+}
+
+static void make(struct ask *q)
+{
+	uint32_t i;
+
+	memset(q, 0, sizeof(*q));
+	q->op = (uint16_t)rnd(6);
+	q->len = (uint16_t)rnd(65536);
+	q->a = rnd(3) ? (int32_t)rnd(300) - 150 : (int32_t)rnd(0x7fffffff);
+	q->b = rnd(2) ? (int32_t)rnd(300) - 150 : (int32_t)rnd(0x7fffffff);
+	for (i = 0; i < TEXT; i++)
+		q->text[i] = (char)rnd(256);
+	if (q->op == 0 || q->op == 5)
+		any_format(q);
+	else if (q->op == 2 || q->op == 3)
+		any_number(q);
+	else if (q->op == 4 && rnd(2))
+		snprintf(q->text, TEXT, "no arguments");
+}
+
+static void both_say_the_same(void **unused)
+{
+	static struct side k, v;
+	struct vm *vm;
+	struct sluice_err err;
+	const struct vm_config config = {.seed = 5};
+	uint8_t data[14 + sizeof(struct ask)] = {0};
+	unsigned int i, bad = 0, refused[32] = {0}, asked[32] = {0};
+	cpu_set_t all, first;
+	struct ask q;
+
+	(void)unused;
+	if (geteuid() != 0 || !getenv("BUILD"))
+		skip();
+	libbpf_set_print(silent);
+	assert_int_equal(vm_new(&config, &vm, &err), 0);
+	CPU_ZERO(&first);
+	CPU_SET(0, &first);
+	assert_int_equal(sched_getaffinity(0, sizeof(all), &all), 0);
+	assert_int_equal(sched_setaffinity(0, sizeof(first), &first), 0);
+	open_side(&k, NULL);
+	open_side(&v, vm);
+	for (i = 0; i < ROUNDS; i++) {
+		const int64_t *sk = (const int64_t *)(const void *)k.memory[0],
+			      *sv = (const int64_t *)(const void *)v.memory[0];
+
+		make(&q);
+		memcpy(data + 14, &q, sizeof(q));
+		send(&k, data, sizeof(data));
+		send(&v, data, sizeof(data));
+		asked[q.op]++;
+		refused[q.op] += sk[0] < 0;
+		if (k.ret == v.ret && k.retval == v.retval &&
+		    memcmp(k.memory[0], v.memory[0], k.bss_bytes) == 0 &&
+		    memcmp(k.memory[1], v.memory[1], k.data_bytes) == 0)
+			continue;
+		if (bad++ < 20)
+			fprintf(stderr,
+				"op %u len %u a %d b %d text '%.64s': %ld %ld, %u %u; said %lld %lld, %lld "
+				"%lld, %lld %lld\n",
+				q.op, q.len, q.a, q.b, q.text, k.ret, v.ret, k.retval, v.retval,
+				(long long)sk[0], (long long)sv[0], (long long)sk[1], (long long)sv[1],
+				(long long)sk[2], (long long)sv[2]);
+	}
+	sched_setaffinity(0, sizeof(all), &all);
+	close_side(&k);
+	close_side(&v);
+	vm_free(vm);
+	assert_int_equal(bad, 0);
+	/* each question was answered both ways, but for those that cannot be refused */
+	for (i = 0; i < 32; i++)
+		if (asked[i] && i != 1 && i != 4)
+			assert_true(refused[i] > 20 && refused[i] < asked[i] - 20);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(both_say_the_same),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
