@@ -117,6 +117,11 @@ static bool abandoned(const struct obj *obj)
 	return true;
 }
 
+bool obj_held(const struct obj *obj)
+{
+	return __atomic_load_n(&obj->refs, __ATOMIC_ACQUIRE) || !abandoned(obj);
+}
+
 static void unlink_obj(struct vm *vm, struct obj *obj)
 {
 	struct obj **at, *prev = NULL;
@@ -140,8 +145,8 @@ static void free_obj(struct obj *obj)
 	close(fd);
 }
 
-/* Programs first: they hold maps; maps hold maps and BTF. */
-static const enum obj_kind order[] = {OBJ_PROG, OBJ_MAP, OBJ_BTF, OBJ_STATS};
+/* Links first: they hold programs; those hold maps, and maps hold maps and BTF. */
+static const enum obj_kind order[] = {OBJ_LINK, OBJ_PROG, OBJ_MAP, OBJ_BTF, OBJ_STATS};
 
 void obj_sweep(struct vm *vm)
 {

@@ -16,7 +16,7 @@
 
 struct vm;
 
-enum obj_kind { OBJ_MAP, OBJ_PROG, OBJ_BTF, OBJ_STATS /* of BPF_ENABLE_STATS */, OBJ_KINDS };
+enum obj_kind { OBJ_MAP, OBJ_PROG, OBJ_BTF, OBJ_LINK, OBJ_STATS /* of BPF_ENABLE_STATS */, OBJ_KINDS };
 
 struct obj {
 	enum obj_kind kind;
@@ -53,6 +53,9 @@ int obj_open(struct obj *obj, int mode);
 
 /* obj_next_id() is the smallest id greater than start; -ENOENT. */
 int obj_next_id(struct vm *vm, enum obj_kind kind, uint32_t start, uint32_t *id);
+
+/* obj_held(): does anybody still hold it? */
+bool obj_held(const struct obj *obj);
 
 /* obj_any(): is there one of that kind, held or not yet swept? */
 bool obj_any(struct vm *vm, enum obj_kind kind);

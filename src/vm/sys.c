@@ -131,6 +131,11 @@ static const uint16_t end[] = {
 	[BPF_PROG_BIND_MAP] = END(prog_bind_map.flags),
 	[BPF_ENABLE_STATS] = END(enable_stats.type),
 	[BPF_BTF_LOAD] = END(btf_log_level),
+	[BPF_LINK_CREATE] = 60, /* with uprobe_multi, newer than the header at hand */
+	[BPF_LINK_UPDATE] = END(link_update.old_prog_fd),
+	[BPF_LINK_DETACH] = END(link_detach.link_fd),
+	[BPF_LINK_GET_NEXT_ID] = END(next_id),
+	[BPF_LINK_GET_FD_BY_ID] = END(link_id),
 };
 
 static long answer(struct vm *vm, int cmd, union bpf_attr *attr)
@@ -161,15 +166,23 @@ static long answer(struct vm *vm, int cmd, union bpf_attr *attr)
 		return sys_enable_stats(vm, attr);
 	case BPF_BTF_LOAD:
 		return sys_btf_load(vm, attr);
+	case BPF_LINK_CREATE:
+		return sys_link_create(vm, attr);
+	case BPF_LINK_UPDATE:
+		return sys_link_update(vm, attr);
+	case BPF_LINK_DETACH:
+		return sys_link_detach(vm, attr);
 	case BPF_OBJ_GET_INFO_BY_FD:
 		return sys_info(vm, attr);
 	case BPF_MAP_GET_NEXT_ID:
 	case BPF_PROG_GET_NEXT_ID:
 	case BPF_BTF_GET_NEXT_ID:
+	case BPF_LINK_GET_NEXT_ID:
 		return sys_next_id(vm, cmd, attr);
 	case BPF_MAP_GET_FD_BY_ID:
 	case BPF_PROG_GET_FD_BY_ID:
 	case BPF_BTF_GET_FD_BY_ID:
+	case BPF_LINK_GET_FD_BY_ID:
 		return sys_fd_by_id(vm, cmd, attr);
 	case BPF_OBJ_PIN:
 		return sys_pin(vm, attr);
@@ -189,6 +202,8 @@ bool vm_makes_fd(int cmd)
 	case BPF_MAP_GET_FD_BY_ID:
 	case BPF_PROG_GET_FD_BY_ID:
 	case BPF_BTF_GET_FD_BY_ID:
+	case BPF_LINK_GET_FD_BY_ID:
+	case BPF_LINK_CREATE:
 	case BPF_ENABLE_STATS:
 		return true;
 	}

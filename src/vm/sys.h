@@ -12,6 +12,7 @@
 
 #define VM_ATTR_BYTES 168 /* the kernel's union bpf_attr, 6.18; beyond it bytes that are not zero are -E2BIG */
 #define VM_MAP_INFO_BYTES 104 /* the kernel's struct bpf_map_info, 6.18 */
+#define VM_LINK_INFO_BYTES 64 /* its struct bpf_link_info */
 #define VM_INODES 1024	  /* hash buckets */
 
 struct btf;
@@ -24,12 +25,15 @@ struct vm_btf {
 
 struct vm_pin {
 	struct vm_pin *next;
-	struct obj *obj;
+	struct obj *obj; /* NULL: a directory */
+	uint64_t ino;
 	char path[];
 };
 
+struct vm_link;
 struct sys_if {
 	struct vm_if about;
+	struct vm_link *link; /* NULL: no program */
 };
 
 struct vm {
@@ -38,6 +42,8 @@ struct vm {
 	struct obj *first[OBJ_KINDS], *last[OBJ_KINDS];
 	uint32_t last_id[OBJ_KINDS];
 	struct vm_pin *pin;
+	uint32_t n_pins;
+	uint64_t pin_ino; /* last one given; 1 is the root's */
 	struct sys_if *ifs; /* by number, ascending */
 	uint32_t n_ifs, ifs_cap;
 	uint32_t n_cpus;
@@ -59,6 +65,9 @@ long sys_prog_run(struct vm *vm, union bpf_attr *attr);
 long sys_enable_stats(struct vm *vm, union bpf_attr *attr);
 long sys_prog_bind_map(struct vm *vm, union bpf_attr *attr);
 long sys_btf_load(struct vm *vm, union bpf_attr *attr);
+long sys_link_create(struct vm *vm, union bpf_attr *attr);
+long sys_link_update(struct vm *vm, union bpf_attr *attr);
+long sys_link_detach(struct vm *vm, union bpf_attr *attr);
 long sys_info(struct vm *vm, union bpf_attr *attr);
 long sys_next_id(struct vm *vm, int cmd, union bpf_attr *attr);
 long sys_fd_by_id(struct vm *vm, int cmd, union bpf_attr *attr);
@@ -68,6 +77,9 @@ void sys_unpin_all(struct vm *vm);
 
 /* sys_map_btf() checks and takes the types of a map to be; finds the parts of the value that are special. */
 int sys_map_btf(struct map *map, const union bpf_attr *attr);
+
+/* link_info() fills in what is known of a link. */
+void link_info(struct obj *link, struct bpf_link_info *info);
 
 /* sys_if_lo() makes interface 1, lo. sys_if_find() is the one of that number or NULL; the caller holds vm->lock. */
 int sys_if_lo(struct vm *vm, struct sluice_err *err);

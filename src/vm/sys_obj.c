@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-/* Information about objects, walks over their ids, and pins: names that last as long as the engine. */
+/* Information about objects, and walks over their ids. */
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -86,6 +86,20 @@ static int prog_answer(struct vm_program *prog, union bpf_attr *attr)
 	return e ? e : give(attr, &info, sizeof(info));
 }
 
+static int link_answer(struct obj *link, union bpf_attr *attr)
+{
+	union {
+		struct bpf_link_info link;
+		uint8_t bytes[VM_LINK_INFO_BYTES];
+	} info = {.bytes = {0}};
+	int e = question(attr, &info, sizeof(info));
+
+	if (e)
+		return e;
+	link_info(link, &info.link);
+	return give(attr, &info, sizeof(info));
+}
+
 long sys_info(struct vm *vm, union bpf_attr *attr)
 {
 	union {
@@ -102,6 +116,8 @@ long sys_info(struct vm *vm, union bpf_attr *attr)
 		e = give(attr, &info, sizeof(info));
 	} else if (obj->kind == OBJ_BTF) {
 		e = btf_info((struct vm_btf *)obj, attr);
+	} else if (obj->kind == OBJ_LINK) {
+		e = link_answer(obj, attr);
 	} else if (obj->kind == OBJ_STATS) {
 		e = -EINVAL;
 	} else {
@@ -120,6 +136,9 @@ static enum obj_kind kind_of(int cmd)
 	case BPF_BTF_GET_NEXT_ID:
 	case BPF_BTF_GET_FD_BY_ID:
 		return OBJ_BTF;
+	case BPF_LINK_GET_NEXT_ID:
+	case BPF_LINK_GET_FD_BY_ID:
+		return OBJ_LINK;
 	}
 	return OBJ_PROG;
 }
@@ -148,95 +167,4 @@ long sys_fd_by_id(struct vm *vm, int cmd, union bpf_attr *attr)
 	e = obj_open(obj, flags & BPF_F_RDONLY ? O_RDONLY : flags & BPF_F_WRONLY ? O_WRONLY : O_RDWR);
 	obj_put(obj);
 	return e;
-}
-
-static struct vm_pin **find_pin(struct vm *vm, const char *path)
-{
-	struct vm_pin **at = &vm->pin;
-
-	while (*at && strcmp((*at)->path, path) != 0)
-		at = &(*at)->next;
-	return at;
-}
-
-long sys_pin(struct vm *vm, union bpf_attr *attr)
-{
-	char path[PATH_MAX];
-	struct vm_pin *pin, **at;
-	struct obj *obj;
-	size_t len;
-	int e;
-
-	if (attr->file_flags)
-		return -EINVAL;
-	e = user_string(path, attr->pathname, sizeof(path));
-	if (e)
-		return e;
-	e = obj_any_of_fd(vm, (int)attr->bpf_fd, &obj);
-	if (e)
-		return e;
-	len = strlen(path);
-	pin = malloc(sizeof(*pin) + len + 1);
-	if (!pin) {
-		obj_put(obj);
-		return -ENOMEM;
-	}
-	memcpy(pin->path, path, len + 1);
-	pin->obj = obj;
-	pin->next = NULL;
-	pthread_mutex_lock(&vm->lock);
-	at = find_pin(vm, path);
-	e = *at ? -EEXIST : 0;
-	if (!e)
-		*at = pin, obj->pins++; /* which keeps the reference */
-	pthread_mutex_unlock(&vm->lock);
-	if (e) {
-		obj_put(obj);
-		free(pin);
-	}
-	return e;
-}
-
-long sys_pinned(struct vm *vm, union bpf_attr *attr)
-{
-	uint32_t flags = attr->file_flags;
-	char path[PATH_MAX];
-	struct vm_pin *pin;
-	int fd, e;
-
-	if (attr->bpf_fd || flags & ~(uint32_t)(BPF_F_RDONLY | BPF_F_WRONLY) || flags == (BPF_F_RDONLY | BPF_F_WRONLY))
-		return -EINVAL;
-	e = user_string(path, attr->pathname, sizeof(path));
-	if (e)
-		return e;
-	pthread_mutex_lock(&vm->lock);
-	pin = *find_pin(vm, path);
-	if (pin && flags && pin->obj->kind == OBJ_MAP)
-		((struct map *)pin->obj)->limited = true;
-	fd = pin ? obj_open(pin->obj, flags & BPF_F_RDONLY ? O_RDONLY : flags & BPF_F_WRONLY ? O_WRONLY : O_RDWR) : -ENOENT;
-	pthread_mutex_unlock(&vm->lock);
-	return fd;
-}
-
-int vm_unpin(struct vm *vm, const char *path)
-{
-	struct vm_pin *pin, **at;
-
-	pthread_mutex_lock(&vm->lock);
-	at = find_pin(vm, path);
-	pin = *at;
-	if (pin)
-		*at = pin->next, pin->obj->pins--;
-	pthread_mutex_unlock(&vm->lock);
-	if (!pin)
-		return -ENOENT;
-	obj_put(pin->obj);
-	free(pin);
-	return 0;
-}
-
-void sys_unpin_all(struct vm *vm)
-{
-	while (vm->pin)
-		vm_unpin(vm, vm->pin->path);
 }

@@ -9,6 +9,7 @@
 #ifndef VM_VM_H
 #define VM_VM_H
 
+#include <limits.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -58,8 +59,27 @@ bool vm_makes_fd(int cmd);
  */
 int vm_wait_fd(struct vm *vm, int fd);
 
-/* vm_unpin() takes a name that BPF_OBJ_PIN gave away again, as unlink(2) does; -ENOENT. */
+/*
+ * Pins: BPF_OBJ_PIN gives names below VM_PIN_ROOT, which exist in the engine only; so do the directories they are in.
+ *
+ * vm_pin_clean()  writes a path without "//", "." and ".."; -ENOENT if it is not absolute, -ENAMETOOLONG
+ * vm_pin_below()  is that clean path the root or below it?
+ * vm_unpin(), vm_pin_mkdir(), vm_pin_rmdir()  answer as unlink(2), mkdir(2) and rmdir(2); -EPERM outside of the root
+ * vm_pin_about()  -ENOENT
+ * vm_pin_child()  entry i of a directory, in the order they were made; -ENOENT
+ */
+#define VM_PIN_ROOT "/sys/fs/bpf"
+struct vm_pin_about {
+	bool is_dir;
+	uint64_t ino;
+};
+int vm_pin_clean(char to[PATH_MAX], const char *path);
+bool vm_pin_below(const char *path);
 int vm_unpin(struct vm *vm, const char *path);
+int vm_pin_mkdir(struct vm *vm, const char *path);
+int vm_pin_rmdir(struct vm *vm, const char *path);
+int vm_pin_about(struct vm *vm, const char *path, struct vm_pin_about *about);
+int vm_pin_child(struct vm *vm, const char *dir, uint32_t i, char name[NAME_MAX + 1], struct vm_pin_about *about);
 
 /* An interface of the engine. Programs are attached to it by links; packets are for whoever replays them to bring. */
 struct vm_if {
@@ -82,6 +102,15 @@ int vm_if_add(struct vm *vm, const struct vm_if *spec, struct sluice_err *err);
 bool vm_if_by_index(struct vm *vm, uint32_t ifindex, struct vm_if *to);
 bool vm_if_by_name(struct vm *vm, const char *name, struct vm_if *to);
 bool vm_if_next(struct vm *vm, uint32_t after, struct vm_if *to);
+
+/*
+ * vm_if_program() is the program that a link holds on an interface: to be run on what arrives there.
+ *
+ * returns: an object of kind OBJ_PROG (struct vm_program, vm/sys_prog.h), or NULL
+ * owns:    the caller gives the reference back with obj_put()
+ */
+struct obj;
+struct obj *vm_if_program(struct vm *vm, uint32_t ifindex);
 
 /*
  * vm_set_clock() sets what time it is for programs of this engine: every clock of theirs stands still at now_ns. 0, as
