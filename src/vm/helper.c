@@ -9,17 +9,12 @@
 #include "vm/map_ring.h"
 #include "vm/sys.h"
 
-/* A pointer to eight bytes that the helper writes; sizes are kept beside the kinds. */
-#define VM_ARG_OUT8 (VM_ARG_FIXED_OUT | 8 << 8)
-#define KIND(x) ((uint8_t)((VM_ARG_##x)&0xff))
-#define BYTES(x) ((VM_ARG_##x) >> 8)
-
 static const struct vm_helper table[] = {
-#define HELPER(name_, a, b, c, d, e)                                               \
-	[BPF_FUNC_##name_] = {.name = #name_,                                      \
-			      .fn = helper_##name_,                                \
-			      .arg = {KIND(a), KIND(b), KIND(c), KIND(d), KIND(e)}, \
-			      .size = {BYTES(a), BYTES(b), BYTES(c), BYTES(d), BYTES(e)}},
+#define HELPER(name_, a, b, c, d, e)                         \
+	[BPF_FUNC_##name_] = {.name = #name_,                \
+			      .fn = helper_##name_,          \
+			      .arg = KINDS(a, b, c, d, e), \
+			      .size = SIZES(a, b, c, d, e)},
 #define HELPER_GPL HELPER
 #include "vm/helper.def"
 #undef HELPER
@@ -242,27 +237,28 @@ DEFINE(ringbuf_reserve)
 	return is_ring(map_of(a1)) ? (uintptr_t)ring_reserve(map_of(a1), a2, a3) : 0;
 }
 
-static uint64_t finish(struct vm_run *run, uint64_t record, uint64_t flags, bool discard)
+void host_ring_finish(struct vm_run *run, uint64_t record, uint64_t flags, bool discard)
 {
 	struct map *map = host_ring_of(run, record);
 
 	if (!map) {
 		vm_run_fail(run, "that is no record of a ring buffer");
-		return 0;
+		return;
 	}
 	vm_run_forget(run, ptr(record), map->max_entries);
 	ring_submit(map, ptr(record), flags, discard);
-	return 0;
 }
 
 DEFINE(ringbuf_submit)
 {
-	return finish(run, a1, a2, false);
+	host_ring_finish(run, a1, a2, false);
+	return 0;
 }
 
 DEFINE(ringbuf_discard)
 {
-	return finish(run, a1, a2, true);
+	host_ring_finish(run, a1, a2, true);
+	return 0;
 }
 
 DEFINE(ringbuf_query)

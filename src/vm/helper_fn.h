@@ -16,6 +16,17 @@
 #undef HELPER
 #undef HELPER_GPL
 
+/* Pointers to so many bytes, read or written, beside the kinds of enum vm_arg; for the tables' rows. */
+#define VM_ARG_OUT2 (VM_ARG_FIXED_OUT | 2 << 8)
+#define VM_ARG_OUT4 (VM_ARG_FIXED_OUT | 4 << 8)
+#define VM_ARG_OUT8 (VM_ARG_FIXED_OUT | 8 << 8)
+#define VM_ARG_OUT16 (VM_ARG_FIXED_OUT | 16 << 8)
+#define VM_ARG_IN16 (VM_ARG_FIXED | 16 << 8)
+#define KIND_OF(x) ((uint8_t)((VM_ARG_##x) & 0xff))
+#define SIZE_OF(x) ((VM_ARG_##x) >> 8)
+#define KINDS(a, b, c, d, e) {KIND_OF(a), KIND_OF(b), KIND_OF(c), KIND_OF(d), KIND_OF(e)}
+#define SIZES(a, b, c, d, e) {SIZE_OF(a), SIZE_OF(b), SIZE_OF(c), SIZE_OF(d), SIZE_OF(e)}
+
 #define UNUSED __attribute__((unused))
 #define DEFINE(name)                                                                                                       \
 	uint64_t helper_##name(UNUSED uint64_t a1, UNUSED uint64_t a2, UNUSED uint64_t a3, UNUSED uint64_t a4, \
@@ -63,5 +74,7 @@ uint64_t host_now(const struct vm_run *run, clockid_t clock);
 
 /* The ring buffer, among those the program knows, in which a record under way starts there; NULL: none. */
 struct map *host_ring_of(struct vm_run *run, uint64_t record);
+/* Finishes the record that starts there; ends the run if there is none. */
+void host_ring_finish(struct vm_run *run, uint64_t record, uint64_t flags, bool discard);
 
 #endif

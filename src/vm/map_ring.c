@@ -229,7 +229,7 @@ static bool region(struct map *map, uint64_t addr, uint64_t *start, uint64_t *le
 		if (!(n & BPF_RINGBUF_BUSY_BIT))
 			continue;
 		n &= ~(uint32_t)BPF_RINGBUF_BUSY_BIT;
-		if (off >= at && off < at + n) {
+		if (off == at || (off > at && off < at + n)) { /* one of no bytes is one, too */
 			*start = (uint64_t)(uintptr_t)map->data + at;
 			*len = n;
 			found = true;

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/random.h>
 #include <unistd.h>
+#include <bpf/btf.h>
 
 #include "base/err.h"
 #include "vm/map_ring.h"
@@ -71,6 +72,7 @@ void vm_free(struct vm *vm)
 	sys_unpin_all(vm);
 	obj_free_all(vm);
 	trace_free(&vm->trace);
+	btf__free(vm->kernel_btf);
 	pthread_mutex_destroy(&vm->lock);
 	free(vm->ifs);
 	free(vm);

@@ -10,6 +10,7 @@
 #include "base/err.h"
 #include "isa/isa.h"
 #include "vm/helper.h"
+#include "vm/kfunc.h"
 #include "vm/prog.h"
 #include "vm/sys.h"
 #include "vm/sys_prog.h"
@@ -102,11 +103,9 @@ static int helper(void *owner, int32_t number, const struct vm_helper **to, stru
 		       number);
 }
 
-/* By the name that the program's own BTF has for it. */
 static int kfunc(void *owner, int32_t btf_id, int16_t btf_index, const struct vm_helper **to, struct sluice_err *err)
 {
-	(void)owner, (void)btf_index, (void)to;
-	return err_set(err, -EINVAL, "the user-space engine has no kernel functions (BTF id %d)", btf_id);
+	return kfunc_link(owner, btf_id, btf_index, to, err);
 }
 
 static const struct vm_linker linker = {address, helper, kfunc};

@@ -85,6 +85,113 @@ static int text(const struct ask *q)
 	return XDP_PASS;
 }
 
+struct bpf_iter_num {
+	__u64 opaque[1];
+} __attribute__((aligned(8)));
+
+extern int bpf_iter_num_new(struct bpf_iter_num *it, int start, int end) __ksym;
+extern int *bpf_iter_num_next(struct bpf_iter_num *it) __ksym;
+extern void bpf_iter_num_destroy(struct bpf_iter_num *it) __ksym;
+extern int bpf_dynptr_from_xdp(struct xdp_md *xdp, __u64 flags, struct bpf_dynptr *ptr) __ksym;
+extern void *bpf_dynptr_slice(const struct bpf_dynptr *ptr, __u32 offset, void *buffer, __u32 size) __ksym;
+extern void *bpf_dynptr_slice_rdwr(const struct bpf_dynptr *ptr, __u32 offset, void *buffer, __u32 size) __ksym;
+extern int bpf_dynptr_adjust(const struct bpf_dynptr *ptr, __u32 start, __u32 end) __ksym;
+extern _Bool bpf_dynptr_is_null(const struct bpf_dynptr *ptr) __ksym;
+extern _Bool bpf_dynptr_is_rdonly(const struct bpf_dynptr *ptr) __ksym;
+extern __u32 bpf_dynptr_size(const struct bpf_dynptr *ptr) __ksym;
+extern int bpf_dynptr_clone(const struct bpf_dynptr *ptr, struct bpf_dynptr *clone) __ksym;
+extern int bpf_not_in_any_kernel(void) __ksym __weak;
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, char[128]);
+} memory SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 4096);
+} ring SEC(".maps");
+
+/* Reads, writes, points into a dynamic pointer, whatever it is of. */
+static void use(struct bpf_dynptr *d, const struct ask *q)
+{
+	__u32 off = q->a, n = q->len & 31;
+	char *p;
+
+	said[1] = bpf_dynptr_read(bytes, n, d, off, q->b & 1);
+	said[2] = bpf_dynptr_write(d, off + 3, bytes + 64, n, q->b >> 1 & 1);
+	p = bpf_dynptr_data(d, off, 4);
+	if (p)
+		said[3] = p[2]++;
+}
+
+static void change(const struct bpf_dynptr *d, const struct ask *q)
+{
+	struct bpf_dynptr other;
+
+	said[4] = bpf_dynptr_size(d) + 1000ll * bpf_dynptr_is_null(d) + 2000ll * bpf_dynptr_is_rdonly(d);
+	said[5] = bpf_dynptr_adjust(d, q->len >> 4 & 127, q->b & 127) * 100 + bpf_dynptr_clone(d, &other);
+	said[6] = bpf_dynptr_size(&other) * 1000ll + bpf_dynptr_read(bytes + 32, 4, &other, 2, 0);
+}
+
+static int pointers(struct xdp_md *ctx, const struct ask *q)
+{
+	__u32 zero = 0;
+	char *value = bpf_map_lookup_elem(&memory, &zero), buffer[8] = {}, *p;
+	struct bpf_dynptr d;
+
+	if (!value)
+		return XDP_ABORTED;
+	switch (q->op) {
+	case 6:
+		said[0] = bpf_dynptr_from_mem(value, 100 + (q->len & 15), (q->b & 15) == 15, &d);
+		use(&d, q);
+		change(&d, q);
+		use(&d, q);
+		__builtin_memcpy(bytes + 128, value, 127);
+		break;
+	case 7:
+		said[0] = bpf_ringbuf_reserve_dynptr(&ring, q->b & 8 ? (__u32)q->a : 120, (q->b & 15) == 15, &d);
+		use(&d, q);
+		if (q->len & 32)
+			bpf_ringbuf_submit_dynptr(&d, 0);
+		else
+			bpf_ringbuf_discard_dynptr(&d, q->b & 3);
+		break;
+	case 8:
+		said[0] = bpf_dynptr_from_xdp(ctx, (q->b & 15) == 15, &d);
+		use(&d, q);
+		change(&d, q);
+		p = bpf_dynptr_slice(&d, q->b & 127, buffer, sizeof(buffer));
+		said[3] = p ? p[7] : 300;
+		p = bpf_dynptr_slice_rdwr(&d, q->a & 127, 0, 4);
+		if (p)
+			p[3]++;
+		break;
+	}
+	return XDP_TX;
+}
+
+static int numbers(const struct ask *q)
+{
+	struct bpf_iter_num it;
+	int *i;
+
+	said[0] = bpf_iter_num_new(&it, q->a, q->op == 10 ? q->a + (q->b & 255) : q->b);
+	while ((i = bpf_iter_num_next(&it))) {
+		said[1] += *i;
+		said[2]++;
+		if (said[2] > 300)
+			break;
+	}
+	bpf_iter_num_destroy(&it);
+	if (bpf_not_in_any_kernel)
+		said[3] = bpf_not_in_any_kernel();
+	return XDP_DROP;
+}
+
 SEC("xdp")
 int ask(struct xdp_md *ctx)
 {
@@ -95,7 +202,9 @@ int ask(struct xdp_md *ctx)
 		return XDP_ABORTED;
 	__builtin_memcpy(&q, p, sizeof(q));
 	said[7] = q.op;
-	return text(&q);
+	if (q.op < 6)
+		return text(&q);
+	return q.op < 9 ? pointers(ctx, &q) : numbers(&q);
 }
 
 char LICENSE[] SEC("license") = "GPL";
