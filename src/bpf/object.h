@@ -29,6 +29,16 @@ struct sluice_object {
 	int device; /* that it is loaded for, 0: none */
 };
 
+/* A global variable: `size` bytes at `offset` of the value of map's one entry. */
+struct object_variable {
+	struct bpf_map *map;
+	uint32_t type_id, size, offset; /* type_id in the object's BTF */
+	uint8_t *initial;		/* its value before load */
+};
+
+/* object_variable() finds one by name. errors: -ENOENT (err names the ones there are), -EBADMSG */
+int object_variable(struct sluice_object *obj, const char *name, struct object_variable *found, struct sluice_err *err);
+
 /* program_code() is the loaded program's code, owned by the object; NULL before load. */
 const struct code *program_code(const struct sluice_program *prog);
 const char *program_object_name(const struct sluice_program *prog);

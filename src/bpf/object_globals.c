@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-/* Writing an object's global variables before it is loaded. */
+/* Finding an object's global variables, and writing them before it is loaded. */
 #include <errno.h>
 #include <string.h>
 #include <bpf/bpf.h>
@@ -11,14 +11,8 @@
 
 #define MAX_NAMES 128
 
-struct variable {
-	const struct btf_type *var;
-	uint32_t type_id, size;
-	uint8_t *at; /* its initial value */
-};
-
-/* The memory of a data section: libbpf names its map OBJECT.SECTION, or just as the section (".data.name"). */
-static uint8_t *section_memory(struct sluice_object *obj, const char *section, size_t *size)
+/* The map of a data section: libbpf names it OBJECT.SECTION, or just as the section (".data.name"). */
+static struct bpf_map *section_map(struct sluice_object *obj, const char *section)
 {
 	struct bpf_map *map;
 	const char *name, *dot;
@@ -27,12 +21,12 @@ static uint8_t *section_memory(struct sluice_object *obj, const char *section, s
 		name = bpf_map__name(map);
 		dot = strchr(name, '.');
 		if (bpf_map__is_internal(map) && dot && !strcmp(dot, section))
-			return bpf_map__initial_value(map, size);
+			return map;
 	}
 	return NULL;
 }
 
-static int find_variable(struct sluice_object *obj, const char *name, struct variable *found, struct sluice_err *err)
+int object_variable(struct sluice_object *obj, const char *name, struct object_variable *found, struct sluice_err *err)
 {
 	const struct btf *btf = bpf_object__btf(obj->bpf);
 	const char *names[MAX_NAMES];
@@ -46,12 +40,14 @@ static int find_variable(struct sluice_object *obj, const char *name, struct var
 	for (id = 1; id < btf__type_cnt(btf); id++) {
 		const struct btf_type *sec = btf__type_by_id(btf, id), *var;
 		const char *sec_name = btf__name_by_offset(btf, sec->name_off);
+		struct bpf_map *map;
 		uint8_t *mem;
 
 		if (!btf_is_datasec(sec) || (strncmp(sec_name, ".rodata", 7) && strncmp(sec_name, ".data", 5) &&
 					     strncmp(sec_name, ".bss", 4)))
 			continue;
-		mem = section_memory(obj, sec_name, &size);
+		map = section_map(obj, sec_name);
+		mem = map ? (uint8_t *)bpf_map__initial_value(map, &size) : NULL;
 		for (i = 0; mem && i < btf_vlen(sec); i++) {
 			const struct btf_var_secinfo *v = &btf_var_secinfos(sec)[i];
 
@@ -62,7 +58,7 @@ static int find_variable(struct sluice_object *obj, const char *name, struct var
 				continue;
 			if (v->offset > size || v->size > size - v->offset)
 				return err_set(err, -EBADMSG, "%s: variable %s lies outside of its section", obj->name, name);
-			*found = (struct variable){var, var->type, v->size, mem + v->offset};
+			*found = (struct object_variable){map, var->type, v->size, v->offset, mem + v->offset};
 			return 0;
 		}
 	}
@@ -76,11 +72,11 @@ static int find_variable(struct sluice_object *obj, const char *name, struct var
 
 int sluice_object_set(struct sluice_object *obj, const char *variable, const char *text, struct sluice_err *err)
 {
-	struct variable v;
+	struct object_variable v;
 	int e = obj->loaded ? err_set(err, -EINVAL, "%s is loaded already", obj->name) :
-			      find_variable(obj, variable, &v, err);
+			      object_variable(obj, variable, &v, err);
 
-	if (!e && sluice_value_parse(bpf_object__btf(obj->bpf), v.type_id, text, v.at, v.size, err))
+	if (!e && sluice_value_parse(bpf_object__btf(obj->bpf), v.type_id, text, v.initial, v.size, err))
 		e = err_prefix(err, "%s=%s", variable, text);
 	return e;
 }
@@ -88,14 +84,14 @@ int sluice_object_set(struct sluice_object *obj, const char *variable, const cha
 int sluice_object_set_bytes(struct sluice_object *obj, const char *variable, const void *value, size_t len,
 			    struct sluice_err *err)
 {
-	struct variable v;
+	struct object_variable v;
 	int e = obj->loaded ? err_set(err, -EINVAL, "%s is loaded already", obj->name) :
-			      find_variable(obj, variable, &v, err);
+			      object_variable(obj, variable, &v, err);
 
 	if (e)
 		return e;
 	if (len != v.size)
 		return err_set(err, -EINVAL, "%s has %u bytes, not %zu", variable, v.size, len);
-	memcpy(v.at, value, len);
+	memcpy(v.initial, value, len);
 	return 0;
 }
