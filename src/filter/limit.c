@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* Rates and bursts as units of time. */
+#include <errno.h>
+#include <inttypes.h>
+
+#include "base/err.h"
+#include "filter/limit.h"
+
+#define NS 1000000000ull
+#define LEAST_COST 128		  /* units: rounding is at most half of one */
+#define MOST_DEPTH (1ull << 30)	  /* so that a time in a cell is clearly ahead or clearly past */
+#define MOST_PACKETS 100000000ull /* a second */
+#define MOST_BITS 64000000000ull
+#define MOST_SECONDS (100ull * 24 * 3600) /* for one packet */
+
+/* LEAST_COST is met for the smallest thing that costs: a packet, or the bytes of the smallest frame. */
+static uint64_t smallest(const struct filter_rate *r)
+{
+	return r->bits ? FILTER_LIMIT_LEAST_BITS : 1;
+}
+
+static int check(const struct filter_rate *r, struct sluice_err *err)
+{
+	unsigned __int128 most = (unsigned __int128)(r->bits ? MOST_BITS : MOST_PACKETS) * r->seconds;
+
+	if (!r->amount || !r->seconds)
+		return err_set(err, -EINVAL, "a rate of nothing: say drop instead");
+	if (!r->burst)
+		return err_set(err, -EINVAL, "a burst of nothing never lets anything pass");
+	if (r->bits && r->burst < FILTER_LIMIT_LEAST_BITS)
+		return err_set(err, -EINVAL, "a burst of %" PRIu64 " bits has no room for the smallest frame, %u bits",
+			       r->burst, FILTER_LIMIT_LEAST_BITS);
+	if (r->amount > most)
+		return err_set(err, -ERANGE, "a rate above %s a second cannot be measured",
+			       r->bits ? "64 Gbit" : "100 M packets");
+	if (r->seconds / r->amount > MOST_SECONDS)
+		return err_set(err, -ERANGE, "a rate below one in 100 days cannot be kept");
+	return 0;
+}
+
+int filter_limit(const struct filter_rate *r, uint64_t jiffy_ns, struct limit *to, struct sluice_err *err)
+{
+	unsigned __int128 time, cost, depth; /* sixteenths of a nanosecond, << LIMIT_COST_BITS of one unit of amount */
+	uint32_t shift = 0;
+	int e = check(r, err);
+
+	*to = (struct limit){.first = 0};
+	if (e)
+		return e;
+	time = ((unsigned __int128)r->seconds * NS << LIMIT_NS_BITS << LIMIT_COST_BITS) / r->amount;
+	cost = time * smallest(r);
+	while (shift < LIMIT_MOST_SHIFT && cost >> (shift + 1) >= (unsigned __int128)LEAST_COST << LIMIT_COST_BITS)
+		shift++;
+	depth = (time * r->burst) >> LIMIT_COST_BITS >> shift;
+	if (depth >= MOST_DEPTH)
+		return err_set(err, -ERANGE, "a burst of %" PRIu64 " is too much for this rate: at most %" PRIu64, r->burst,
+			       (uint64_t)(((unsigned __int128)MOST_DEPTH << LIMIT_COST_BITS << shift) / time) - 1);
+	to->shift = (uint8_t)shift;
+	if (r->bits)
+		to->byte = (uint64_t)(time * 8 >> shift);
+	else
+		to->packet = (uint32_t)((time + ((unsigned __int128)1 << (shift + LIMIT_COST_BITS - 1))) >>
+					(shift + LIMIT_COST_BITS));
+	to->depth = r->bits ? (uint32_t)depth : (uint32_t)(to->packet * r->burst);
+	to->clock = jiffy_ns && depth >= (8 * (unsigned __int128)jiffy_ns << LIMIT_NS_BITS) >> shift ? LIMIT_JIFFIES :
+												       LIMIT_KTIME;
+	return 0;
+}
