@@ -24,6 +24,8 @@
  *   pointers           only 0: an address means nothing from outside
  *   kernel's members   struct bpf_spin_lock, bpf_timer and their like are the kernel's: not printed, not
  *                      typed
+ * A word may stand in quotation marks, and so may the digits of byte arrays without their hex: in front, as JSON writes
+ * both.
  * Anything takes hex:BYTES of its exact size. Without BTF: sizes 1, 2, 4, 8 are unsigned integers in host
  * order, everything else is `hex 01 02 ...` (or 0x0102... with exactly as many digits as bytes need).
  */

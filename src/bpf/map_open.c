@@ -17,6 +17,7 @@
 #include "base/priv.h"
 #include "base/text.h"
 #include "bpf/map.h"
+#include "bpf/seam.h"
 
 static int denied(const char *what, struct sluice_err *err)
 {
@@ -117,7 +118,7 @@ static int describe(struct sluice_map *map, struct sluice_err *err)
 	to->deletable = t && !(t->is & MAP_IS_KEPT);
 	to->why_not = t ? t->why_not : "its type is newer than this version of Sluice";
 	to->walkable = !to->why_not;
-	cpus = to->per_cpu ? libbpf_num_possible_cpus() : 1;
+	cpus = to->per_cpu ? seam_n_cpus() : 1;
 	if (cpus < 1)
 		return err_set(err, cpus, "counting the possible CPUs: %s", strerror(-cpus));
 	to->n_values = (uint32_t)cpus;

@@ -13,6 +13,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 #include <bpf/bpf.h>
+#include <bpf/libbpf.h>
 
 #include "base/err.h"
 #include "bpf/seam.h"
@@ -123,6 +124,11 @@ struct vm *seam_engine(struct vm *vm)
 
 	engine = vm;
 	return before;
+}
+
+int seam_n_cpus(void)
+{
+	return engine ? (int)vm_n_cpus(engine) : libbpf_num_possible_cpus();
 }
 
 void seam_capture(struct seam_capture *capture)

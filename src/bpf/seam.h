@@ -29,6 +29,9 @@ struct vm;
 /* seam_engine() chooses who answers this thread's calls: an engine, or with NULL the kernel. Returns who did before. */
 struct vm *seam_engine(struct vm *vm);
 
+/* seam_n_cpus() is how many CPUs the one that answers this thread's calls may have; a negative errno. */
+int seam_n_cpus(void);
+
 /* seam_works(): do libbpf's calls come through here? Not if the library was loaded out of symbol order. */
 bool seam_works(void);
 

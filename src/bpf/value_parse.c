@@ -383,6 +383,36 @@ out:
 	return rc;
 }
 
+/*
+ * "10", "192.0.2.1", "IPPROTO_UDP": a word in quotation marks, as JSON has to have it; of bytes their hex digits.
+ */
+static int parse_quoted(struct value_cursor *c, const struct value_shape *s, uint32_t id, uint64_t bit_off, uint32_t bits)
+{
+	const char *end = strchr(c->at + 1, '"');
+	size_t len = end ? (size_t)(end - c->at) - 1 : 0;
+	struct value_cursor inner = *c;
+	char *text;
+	int rc;
+
+	if (!end)
+		return value_refuse(c, c->at, "the quotation mark is not closed");
+	text = strndup(c->at + 1, len);
+	if (!text)
+		return err_nomem(c->err);
+	inner.text = inner.at = text;
+	if (!bits && len == (size_t)s->size * 2 && strspn(text, "0123456789abcdefABCDEF") == len &&
+	    (s->kind == VALUE_BYTES || (s->t && btf_is_array(s->t))))
+		rc = value_parse_hex(&inner, c->value + bit_off / 8, s->size, false);
+	else
+		rc = value_parse_scalar(&inner, s, id, bit_off, bits);
+	if (!rc && *inner.at)
+		rc = value_refuse(c, c->at, "'%.32s' is too much", inner.at);
+	free(text);
+	if (!rc)
+		c->at = end + 1;
+	return rc;
+}
+
 /* One value of type id at bit_off; the caller has seen to it that it lies inside. */
 static int parse_value(struct value_cursor *c, uint32_t id, const char *name, uint64_t bit_off, uint32_t bits)
 {
@@ -410,7 +440,10 @@ static int parse_value(struct value_cursor *c, uint32_t id, const char *name, ui
 		rc = value_found(c, "an array in [ ]");
 	else {
 		c->depth--;
-		rc = value_parse_scalar(c, &s, id, bit_off, bits);
+		if (*c->at == '"' && s.kind != VALUE_STRING)
+			rc = parse_quoted(c, &s, id, bit_off, bits);
+		else
+			rc = value_parse_scalar(c, &s, id, bit_off, bits);
 		c->depth++;
 	}
 	c->depth--;

@@ -122,6 +122,26 @@ static int add_member(struct change *c, const struct sluice_member *member, char
 	return e;
 }
 
+int chain_load(const struct sluice_member *members, size_t n, struct state **state, int *prog_fd, struct sluice_err *err)
+{
+	char name[SLUICE_MEMBER_NAME_MAX];
+	struct change c = {.next = state_new()};
+	int e = c.next ? 0 : err_nomem(err);
+	size_t i;
+
+	*prog_fd = -1;
+	*state = NULL;
+	for (i = 0; i < n && !e; i++)
+		e = add_member(&c, &members[i], name, err);
+	if (!e)
+		e = generation_load(c.next, prog_fd, err);
+	if (e)
+		state_free(c.next);
+	else
+		*state = c.next;
+	return e;
+}
+
 /* Names are printed on terminals, and typed: no spaces, no control characters. */
 static bool readable(const char *s)
 {

@@ -42,6 +42,15 @@ void change_end(struct change *c);
  */
 void change_drop_slots(struct change *c);
 
+/*
+ * chain_load() joins and loads members as attaching them would, for no interface: to be run, not attached.
+ *
+ * in:      members  n of them, 1..SLUICE_CHAIN_MAX, objects loaded
+ * out:     *state   the chain, for the caller to free with state_free(); *prog_fd, for the caller to close
+ * errors:  those of generation_load()
+ */
+int chain_load(const struct sluice_member *members, size_t n, struct state **state, int *prog_fd, struct sluice_err *err);
+
 /* change_foreign() writes "NAME is attached, program N of libxdp's dispatcher..." and returns -EBUSY. */
 int change_foreign(const struct change *c, struct sluice_err *err);
 

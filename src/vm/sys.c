@@ -65,6 +65,11 @@ int vm_new(const struct vm_config *config, struct vm **to, struct sluice_err *er
 	return 0;
 }
 
+uint32_t vm_n_cpus(const struct vm *vm)
+{
+	return vm->n_cpus;
+}
+
 void vm_free(struct vm *vm)
 {
 	if (!vm)

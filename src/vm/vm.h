@@ -38,6 +38,9 @@ struct vm_config {
  */
 int vm_new(const struct vm_config *config, struct vm **vm, struct sluice_err *err);
 
+/* vm_n_cpus() is how many CPUs it has: so many values an entry of its per-CPU maps has. */
+uint32_t vm_n_cpus(const struct vm *vm);
+
 /* vm_free() drops every object, whoever holds descriptors of them: those are then plain empty files. */
 void vm_free(struct vm *vm);
 

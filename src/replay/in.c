@@ -1,0 +1,226 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* Captures as one stream. The formats are libpcap's business; what it hands over is checked here. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <pcap/pcap.h>
+
+#include "base/err.h"
+#include "replay/in.h"
+
+#define BUFFER_BYTES (256u << 10)
+
+struct source {
+	pcap_t *pcap;
+	const char *name;
+	uint64_t number; /* of the packet in hand, within this capture */
+	struct replay_packet head;
+	bool has_head, over;
+};
+
+struct replay_in {
+	struct source *source;
+	size_t n, at; /* at: where in_order reads */
+	bool in_order;
+	uint64_t handed;
+	struct replay_in_stats stats;
+};
+
+static FILE *open_file(const char *path, int *e, struct sluice_err *err)
+{
+	int fd = strcmp(path, "-") ? open(path, O_RDONLY | O_CLOEXEC) : fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3);
+	const char *name = strcmp(path, "-") ? path : "standard input";
+	struct stat st;
+	FILE *f;
+
+	if (fd < 0) {
+		*e = err_set(err, errno == ENOENT || errno == ENOTDIR ? -ENOENT : -EACCES, "%s: %s", name,
+			     errno == ENOENT ? "no such file" : strerror(errno));
+		return NULL;
+	}
+	if (fstat(fd, &st) || S_ISDIR(st.st_mode) || S_ISBLK(st.st_mode)) {
+		close(fd);
+		*e = err_set(err, -ENOEXEC, "%s is no file; a capture (pcap, pcapng) is wanted", name);
+		return NULL;
+	}
+	f = fdopen(fd, "rb");
+	if (!f) {
+		close(fd);
+		*e = err_nomem(err);
+		return NULL;
+	}
+	setvbuf(f, NULL, _IOFBF, BUFFER_BYTES);
+	return f;
+}
+
+static int open_source(struct source *s, const char *path, struct sluice_err *err)
+{
+	char text[PCAP_ERRBUF_SIZE] = "";
+	const char *link;
+	FILE *f;
+	int e = 0;
+
+	s->name = strcmp(path, "-") ? path : "standard input";
+	f = open_file(path, &e, err);
+	if (!f)
+		return e;
+	s->pcap = pcap_fopen_offline_with_tstamp_precision(f, PCAP_TSTAMP_PRECISION_NANO, text);
+	if (!s->pcap) {
+		fclose(f);
+		return err_set(err, -ENOEXEC, "%s is not a capture (pcap, pcapng): %s", s->name, text);
+	}
+	if (pcap_datalink(s->pcap) == DLT_EN10MB)
+		return 0;
+	link = pcap_datalink_val_to_name(pcap_datalink(s->pcap));
+	return err_set(err, -ENOEXEC, "%s has packets of link type %s; a capture of Ethernet is wanted", s->name,
+		       link ? link : "unknown");
+}
+
+int replay_in_new(const char *const *path, size_t n, bool in_order, struct replay_in **to, struct sluice_err *err)
+{
+	struct replay_in *in;
+	bool stdin_taken = false;
+	size_t i;
+	int e = 0;
+
+	*to = NULL;
+	if (n < 1 || n > REPLAY_IN_MAX)
+		return err_set(err, -EINVAL, "%zu captures, 1 to %d are possible", n, REPLAY_IN_MAX);
+	in = calloc(1, sizeof(*in));
+	if (in)
+		in->source = calloc(n, sizeof(*in->source));
+	if (!in || !in->source) {
+		free(in);
+		return err_nomem(err);
+	}
+	in->in_order = in_order;
+	for (i = 0; i < n && !e; i++) {
+		if (!strcmp(path[i], "-") && stdin_taken)
+			e = err_set(err, -EINVAL, "standard input is named twice, it can be read once");
+		stdin_taken |= !strcmp(path[i], "-");
+		in->n = i + 1;
+		if (!e)
+			e = open_source(&in->source[i], path[i], err);
+	}
+	if (e)
+		replay_in_free(in);
+	else
+		*to = in;
+	return e;
+}
+
+void replay_in_free(struct replay_in *in)
+{
+	size_t i;
+
+	for (i = 0; in && i < in->n; i++)
+		if (in->source[i].pcap)
+			pcap_close(in->source[i].pcap); /* and the file with it */
+	if (in)
+		free(in->source);
+	free(in);
+}
+
+/* The next packet of a source that can be run, into its head. */
+static int advance(struct replay_in *in, struct source *s, struct sluice_err *err)
+{
+	struct pcap_pkthdr *h;
+	const u_char *bytes;
+	int got;
+
+	while (!s->over && !s->has_head) {
+		got = pcap_next_ex(s->pcap, &h, &bytes);
+		if (got == PCAP_ERROR_BREAK) {
+			s->over = true;
+			return 0;
+		}
+		s->number++;
+		if (got < 0) {
+			s->over = true;
+			return err_set(err, -EBADMSG, "%s is damaged at packet %llu: %s", s->name,
+				       (unsigned long long)s->number, pcap_geterr(s->pcap));
+		}
+		if (got == 0)
+			continue;
+		in->stats.packets++;
+		in->stats.bytes += h->caplen;
+		if (h->caplen < REPLAY_SHORTEST) {
+			in->stats.too_short++;
+			continue;
+		}
+		if (h->caplen > REPLAY_LONGEST) {
+			in->stats.too_long++;
+			continue;
+		}
+		in->stats.cut += h->caplen < h->len;
+		/* asked for nanoseconds, libpcap puts them where the name says micro */
+		s->head = (struct replay_packet){
+			.number = s->number,
+			.time_ns = (uint64_t)h->ts.tv_sec * 1000000000u + (uint64_t)h->ts.tv_usec,
+			.data = bytes,
+			.len = h->caplen,
+			.wire_len = h->len,
+			.source = (uint32_t)(s - in->source),
+		};
+		s->has_head = true;
+	}
+	return 0;
+}
+
+static int next_in_order(struct replay_in *in, struct source **s, struct sluice_err *err)
+{
+	int e;
+
+	for (*s = NULL; in->at < in->n; in->at++) {
+		e = advance(in, &in->source[in->at], err);
+		if (e)
+			return e;
+		if (in->source[in->at].has_head) {
+			*s = &in->source[in->at];
+			break;
+		}
+	}
+	return 0;
+}
+
+static int next_by_time(struct replay_in *in, struct source **s, struct sluice_err *err)
+{
+	size_t i;
+	int e;
+
+	*s = NULL;
+	for (i = 0; i < in->n; i++) {
+		struct source *one = &in->source[i];
+
+		e = advance(in, one, err);
+		if (e)
+			return e;
+		if (one->has_head && (!*s || one->head.time_ns < (*s)->head.time_ns))
+			*s = one;
+	}
+	return 0;
+}
+
+int replay_in_next(struct replay_in *in, struct replay_packet *packet, struct sluice_err *err)
+{
+	struct source *s;
+	int e = in->in_order || in->n == 1 ? next_in_order(in, &s, err) : next_by_time(in, &s, err);
+
+	if (e || !s)
+		return e;
+	*packet = s->head;
+	s->has_head = false;
+	in->handed++;
+	if (in->n > 1)
+		packet->number = in->handed;
+	return 1;
+}
+
+const struct replay_in_stats *replay_in_stats(const struct replay_in *in)
+{
+	return &in->stats;
+}
