@@ -1,157 +1,404 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-/* sluice run --raw: instructions from standard input, run in user space; the plug-in protocol of
- * bpf_conformance. */
-#include <ctype.h>
+/* sluice run: captures through programs, in user space or in the kernel. Its parts: run_*.c. */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/buf.h"
 #include "base/err.h"
-#include "cmd/cli.h"
-#include "vm/run.h"
+#include "base/text.h"
+#include "cmd/run_verb.h"
+#include "replay/coverage.h"
+#include "replay/trace.h"
 
-#define INPUT_MAX (64u << 20)
-
-int verb_run(int argc, char **argv);
-
-static bool raw, interp, jit;
-static uint64_t limit;
+struct run_opts run_opts;
+static bool have_trace, have_limit;
 
 static const struct cli_opt opts[] = {
-	{"raw", 0, OPT_FLAG, NULL, "read instructions as hex digits from standard input", &raw},
-	{"interp", 0, OPT_FLAG, NULL, "interpret", &interp},
-	{"jit", 0, OPT_FLAG, NULL, "compile", &jit},
-	{"limit", 0, OPT_U64, "N", "end the program after about N instructions (1 G)", &limit, 1,
-		INT64_MAX},
+	{.name = "in", .letter = 'i', .kind = OPT_LIST, .arg = "FILE", .to = &run_opts.in,
+	 .help = "packets: pcap or pcapng, - is standard input; several are merged by time"},
+	{.name = "in-order", .kind = OPT_FLAG, .to = &run_opts.in_order, .help = "one capture behind the other instead"},
+	{.name = "out", .letter = 'o', .kind = OPT_LIST, .arg = "VERDICT=FILE,...", .to = &run_opts.out,
+	 .help = "write packets as they left, to NAME.pcap or NAME.pcapng; all=FILE: every verdict"},
+	{.name = "verdicts", .kind = OPT_FLAG, .to = &run_opts.verdicts, .help = "a line a packet"},
+	{.name = "dump", .letter = 'd', .kind = OPT_LIST, .arg = "MAP", .to = &run_opts.dump,
+	 .help = "show the entries of a map at the end"},
+	{.name = "set", .letter = 's', .kind = OPT_LIST, .arg = "NAME=VALUE", .to = &run_opts.set,
+	 .help = "write a global variable before loading, by its type"},
+	{.name = "map", .letter = 'M', .kind = OPT_LIST, .arg = "NAME=FILE", .to = &run_opts.maps,
+	 .help = "fill a map with JSON as sluice map dump --json writes it"},
+	{.name = "expect", .letter = 'e', .kind = OPT_LIST, .arg = "VERDICT=N,...", .to = &run_opts.expect,
+	 .help = "exit 1 unless that many packets got the verdict"},
+	{.name = "expect-pcap", .kind = OPT_LIST, .arg = "[VERDICT=]FILE", .to = &run_opts.expect_pcap,
+	 .help = "exit 1 unless just these packets left (pass, tx and redirect), or got the verdict"},
+	{.name = "engine", .kind = OPT_TEXT, .arg = "vm|kernel", .to = &run_opts.engine,
+	 .help = "user space (default), or BPF_PROG_TEST_RUN packet by packet"},
+	{.name = "interp", .kind = OPT_FLAG, .to = &run_opts.interp, .help = "interpret"},
+	{.name = "jit", .kind = OPT_FLAG, .to = &run_opts.jit, .help = "compile (default where there is a compiler)"},
+	{.name = "trusted", .kind = OPT_FLAG, .to = &run_opts.trusted,
+	 .help = "let the kernel verify the programs, then run them without checks (root)"},
+	{.name = "if", .kind = OPT_LIST, .arg = "NAME[=NUMBER]", .to = &run_opts.ifs,
+	 .help = "interface that packets come in on; further ones are targets of redirects"},
+	{.name = "priority", .letter = 'P', .kind = OPT_U64, .arg = "N", .to = &run_opts.priority, .max = 1000000,
+	 .given = &run_opts.have_priority, .help = "place in the chain (default: the program's XDP_RUN_CONFIG, or 50)"},
+	{.name = "go-on", .letter = 'g', .kind = OPT_TEXT, .arg = "VERDICTS", .to = &run_opts.go_on,
+	 .help = "verdicts after which the next program runs (default: XDP_RUN_CONFIG, or pass)"},
+	{.name = "cpus", .kind = OPT_U64, .arg = "N", .to = &run_opts.cpus, .min = 1, .max = 4096,
+	 .given = &run_opts.have_cpus, .help = "CPUs of the engine: packets take turns on them (default: all on the first)"},
+	{.name = "seed", .kind = OPT_U64, .arg = "N", .to = &run_opts.seed, .min = 1, .max = UINT64_MAX,
+	 .given = &run_opts.have_seed, .help = "of random numbers and hashes (1)"},
+	{.name = "clock", .kind = OPT_TEXT, .arg = "capture|real", .to = &run_opts.clock,
+	 .help = "what time programs are told: the packet's (default), or the machine's"},
+	{.name = "limit", .kind = OPT_U64, .arg = "N", .to = &run_opts.limit, .min = 1, .max = INT64_MAX,
+	 .given = &have_limit, .help = "stop a run after about N instructions (1 G)"},
+	{.name = "repeat", .kind = OPT_COUNT, .arg = "N", .to = &run_opts.repeat, .min = 1, .max = UINT32_MAX,
+	 .help = "run all packets N times to measure; only the first time counts otherwise"},
+	{.name = "stop-on-fault", .kind = OPT_FLAG, .to = &run_opts.stop_on_fault,
+	 .help = "end at the first packet on which a program does wrong"},
+	{.name = "trace", .letter = 't', .kind = OPT_U64, .arg = "N", .to = &run_opts.trace, .min = 1, .max = UINT64_MAX,
+	 .given = &have_trace, .help = "show packet N instruction by instruction"},
+	{.name = "coverage", .kind = OPT_TEXT, .arg = "FILE", .to = &run_opts.coverage,
+	 .help = "write which source lines ran, as lcov's tracefile"},
+	{.name = "raw", .kind = OPT_FLAG, .to = &run_opts.raw,
+	 .help = "read instructions as hex digits from standard input; the argument is their memory"},
 	{0},
 };
 
 static const struct cli_verb verb = {
 	.name = "run",
-	.usage = "--raw [MEMORY] [OPTION...] < INSTRUCTIONS",
-	.summary = "run a program in user space, without privilege",
-	.text = "MEMORY is hex digits; r1 points to it, r2 is its length. Prints r0 in hex. Blanks "
-		"between digits count for\n"
-		"nothing. Every access is checked; a program that touches other memory or does not "
-		"end is stopped.\n"
+	.usage = "OBJ[:PROG]... --in FILE... [OPTION...]   or   --raw [MEMORY] < INSTRUCTIONS",
+	.summary = "run packets of captures through XDP programs, without privilege",
+	.text = "Several objects are a chain, as sluice attach makes it. Every access is checked; a program that touches\n"
+		"other memory or does not end is stopped, its packet counts as aborted, and the exit status is 1.\n"
 		"\n"
+		"  sluice run firewall.o --in day.pcap --expect drop=12 --out pass=passed.pcapng\n"
+		"  sluice run limit.o --in flood.pcap --set max_pps=1000 --dump sources --coverage out.info\n"
+		"  zcat day.pcap.gz | sluice run firewall.o - --trace 17\n"
 		"  echo 'b7000000 2a000000 95000000 00000000' | sluice run --raw      prints 2a\n",
 	.opts = opts,
 	.min_args = 0,
-	.max_args = 1,
+	.max_args = -1,
 };
 
-/* Hex digits with blanks anywhere; what names them in errors. */
-static int unhex(
-	const char *what, const char *text, size_t len, struct buf *to, struct sluice_err *err)
-{
-	uint8_t byte = 0, digit;
-	size_t i, n = 0;
-	int c;
+/* Everything that is on while packets run. */
+struct session {
+	struct run_loaded loaded;
+	struct replay_in *in;
+	struct run_show *show;
+	struct buf trace_text;
+	struct replay_trace *trace;
+	struct coverage *coverage;
+	FILE *coverage_file;
+	struct coverage_sum covered;
+	struct replay_stats stats;
+	uint64_t last; /* packet's number */
+};
 
-	for (i = 0; i < len; i++) {
-		c = (unsigned char)text[i];
-		if (isspace(c))
-			continue;
-		if (!isxdigit(c))
-			return err_set(
-				err, -EINVAL, "%s: character %zu is no hex digit", what, i + 1);
-		digit = (uint8_t)(isdigit(c) ? c - '0' : (c | 32) - 'a' + 10);
-		byte = (uint8_t)(byte << 4 | digit);
-		if (++n % 2 == 0)
-			buf_put(to, &byte, 1);
-	}
-	if (n % 2)
-		return err_set(err, -EINVAL, "%s: an odd number of hex digits, %zu", what, n);
-	return to->failed ? err_nomem(err) : 0;
+static int check_words(struct sluice_err *err)
+{
+	const char *e = run_opts.engine, *c = run_opts.clock;
+	bool kernel = e && !strcmp(e, "kernel");
+
+	if (e && !kernel && strcmp(e, "vm") != 0)
+		return err_set(err, -EINVAL, "--engine %s: vm or kernel is wanted", e);
+	if (c && strcmp(c, "capture") != 0 && strcmp(c, "real") != 0)
+		return err_set(err, -EINVAL, "--clock %s: capture or real is wanted", c);
+	if (kernel && (run_opts.interp || run_opts.jit || run_opts.trusted || run_opts.coverage || have_trace || have_limit ||
+		       run_opts.have_cpus || run_opts.have_seed || c))
+		return err_set(err, -EINVAL, "--engine kernel goes without --interp, --jit, --trusted, --coverage, --trace, "
+			       "--limit, --cpus, --seed and --clock: the kernel runs programs in its own way");
+	if (!run_opts.in.n)
+		return err_set(err, -EINVAL, "no packets: name a capture with --in FILE, or - for standard input");
+	return 0;
 }
 
-static int read_all(struct buf *to, struct sluice_err *err)
+/* "-" among the objects is a capture. */
+static size_t take_stdin(char **args, size_t n)
 {
-	char piece[65536];
-	size_t n;
+	size_t i, kept = 0;
 
-	while ((n = fread(piece, 1, sizeof(piece), stdin)) > 0) {
-		if (to->len + n > INPUT_MAX)
-			return err_set(
-				err, -E2BIG, "standard input: more than %u bytes", INPUT_MAX);
-		buf_put(to, piece, n);
-	}
-	if (ferror(stdin))
-		return err_set(err, -EIO, "standard input: %s", strerror(errno));
-	return to->failed ? err_nomem(err) : 0;
+	for (i = 0; i < n; i++)
+		if (!strcmp(args[i], "-") && run_opts.in.n < sizeof(run_opts.in.item) / sizeof(*run_opts.in.item))
+			run_opts.in.item[run_opts.in.n++] = "-";
+		else
+			args[kept++] = args[i];
+	return kept;
 }
 
-static int load(const struct buf *code, struct vm_prog **prog, struct sluice_err *err)
+static int open_watchers(struct session *s, struct sluice_err *err)
 {
-	struct vm_prog_spec spec = {
-		.insns = (const void *)code->data,
-		.n_insns = (uint32_t)(code->len / sizeof(struct bpf_insn)),
-		.engine = jit	   ? VM_ENGINE_JIT
-			  : interp ? VM_ENGINE_INTERP
-				   : VM_ENGINE_BEST,
+	int e = 0;
+
+	if (have_trace)
+		e = replay_trace_new(&s->trace_text, &s->trace, err);
+	if (e || !run_opts.coverage)
+		return e;
+	e = coverage_new(s->loaded.vm, &s->coverage, err);
+	if (e)
+		return err_prefix(err, "--coverage");
+	s->coverage_file = fopen(run_opts.coverage, "we");
+	if (!s->coverage_file)
+		return err_set(err, errno == ENOENT ? -ENOENT : -EACCES, "--coverage %s: %s", run_opts.coverage, strerror(errno));
+	return 0;
+}
+
+static int open_session(struct session *s, char **specs, size_t n, struct sluice_err *err)
+{
+	int e = replay_in_new(run_opts.in.item, run_opts.in.n, run_opts.in_order, &s->in, err);
+
+	if (!e)
+		e = run_load(&verb, specs, n, &s->loaded, err);
+	if (!e)
+		e = run_fill_maps(&s->loaded, err);
+	if (!e)
+		e = run_check_dumps(&s->loaded, err);
+	if (!e)
+		e = run_show_new(&verb, &s->loaded, &s->show, err);
+	return e ? e : open_watchers(s, err);
+}
+
+static void close_session(struct session *s)
+{
+	run_show_free(s->show);
+	replay_trace_free(s->trace);
+	coverage_free(s->coverage);
+	if (s->coverage_file)
+		fclose(s->coverage_file);
+	buf_free(&s->trace_text);
+	run_unload(&s->loaded);
+	replay_in_free(s->in);
+}
+
+static int run_packets(struct session *s, struct sluice_err *err)
+{
+	struct replay_config config = {
+		.vm = s->loaded.vm,
+		.prog_fd = s->loaded.prog_fd,
+		.ifindex = s->loaded.ifindex,
+		.n_cpus = (uint32_t)run_opts.cpus,
+		.real_clock = run_opts.clock && !strcmp(run_opts.clock, "real"),
+		.budget = (int64_t)run_opts.limit,
+		.repeat = run_opts.repeat,
+		.stop_on_fault = run_opts.stop_on_fault,
+		.sink = run_show_sink(s->show),
 	};
 
-	if (!code->len)
-		return err_set(err, -EINVAL, "standard input: no instructions");
-	if (code->len % sizeof(struct bpf_insn))
-		return err_set(err, -EINVAL, "standard input: %zu bytes, but an instruction is 8",
-			code->len);
-	return vm_prog_new(&spec, prog, err);
+	if (s->coverage)
+		config.watch = coverage_watch(s->coverage);
+	if (s->trace) {
+		config.look = replay_trace_watch(s->trace);
+		config.look_packet = run_opts.trace;
+	}
+	return replay_run(s->in, &config, &s->stats, err);
 }
 
-static int run_it(
-	const struct vm_prog *prog, const struct buf *memory, uint64_t *r0, struct sluice_err *err)
+static int end_watchers(struct session *s, struct sluice_err *err)
 {
-	struct vm_run *run = malloc(sizeof(*run));
-	char text[512];
-	int e;
+	int e = 0;
 
-	if (!run)
-		return err_nomem(err);
-	vm_run_init(run, NULL, NULL);
-	if (limit)
-		run->budget = (int64_t)limit;
-	vm_run_region(run, VM_REGION_MORE, memory->data, memory->len, true);
-	e = vm_exec(run, prog, (uintptr_t)memory->data, memory->len, r0);
-	if (e)
-		err_set(err, e, "%s", vm_fault_text(&run->fault, text, sizeof(text)));
-	free(run);
+	if (s->trace) {
+		replay_trace_end(s->trace);
+		if (!s->trace_text.len)
+			e = err_set(err, -EINVAL, "--trace %" PRIu64 ": packet %" PRIu64 " did not run; %" PRIu64 " did",
+				    run_opts.trace, run_opts.trace, s->stats.packets);
+	}
+	if (!s->coverage)
+		return e;
+	if (coverage_write(s->coverage, s->coverage_file, &s->covered, e ? NULL : err))
+		e = e ? e : -ENOMEM;
+	if ((ferror(s->coverage_file) | fclose(s->coverage_file)) && !e)
+		e = err_set(err, -EIO, "--coverage %s: not everything could be written", run_opts.coverage);
+	s->coverage_file = NULL;
 	return e;
+}
+
+static const char *engine_words(const struct session *s)
+{
+	if (!s->loaded.vm)
+		return "in the kernel";
+	if (s->coverage || s->trace)
+		return "interpreted, looked on";
+	if (run_opts.interp || !vm_engine_has_jit())
+		return run_opts.trusted ? "interpreted, trusted" : "interpreted, checked";
+	return run_opts.trusted ? "compiled, trusted" : "compiled, checked";
+}
+
+static double ns_a_packet(const struct replay_stats *st)
+{
+	return st->runs ? (double)st->run_ns / (double)st->runs : 0;
+}
+
+static void print_rest(const struct session *s)
+{
+	const struct replay_in_stats *in = replay_in_stats(s->in);
+	const struct replay_stats *st = &s->stats;
+	const struct coverage_sum *c = &s->covered;
+
+	if (in->too_short)
+		printf("left out: %" PRIu64 " shorter than an Ethernet header\n", in->too_short);
+	if (in->too_long)
+		printf("left out: %" PRIu64 " longer than %u bytes\n", in->too_long, REPLAY_LONGEST);
+	if (st->refused)
+		printf("left out: %" PRIu64 " that the kernel's test run does not take\n", st->refused);
+	if (in->cut)
+		printf("captured incompletely: %" PRIu64 "\n", in->cut);
+	if (st->lost)
+		printf("redirected nowhere: %" PRIu64 "\n", st->lost);
+	if (s->coverage)
+		printf("lines: %u of %u, functions: %u of %u, branches: %u of %u\n", c->lines_hit, c->lines, c->funcs_hit,
+		       c->funcs, c->branches_hit, c->branches);
+	if (st->stopped)
+		printf("stopped before the end\n");
+}
+
+static void print_text(const struct session *s)
+{
+	const struct replay_stats *st = &s->stats;
+	uint32_t v;
+
+	printf("%-9s %12s %14s\n", "verdict", "packets", "bytes");
+	for (v = 0; v < REPLAY_VERDICTS; v++)
+		if (st->verdict[v])
+			printf("%-9s %12" PRIu64 " %14" PRIu64 "\n", replay_verdict(v), st->verdict[v], st->verdict_bytes[v]);
+	printf("%-9s %12" PRIu64 " %14" PRIu64 "\n", "all", st->packets, st->bytes);
+	print_rest(s);
+	if (st->runs)
+		printf("%.1f ns a packet, %s\n", ns_a_packet(st), engine_words(s));
+}
+
+static json_t *verdicts_json(const struct replay_stats *st)
+{
+	json_t *list = json_array();
+	uint32_t v;
+
+	for (v = 0; v < REPLAY_VERDICTS; v++)
+		json_array_append_new(list, json_pack("{s:s, s:I, s:I}", "verdict", replay_verdict(v), "packets",
+						      (json_int_t)st->verdict[v], "bytes", (json_int_t)st->verdict_bytes[v]));
+	return list;
+}
+
+static void fill_json(const struct session *s, json_t *to)
+{
+	const struct replay_in_stats *in = replay_in_stats(s->in);
+	const struct replay_stats *st = &s->stats;
+	const struct coverage_sum *c = &s->covered;
+	char *line, *save;
+
+	json_object_set_new(to, "engine", json_string(s->loaded.vm ? "vm" : "kernel"));
+	json_object_set_new(to, "profile", json_string(engine_words(s)));
+	json_object_set_new(to, "packets", json_integer((json_int_t)st->packets));
+	json_object_set_new(to, "bytes", json_integer((json_int_t)st->bytes));
+	json_object_set_new(to, "verdicts", verdicts_json(st));
+	json_object_set_new(to, "faults", json_integer((json_int_t)st->faults));
+	json_object_set_new(to, "redirected_nowhere", json_integer((json_int_t)st->lost));
+	json_object_set_new(to, "left_out", json_pack("{s:I, s:I, s:I}", "short", (json_int_t)in->too_short, "long",
+						      (json_int_t)in->too_long, "refused", (json_int_t)st->refused));
+	json_object_set_new(to, "cut", json_integer((json_int_t)in->cut));
+	json_object_set_new(to, "stopped", json_boolean(st->stopped));
+	json_object_set_new(to, "ns_per_packet", json_real(ns_a_packet(st)));
+	if (s->coverage)
+		json_object_set_new(to, "coverage",
+				    json_pack("{s:i, s:i, s:i, s:i, s:i, s:i}", "lines", (int)c->lines, "lines_hit",
+					      (int)c->lines_hit, "functions", (int)c->funcs, "functions_hit",
+					      (int)c->funcs_hit, "branches", (int)c->branches, "branches_hit",
+					      (int)c->branches_hit));
+	if (!s->trace_text.len)
+		return;
+	json_object_set_new(to, "trace", json_array());
+	for (line = strtok_r((char *)s->trace_text.data, "\n", &save); line; line = strtok_r(NULL, "\n", &save))
+		json_array_append_new(json_object_get(to, "trace"), json_string(line));
+}
+
+/* One object on one line; behind the packets, which are printed already, the rest of it. */
+static int print_json(json_t *json)
+{
+	bool open = json_is_true(json_object_get(json, "packet"));
+	char *text;
+
+	if (!open)
+		return cli_json(json_incref(json));
+	json_object_del(json, "packet");
+	text = json_dumps(json, JSON_COMPACT);
+	if (text)
+		puts(text + 1);
+	free(text);
+	return cli_flush() ? EXIT_DONE : EXIT_FAILED;
+}
+
+static int say_kernel_limits(const struct session *s)
+{
+	if (!s->loaded.vm)
+		cli_warn(&verb, "the kernel's test run knows no capture time and no redirect targets: clocks are the machine's, "
+			 "redirected packets are shown without where to");
+	return 0;
+}
+
+/* The whole run. What went wrong on the way is said at the end, behind what there is. */
+static int session(char **specs, size_t n)
+{
+	struct session s = {.loaded.prog_fd = -1};
+	struct sluice_err err = {0}, later = {0};
+	json_t *json = json_object();
+	bool bad = false;
+	int e, code = EXIT_DONE;
+
+	e = open_session(&s, specs, n, &err);
+	if (e) {
+		code = cli_fail(&verb, &err);
+		goto out;
+	}
+	say_kernel_limits(&s);
+	e = run_packets(&s, &err);
+	if (end_watchers(&s, &later) && !e) {
+		e = later.code;
+		err = later;
+	}
+	if (run_show_end(s.show, &s.stats, json, &bad, &later) && !e) {
+		e = later.code;
+		err = later;
+	}
+	if (cli.json)
+		fill_json(&s, json);
+	else if (s.trace_text.len)
+		fwrite(s.trace_text.data, 1, s.trace_text.len, stdout);
+	if (!cli.json)
+		print_text(&s);
+	if (run_dump_maps(&s.loaded, cli.json ? json : NULL, &later) && !e) {
+		e = later.code;
+		err = later;
+	}
+	if (cli.json)
+		code = print_json(json);
+	cli_flush();
+	if (e)
+		code = cli_fail(&verb, &err);
+	else if (bad || s.stats.faults)
+		code = EXIT_FAILED;
+out:
+	json_decref(json);
+	close_session(&s);
+	return code;
 }
 
 int verb_run(int argc, char **argv)
 {
-	struct buf text = {0}, code = {0}, memory = {0};
 	struct sluice_err err = {0};
-	struct vm_prog *prog = NULL;
-	uint64_t r0 = 0;
-	int n_args, code_, e;
+	int n_args, code;
 	char **args;
+	size_t n;
 
-	code_ = cli_parse(&verb, argc, argv, &args, &n_args);
-	if (code_ >= 0)
-		return code_;
-	if (!raw)
-		return cli_usage(&verb, "say --raw: instructions from standard input are all that "
-					"can be run so far");
-	if (interp && jit)
+	code = cli_parse(&verb, argc, argv, &args, &n_args);
+	if (code >= 0)
+		return code;
+	if (run_opts.interp && run_opts.jit)
 		return cli_usage(&verb, "--interp and --jit exclude each other");
-	e = n_args ? unhex("MEMORY", args[0], strlen(args[0]), &memory, &err) : 0;
-	e = e ? e : read_all(&text, &err);
-	e = e ? e : unhex("standard input", (const char *)text.data, text.len, &code, &err);
-	e = e ? e : load(&code, &prog, &err);
-	e = e ? e : run_it(prog, &memory, &r0, &err);
-	vm_prog_free(prog);
-	buf_free(&text);
-	buf_free(&code);
-	buf_free(&memory);
-	if (e)
-		return cli_fail(&verb, &err);
-	if (cli.json)
-		return cli_json(json_pack("{s:o}", "r0", json_sprintf("0x%" PRIx64, r0)));
-	printf("%" PRIx64 "\n", r0);
-	return fflush(stdout) ? EXIT_FAILED : EXIT_DONE;
+	if (run_opts.raw)
+		return run_raw(&verb, args, n_args);
+	n = take_stdin(args, (size_t)n_args);
+	if (!n)
+		return cli_usage(&verb, "which programs? Name an object, or say --raw for instructions from standard input");
+	if (check_words(&err))
+		return cli_usage(&verb, "%s", err.text);
+	cli_catch_signals();
+	return session(args, n);
 }

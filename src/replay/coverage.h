@@ -28,8 +28,8 @@ struct coverage_sum {
 int coverage_new(struct vm *vm, struct coverage **c, struct sluice_err *err);
 void coverage_free(struct coverage *c);
 
-/* coverage_watch() is who has to look on while programs run. then: who else looks on, may be NULL; can be changed. */
-struct vm_watch *coverage_watch(struct coverage *c, struct vm_watch *then);
+/* coverage_watch() is who has to look on while programs run. */
+struct vm_watch *coverage_watch(struct coverage *c);
 
 /*
  * coverage_write() writes the tracefile. A line counts as often as its most frequent instruction; what several programs

@@ -18,6 +18,12 @@
 #define BATCH_PACKETS 256
 #define BATCH_BYTES (512u << 10)
 
+/* Two who look on at the same packet. */
+struct both {
+	struct vm_watch watch;
+	struct vm_watch *a, *b;
+};
+
 struct replay {
 	const struct replay_config *config;
 	struct replay_in *in;
@@ -35,6 +41,7 @@ struct replay {
 	uint64_t skip_ns;  /* spent in the sink, of the packet under way */
 	const struct replay_packet *now; /* the one that is running */
 	bool counted;	   /* the first time through */
+	struct both both;
 	char text[1024];   /* of the last fault */
 };
 
@@ -206,6 +213,38 @@ static bool run_fast(struct replay *r)
 	return end;
 }
 
+static void both_step(struct vm_watch *watch, struct vm_run *run, const struct vm_prog *prog, uint32_t pc,
+		      const uint64_t reg[11])
+{
+	struct both *b = (struct both *)watch;
+
+	b->a->step(b->a, run, prog, pc, reg);
+	b->b->step(b->b, run, prog, pc, reg);
+}
+
+static void both_called(struct vm_watch *watch, struct vm_run *run, const struct vm_helper *helper,
+			const uint64_t args[5], uint64_t ret)
+{
+	struct both *b = (struct both *)watch;
+
+	if (b->a->called)
+		b->a->called(b->a, run, helper, args, ret);
+	if (b->b->called)
+		b->b->called(b->b, run, helper, args, ret);
+}
+
+static struct vm_watch *watch_of(struct replay *r, uint64_t number)
+{
+	const struct replay_config *c = r->config;
+
+	if (!c->look || !r->counted || c->look_packet != number)
+		return c->watch;
+	if (!c->watch)
+		return c->look;
+	r->both = (struct both){{both_step, both_called}, c->watch, c->look};
+	return &r->both.watch;
+}
+
 /* One packet on the user-space engine, timed alone. */
 static bool run_one(struct replay *r, size_t i, struct replay_result *result)
 {
@@ -214,7 +253,7 @@ static bool run_one(struct replay *r, size_t i, struct replay_result *result)
 	struct vm_done d;
 	bool end = false;
 
-	vm_worker_watch(r->worker, !c->watch_packet || c->watch_packet == r->packet[i].number ? c->watch : NULL);
+	vm_worker_watch(r->worker, watch_of(r, r->packet[i].number));
 	if (c->n_cpus > 1)
 		vm_worker_cpu(r->worker, r->frame[i].rx_queue);
 	r->now = &r->packet[i];
@@ -297,7 +336,7 @@ static bool told_to_stop(const struct replay *r)
 static int run_batch(struct replay *r, struct sluice_err *err)
 {
 	const struct replay_config *c = r->config;
-	bool each = r->kernel || c->watch || (c->sink && c->sink->each && r->counted);
+	bool each = r->kernel || c->watch || (c->look && r->counted) || (c->sink && c->sink->each && r->counted);
 	int e = 0;
 
 	if (!r->n)
@@ -336,8 +375,7 @@ int replay_run(struct replay_in *in, const struct replay_config *config, struct 
 	       struct sluice_err *err)
 {
 	struct replay r = {.config = config, .in = in, .stats = stats, .clock_ns = clock_cost()};
-	struct vm_worker_config w = {.seed = config->seed, .budget = config->budget, .watch = config->watch_packet ? NULL : config->watch,
-				     .deliver = deliver, .arg = &r};
+	struct vm_worker_config w = {.seed = config->seed, .budget = config->budget, .watch = config->watch, .deliver = deliver, .arg = &r};
 	int e;
 
 	memset(stats, 0, sizeof(*stats));

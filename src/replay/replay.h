@@ -58,8 +58,9 @@ struct replay_config {
 	int64_t budget;	 /* instructions of one run; 0: VM_BUDGET */
 	uint64_t repeat; /* how often the packets are run; only the first time counts, but for run_ns */
 	bool stop_on_fault;
-	struct vm_watch *watch; /* who looks on; NULL: nobody */
-	uint64_t watch_packet;	/* just at that one; 0: at all */
+	struct vm_watch *watch; /* who looks on at all packets; NULL: nobody */
+	struct vm_watch *look;	/* who looks on at packet look_packet, the first time it runs; NULL: nobody */
+	uint64_t look_packet;
 	struct replay_sink *sink;
 };
 
