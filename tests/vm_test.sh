@@ -52,6 +52,13 @@ else
 	skip "random programs in the kernel" "needs root"
 fi
 
+# programs that reach for the edges of what they may touch: interpreter, compiler, watched run agree on every fault
+edges() { # SEED N
+	"$BUILD/tests/vm-edges" "$@" | tee "$T/edges"
+	grep -q "^$2 programs" "$T/edges" && ! grep -q " 0 of them faulty" "$T/edges"
+}
+case_ "100,000 programs at the edges of memory" edges 3 100000
+
 if [ -n "$jit" ]; then
 	case_ "raw: r0 in hex" raw 2a "$insns"
 	case_ "raw: memory in r1, its length in r2" raw 8070605ffffffff "

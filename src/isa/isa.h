@@ -15,6 +15,7 @@
 
 #define ISA_MAX_INSNS 1000000 /* the kernel's limit for privileged programs */
 #define ISA_MAX_FUNCS 256     /* as in the kernel */
+#define ISA_LOAD_ACQUIRE 0x100 /* immediate of an atomic instruction; newer headers: BPF_LOAD_ACQ */
 #define ISA_REGS 11	      /* r0 to r10 */
 
 enum isa_id {

@@ -44,6 +44,8 @@ struct vm_prog {
 	struct vm_func *funcs;
 	uint32_t n_funcs;
 	bool trusted;
+	uint32_t stack_bytes; /* of a frame that its instructions reach by constants alone */
+	uint64_t stamp;	      /* tells it from one that had the same address before */
 	enum vm_engine engine;
 	void *owner;
 	char name[64];
@@ -53,6 +55,8 @@ struct vm_prog {
 	uint32_t code_bytes;
 	const void *way_in, *handed;
 	struct vm_site *sites;
+	uint64_t value[VM_VALUES]; /* what run->value starts with */
+	uint32_t n_values;
 };
 
 /* The interpreters. Called with run NULL they only say where their handlers are: VM_N_HANDLERS of
@@ -73,8 +77,25 @@ const void *const *vm_interp_watched(
  * in run->fault. */
 void vm_enter(struct vm_run *run, const struct vm_func *func, const uint64_t args[5], uint64_t *r0);
 
-/* Sets the stack's region to the frames in use. */
-void vm_stack_region(struct vm_run *run);
+/*
+ * The stack of the checked profile. A frame is zero when it is entered, so that a run depends on nothing but its
+ * input, but only as deep as the program's constants reach (prog->stack_bytes): the rest is zeroed when something
+ * reaches for it, or when a function is called. vm_frame_open() does this for the frame that run->depth was just
+ * counted up for, vm_frame_close() when depth is back, vm_frame_handed() when a tail call gives it to another program.
+ */
+void vm_frame_open(struct vm_run *run, const struct vm_prog *prog);
+void vm_frame_handed(struct vm_run *run, const struct vm_prog *prog);
+void vm_frame_close(struct vm_run *run);
+
+/* vm_values() makes run->value the program's: whatever it was, no address in it is one that died. */
+static inline void vm_values(struct vm_run *run, const struct vm_prog *prog)
+{
+	if (likely(run->found_by == prog && run->found_stamp == prog->stamp))
+		return;
+	__builtin_memcpy(run->value, prog->value, sizeof(run->value));
+	run->found_by = prog;
+	run->found_stamp = prog->stamp;
+}
 
 /*
  * vm_find() looks for the region of an access of 1 << lg bytes in all slots, then asks the env;
@@ -82,6 +103,10 @@ void vm_stack_region(struct vm_run *run);
  */
 int vm_find(struct vm_run *run, const struct vm_prog *prog, uint32_t pc, uint64_t addr,
 	unsigned int lg, bool write);
+/* vm_find_span() looks for a region that len bytes lie in; -1 without a fault. */
+int vm_find_span(struct vm_run *run, uint64_t addr, uint64_t len, bool write);
+/* vm_key_ok() looks for the region of a key, argument 2 of a lookup at pc; -1 with the fault written. */
+int vm_key_find(struct vm_run *run, uint32_t pc, uint64_t addr, uint64_t len);
 /* vm_args_ok() holds the arguments of a helper against its description; r is r0 to r5. */
 bool vm_args_ok(struct vm_run *run, const struct vm_helper *helper, const uint64_t *r);
 /* What a tail call is called, and which arguments it has. */
@@ -93,7 +118,7 @@ void vm_fault_at(struct vm_run *run, const struct vm_prog *prog, uint32_t pc,
 
 /* vm_jit_compile() makes prog->code and the functions' entries. -EOPNOTSUPP where there is no
  * compiler. */
-int vm_jit_compile(struct vm_prog *prog, struct sluice_err *err);
+int vm_jit_compile(struct vm_prog *prog, const struct vm_prog_spec *spec, struct sluice_err *err);
 void vm_jit_free(struct vm_prog *prog);
 /* vm_jit_run() runs compiled code in the frame that the caller made. */
 uint64_t vm_jit_run(struct vm_run *run, const struct vm_func *func, const uint64_t args[5]);

@@ -76,14 +76,6 @@ static __attribute__((noinline, cold)) bool miss(struct vm_run *run, const struc
 	return true;
 }
 
-/* A frame as it starts: in the checked profile all zero, so that a run depends on nothing but its
- * input. */
-static void fresh_frame(struct vm_run *run)
-{
-	memset(frame_top(run) - VM_FRAME_BYTES, 0, VM_FRAME_BYTES);
-	vm_stack_region(run);
-}
-
 #define BACK_ALU64_K(n) NULL
 #define BACK_ALU64_X(n) NULL
 #define BACK_ALU32_K(n) NULL
@@ -116,17 +108,17 @@ static void fresh_frame(struct vm_run *run)
 #define LOOP_NAME vm_interp_trusted
 #define LOOP_CHECKED 0
 #define LOOP_WATCHED 0
-#define LOOP_FRAME(run) (void)0
+#define LOOP_FRAME(run, prog) (void)0
 #include "vm/exec_loop.h"
 
 #define LOOP_NAME vm_interp_checked
 #define LOOP_CHECKED 1
 #define LOOP_WATCHED 0
-#define LOOP_FRAME(run) fresh_frame(run)
+#define LOOP_FRAME(run, prog) vm_frame_open(run, prog)
 #include "vm/exec_loop.h"
 
 #define LOOP_NAME vm_interp_watched
 #define LOOP_CHECKED 1
 #define LOOP_WATCHED 1
-#define LOOP_FRAME(run) fresh_frame(run)
+#define LOOP_FRAME(run, prog) vm_frame_open(run, prog)
 #include "vm/exec_loop.h"

@@ -11,9 +11,9 @@ bool vm_engine_has_jit(void)
 	return false;
 }
 
-int vm_jit_compile(struct vm_prog *prog, struct sluice_err *err)
+int vm_jit_compile(struct vm_prog *prog, const struct vm_prog_spec *spec, struct sluice_err *err)
 {
-	(void)prog;
+	(void)prog, (void)spec;
 	return err_set(
 		err, -EOPNOTSUPP, "there is no compiler for this machine, only the interpreter");
 }

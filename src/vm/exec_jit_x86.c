@@ -21,21 +21,19 @@
 
 static const uint8_t saved_reg[] = {RBX, R13, R14, R15};
 
-#define RUN(field) ((int32_t)offsetof(struct vm_run, field))
-
 uint32_t x_site(struct jit *j, struct vm_site site)
 {
 	j->prog->sites[j->n_site] = site;
 	return j->n_site++;
 }
 
-void x_stub(struct jit *j, int cc, uint32_t site)
+struct stub *x_stub(struct jit *j, int cc, uint32_t site)
 {
 	struct stub *s = &j->stub[j->n_stub++];
 
-	s->at = x_jump(j, cc);
+	*s = (struct stub){.at = {x_jump(j, cc)}, .site = site, .slow = UINT32_MAX};
 	s->back = j->len;
-	s->site = site;
+	return s;
 }
 
 static bool padded(const struct jit *j)
@@ -82,19 +80,21 @@ static void way_in(struct jit *j)
 	x_mem(j, 6, RDI, RUN(unwind));
 	x_store(j, RDI, RUN(unwind), RSP);
 	x_mov(j, true, R12, RDI);
-	x_mov(j, true, R11, RDX);
+	x_mov(j, true, R9, RDX);
 	x_mov(j, true, RBP, RCX);
 	x_mov(j, true, R10, RSI);
 	for (k = 0; k < 5; k++)
 		x_load(j, arg[k], R10, (int32_t)k * 8);
+	x_budget_in(j);
 	/* what the program has not set is 0, as in the interpreter */
 	x_const(j, RAX, 0);
 	for (k = 0; k < 4; k++)
 		x_const(j, saved_reg[k], 0);
-	x_byte(j, 0x41); /* call r11 */
+	x_byte(j, 0x41); /* call r9 */
 	x_byte(j, 0xff);
-	x_byte(j, 0xd3);
+	x_byte(j, 0xd1);
 	out = j->len;
+	x_budget_out(j);
 	x_rex(j, false, 0, R12, false);
 	x_byte(j, 0x8f);
 	x_mem(j, 0, R12, RUN(unwind));
@@ -111,7 +111,7 @@ static void way_in(struct jit *j)
 	x_byte(j, 0xc3);
 }
 
-/* r10 address, r11d site: vm_jit_slow() with every register of the program kept; comes back only if
+/* r10 address, r9d site, which becomes the answer: vm_jit_slow() with every register of the program kept; comes back only if
  * it says so. */
 static void thunk(struct jit *j)
 {
@@ -123,15 +123,44 @@ static void thunk(struct jit *j)
 		x_push(j, kept[k]);
 	x_mov(j, true, RDI, R12);
 	x_mov(j, true, RSI, R10);
-	x_mov(j, false, RDX, R11);
+	x_mov(j, false, RDX, R9);
 	x_const(j, RCX, (uintptr_t)j->prog);
+	x_budget_out(j);
 	x_call_c(j, (uintptr_t)vm_jit_slow);
-	x_byte(j, 0x84); /* test al, al */
-	x_byte(j, 0xc0);
+	x_budget_in(j);
+	x_mov(j, false, R9, RAX);
 	for (k = 7; k-- > 0;)
 		x_pop(j, kept[k]);
+	x_rr(j, false, 0x85, R9, R9);
 	x_aim(j, x_jump(j, CC_E), j->fault);
 	x_byte(j, 0xc3);
+}
+
+/* The same instructions once more, from the first of a group to where no group is under way: see
+ * exec_jit_x86_mem.c. */
+static void slow_text(struct jit *j, uint32_t from, uint32_t end)
+{
+	const struct bpf_insn *insns = j->prog->insns;
+	const struct plan *p = &j->plan;
+	const struct plan_group *g;
+	uint32_t pc, last;
+
+	j->slow = true;
+	for (pc = from; pc < end; pc += 1u + isa_is_wide(&insns[pc])) {
+		if (!p->note[pc] || p->note[pc] == PLAN_COVERED || BPF_CLASS(insns[pc].code) == BPF_JMP)
+			continue;
+		for (last = pc; pc <= last; pc += 1u + isa_is_wide(&insns[pc])) {
+			if (p->note[pc] && p->note[pc] != PLAN_COVERED) {
+				g = &p->groups[p->note[pc] - 1];
+				last = g->end > last ? g->end : last;
+			}
+			j->slow_addr[pc] = j->len;
+			x_insn(j, pc);
+		}
+		x_jump_back(j, -1, j->addr[pc]);
+		pc--;
+	}
+	j->slow = false;
 }
 
 static void function(struct jit *j, uint32_t k)
@@ -156,6 +185,8 @@ static void function(struct jit *j, uint32_t k)
 		if (isa_is_wide(&insns[pc]))
 			pc++;
 	}
+	if (j->checked)
+		slow_text(j, f->pc, f->pc + f->len);
 }
 
 static void finish(struct jit *j)
@@ -163,11 +194,26 @@ static void finish(struct jit *j)
 	uint32_t i;
 
 	for (i = 0; i < j->n_stub; i++) {
-		x_aim(j, j->stub[i].at, j->len);
-		x_const(j, R11, j->stub[i].site);
+		const struct stub *s = &j->stub[i];
+
+		x_aim(j, s->at[0], j->len);
+		if (s->at[1])
+			x_aim(j, s->at[1], j->len);
+		if (s->has_address) {
+			x_rex(j, true, R10, s->base, false);
+			x_byte(j, 0x8d);
+			x_mem(j, R10, s->base, s->off);
+		}
+		x_const(j, R9, s->site);
 		x_jump_back(j, -2, j->thunk);
-		x_jump_back(j, -1, j->stub[i].back);
+		if (s->slow != UINT32_MAX) {
+			x_ri(j, false, 7, R9, 2);
+			x_jump_back(j, CC_E, j->slow_addr[s->slow]);
+		}
+		x_jump_back(j, -1, s->back);
 	}
+	for (i = 0; i < j->n_detour; i++)
+		x_aim(j, j->detour[i].at, j->slow_addr[j->detour[i].pc]);
 	for (i = 0; i < j->n_fix; i++)
 		x_aim(j, j->fix[i].at, j->addr[j->fix[i].pc]);
 	for (i = 0; i < j->n_calls; i++)
@@ -217,29 +263,44 @@ static int room(struct jit *j, struct sluice_err *err)
 	struct vm_prog *p = j->prog;
 	size_t page = (size_t)sysconf(_SC_PAGESIZE), n = p->n_insns;
 
-	/* two sites an instruction at most; memory that is not touched costs nothing */
-	j->data_bytes = (uint32_t)((4 * n + page - 1) / page * page);
+	/* memory that is not touched costs nothing */
+	j->data_bytes = (uint32_t)((2 * JIT_INSN_SITES * n + page - 1) / page * page);
 	j->cap = (uint32_t)(JIT_INSN_BYTES * n + 64 * p->n_funcs + 1024);
 	j->code = malloc(j->cap);
 	j->addr = malloc(n * sizeof(*j->addr));
 	j->entry = malloc(p->n_funcs * sizeof(*j->entry));
 	j->fix = malloc(n * sizeof(*j->fix));
 	j->calls = malloc(n * sizeof(*j->calls));
-	j->stub = malloc(2 * n * sizeof(*j->stub));
-	p->sites = malloc(2 * n * sizeof(*p->sites));
-	return j->code && j->addr && j->entry && j->fix && j->calls && j->stub && p->sites
+	j->detour = malloc(JIT_INSN_SITES * n * sizeof(*j->detour));
+	j->slow_addr = malloc(n * sizeof(*j->slow_addr));
+	j->stub = malloc(JIT_INSN_SITES * n * sizeof(*j->stub));
+	p->sites = malloc(JIT_INSN_SITES * n * sizeof(*p->sites));
+	return j->detour && j->slow_addr && j->code && j->addr && j->entry && j->fix && j->calls && j->stub && p->sites
 		       ? 0
 		       : err_nomem(err);
 }
 
-int vm_jit_compile(struct vm_prog *prog, struct sluice_err *err)
+/* What run->value starts with: for each lookup an address that may be touched as what it will find. */
+static void values(struct jit *j)
+{
+	uint32_t i;
+
+	for (i = 0; i < j->plan.n_lookups; i++)
+		if (j->plan.lookups[i].value < PLAN_VALUES)
+			j->prog->value[j->plan.lookups[i].value] = (uintptr_t)j->plan.lookups[i].how.any_value;
+}
+
+int vm_jit_compile(struct vm_prog *prog, const struct vm_prog_spec *spec, struct sluice_err *err)
 {
 	struct jit j = {.prog = prog, .checked = !prog->trusted, .tails = has_tail_call(prog)};
 	struct vm_site *fewer;
 	uint32_t k;
 	int e = room(&j, err);
 
+	if (!e && plan_make(&j.plan, prog, spec))
+		e = err_nomem(err);
 	if (!e) {
+		values(&j);
 		way_in(&j);
 		thunk(&j);
 		for (k = 0; k < prog->n_funcs; k++)
@@ -249,7 +310,10 @@ int vm_jit_compile(struct vm_prog *prog, struct sluice_err *err)
 		fewer = realloc(prog->sites, (j.n_site ? j.n_site : 1) * sizeof(*fewer));
 		prog->sites = fewer ? fewer : prog->sites;
 	}
+	plan_free(&j.plan);
 	free(j.code);
+	free(j.detour);
+	free(j.slow_addr);
 	free(j.addr);
 	free(j.entry);
 	free(j.fix);
@@ -270,7 +334,7 @@ bool vm_engine_has_jit(void)
 	return true;
 }
 
-__attribute__((no_sanitize("function"))) uint64_t vm_jit_run(
+uint64_t vm_jit_run(
 	struct vm_run *run, const struct vm_func *func, const uint64_t args[5])
 {
 	uint64_t (*in)(struct vm_run *, const uint64_t *, const void *, uint8_t *);
@@ -306,6 +370,9 @@ const void *vm_jit_tail(uint64_t ctx, uint64_t map, uint64_t index, uint64_t a4,
 	run->tails++;
 	if (target->engine == VM_ENGINE_JIT && target->trusted == prog->trusted) {
 		run->prog = target;
+		vm_values(run, target);
+		if (!prog->trusted)
+			vm_frame_handed(run, target);
 		return target->funcs[0].code;
 	}
 	run->depth--;
@@ -323,30 +390,34 @@ static bool enter_frame(struct vm_run *run, const struct vm_prog *prog, const st
 		return false;
 	}
 	run->depth++;
-	memset(run->stack + (VM_FRAMES - run->depth) * VM_FRAME_BYTES, 0, VM_FRAME_BYTES);
-	vm_stack_region(run);
+	vm_frame_open(run, prog);
 	return true;
 }
 
-bool vm_jit_slow(struct vm_run *run, uint64_t addr, uint32_t site, const struct vm_prog *prog)
+unsigned int vm_jit_slow(struct vm_run *run, uint64_t addr, uint32_t site, const struct vm_prog *prog)
 {
 	const struct vm_site *s = &prog->sites[site];
 	uint16_t *hint = (uint16_t *)prog->map + site;
-	int slot;
+	int slot = -1;
 
 	switch ((enum site_kind)s->kind) {
 	case SITE_MISS:
 		slot = vm_find(run, prog, s->pc, addr, s->lg, s->write);
+		break;
+	case SITE_SPAN:
+		slot = vm_find_span(run, addr, s->len, s->write);
 		if (slot < 0)
-			return false;
-		__atomic_store_n(hint, (uint16_t)((size_t)slot * sizeof(struct vm_region)),
-			__ATOMIC_RELAXED);
-		return true;
+			return 2;
+		break;
+	case SITE_KEY:
+		slot = vm_key_find(run, s->pc, addr, s->len);
+		break;
 	case SITE_CALL:
 		return enter_frame(run, prog, s);
 	case SITE_LEAVE:
 		run->depth--;
-		vm_stack_region(run);
+		vm_frame_close(run);
+		vm_values(run, prog);
 		return true;
 	case SITE_ALIGN:
 		vm_fault_at(run, prog, s->pc, VM_FAULT_ALIGN, addr, 1u << s->lg);
@@ -358,6 +429,9 @@ bool vm_jit_slow(struct vm_run *run, uint64_t addr, uint32_t site, const struct 
 		vm_fault_at(run, prog, s->pc, VM_FAULT_BUDGET, 0, 0);
 		return false;
 	}
-	return false;
+	if (slot < 0)
+		return false;
+	__atomic_store_n(hint, (uint16_t)((size_t)slot * sizeof(struct vm_region)), __ATOMIC_RELAXED);
+	return true;
 }
 #endif

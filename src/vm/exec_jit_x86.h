@@ -3,21 +3,30 @@
 #ifndef VM_EXEC_JIT_X86_H
 #define VM_EXEC_JIT_X86_H
 
-#include "vm/exec.h"
+#include "vm/exec_plan.h"
 
 enum x86 { RAX, RCX, RDX, RBX, RSP, RBP, RSI, RDI, R8, R9, R10, R11, R12, R13, R14, R15 };
 
 /* Condition codes, as in the low half of Jcc's opcode; odd is the contrary of even. */
-enum cc { CC_B = 2, CC_AE, CC_E, CC_NE, CC_BE, CC_A, CC_S, CC_NS, CC_L = 12, CC_GE, CC_LE, CC_G };
+enum cc { CC_B = 2, CC_AE, CC_E, CC_NE, CC_BE, CC_A, CC_S, CC_NS, CC_L = 12, CC_GE, CC_LE, CC_G, CC_NONE };
 
 /* A place where compiled code calls back: an access that missed, a call, a budget that is used up.
  */
-enum site_kind { SITE_MISS, SITE_ALIGN, SITE_BUDGET, SITE_FRAMES, SITE_CALL, SITE_LEAVE };
+enum site_kind {
+	SITE_MISS,
+	SITE_SPAN, /* the check of a group: look for another region, or take the slow text */
+	SITE_KEY,  /* of a lookup */
+	SITE_ALIGN,
+	SITE_BUDGET,
+	SITE_FRAMES,
+	SITE_CALL,
+	SITE_LEAVE,
+};
 
 struct vm_site {
 	uint32_t pc;
 	uint8_t kind, lg, write;
-	uint32_t len; /* of a call: what it charges */
+	uint32_t len; /* of a call: what it charges; of a group or key: bytes */
 };
 
 /* A jump forward whose target is not there yet; stub: out-of-line code for a site that comes behind
@@ -26,7 +35,11 @@ struct fix {
 	uint32_t at, pc; /* at: the 32-bit distance */
 };
 struct stub {
-	uint32_t at, back, site;
+	uint32_t at[2], back, site;
+	bool has_address; /* the site wants to know where [base + off] is */
+	uint8_t base;
+	int32_t off;
+	uint32_t slow; /* pc to go on at in the slow text if the answer is 2; UINT32_MAX: there is none */
 };
 
 struct jit {
@@ -37,12 +50,17 @@ struct jit {
 	uint32_t *entry;   /* per function */
 	struct fix *fix;   /* jumps */
 	struct fix *calls; /* local calls; pc is the function's number */
+	struct fix *detour; /* jumps to the slow text of pc */
 	struct stub *stub;
+	struct plan plan;
+	uint32_t *slow_addr; /* per instruction: where it is in the slow text */
+	uint32_t n_detour;
 	uint32_t n_fix, n_calls, n_stub, n_site, data_bytes;
 	uint32_t fault, thunk, handed; /* shared pieces of code */
 	uint32_t func;		       /* number of the function that is being compiled */
 	uint8_t saved;		       /* its callee-saved registers: bit n is r6 + n */
 	bool checked, tails;
+	bool slow; /* writing the slow text: each access is checked by itself */
 };
 
 static inline void x_byte(struct jit *j, unsigned int b)
@@ -237,22 +255,44 @@ void x_alu_k(struct jit *j, const struct bpf_insn *i, bool w);
 void x_alu_x(struct jit *j, const struct bpf_insn *i, bool w);
 void x_bswap(struct jit *j, unsigned int d, int bits);
 
-/* Bytes of code that one instruction can become at most, its stub included. */
-#define JIT_INSN_BYTES 160
+/* Bytes of code that one instruction can become at most, its stubs and its place in the slow text included. */
+#define JIT_INSN_BYTES 480
+/* Sites, stubs and detours that it can have. */
+#define JIT_INSN_SITES 6
 
 /* x_insn() compiles the instruction at pc. */
 void x_insn(struct jit *j, uint32_t pc);
 /* What exec_jit_x86_insn.c calls for a function's end. */
 void x_epilogue(struct jit *j);
 uint32_t x_site(struct jit *j, struct vm_site site);
-/* A conditional jump to a stub that reports site and comes back here. */
-void x_stub(struct jit *j, int cc, uint32_t site);
+/* A conditional jump to a stub that reports site and comes back here; fill in the rest of what is returned. */
+struct stub *x_stub(struct jit *j, int cc, uint32_t site);
+
+#define RUN(field) ((int32_t)offsetof(struct vm_run, field))
+
+/* A template for each form; they are in exec_jit_x86_insn.c, _mem.c and _call.c. */
+#define ISA_FORM(name, fields) \
+	void x_emit_##name(struct jit *j, uint32_t pc, const struct bpf_insn *i, enum isa_id id);
+#include "isa/isa.def"
+#define EMIT(form) void x_emit_##form(struct jit *j, uint32_t pc, const struct bpf_insn *i, enum isa_id id)
+#define UNUSED (void)j, (void)pc, (void)i, (void)id
+
+/* exec_jit_x86_mem.c: the region that hint n remembers must have [base + off, base + off + len); goes to vm_jit_slow()
+ * otherwise */
+struct stub *x_check_span(struct jit *j, struct vm_site site, unsigned int base, int32_t off, bool write);
+
+/* exec_jit_x86_call.c */
+void x_lookup(struct jit *j, uint32_t pc, const struct plan_lookup *l);
+/* The budget lives in r11 while checked code runs; C sees run->budget. */
+void x_budget_out(struct jit *j);
+void x_budget_in(struct jit *j);
 
 /* Called by compiled code. */
 uint64_t vm_jit_call(uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5,
 	struct vm_run *run, const struct vm_helper *helper);
 const void *vm_jit_tail(uint64_t ctx, uint64_t map, uint64_t index, uint64_t a4, uint64_t a5,
 	struct vm_run *run, const struct vm_prog *prog);
-bool vm_jit_slow(struct vm_run *run, uint64_t addr, uint32_t site, const struct vm_prog *prog);
+/* 0 a fault, 1 all is well, 2 take the slow text */
+unsigned int vm_jit_slow(struct vm_run *run, uint64_t addr, uint32_t site, const struct vm_prog *prog);
 
 #endif

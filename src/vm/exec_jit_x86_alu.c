@@ -3,7 +3,8 @@
 #if defined(__x86_64__)
 #include "vm/exec_jit_x86.h"
 
-/* rax and rdx are what division works on; they are saved, unless they are the destination. */
+/* rax and rdx are what division works on; they are saved, unless they are the destination. r11 is not free: it holds
+ * the budget. */
 static void divide(struct jit *j, bool w, unsigned int d, bool is_signed, bool mod, bool may_be_0)
 {
 	uint32_t zero = 0, minus = 0, done;
@@ -19,7 +20,7 @@ static void divide(struct jit *j, bool w, unsigned int d, bool is_signed, bool m
 	if (d != RAX)
 		x_mov(j, true, R10, RAX);
 	if (d != RDX)
-		x_mov(j, true, R11, RDX);
+		x_push(j, RDX);
 	if (d != RAX)
 		x_mov(j, w, RAX, d);
 	if (is_signed) {
@@ -35,7 +36,7 @@ static void divide(struct jit *j, bool w, unsigned int d, bool is_signed, bool m
 	if (d != RAX)
 		x_mov(j, true, RAX, R10);
 	if (d != RDX)
-		x_mov(j, true, RDX, R11);
+		x_pop(j, RDX);
 	x_mov(j, w, d, R9);
 	if (!may_be_0 && !is_signed)
 		return;
@@ -80,16 +81,16 @@ static void shift(struct jit *j, bool w, uint8_t op, unsigned int d, unsigned in
 	unsigned int what = d;
 
 	if (s != RCX) {
-		x_mov(j, true, R11, RCX);
+		x_mov(j, true, R10, RCX);
 		x_mov(j, false, RCX, s);
 		if (d == RCX)
-			what = R11;
+			what = R10;
 	}
 	x_rex(j, w, 0, what, false);
 	x_byte(j, 0xd3);
 	x_byte(j, 0xc0 | shift_of(op) << 3 | (what & 7));
 	if (s != RCX)
-		x_mov(j, true, RCX, R11);
+		x_mov(j, true, RCX, R10);
 }
 
 void x_alu_k(struct jit *j, const struct bpf_insn *i, bool w)

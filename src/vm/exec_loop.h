@@ -405,7 +405,7 @@ op_CALL_LOCAL:
 	frame++;
 	run->depth++;
 	r[10] = (uintptr_t)frame_top(run);
-	LOOP_FRAME(run);
+	LOOP_FRAME(run, prog);
 	ip += ip->imm;
 	NEXT;
 op_EXIT:
@@ -417,7 +417,7 @@ op_EXIT:
 	frame--;
 	run->depth--;
 #if LOOP_CHECKED
-	vm_stack_region(run);
+	vm_frame_close(run);
 #endif
 	memcpy(&r[6], frame->r, sizeof(frame->r));
 	prog = frame->prog;

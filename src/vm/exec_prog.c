@@ -7,7 +7,8 @@
 #include <string.h>
 
 #include "base/err.h"
-#include "vm/exec.h"
+#include "base/clock.h"
+#include "vm/exec_plan.h"
 
 static int link_address(
 	struct vm_prog *p, const struct vm_prog_spec *spec, uint32_t pc, struct sluice_err *err)
@@ -132,6 +133,8 @@ static int make(struct vm_prog *p, const struct vm_prog_spec *spec, struct sluic
 	memcpy(p->insns, spec->insns, spec->n_insns * sizeof(*p->insns));
 	p->n_insns = spec->n_insns;
 	p->n_funcs = f.n;
+	p->stack_bytes = plan_stack_bytes(p->insns, p->n_insns);
+	p->stamp = clock_mono_ns();
 	for (i = 0; i < f.n; i++)
 		p->funcs[i] = (struct vm_func){p, f.start[i],
 			(i + 1 < f.n ? f.start[i + 1] : p->n_insns) - f.start[i], NULL};
@@ -140,7 +143,7 @@ static int make(struct vm_prog *p, const struct vm_prog_spec *spec, struct sluic
 		(spec->engine == VM_ENGINE_BEST && !vm_engine_has_jit()))
 		return e;
 	p->engine = VM_ENGINE_JIT;
-	return vm_jit_compile(p, err);
+	return vm_jit_compile(p, spec, err);
 }
 
 int vm_prog_new(const struct vm_prog_spec *spec, struct vm_prog **prog, struct sluice_err *err)

@@ -20,12 +20,15 @@ struct vm_region vm_region_make(
 		r.reads[lg] = len >= 1u << lg ? len - (1u << lg) + 1 : 0;
 		r.writes[lg] = writable ? r.reads[lg] : 0;
 	}
+	r.read_end = r.start + len;
+	r.write_end = writable ? r.read_end : 0;
 	return r;
 }
 
-void vm_stack_region(struct vm_run *run)
+/* Sets the stack's region to the frames in use, of the last one to what is clean. */
+static void stack_region(struct vm_run *run)
 {
-	uint64_t len = (uint64_t)run->depth * VM_FRAME_BYTES;
+	uint64_t len = (uint64_t)run->depth * VM_FRAME_BYTES - VM_FRAME_BYTES + run->clean;
 	uint64_t start = (uintptr_t)run->stack + sizeof(run->stack) - len;
 	struct vm_region *r = &run->region[VM_REGION_STACK];
 	unsigned int lg;
@@ -35,8 +38,61 @@ void vm_stack_region(struct vm_run *run)
 		return;
 	r->start = start;
 	r->len = len;
+	r->read_end = r->write_end = start + len;
 	for (lg = 0; lg < 4; lg++)
 		r->reads[lg] = r->writes[lg] = len ? len - (1u << lg) + 1 : 0;
+}
+
+/* Zeroes what is not clean yet of the last frame but `above`. */
+static void clean_rest(struct vm_run *run, uint32_t above)
+{
+	uint8_t *frame = run->stack + (VM_FRAMES - (run->depth - above)) * VM_FRAME_BYTES;
+
+	memset(frame, 0, VM_FRAME_BYTES - run->clean);
+	run->clean = VM_FRAME_BYTES;
+}
+
+void vm_frame_open(struct vm_run *run, const struct vm_prog *prog)
+{
+	uint8_t *top = run->stack + (VM_FRAMES + 1 - run->depth) * VM_FRAME_BYTES;
+	uint32_t i;
+
+	if (run->depth > 1 && run->clean != VM_FRAME_BYTES)
+		clean_rest(run, 1);
+	/* a call of memset() costs more than most frames do */
+	for (i = 16; i <= prog->stack_bytes; i += 16)
+		__builtin_memset(top - i, 0, 16);
+	run->clean = prog->stack_bytes;
+	stack_region(run);
+}
+
+void vm_frame_handed(struct vm_run *run, const struct vm_prog *prog)
+{
+	if (run->clean >= prog->stack_bytes)
+		return;
+	clean_rest(run, 0);
+	stack_region(run);
+}
+
+void vm_frame_close(struct vm_run *run)
+{
+	if (!run->depth)
+		return;
+	run->clean = VM_FRAME_BYTES;
+	stack_region(run);
+}
+
+/* Is addr in the part of the last frame that nobody asked for so far? Then it is from now on. */
+static bool deeper(struct vm_run *run, uint64_t addr, uint64_t len)
+{
+	uint64_t frame = (uintptr_t)run->stack + (VM_FRAMES - run->depth) * (uint64_t)VM_FRAME_BYTES;
+
+	if (!run->depth || run->clean == VM_FRAME_BYTES || len > sizeof(run->stack) || addr + len <= frame ||
+		addr >= frame + VM_FRAME_BYTES - run->clean)
+		return false;
+	clean_rest(run, 0);
+	stack_region(run);
+	return true;
 }
 
 void vm_run_init(struct vm_run *run, const struct vm_env *env, void *host)
@@ -48,6 +104,7 @@ void vm_run_init(struct vm_run *run, const struct vm_env *env, void *host)
 	run->host = host;
 	run->budget = VM_BUDGET;
 	run->victim = VM_REGION_SLOTS;
+	run->clean = VM_FRAME_BYTES;
 }
 
 void vm_run_region(struct vm_run *run, enum vm_region_kind slot, const void *start, uint64_t len,
@@ -80,6 +137,8 @@ static int find(struct vm_run *run, uint64_t addr, uint64_t len, bool write)
 			(!write || r->writes[0]))
 			return (int)i;
 	}
+	if (deeper(run, addr, len))
+		return find(run, addr, len, write);
 	if (!run->env->region || !run->env->region(run, addr, &found))
 		return -1;
 	if (addr - found.start >= found.len || len > found.len - (addr - found.start) ||
@@ -108,6 +167,11 @@ void vm_fault_at(struct vm_run *run, const struct vm_prog *prog, uint32_t pc,
 
 	if (f->reason)
 		return;
+	/* as it is described: 512 bytes */
+	if (run->depth && run->clean != VM_FRAME_BYTES) {
+		clean_rest(run, 0);
+		stack_region(run);
+	}
 	*f = (struct vm_fault){.reason = (uint8_t)reason,
 		.has_pc = true,
 		.pc = pc,
@@ -139,6 +203,11 @@ int vm_find(struct vm_run *run, const struct vm_prog *prog, uint32_t pc, uint64_
 	return slot;
 }
 
+int vm_find_span(struct vm_run *run, uint64_t addr, uint64_t len, bool write)
+{
+	return find(run, addr, len, write);
+}
+
 static bool bad_arg(
 	struct vm_run *run, int arg, enum vm_fault_reason reason, uint64_t addr, uint64_t size)
 {
@@ -153,6 +222,18 @@ static bool mem_ok(struct vm_run *run, uint64_t addr, uint64_t len, bool write, 
 		return bad_arg(run, arg, VM_FAULT_ARG_SIZE, addr, len);
 	return !len || find(run, addr, len, write) >= 0 ||
 	       bad_arg(run, arg, write ? VM_FAULT_ARG_WRITE : VM_FAULT_ARG_READ, addr, len);
+}
+
+int vm_key_find(struct vm_run *run, uint32_t pc, uint64_t addr, uint64_t len)
+{
+	int slot = find(run, addr, len, false);
+
+	if (slot >= 0)
+		return slot;
+	run->pc = pc;
+	bad_arg(run, 2, VM_FAULT_ARG_READ, addr, len);
+	run->fault.what = "map_lookup_elem";
+	return -1;
 }
 
 bool vm_run_mem(struct vm_run *run, uint64_t addr, uint64_t len, bool write, int arg)
@@ -241,22 +322,25 @@ void vm_enter(struct vm_run *run, const struct vm_func *func, const uint64_t arg
 	uint32_t depth = run->depth;
 
 	run->depth++;
-	if (!p->trusted || run->watch) {
-		memset(run->stack + (VM_FRAMES - run->depth) * VM_FRAME_BYTES, 0, VM_FRAME_BYTES);
-		vm_stack_region(run);
-	}
+	if (!p->trusted || run->watch)
+		vm_frame_open(run, p);
+	else
+		run->clean = VM_FRAME_BYTES; /* its own business */
 	if (run->watch) {
 		vm_interp_watched(run, func, args, r0);
 	} else if (p->engine == VM_ENGINE_JIT) {
 		run->prog = p;
+		vm_values(run, p);
 		*r0 = vm_jit_run(run, func, args);
 	} else {
 		(p->trusted ? vm_interp_trusted : vm_interp_checked)(run, func, args, r0);
 	}
 	run->depth = depth;
 	run->prog = before;
-	if (before && (!before->trusted || run->watch))
-		vm_stack_region(run);
+	if (before && (!before->trusted || run->watch)) {
+		vm_frame_close(run);
+		vm_values(run, before);
+	}
 }
 
 int vm_exec(struct vm_run *run, const struct vm_prog *prog, uint64_t r1, uint64_t r2, uint64_t *r0)

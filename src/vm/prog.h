@@ -52,6 +52,25 @@ struct vm_helper {
 	uint16_t size[5]; /* bytes, of VM_ARG_FIXED* */
 };
 
+/* How compiled code may look up a map that it knows without calling the helper. */
+struct vm_lookup {
+	enum { VM_LOOKUP_CALL, VM_LOOKUP_ARRAY } kind;
+	uint32_t key_bytes, value_bytes;
+	/* VM_LOOKUP_ARRAY: a key of 4 bytes below max_entries is found at data + key * stride, plus the CPU's
+	 * number * cpu_stride */
+	uint8_t *data;
+	uint32_t max_entries, stride;
+	uint64_t cpu_stride;
+	/* VM_LOOKUP_CALL: touches nothing but the map and the key */
+	void *(*find)(void *map, const void *key, uint32_t cpu);
+	/* where the CPU's number, a u32, is in what run->host points to */
+	uint32_t cpu_off;
+	/* what it finds may be written */
+	bool writable;
+	/* an address at which value_bytes of some value live as long as the map; NULL: what it finds is no value */
+	void *any_value;
+};
+
 /*
  * Asked while a program is linked. owner is the spec's. Each returns 0 or a negative errno with a
  * sentence that names the thing; vm_prog_new() puts "instruction N: " in front. A question that is
@@ -68,6 +87,9 @@ struct vm_linker {
 	/* a kernel function by BTF id and the index of its BTF */
 	int (*kfunc)(void *owner, int32_t btf_id, int16_t btf_index,
 		const struct vm_helper **helper, struct sluice_err *err);
+	/* how to look up the map that address() gave map for; false: call bpf_map_lookup_elem. Both must
+	 * answer the same. May be NULL */
+	bool (*lookup)(void *owner, uint64_t map, struct vm_lookup *how);
 };
 
 enum vm_engine {

@@ -47,11 +47,14 @@ enum vm_region_kind {
 	VM_REGION_OTHER,
 };
 
-/* Live memory. reads[i], writes[i]: how many offsets an access of 1 << i bytes may start at; filled
- * by vm_region_make(). */
+#define VM_VALUES 12 /* lookups of a compiled program whose results it remembers */
+
+/* Live memory. reads[i], writes[i]: how many offsets an access of 1 << i bytes may start at; read_end,
+ * write_end: where an access must end; filled by vm_region_make(). */
 struct vm_region {
 	uint64_t start;
 	uint64_t reads[4], writes[4];
+	uint64_t read_end, write_end;
 	uint64_t len;
 	const char *name; /* of the map, for faults; may be NULL */
 	uint8_t kind;	  /* enum vm_region_kind */
@@ -128,10 +131,15 @@ struct vm_run {
 	int64_t may_goto; /* times left that it is not taken */
 	uint32_t pc;	 /* of the helper call under way, if known */
 	uint32_t depth;	 /* frames in use */
+	uint32_t clean;	 /* checked: bytes of the last frame that are program's or zero; the rest is as it was left */
 	uint32_t tails;	 /* tail calls made */
 	uint32_t victim; /* slot that is given away next */
 	uint32_t used;	 /* highest slot given away in this run, 0: none */
 	void *unwind;	 /* compiled code: stack pointer to go back to on a fault */
+	/* compiled and checked: where the last value lies that each lookup of the program `found_by` found */
+	uint64_t value[VM_VALUES];
+	const struct vm_prog *found_by;
+	uint64_t found_stamp;
 	uint64_t handed; /* compiled code: what a tail call into another engine returned */
 	struct vm_fault fault;
 	/* the upper half's own: clock, CPU number, redirect target, ... */

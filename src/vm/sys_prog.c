@@ -10,6 +10,7 @@
 #include "base/err.h"
 #include "isa/isa.h"
 #include "vm/helper.h"
+#include "vm/map_lookup.h"
 #include "vm/kfunc.h"
 #include "vm/prog.h"
 #include "vm/sys.h"
@@ -108,7 +109,13 @@ static int kfunc(void *owner, int32_t btf_id, int16_t btf_index, const struct vm
 	return kfunc_link(owner, btf_id, btf_index, to, err);
 }
 
-static const struct vm_linker linker = {address, helper, kfunc};
+static bool lookup(void *owner, uint64_t map, struct vm_lookup *how)
+{
+	(void)owner;
+	return map_lookup_plan((struct map *)(uintptr_t)map, how);
+}
+
+static const struct vm_linker linker = {address, helper, kfunc, lookup};
 
 static int check_attr(const union bpf_attr *attr)
 {

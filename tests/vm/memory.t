@@ -192,6 +192,56 @@ r0 = 0xffffffff00000007
 r2 = 9
 r0 = atomic_cmpxchg((u32 *)(r10 -8), r0, r2)
 exit
+== the whole frame is there, also for addresses that are computed
+result 0x1f8
+kernel no the verifier wants to know the offset
+r1 = -512
+r2 = r10
+r2 += r1
+*(u64 *)(r2 +0) = 0x1f8
+r3 = r10
+r1 += 8
+r3 += r1
+r0 = *(u64 *)(r3 +0)
+r4 = *(u64 *)(r3 -8)
+r0 += r4
+exit
+== a deep part of the frame is zero, what was written above stays
+result 9
+checked
+kernel no the verifier wants to know the offset
+*(u64 *)(r10 -8) = 9
+r1 = r2
+r1 *= 0
+r1 -= 100
+r3 = r10
+r3 += r1
+r0 = *(u32 *)(r3 +0)
+r5 = *(u64 *)(r10 -8)
+r0 += r5
+exit
+== a function's frame is zero however deep its caller's was
+result 7
+checked
+kernel no the verifier wants to know the offset
+r1 = -300
+call fill
+r1 = -400
+call look
+r0 += 7
+exit
+fill: r2 = r10
+r2 += r1
+*(u64 *)(r2 +0) = -1
+*(u64 *)(r2 -100) = -1
+r0 = 0
+exit
+look: r2 = r10
+r2 += r1
+r0 = *(u64 *)(r2 +0)
+r3 = *(u64 *)(r2 +100)
+r0 += r3
+exit
 == load_acquire of 8 and 4 bytes
 result 0xf122334455667788
 kernel new
