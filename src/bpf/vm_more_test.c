@@ -13,93 +13,10 @@
 
 #include "base/test.h"
 #include "bpf/seam.h"
+#include "bpf/vm_sides.h"
 #include "vm/vm.h"
 
 #define ROUNDS 12000
-#define TEXT 64
-
-struct ask {
-	uint16_t op, len;
-	int32_t a, b;
-	char text[TEXT];
-};
-
-static uint64_t state = 18;
-
-static uint32_t rnd(uint32_t n)
-{
-	state = state * 6364136223846793005ull + 1442695040888963407ull;
-	return (uint32_t)(((state >> 33) * n) >> 31);
-}
-
-struct side {
-	struct vm *vm;
-	struct bpf_object *obj;
-	int prog, data, bss;
-	uint32_t data_bytes, bss_bytes;
-	uint8_t memory[2][8192];
-	long ret;
-	uint32_t retval;
-};
-
-static int silent(enum libbpf_print_level level, const char *fmt, va_list args)
-{
-	(void)level, (void)fmt, (void)args;
-	return 0;
-}
-
-static int map_of(const struct bpf_object *obj, const char *suffix, uint32_t *bytes)
-{
-	struct bpf_map *m;
-
-	bpf_object__for_each_map(m, obj)
-	{
-		if (!strstr(bpf_map__name(m), suffix))
-			continue;
-		*bytes = bpf_map__value_size(m);
-		return bpf_map__fd(m);
-	}
-	fail_msg("no map %s", suffix);
-	return -1;
-}
-
-static void open_side(struct side *s, struct vm *vm)
-{
-	char path[512];
-
-	snprintf(path, sizeof(path), "%s/tests/helpers_more.bpf.o", getenv("BUILD"));
-	s->vm = vm;
-	seam_engine(vm);
-	s->obj = bpf_object__open_file(path, NULL);
-	assert_non_null(s->obj);
-	assert_int_equal(bpf_object__load(s->obj), 0);
-	s->prog = bpf_program__fd(bpf_object__find_program_by_name(s->obj, "ask"));
-	s->bss = map_of(s->obj, ".bss", &s->bss_bytes);
-	s->data = map_of(s->obj, ".data", &s->data_bytes);
-	assert_true(s->bss_bytes <= sizeof(s->memory[0]) && s->data_bytes <= sizeof(s->memory[1]));
-	seam_engine(NULL);
-}
-
-static void close_side(struct side *s)
-{
-	seam_engine(s->vm);
-	bpf_object__close(s->obj);
-	seam_engine(NULL);
-}
-
-static void send(struct side *s, const void *data, uint32_t len)
-{
-	LIBBPF_OPTS(bpf_test_run_opts, o, .data_in = data, .data_size_in = len, .repeat = 1);
-	uint32_t zero = 0;
-
-	seam_engine(s->vm);
-	s->ret = bpf_prog_test_run_opts(s->prog, &o);
-	s->retval = o.retval;
-	assert_int_equal(bpf_map_lookup_elem(s->bss, &zero, s->memory[0]), 0);
-	assert_int_equal(bpf_map_lookup_elem(s->data, &zero, s->memory[1]), 0);
-	seam_engine(NULL);
-}
-
 /* A format out of pieces, good and bad. Of those that print addresses the length must not depend on the
  * address. */
 static void any_format(struct ask *q)
@@ -145,12 +62,26 @@ static void any_number(struct ask *q)
 	q->len = (uint16_t)(rnd(3) ? n : rnd(TEXT));
 }
 
+static void any_mtu(struct ask *q)
+{
+	static const int32_t interfaces[] = {0, 1, 1, 99999, -1};
+	uint32_t len = rnd(2) ? 0 : rnd(2) ? 65400 + rnd(300) : (uint32_t)rnd(0x7fffffff) * 2;
+
+	q->a = interfaces[rnd(5)];
+	q->b = rnd(3)	? (int32_t)rnd(300) - 150
+	       : rnd(2) ? 65400 + (int32_t)rnd(100)
+			: (int32_t)(rnd(0x7fffffff) * 2);
+	q->len = !rnd(10);
+	memcpy(q->text, &len, sizeof(len));
+}
+
 static void make(struct ask *q)
 {
 	uint32_t i;
 
 	memset(q, 0, sizeof(*q));
-	q->op = (uint16_t)rnd(11);
+	q->op = (uint16_t)rnd(12);
+	q->op += q->op == 11; /* 11 is asked by vm_fib_test */
 	q->len = (uint16_t)rnd(65536);
 	q->a = rnd(3) ? (int32_t)rnd(300) - 150 : (int32_t)rnd(0x7fffffff);
 	q->b = rnd(2) ? (int32_t)rnd(300) - 150 : (int32_t)rnd(0x7fffffff);
@@ -160,6 +91,8 @@ static void make(struct ask *q)
 		any_format(q);
 	else if (q->op == 2 || q->op == 3)
 		any_number(q);
+	else if (q->op == 12)
+		any_mtu(q);
 	else if (q->op >= 6 && q->op <= 8 && rnd(3))
 		q->a = (int32_t)rnd(140);
 	else if (q->op == 4 && rnd(2))
@@ -196,8 +129,8 @@ static void both_say_the_same(void **unused)
 
 		make(&q);
 		memcpy(data + 14, &q, sizeof(q));
-		send(&k, data, sizeof(data));
-		send(&v, data, sizeof(data));
+		put_to(&k, data, sizeof(data));
+		put_to(&v, data, sizeof(data));
 		asked[q.op]++;
 		refused[q.op] += sk[0] < 0;
 		if (k.ret == v.ret && k.retval == v.retval &&
@@ -240,7 +173,7 @@ static int as_nobody(void)
 		return 2;
 	open_side(&v, vm);
 	memcpy(data + 14, &q, sizeof(q));
-	send(&v, data, sizeof(data));
+	put_to(&v, data, sizeof(data));
 	if (v.ret || v.retval != XDP_DROP || s[0] != 0 || s[1] != 5 + 6 + 7 + 8 || s[2] != 4)
 		return 3;
 	close_side(&v);

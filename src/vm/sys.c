@@ -10,6 +10,7 @@
 #include <bpf/btf.h>
 
 #include "base/err.h"
+#include "vm/fib.h"
 #include "vm/map_ring.h"
 #include "vm/sys.h"
 #include "vm/user.h"
@@ -77,6 +78,7 @@ void vm_free(struct vm *vm)
 	sys_unpin_all(vm);
 	obj_free_all(vm);
 	trace_free(&vm->trace);
+	fib_free(vm->fib);
 	btf__free(vm->kernel_btf);
 	pthread_mutex_destroy(&vm->lock);
 	free(vm->ifs);

@@ -49,6 +49,7 @@ struct vm {
 	uint32_t n_cpus;
 	uint64_t seed;
 	struct trace trace;
+	struct fib *fib; /* NULL: no network */
 	struct btf *kernel_btf; /* read when first wanted */
 	uint64_t now_ns;  /* 0: the system's clocks */
 	enum vm_engine engine; /* of programs to be loaded */

@@ -122,6 +122,17 @@ struct obj *vm_if_program(struct vm *vm, uint32_t ifindex);
 void vm_set_clock(struct vm *vm, uint64_t now_ns);
 
 /*
+ * The network that programs ask about (bpf_fib_lookup(), bpf_check_mtu()): interfaces, addresses, routes, neighbours.
+ * vm_set_network() reads it from text as ip(8) prints it (vm/fib.h says what), vm_copy_network() from this host by
+ * netlink, in the network namespace of the calling thread. Each replaces what was set before, or leaves it on failure.
+ *
+ * errors:  -EINVAL "line 7: ..."; -ENOMEM; the kernel's
+ * thread:  not while programs run
+ */
+int vm_set_network(struct vm *vm, const char *text, size_t len, struct sluice_err *err);
+int vm_copy_network(struct vm *vm, struct sluice_err *err);
+
+/*
  * vm_trace_read() takes the oldest text that programs printed and nobody has read, as they wrote it, cut to size. The
  * last 64 KiB are kept. Returns its length + 1; 0: there is none. Thread: any.
  */

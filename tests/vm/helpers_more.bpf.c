@@ -192,6 +192,22 @@ static int numbers(const struct ask *q)
 	return XDP_DROP;
 }
 
+static int network(struct xdp_md *ctx, const struct ask *q)
+{
+	struct bpf_fib_lookup p;
+	__u32 mtu = *(const __u32 *)q->text;
+
+	if (q->op == 11) {
+		__builtin_memcpy(&p, q->text, sizeof(p));
+		said[0] = bpf_fib_lookup(ctx, &p, sizeof(p), q->a);
+		__builtin_memcpy(bytes, &p, sizeof(p));
+	} else {
+		said[0] = bpf_check_mtu(ctx, q->a, &mtu, q->b, q->len & 1);
+		said[1] = mtu;
+	}
+	return XDP_PASS;
+}
+
 SEC("xdp")
 int ask(struct xdp_md *ctx)
 {
@@ -204,6 +220,8 @@ int ask(struct xdp_md *ctx)
 	said[7] = q.op;
 	if (q.op < 6)
 		return text(&q);
+	if (q.op >= 11)
+		return network(ctx, &q);
 	return q.op < 9 ? pointers(ctx, &q) : numbers(&q);
 }
 
