@@ -9,13 +9,12 @@
 #include <unistd.h>
 
 #include "base/err.h"
+#include "cmd/child.h"
 #include "cmd/cli.h"
 #include "hook/place.h"
 #include "lab/lab.h"
 
 #define SUMMARY "private networks of namespaces and veth, to try and test in"
-#define EXIT_CANNOT_RUN 126 /* as shells, env and timeout say it */
-#define EXIT_NO_COMMAND 127
 
 int verb_lab(int argc, char **argv);
 
@@ -204,50 +203,6 @@ static int run_up(int argc, char **argv)
 	return EXIT_DONE;
 }
 
-/*
- * Runs args as a child, with the signals as they were before cli_catch_signals(), and passes on what this process is
- * told to end by - except what the terminal sent, which the child has got too. Signals are waited for blocked: one that
- * comes between looking and waiting is not lost.
- */
-static int run_child(const struct cli_verb *verb, char **args)
-{
-	sigset_t ours, before, defaults;
-	posix_spawnattr_t attr;
-	int e, status, sig;
-	siginfo_t info;
-	pid_t pid;
-
-	sigemptyset(&ours);
-	sigaddset(&ours, SIGINT);
-	sigaddset(&ours, SIGTERM);
-	sigaddset(&ours, SIGHUP);
-	sigaddset(&ours, SIGCHLD);
-	sigprocmask(SIG_BLOCK, &ours, &before);
-	if (cli_stop) {
-		sigprocmask(SIG_SETMASK, &before, NULL);
-		return 128 + cli_stop;
-	}
-	sigemptyset(&defaults);
-	sigaddset(&defaults, SIGPIPE);
-	posix_spawnattr_init(&attr);
-	posix_spawnattr_setsigdefault(&attr, &defaults);
-	posix_spawnattr_setsigmask(&attr, &before);
-	posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK);
-	e = posix_spawnp(&pid, args[0], NULL, &attr, args, environ);
-	posix_spawnattr_destroy(&attr);
-	while (!e && waitpid(pid, &status, WNOHANG) != pid) {
-		sig = sigwaitinfo(&ours, &info);
-		if (sig > 0 && sig != SIGCHLD && info.si_code != SI_KERNEL)
-			kill(pid, sig);
-	}
-	sigprocmask(SIG_SETMASK, &before, NULL);
-	if (e) {
-		cli_warn(verb, "cannot run %s: %s", args[0], strerror(e));
-		return e == ENOENT ? EXIT_NO_COMMAND : EXIT_CANNOT_RUN;
-	}
-	return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
-}
-
 static int run_with(int argc, char **argv)
 {
 	struct sluice_err err = {0};
@@ -264,7 +219,7 @@ static int run_with(int argc, char **argv)
 	cli_catch_signals();
 	if (lab_up(&want, &lab, &hold, &err))
 		return cli_fail(&with, &err);
-	code = setenv("SLUICE_LAB", lab.name, 1) ? EXIT_FAILED : run_child(&with, args);
+	code = setenv("SLUICE_LAB", lab.name, 1) ? EXIT_FAILED : child_run(&with, args, NULL, NULL);
 	if (take_down(lab.name, &hold, &err))
 		return cli_fail(&with, &err);
 	return code;
