@@ -16,48 +16,31 @@
 #include <bpf/libbpf.h>
 
 #include "base/err.h"
+#include "base/rawcall.h"
 #include "bpf/seam.h"
 #include "vm/vm.h"
-
-#if !defined(__x86_64__) && !defined(__aarch64__)
-#include <dlfcn.h>
-#endif
 
 static __thread struct seam_capture *current;
 static __thread bool seen;
 static __thread struct vm *engine; /* NULL: the kernel */
 
-static long kernel(long nr, const long *a)
-{
-#if defined(__x86_64__)
-	register long r10 __asm__("r10") = a[3], r8 __asm__("r8") = a[4], r9 __asm__("r9") = a[5];
-	long ret;
-
-	__asm__ volatile("syscall"
-			 : "=a"(ret)
-			 : "a"(nr), "D"(a[0]), "S"(a[1]), "d"(a[2]), "r"(r10), "r"(r8), "r"(r9)
-			 : "rcx", "r11", "memory");
-#elif defined(__aarch64__)
-	register long x8 __asm__("x8") = nr, ret __asm__("x0") = a[0], x1 __asm__("x1") = a[1];
-	register long x2 __asm__("x2") = a[2], x3 __asm__("x3") = a[3];
-	register long x4 __asm__("x4") = a[4], x5 __asm__("x5") = a[5];
-
-	__asm__ volatile("svc 0" : "+r"(ret) : "r"(x8), "r"(x1), "r"(x2), "r"(x3), "r"(x4), "r"(x5) : "memory");
-#else
-	long (*next)(long, ...) = (long (*)(long, ...))dlsym(RTLD_NEXT, "syscall");
-
-	return next(nr, a[0], a[1], a[2], a[3], a[4], a[5]);
-#endif
-	if ((unsigned long)ret > -4096UL) {
-		errno = (int)-ret;
-		return -1;
-	}
-	return ret;
-}
+/* A program that runs under an engine elsewhere (src/preload) has these two, preloaded; others do not. */
+extern long sluice_vm_bpf(int cmd, void *attr, unsigned int size) __attribute__((weak));
+extern bool sluice_vm_on(void) __attribute__((weak));
 
 static long answer(const long *a)
 {
 	long ret = vm_bpf(engine, (int)a[0], (union bpf_attr *)a[1], (unsigned int)a[2]);
+
+	if (ret >= 0)
+		return ret;
+	errno = (int)-ret;
+	return -1;
+}
+
+static long elsewhere(const long *a)
+{
+	long ret = sluice_vm_bpf((int)a[0], (void *)a[1], (unsigned int)a[2]);
 
 	if (ret >= 0)
 		return ret;
@@ -78,8 +61,10 @@ SLUICE_API long syscall(long nr, ...)
 	va_end(ap);
 	if (nr == __NR_bpf && engine)
 		ret = answer(a);
+	else if (nr == __NR_bpf && sluice_vm_on && sluice_vm_on())
+		ret = elsewhere(a);
 	else
-		ret = kernel(nr, a);
+		ret = raw_call(nr, a);
 	if (nr != __NR_bpf)
 		return ret;
 	seen = true;
@@ -102,7 +87,7 @@ SLUICE_API int epoll_ctl(int epfd, int op, int fd, struct epoll_event *event)
 {
 	const long a[6] = {epfd, op, fd, (long)event}, saved = errno;
 	struct epoll_event edge;
-	long ret = kernel(__NR_epoll_ctl, a);
+	long ret = raw_call(__NR_epoll_ctl, a);
 	int wait;
 
 	if (ret == 0 || errno != EPERM || !engine)
@@ -115,7 +100,7 @@ SLUICE_API int epoll_ctl(int epfd, int op, int fd, struct epoll_event *event)
 		edge.events |= EPOLLET;
 	}
 	errno = (int)saved;
-	return (int)kernel(__NR_epoll_ctl, (const long[6]){epfd, op, wait, event ? (long)&edge : 0});
+	return (int)raw_call(__NR_epoll_ctl, (const long[6]){epfd, op, wait, event ? (long)&edge : 0});
 }
 
 struct vm *seam_engine(struct vm *vm)

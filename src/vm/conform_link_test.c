@@ -10,6 +10,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/path.h"
 #include "base/test.h"
 #include "vm/obj.h"
 #include "vm/vm.h"
@@ -389,9 +390,9 @@ static void pins(void **unused)
 	assert_int_equal(vm_unpin(vm, "/sys/fs/bpf/d/x"), -ENOENT);
 	assert_int_equal(vm_pin_rmdir(vm, "/sys/fs/bpf/d"), 0);
 	assert_int_equal(vm_pin_rmdir(vm, VM_PIN_ROOT), -EBUSY);
-	assert_int_equal(vm_pin_clean(path, "/../../a/./b//c/"), 0);
+	assert_int_equal(path_clean(path, "/../../a/./b//c/"), 0);
 	assert_string_equal(path, "/a/b/c");
-	assert_int_equal(vm_pin_clean(path, "/.."), 0);
+	assert_int_equal(path_clean(path, "/.."), 0);
 	assert_string_equal(path, "/");
 	close(fd);
 	vm_free(vm);

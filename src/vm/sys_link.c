@@ -96,7 +96,8 @@ static int put_on(struct vm_link *l, uint32_t ifindex)
 
 static int attach(struct vm *vm, struct vm_link *l, uint32_t ifindex)
 {
-	int fd = obj_memfd("bpf_link", &l->obj.fd), e;
+	/* bpftool tells a link by its name in /proc, and looks for a dash where the kernel writes the other */
+	int fd = obj_memfd("bpf-link bpf_link", &l->obj.fd), e;
 
 	if (fd < 0)
 		return fd;

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/path.h"
 #include "vm/sys.h"
 #include "vm/user.h"
 
@@ -18,40 +19,6 @@ static size_t parent_len(const char *path, size_t len)
 	while (len && path[len - 1] != '/')
 		len--;
 	return len ? len - 1 : 0;
-}
-
-int vm_pin_clean(char to[PATH_MAX], const char *path)
-{
-	size_t len = 0, n;
-
-	if (*path != '/')
-		return -ENOENT;
-	for (; *path; path += n) {
-		path += strspn(path, "/");
-		n = strcspn(path, "/");
-		if (!n || (n == 1 && *path == '.'))
-			continue;
-		if (n == 2 && !strncmp(path, "..", 2)) {
-			len = parent_len(to, len);
-			continue;
-		}
-		if (n > NAME_MAX || len + n + 2 > PATH_MAX)
-			return -ENAMETOOLONG;
-		to[len++] = '/';
-		memcpy(to + len, path, n);
-		len += n;
-	}
-	if (!len)
-		to[len++] = '/';
-	to[len] = '\0';
-	return 0;
-}
-
-bool vm_pin_below(const char *path)
-{
-	size_t n = strlen(ROOT);
-
-	return !strncmp(path, ROOT, n) && (path[n] == '/' || !path[n]);
 }
 
 static struct vm_pin **find(struct vm *vm, const char *path, size_t len)
@@ -69,7 +36,7 @@ static int check_place(struct vm *vm, const char *path)
 	size_t len = strlen(path), up = parent_len(path, len);
 	struct vm_pin *dir;
 
-	if (!vm_pin_below(path))
+	if (!path_below(path, ROOT))
 		return -EPERM;
 	if (len == strlen(ROOT) || *find(vm, path, len))
 		return -EEXIST;
@@ -112,7 +79,7 @@ static int path_of(const union bpf_attr *attr, char clean[PATH_MAX])
 	char path[PATH_MAX];
 	int e = user_string(path, attr->pathname, sizeof(path));
 
-	return e ? e : vm_pin_clean(clean, path);
+	return e ? e : path_clean(clean, path);
 }
 
 long sys_pin(struct vm *vm, union bpf_attr *attr)

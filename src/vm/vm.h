@@ -65,8 +65,8 @@ int vm_wait_fd(struct vm *vm, int fd);
 /*
  * Pins: BPF_OBJ_PIN gives names below VM_PIN_ROOT, which exist in the engine only; so do the directories they are in.
  *
- * vm_pin_clean()  writes a path without "//", "." and ".."; -ENOENT if it is not absolute, -ENAMETOOLONG
- * vm_pin_below()  is that clean path the root or below it?
+ * Paths are clean ones (base/path.h).
+ *
  * vm_unpin(), vm_pin_mkdir(), vm_pin_rmdir()  answer as unlink(2), mkdir(2) and rmdir(2); -EPERM outside of the root
  * vm_pin_about()  -ENOENT
  * vm_pin_child()  entry i of a directory, in the order they were made; -ENOENT
@@ -76,8 +76,6 @@ struct vm_pin_about {
 	bool is_dir;
 	uint64_t ino;
 };
-int vm_pin_clean(char to[PATH_MAX], const char *path);
-bool vm_pin_below(const char *path);
 int vm_unpin(struct vm *vm, const char *path);
 int vm_pin_mkdir(struct vm *vm, const char *path);
 int vm_pin_rmdir(struct vm *vm, const char *path);
