@@ -20,4 +20,10 @@ mutations() {
 }
 # shellcheck disable=SC2046
 case_ "thousands of damaged objects are opened or refused" mutations $(find "$BUILD/datapath" -name '*.bpf.o' | sort | head -n 3)
+# the same with all that follows: loaded into the user-space engine, packets run; ASan watches in ./do sanitize
+loads() {
+	cd "$T" && "$BUILD/tests/load-mutate" "${SEED:-7}" 2500 "$@"
+}
+# shellcheck disable=SC2046
+case_ "thousands of damaged objects are loaded, run or refused" loads "$SRC"/tests/fuzz/corpus/load/* "$BUILD/datapath/top.bpf.o"
 done_

@@ -130,11 +130,13 @@ static uint32_t sum(uint64_t at, uint64_t len, uint32_t seed)
 
 DEFINE(csum_diff)
 {
-	uint64_t t = a4 ? sum(a3, a4, (uint32_t)a5) : (uint32_t)a5;
+	uint64_t t = (uint32_t)a5;
 	uint32_t s;
 
-	if (a2)
-		t += (uint32_t)~sum(a1, a2, 0);
+	if (a4)
+		t = (uint64_t)sum(a3, a4, (uint32_t)a5) + (a2 ? (uint32_t)~sum(a1, a2, 0) : 0);
+	else if (a2) /* of the two zeroes of one's complement this is another than the sum of differences gives */
+		t = (uint32_t)~sum(a1, a2, ~(uint32_t)a5);
 	s = (uint32_t)((t & 0xffffffffu) + (t >> 32));
 	s = (s & 0xffff) + (s >> 16);
 	return (s & 0xffff) + (s >> 16); /* 16 bits, as the kernel since 6.13 */
