@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * capture FILE [OPTION=VALUE...] HEX[*N]...   a pcap file of these frames, each N times, a microsecond apart
+ * capture FILE [OPTION=VALUE...] HEX[*N]...   a pcap file of these frames, each N times, a microsecond apart; zN is one of
+ *                                             N zeroes
  * capture FILE [OPTION=VALUE...] random SEED N [SOURCES]   of N built packets of all sorts, or of plain UDP from so many
  *
  * Options: start=SECONDS, link=TYPE, snap=BYTES (frames are cut there), and cut=BYTES, which the file loses at its end.
@@ -14,7 +15,7 @@
 
 #include "net/packet.h"
 
-#define FRAME_MAX 65536
+#define FRAME_MAX 131072
 
 static FILE *file;
 static uint32_t start = 1000000000, micro, link_type = 1, snap = 262144, cut;
@@ -52,6 +53,12 @@ static void put_hex(const char *hex)
 	unsigned int byte;
 	uint32_t len = 0;
 
+	if (*hex == 'z') {
+		memset(frame, 0, sizeof(frame));
+		len = (uint32_t)strtoul(hex + 1, NULL, 10);
+		put_frame(frame, len < FRAME_MAX ? len : FRAME_MAX);
+		return;
+	}
 	for (; hex[0] && hex[0] != '*' && hex[1] && len < FRAME_MAX; hex += 2) {
 		if (sscanf(hex, "%2x", &byte) != 1) {
 			fprintf(stderr, "capture: no hex: %s\n", hex);

@@ -83,11 +83,14 @@ static int open_source(struct source *s, const char *path, struct sluice_err *er
 int replay_in_new(const char *const *path, size_t n, bool in_order, struct replay_in **to, struct sluice_err *err)
 {
 	struct replay_in *in;
-	bool stdin_taken = false;
-	size_t i;
+	size_t i, n_stdin = 0;
 	int e = 0;
 
 	*to = NULL;
+	for (i = 0; i < n && i < REPLAY_IN_MAX; i++)
+		n_stdin += !strcmp(path[i], "-");
+	if (n_stdin > 1)
+		return err_set(err, -EINVAL, "standard input is named twice, it can be read once");
 	if (n < 1 || n > REPLAY_IN_MAX)
 		return err_set(err, -EINVAL, "%zu captures, 1 to %d are possible", n, REPLAY_IN_MAX);
 	in = calloc(1, sizeof(*in));
@@ -99,12 +102,8 @@ int replay_in_new(const char *const *path, size_t n, bool in_order, struct repla
 	}
 	in->in_order = in_order;
 	for (i = 0; i < n && !e; i++) {
-		if (!strcmp(path[i], "-") && stdin_taken)
-			e = err_set(err, -EINVAL, "standard input is named twice, it can be read once");
-		stdin_taken |= !strcmp(path[i], "-");
 		in->n = i + 1;
-		if (!e)
-			e = open_source(&in->source[i], path[i], err);
+		e = open_source(&in->source[i], path[i], err);
 	}
 	if (e)
 		replay_in_free(in);

@@ -55,10 +55,9 @@ int kernel_run(struct kernel_runner *r, const void *data, uint32_t len, struct r
 	struct xdp_md ctx_out = {0};
 	uint32_t meta;
 
-	if (r->ifindex) {
-		o.ctx_in = &ctx;
-		o.ctx_size_in = sizeof(ctx);
-	}
+	/* without it, and with room for one to come out, kernels put the whole packet into fragments */
+	o.ctx_in = &ctx;
+	o.ctx_size_in = sizeof(ctx);
 	o.ctx_out = &ctx_out; /* tells where the metadata that the program added ends */
 	o.ctx_size_out = sizeof(ctx_out);
 	if (bpf_prog_test_run_opts(r->prog_fd, &o))

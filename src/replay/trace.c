@@ -190,7 +190,7 @@ static void headings(struct replay_trace *t, struct vm_run *run, const struct vm
 	func = lines_func(l, (uint32_t)lines_func_at(l, pc), &start);
 	if (func && start == pc && run->depth > 1)
 		say(t, "%*sfunction %s:\n", indent, "", func);
-	if (lines_at(l, pc, &line) &&
+	if (lines_at(l, pc, &line) && line.line && /* 0: the compiler's own */
 	    (t->shown_prog != prog || t->shown_line != line.line || t->shown_file != line.file ||
 	     t->shown_depth != run->depth)) {
 		slash = strrchr(line.file, '/');

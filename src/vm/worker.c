@@ -15,6 +15,7 @@ struct vm_worker {
 	struct vm_arena arena;
 	struct vm_program *prog;
 	int64_t budget;
+	uint32_t started; /* where the last packet, with its metadata, began before it ran */
 	void (*deliver)(void *arg, const struct vm_target *target, const struct vm_packet *packet);
 	void *arg;
 };
@@ -113,7 +114,11 @@ void vm_worker_run(struct vm_worker *w, const struct vm_frame *in, const struct 
 		__builtin_prefetch(next->data);
 		__builtin_prefetch((const char *)next->data + 64);
 	}
+	/* what the packet before had in front of itself is not this one's */
+	if (__builtin_expect(p->ctx.data_meta < w->started, 0))
+		memset(p->frame, 0, HELPER_HEADROOM);
 	packet_place(p, in->data, in->len, in->meta_len);
+	w->started = p->ctx.data_meta;
 	p->ctx.ingress_ifindex = in->ifindex;
 	p->ctx.rx_queue_index = in->rx_queue;
 	p->ctx.egress_ifindex = 0;

@@ -1,0 +1,407 @@
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+# sluice run: captures through programs. Unprivileged but for what compares with the kernel.
+. "$SRC/tests/lib.sh"
+O=$BUILD/tests/replay.bpf.o
+capture() { "$BUILD/tests/capture" "$@"; }
+run() { "$SLUICE" run "$@"; }
+# a frame of 60 bytes that gets what replay.bpf.c makes of byte $1
+frame() { printf '0000000000%s02000000000188b5%092d' "$1" 0; }
+# without the line that times are in
+text() { grep -v ' ns a packet, '; }
+same() { # WANT GOT
+	[ "$1" = "$2" ] || { printf 'wanted:\n%s\ngot:\n%s\n' "$1" "$2"; return 1; }
+}
+
+# shellcheck disable=SC2046
+capture "$T/all.pcap" $(for b in 00 01 02 03 04 06 07 08 09; do frame $b; echo; done) "$(frame 02)*3"
+capture "$T/late.pcap" start=2000000000 "$(frame 01)"
+capture "$T/early.pcap" start=900000000 "$(frame 03)"
+capture "$T/mixed.pcap" random 11 3000
+capture "$T/fault.pcap" "$(frame 02)" "$(frame 05)" "$(frame 02)" "$(frame 05)*7"
+cat >"$T/ports.json" <<'IN'
+[{"key":0,"value":{"ifindex":3,"ifname":null,"prog_id":null}},
+{"key":1,"value":{"ifindex":7,"ifname":"x","prog_id":null}}]
+IN
+ifs="--if in0=2 --if out1=3 --if out2=7"
+
+# packets of a capture, by somebody else
+packets() { tcpdump -nr "$1" -tt 2>/dev/null | grep -cE '^[0-9]+\.'; }
+
+# ---- counting, lines
+
+summary() {
+	# shellcheck disable=SC2086
+	same "verdict        packets          bytes
+aborted              1             60
+drop                 1             60
+pass                 5            304
+tx                   1             60
+redirect             3            180
+other                1             60
+all                 12            720" "$(run "$O:verdicts" --in "$T/all.pcap" --map ports="$T/ports.json" $ifs "$@" | text)"
+}
+lines() {
+	# shellcheck disable=SC2086
+	same "1 1000000000.000000000 aborted 60 60 -
+2 1000000000.000001000 drop 60 60 -
+3 1000000000.000002000 pass 60 60 -
+4 1000000000.000003000 tx 60 60 -
+5 1000000000.000004000 redirect 60 60 out2
+6 1000000000.000005000 redirect 60 60 out1
+7 1000000000.000006000 redirect 60 60 out1,out2
+8 1000000000.000007000 pass 60 64 -
+9 1000000000.000008000 other 60 60 -
+10 1000000000.000009000 pass 60 60 -
+11 1000000000.000010000 pass 60 60 -
+12 1000000000.000011000 pass 60 60 -" \
+		"$(run "$O:verdicts" --in "$T/all.pcap" --map ports="$T/ports.json" $ifs --verdicts "$@" | head -n 12)"
+}
+no_ports() { # what a map without entries does: the verdict in the flags; a broadcast reaches nobody
+	run "$O:verdicts" --in "$T/all.pcap" --verdicts >"$T/lines" || return 1
+	same "5 1000000000.000004000 redirect 60 60 if7
+6 1000000000.000005000 drop 60 60 -
+7 1000000000.000006000 redirect 60 60 -" "$(sed -n 5,7p "$T/lines")"
+}
+plain_user() {
+	cp "$SLUICE" "$O" "$T/all.pcap" "$T/ports.json" "$T/open/" &&
+		setpriv --reuid 65534 --regid 65534 --clear-groups "$T/open/sluice" run "$T/open/replay.bpf.o:verdicts" \
+			--in "$T/open/all.pcap" --map ports="$T/open/ports.json" --expect pass=5,other=1
+}
+json() {
+	# shellcheck disable=SC2086
+	run "$O:verdicts" --in "$T/all.pcap" --map ports="$T/ports.json" $ifs --json --verdicts --dump total >"$T/json" || return 1
+	same '12|12|720|[0,1,1,5,1]|out1,out2|1000000000000002000|vm|12' "$(jq -r '[(.packet|length), .packets, .bytes,
+		([.faults, .verdicts[1].packets, .verdicts[0].packets, .verdicts[2].packets, .verdicts[5].packets]|tojson),
+		.packet[6].targets, .packet[2].time_ns, .engine,
+		([.maps.total[0].values[]]|add)] | map(tostring) | join("|")' "$T/json")"
+}
+
+# ---- captures
+
+in_time() {
+	run "$O:verdicts" --in "$T/late.pcap" --in "$T/all.pcap" --in "$T/early.pcap" --verdicts >"$T/lines" || return 1
+	same "1 900000000.000000000 tx
+2 1000000000.000000000 aborted
+14 2000000000.000000000 drop" "$(sed -n '1,2p;14p' "$T/lines" | cut -d' ' -f1-3)"
+	run "$O:verdicts" --in "$T/late.pcap" --in "$T/early.pcap" --in-order --verdicts >"$T/lines" || return 1
+	same "1 2000000000.000000000 drop
+2 900000000.000000000 tx" "$(head -n 2 "$T/lines" | cut -d' ' -f1-3)"
+}
+from_stdin() {
+	same 5 "$(run "$O:verdicts" - --json <"$T/all.pcap" | jq '.verdicts[2].packets')" &&
+		same 5 "$(cat "$T/all.pcap" | run "$O:verdicts" --in - --json | jq '.verdicts[2].packets')"
+}
+sizes() { # 0 to 65,535 bytes; what is shorter than a header is left out, what is longer than a frame, too
+	capture "$T/sizes.pcap" z0 z13 z14 z1514 z9000 z65535 z65536 z65537 z100000 || return 1
+	same "verdict        packets          bytes
+aborted              5         141599
+all                  5         141599
+left out: 2 shorter than an Ethernet header
+left out: 2 longer than 65536 bytes" "$(run "$O:verdicts" --in "$T/sizes.pcap" | text)"
+}
+snapped() {
+	capture "$T/snap.pcap" snap=40 "$(frame 02)*2" || return 1
+	same "verdict        packets          bytes
+pass                 2             80
+all                  2             80
+captured incompletely: 2" "$(run "$O:verdicts" --in "$T/snap.pcap" --out pass="$T/snapped.pcap" | text)" &&
+		same 2 "$(packets "$T/snapped.pcap")"
+}
+truncated() { # what came before is shown, written, and the end is said
+	capture "$T/cut.pcap" cut=10 "$(frame 02)*3" "$(frame 01)" || return 1
+	expect_fail 1 'cut.pcap is damaged at packet 4: truncated dump file' \
+		run "$O:verdicts" --in "$T/cut.pcap" --out pass="$T/kept.pcap" || return 1
+	grep -q '^pass  *3  *180$' "$T/.out" && same 3 "$(packets "$T/kept.pcap")"
+}
+ng_in() { # what was written as pcapng reads like what was written as pcap
+	run "$O:second" --in "$T/mixed.pcap" --out all="$T/m.pcapng" >/dev/null &&
+		run "$O:verdicts" --in "$T/mixed.pcap" --verdicts >"$T/1" && run "$O:verdicts" --in "$T/m.pcapng" --verdicts >"$T/2" &&
+		same "$(text <"$T/1")" "$(text <"$T/2")"
+}
+
+# ---- packets out
+
+out_files() {
+	# shellcheck disable=SC2086
+	run "$O:verdicts" --in "$T/all.pcap" --map ports="$T/ports.json" $ifs \
+		--out pass="$T/pass.pcap",redirect="$T/redirect.pcapng" --out all="$T/every.pcapng" >/dev/null || return 1
+	same 5 "$(packets "$T/pass.pcap")" || return 1
+	# the header that was put in front: the first byte as set, the rest what was there
+	tcpdump -nr "$T/pass.pcap" -xx -c 2 2>/dev/null | grep -q '0x0000:  aa00 0000 0000 0000 0008 0200' || return 1
+	same 4 "$(packets "$T/redirect.pcapng")"
+}
+out_comments() {
+	tshark -r "$T/every.pcapng" -T fields -e frame.interface_name -e frame.comment 2>/dev/null >"$T/comments"
+	same "in0	aborted
+in0	drop
+in0	pass
+in0	tx
+out2	redirect to out2
+out1	redirect to out1 by map ports
+out1	redirect to out1 by map ports
+out2	redirect to out2 by map ports
+in0	pass
+in0	verdict 99
+in0	pass
+in0	pass
+in0	pass" "$(cat "$T/comments")"
+}
+identical() { # two runs over the same capture, byte by byte
+	for i in 1 2; do
+		run "$O:verdicts" --in "$T/mixed.pcap" --out all="$T/i$i.pcapng" --verdicts --dump seen --dump total \
+			--coverage "$T/i$i.info" | text >"$T/i$i.text" || return 1
+	done
+	cmp "$T/i1.pcapng" "$T/i2.pcapng" && cmp "$T/i1.text" "$T/i2.text" && cmp "$T/i1.info" "$T/i2.info"
+}
+
+# ---- programs, maps, globals
+
+settings() {
+	run "$O:verdicts" --in "$T/all.pcap" --set target=9 --verdicts >"$T/lines" || return 1
+	same "5 1000000000.000004000 redirect 60 60 if9" "$(sed -n 5p "$T/lines")"
+}
+dumps() {
+	same "seen:
+1 = {packets: 1, mac: 00:00:00:00:00:00, last: 1, name: \"new\"}" \
+		"$(run "$O:verdicts" --in "$T/late.pcap" --dump seen | sed -n '/^seen/,$p')"
+}
+round_trip() { # what a dump says fills a map again
+	cat >"$T/seen.json" <<-'IN'
+	[{"key":1,"value":{"packets":"18446744073709551600","mac":"02:00:00:00:00:09","last":258,"name":"a\"b\\c"}},
+	{"key":77,"value":{"packets":5,"mac":"ff:ff:ff:ff:ff:ff","last":0,"name":""}}]
+	IN
+	printf '[{"key":"10.1.0.0/16","value":2},{"key":"0.0.0.0/0","value":3}]' >"$T/routes.json"
+	run "$O:verdicts" --in "$T/late.pcap" --map seen="$T/seen.json" --map routes="$T/routes.json" --dump seen --dump routes \
+		--json >"$T/json" || return 1
+	same '[{"key":1,"value":{"packets":"18446744073709551601","mac":"02:00:00:00:00:09","last":258,"name":"a\"b\\c"}},{"key":77,"value":{"packets":5,"mac":"ff:ff:ff:ff:ff:ff","last":0,"name":""}}]' \
+		"$(jq -c '.maps.seen|sort_by(.key)' "$T/json")" &&
+		same '[{"key":"0.0.0.0/0","value":3},{"key":"10.1.0.0/16","value":2}]' "$(jq -c '.maps.routes|sort_by(.key)' "$T/json")" &&
+		jq .maps.seen "$T/json" >"$T/again.json" &&
+		same 18446744073709551602 "$(run "$O:verdicts" --in "$T/late.pcap" --map seen="$T/again.json" --dump seen --json |
+			jq -r '.maps.seen[]|select(.key == 1).value.packets')"
+}
+chain() { # second decides what the first lets pass; --go-on says after which verdicts it is asked
+	capture "$T/chain.pcap" "0000000001$(frame 02 | cut -c11-)" "0000000003$(frame 01 | cut -c11-)" || return 1
+	same "1 drop
+2 drop" "$(run "$O:verdicts" "$O:second" --in "$T/chain.pcap" --verdicts | awk 'NF == 6 && $1 < 3 { print $1, $3 }')" &&
+		same "1 drop
+2 tx" "$(run "$O:verdicts" "$O:second" --in "$T/chain.pcap" --go-on pass,drop --verdicts | awk 'NF == 6 && $1 < 3 { print $1, $3 }')"
+}
+clock() {
+	run "$O:verdicts" --in "$T/all.pcap" --in "$T/early.pcap" --in-order --verdicts --json --dump .bss >"$T/json" || return 1
+	# the second capture is older: the clock stands still
+	same "1000000000000000000 1000000000000011000" "$(jq -r '.maps[".bss"][0].value | "\(.first_ns) \(.last_ns)"' "$T/json")" || return 1
+	before=$(date +%s)
+	run "$O:verdicts" --in "$T/all.pcap" --clock real --json --dump .bss | jq -r '.maps[".bss"][0].value.first_ns' >"$T/ns"
+	[ "$(wc -c <"$T/ns")" -gt 5 ] && [ "$(cat "$T/ns")" != 1000000000000000000 ] && [ "$before" -gt 0 ]
+}
+seeds() {
+	for seed in 1 1 2; do
+		run "$O:verdicts" --in "$T/late.pcap" --seed $seed --json --dump .bss | jq -r '.maps[".bss"][0].value.random'
+	done >"$T/random"
+	[ "$(sed -n 1p "$T/random")" = "$(sed -n 2p "$T/random")" ] && [ "$(sed -n 1p "$T/random")" != "$(sed -n 3p "$T/random")" ]
+}
+ingress() {
+	same 12 "$(run "$O:verdicts" --in "$T/late.pcap" --if a=12 --json --dump .bss | jq '.maps[".bss"][0].value.ingress')"
+}
+cpus() { # in turn; more of them than the machine has
+	same "[3,3,2,2,2]" "$(run "$O:verdicts" --in "$T/all.pcap" --cpus 5 --json --dump total | jq -c '.maps.total[0].values')"
+}
+repeat() { # the first time counts; maps go on
+	run "$O:verdicts" --in "$T/all.pcap" --repeat 3 --expect pass=5 --dump total --out pass="$T/r.pcap" --json >"$T/json" || return 1
+	same "12 36" "$(jq -r '"\(.packets) \([.maps.total[0].values[]]|add)"' "$T/json")" &&
+		same 5 "$(packets "$T/r.pcap")"
+}
+
+# ---- what a program does wrong
+
+faults() {
+	for engine in --interp --jit; do
+		expect_fail 1 'packet 2: overread: instruction 4, \(71\) r0 = \*\(u8 \*\)\(r1 \+200\): reads 1 bytes at 0x[0-9a-f]+, 140 bytes behind the end of the packet \(60 bytes\); at .*replay.bpf.c:[0-9]+: return data\[5\] == 5' \
+			run "$O:overread" --in "$T/fault.pcap" $engine || return 1
+		grep -q '3 more packets went wrong' "$T/.err" || return 1
+		same "verdict        packets          bytes
+aborted              8            480
+pass                 2            120
+all                 10            600" "$(text <"$T/.out")" || return 1
+	done
+	expect_fail 1 'packet 2: overread' run "$O:overread" --in "$T/fault.pcap" --stop-on-fault
+	same "verdict        packets          bytes
+aborted              1             60
+pass                 1             60
+all                  2            120
+stopped before the end" "$(text <"$T/.out")"
+}
+budget() {
+	expect_fail 1 'ran longer than its budget' run "$T/endless.o" --in "$T/late.pcap" --limit 100000
+}
+
+# ---- expectations
+
+expectations() {
+	run "$O:verdicts" --in "$T/all.pcap" --expect pass=5,drop=2 --expect aborted=1 >/dev/null || return 1
+	expect_fail 1 'expected pass=6, there were 5' run "$O:verdicts" --in "$T/all.pcap" --expect pass=6,tx=1
+}
+expected_capture() {
+	run "$O:verdicts" --in "$T/all.pcap" --out pass="$T/want.pcap" >/dev/null || return 1
+	run "$O:verdicts" --in "$T/all.pcap" --expect-pcap pass="$T/want.pcap" >/dev/null || return 1
+	# byte 8 of the header that is put in front of packet 8 differs, and the last packet is missing
+	capture "$T/wrong.pcap" "$(frame 02)" "aa0000000000080200000000$(frame 02 | cut -c21-)" "$(frame 02)*3" "$(frame 01)" || return 1
+	expect_fail 1 'packet 2 \(packet 8 of the input, pass\): ' \
+		run "$O:verdicts" --in "$T/all.pcap" --expect-pcap pass="$T/wrong.pcap" || return 1
+	grep -q '^  -0000  aa 00 00 00 00 00 08 02' "$T/.err" && grep -q '^  +0000  aa 00 00 00 00 00 00 00' "$T/.err" &&
+		grep -q '1 packet is missing, only the first 5 came' "$T/.err" || { cat "$T/.err"; return 1; }
+	expect_fail 1 'has 1 packets; packet 8 of the input \(pass, 64 bytes\) is one too many' \
+		run "$O:verdicts" --in "$T/all.pcap" --expect-pcap pass="$T/one.pcap"
+}
+capture "$T/one.pcap" "$(frame 02)"
+
+# ---- looking on
+
+trace() {
+	run "$O:verdicts" --in "$T/all.pcap" --trace 2 | sed '/^verdict /,$d' >"$T/trace" || return 1
+	head -n 1 "$T/trace" | grep -qx 'program verdicts:' &&
+		grep -qE '^; if \(data \+ ETH_HLEN > end\) \[replay.bpf.c:[0-9]+\]$' "$T/trace" &&
+		grep -qE '^ +[0-9]+: \(61\) r[0-9] = \*\(u32 \*\)\(r[0-9] \+4\) +4 bytes of ctx\+4 \(data_end\), r[0-9]=packet.s end$' "$T/trace" &&
+		grep -qE 'call bpf_ktime_get_ns#5 +ktime_get_ns\(\) = 0xde0b6b3a76403e8$' "$T/trace" &&
+		grep -qE '^  function count:$' "$T/trace" &&
+		grep -qE 'map_lookup_elem\(map seen, key 01 00 00 00\) = 0$' "$T/trace" &&
+		grep -qE 'map_update_elem\(map seen, key 01 00 00 00, value 01 00 .* \.\., 0\) = 0$' "$T/trace" &&
+		tail -n 1 "$T/trace" | grep -qE '^ +[0-9]+: \(95\) exit$' || { cat "$T/trace"; return 1; }
+	expect_fail 2 '^sluice run: --trace 13: packet 13 did not run; 12 did$' run "$O:verdicts" --in "$T/all.pcap" --trace 13
+}
+coverage() {
+	run "$O:verdicts" --in "$T/all.pcap" --coverage "$T/c.info" >/dev/null || return 1
+	line() { grep -n "$1" "$SRC/tests/replay.bpf.c" | cut -d: -f1 | head -n 1; }
+	grep -qx 'FNDA:12,verdicts' "$T/c.info" && grep -qx 'FNDA:12,count' "$T/c.info" &&
+		grep -qx "DA:$(line 'redirect(target'),1" "$T/c.info" && grep -qx "DA:$(line 'data\[0\] = 0xaa'),1" "$T/c.info" || { cat "$T/c.info"; return 1; }
+	run "$O:verdicts" --in "$T/late.pcap" --coverage "$T/c2.info" >/dev/null && grep -qx "DA:$(line 'data\[0\] = 0xaa'),0" "$T/c2.info"
+}
+coverage_read() {
+	lcov --summary "$T/c.info" >"$T/lcov" 2>&1 && grep -q 'functions\.*: 100.0% (2 of 2 functions)' "$T/lcov" &&
+		genhtml --branch-coverage -q -o "$T/html" "$T/c.info" && [ -f "$T/html/index.html" ]
+}
+coverage_chain() { # functions that were joined are the same functions
+	run "$O:verdicts" "$O:second" --in "$T/all.pcap" --coverage "$T/c3.info" >/dev/null &&
+		grep -qx 'FNDA:12,verdicts' "$T/c3.info" && grep -qx 'FNDA:5,second' "$T/c3.info"
+}
+
+# ---- both engines
+
+objects() { for o in "$BUILD"/datapath/*.bpf.o "$BUILD"/examples/*.bpf.o "$BUILD"/tests/*.bpf.o; do echo "$o"; done; }
+# interpreter, compiler and kernel: the same verdicts and the same bytes, of every program that the kernel's verifier takes
+engines() { # CAPTURE
+	n=0
+	for o in $(objects); do
+		for p in $(readelf -sW "$o" | awk '$4 == "FUNC" && $5 == "GLOBAL" { print $8 }'); do
+			run "$o:$p" --in "$1" --engine kernel --verdicts --out all="$T/k.pcap" >"$T/k" 2>"$T/k.err" || continue
+			awk '$2 ~ /^[0-9]+\.[0-9]+$/ { print $1, $3, $4, $5 }' "$T/k" >"$T/k.lines"
+			for engine in --interp --jit; do
+				run "$o:$p" --in "$1" $engine --verdicts --out all="$T/v.pcap" --if in0=1000000 --if out1=3 >"$T/v" || return 1
+				awk '$2 ~ /^[0-9]+\.[0-9]+$/ { print $1, $3, $4, $5 }' "$T/v" | cmp - "$T/k.lines" || { echo "$p $engine"; return 1; }
+				cmp "$T/v.pcap" "$T/k.pcap" || { echo "$p $engine"; return 1; }
+			done
+			[ "$(wc -l <"$T/k.lines")" -gt 0 ] && n=$((n + 1))
+		done
+	done
+	echo "$n programs"
+	[ $n -ge 8 ]
+}
+kernel_run() {
+	run "$O:verdicts" --in "$T/late.pcap" --engine kernel --dump seen >"$T/k" 2>"$T/k.err" || return 1
+	grep -q 'clocks are the machine.s' "$T/k.err" && same "$(run "$O:verdicts" --in "$T/late.pcap" --dump seen | text)" "$(text <"$T/k")"
+}
+trusted() {
+	same "$(run "$O:verdicts" --in "$T/mixed.pcap" | text)" "$(run "$O:verdicts" --in "$T/mixed.pcap" --trusted | text)" &&
+		run "$O:verdicts" --in "$T/mixed.pcap" --trusted | grep -q 'compiled, trusted$' &&
+		expect_fail 1 '^sluice run: --trusted: replay.bpf.o: the verifier refused program overread' \
+			run "$O:overread" --in "$T/all.pcap" --trusted
+}
+
+mkdir -m 755 "$T/open" && chmod 755 "$T"
+printf '#include <linux/bpf.h>\n#include <bpf/bpf_helpers.h>\nSEC("xdp") int endless(struct xdp_md *c)\n{ for (volatile int i = 0; ; i++) if (i < 0) return 2; }\nchar _license[] SEC("license") = "GPL";\n' |
+	bpf_cc "$T/endless.o" || exit 1
+
+case_ "verdicts are counted" summary
+case_ "... interpreted" summary --interp
+case_ "a line a packet, with targets" lines
+case_ "... interpreted" lines --interp
+case_ "redirects without entries" no_ports
+case_ "JSON" json
+if [ "$(id -u)" = 0 ]; then case_ "as a plain user" plain_user; else case_ "as a plain user" summary; fi
+case_ "several captures: by time, in order" in_time
+case_ "standard input" from_stdin
+case_ "packets of 0 to 65,535 bytes" sizes
+case_ "snap length" snapped
+case_ "a capture that ends too soon" truncated
+case_ "pcapng written and read" ng_in
+case_ "packets out by verdict" out_files
+if command -v tshark >/dev/null; then
+	case_ "tshark shows verdict and interface" out_comments
+else
+	skip "tshark shows verdict and interface" "no tshark"
+fi
+case_ "two runs are the same bytes" identical
+case_ "globals" settings
+case_ "maps at the end" dumps
+case_ "maps from JSON and back" round_trip
+case_ "a chain" chain
+case_ "the capture's clock, and the real one" clock
+case_ "seeds" seeds
+case_ "the ingress interface" ingress
+case_ "CPUs take turns" cpus
+case_ "repeating" repeat
+case_ "faults are named with packet and source line" faults
+case_ "a program that does not end" budget
+case_ "expected counts" expectations
+case_ "an expected capture" expected_capture
+case_ "a trace" trace
+case_ "coverage" coverage
+if command -v lcov >/dev/null; then
+	case_ "lcov and genhtml read coverage" coverage_read
+else
+	skip "lcov and genhtml read coverage" "no lcov"
+fi
+case_ "coverage of a chain" coverage_chain
+
+# ---- misuse
+case_ "no capture" expect_fail 2 'no packets: name a capture with --in FILE' run "$O:verdicts"
+case_ "no program" expect_fail 2 'which programs\? Name an object' run --in "$T/all.pcap"
+case_ "which program of several" expect_fail 2 'has .* XDP programs' run "$O" --in "$T/all.pcap"
+case_ "a capture that is not there" expect_fail 3 'nowhere.pcap: no such file$' run "$O:verdicts" --in "$T/nowhere.pcap"
+case_ "no capture inside" expect_fail 1 'ports.json is not a capture \(pcap, pcapng\): ' run "$O:verdicts" --in "$T/ports.json"
+capture "$T/wlan.pcap" link=105 "$(frame 02)"
+case_ "another link type" expect_fail 1 'wlan.pcap has packets of link type IEEE802_11; a capture of Ethernet is wanted$' \
+	run "$O:verdicts" --in "$T/wlan.pcap"
+case_ "standard input twice" expect_fail 2 'standard input is named twice' run "$O:verdicts" - -
+case_ "an unknown map to dump" expect_fail 3 '^sluice run: --dump: .*sen' run "$O:verdicts" --in "$T/all.pcap" --dump sen
+case_ "an unknown map to fill" expect_fail 3 '^sluice run: --map: .*nix' run "$O:verdicts" --in "$T/all.pcap" --map nix="$T/ports.json"
+case_ "a map from what is no JSON" expect_fail 1 'all.pcap is no JSON' run "$O:verdicts" --in "$T/all.pcap" --map ports="$T/all.pcap"
+echo '[{"key":1,"value":{"packets":"many"}}]' >"$T/bad.json"
+case_ "a map from JSON that does not fit" expect_fail 2 'bad.json: entry 1: .*many' run "$O:verdicts" --in "$T/all.pcap" --map seen="$T/bad.json"
+case_ "the same file twice" expect_fail 2 'x.pcap is named twice; all=FILE' run "$O:verdicts" --in "$T/all.pcap" --out pass="$T/x.pcap",drop="$T/x.pcap"
+case_ "writing what is read" expect_fail 2 'all.pcap is read in this run' run "$O:verdicts" --in "$T/all.pcap" --out pass="$T/all.pcap"
+case_ "... which is whole" summary
+case_ "a name that is no capture's" expect_fail 2 'a capture is called NAME.pcap or NAME.pcapng' run "$O:verdicts" --in "$T/all.pcap" --out pass="$T/x.txt"
+case_ "an unknown verdict" expect_fail 2 '--out passed=.*: wanted VERDICT=FILE' run "$O:verdicts" --in "$T/all.pcap" --out passed="$T/x.pcap"
+case_ "an expectation without a number" expect_fail 2 '--expect pass: .*wanted VERDICT=NUMBER' run "$O:verdicts" --in "$T/all.pcap" --expect pass
+case_ "an unknown engine" expect_fail 2 '--engine bsd: vm or kernel is wanted' run "$O:verdicts" --in "$T/all.pcap" --engine bsd
+case_ "an unknown clock" expect_fail 2 '--clock sun: capture or real is wanted' run "$O:verdicts" --in "$T/all.pcap" --clock sun
+case_ "what the kernel cannot" expect_fail 2 '--engine kernel goes without' run "$O:verdicts" --in "$T/all.pcap" --engine kernel --trace 1
+case_ "an unknown global" expect_fail 3 'targt' run "$O:verdicts" --in "$T/all.pcap" --set targt=1
+case_ "an interface's number that is none" expect_fail 2 '--if a=0: ' run "$O:verdicts" --in "$T/all.pcap" --if a=0
+
+if [ "$(id -u)" = 0 ]; then
+	case_ "the kernel's engine says what it cannot" kernel_run
+	case_ "3,000 packets are the same on all engines, for every program" engines "$T/mixed.pcap"
+	case_ "every verdict is the same on all engines" engines "$T/all.pcap"
+	case_ "trusted: the kernel's verifier first" trusted
+	case_ "trusted without root" expect_fail 4 '--trusted: .*CAP_' \
+		setpriv --reuid 65534 --regid 65534 --clear-groups "$T/open/sluice" run "$T/open/replay.bpf.o:verdicts" --in "$T/open/all.pcap" --trusted
+	case_ "the kernel without root" expect_fail 4 'CAP_|root' \
+		setpriv --reuid 65534 --regid 65534 --clear-groups "$T/open/sluice" run "$T/open/replay.bpf.o:verdicts" --in "$T/open/all.pcap" --engine kernel
+else
+	skip "the kernel's engine" "needs root"
+	skip "trusted" "needs root"
+fi
+done_
