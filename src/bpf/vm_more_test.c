@@ -3,6 +3,7 @@
  * Random questions to the helpers through tests/vm/helpers_more.bpf.c, in the kernel and in the user-space
  * engine: same verdict, same answers, same bytes. Needs root.
  */
+#include <arpa/inet.h>
 #include <sched.h>
 #include <stdio.h>
 #include <sys/prctl.h>
@@ -75,13 +76,32 @@ static void any_mtu(struct ask *q)
 	memcpy(q->text, &len, sizeof(len));
 }
 
+/* A TCP header from byte 4 on, with options that make sense or not. */
+static void any_syn(struct ask *q)
+{
+	static const uint8_t kinds[] = {1, 1, 2, 2, 3, 4, 8, 0, 200};
+	unsigned int at = 24;
+
+	q->text[4 + 12] = (char)((5 + rnd(8)) << 4);
+	q->len = (uint16_t)(rnd(10) ? ((uint8_t)q->text[16] >> 4) * 4 : (int)rnd(64));
+	while (at + 4 < TEXT) {
+		uint8_t kind = kinds[rnd(sizeof(kinds))], n = kind == 2 && rnd(8) ? 4 : (uint8_t)rnd(12);
+		uint16_t mss = htons((uint16_t)(rnd(3) ? 1200 + rnd(300) : rnd(65536)));
+
+		q->text[at] = (char)kind;
+		q->text[at + 1] = (char)n;
+		memcpy(&q->text[at + 2], &mss, 2);
+		at += kind == 1 ? 1 : n ? n : 1;
+	}
+}
+
 static void make(struct ask *q)
 {
 	uint32_t i;
 
 	memset(q, 0, sizeof(*q));
-	q->op = (uint16_t)rnd(12);
-	q->op += q->op == 11; /* 11 is asked by vm_fib_test */
+	q->op = (uint16_t)rnd(14);
+	q->op += q->op >= 11; /* 11 is asked by vm_fib_test */
 	q->len = (uint16_t)rnd(65536);
 	q->a = rnd(3) ? (int32_t)rnd(300) - 150 : (int32_t)rnd(0x7fffffff);
 	q->b = rnd(2) ? (int32_t)rnd(300) - 150 : (int32_t)rnd(0x7fffffff);
@@ -91,6 +111,8 @@ static void make(struct ask *q)
 		any_format(q);
 	else if (q->op == 2 || q->op == 3)
 		any_number(q);
+	else if (q->op >= 13)
+		any_syn(q);
 	else if (q->op == 12)
 		any_mtu(q);
 	else if (q->op >= 6 && q->op <= 8 && rnd(3))

@@ -134,7 +134,7 @@ static int find(struct vm_run *run, uint64_t addr, uint64_t len, bool write)
 	for (i = 0; i < VM_REGIONS; i++) {
 		r = &run->region[i];
 		if (addr - r->start < r->len && len <= r->len - (addr - r->start) &&
-			(!write || r->writes[0]))
+			(write ? r->writes[0] : r->reads[0]))
 			return (int)i;
 	}
 	if (deeper(run, addr, len))
@@ -142,7 +142,7 @@ static int find(struct vm_run *run, uint64_t addr, uint64_t len, bool write)
 	if (!run->env->region || !run->env->region(run, addr, &found))
 		return -1;
 	if (addr - found.start >= found.len || len > found.len - (addr - found.start) ||
-		(write && !found.writes[0]))
+		!(write ? found.writes[0] : found.reads[0]))
 		return -1;
 	i = run->victim;
 	run->used = i > run->used ? i : run->used;

@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "vm/helper_fn.h"
 #include "vm/lock.h"
+#include "vm/map_hash.h"
 #include "vm/map_ring.h"
 #include "vm/sys.h"
 
@@ -58,11 +59,11 @@ uint64_t host_readable(struct vm_run *run, uint64_t addr)
 	unsigned int i;
 
 	for (i = 0; i < VM_REGIONS; i++)
-		if (addr - run->region[i].start < run->region[i].len)
+		if (addr - run->region[i].start < run->region[i].len && run->region[i].reads[0])
 			return run->region[i].len - (addr - run->region[i].start);
 	if (vm_prog_trusted(run->prog) && addr - stack < sizeof(run->stack)) /* its frames are not kept track of */
 		return sizeof(run->stack) - (addr - stack);
-	return run->env->region && run->env->region(run, addr, &more) ? more.len - (addr - more.start) : 0;
+	return run->env->region && run->env->region(run, addr, &more) && more.reads[0] ? more.len - (addr - more.start) : 0;
 }
 
 DEFINE(map_lookup_elem)
@@ -79,30 +80,44 @@ DEFINE(map_lookup_percpu_elem)
 	return (uint32_t)a3 < map->n_cpus && map->ops->percpu ? (uintptr_t)map->lookup(map, ptr(a2), (uint32_t)a3) : 0;
 }
 
+/* Maps that programs may only read: most calls are refused when the program is loaded (helper_check()). */
+static bool may_write(struct vm_run *run, const struct map *map)
+{
+	if (map->flags & BPF_F_RDONLY_PROG)
+		vm_run_fail(run, "writes into a map that programs may only read");
+	return !(map->flags & BPF_F_RDONLY_PROG);
+}
+
 DEFINE(map_update_elem)
 {
 	struct map *map = map_of(a1);
 
-	return (uint64_t)(int64_t)map->ops->update(map, ptr(a2), ptr(a3), a4, host_of(run)->cpu);
+	return may_write(run, map) ? answer(map->ops->update(map, ptr(a2), ptr(a3), a4, host_of(run)->cpu)) : 0;
 }
 
 DEFINE(map_delete_elem)
 {
-	return (uint64_t)(int64_t)map_of(a1)->ops->del(map_of(a1), ptr(a2));
+	struct map *map = map_of(a1);
+
+	return may_write(run, map) ? answer(map->ops->del(map, ptr(a2))) : 0;
 }
 
 DEFINE(map_push_elem)
 {
 	struct map *map = map_of(a1);
 
-	return (uint64_t)(int64_t)(map->ops->push ? map->ops->push(map, ptr(a2), a3) : -EOPNOTSUPP);
+	if (!may_write(run, map))
+		return 0;
+	return answer(map->ops->push ? map->ops->push(map, ptr(a2), a3) : -EOPNOTSUPP);
 }
 
 DEFINE(map_pop_elem)
 {
 	struct map *map = map_of(a1);
 
-	return (uint64_t)(int64_t)(map->ops->pop ? map->ops->pop(map, ptr(a2)) : -EOPNOTSUPP);
+	if (!may_write(run, map))
+		return 0;
+	return answer(map->ops->pop ? map->ops->pop(map, ptr(a2)) : -EOPNOTSUPP);
 }
 
 DEFINE(map_peek_elem)
@@ -112,28 +127,76 @@ DEFINE(map_peek_elem)
 	return (uint64_t)(int64_t)(map->ops->peek ? map->ops->peek(map, ptr(a2)) : -EOPNOTSUPP);
 }
 
-/* The callback may change the map: each step finds the next key from the present one. */
+/* One step: false ends the walk. */
+static bool visit(struct vm_run *run, uint64_t func, uint64_t args[5], struct map *map, const void *key, void *value)
+{
+	uint64_t ret;
+
+	args[1] = (uintptr_t)key;
+	args[2] = (uintptr_t)value;
+	vm_run_region(run, VM_REGION_MORE, key, map->key_size, false);
+	return !vm_callback(run, func, args, &ret) && !ret;
+}
+
+static uint64_t each_index(struct vm_run *run, struct map *map, uint64_t func, uint64_t args[5])
+{
+	uint32_t i, key;
+
+	for (i = 0; i < map->max_entries; i++) {
+		key = i;
+		if (!visit(run, func, args, map, &key, map->lookup(map, &key, host_of(run)->cpu)))
+			return i + 1;
+	}
+	return i;
+}
+
+/* By slot, so that the callback may delete what it is shown: what it adds meanwhile is seen or not, as in the kernel. */
+static uint64_t each_element(struct vm_run *run, struct map *map, uint64_t func, uint64_t args[5])
+{
+	const struct map_hash *h = (const struct map_hash *)map;
+	uint32_t i, most = __atomic_load_n(&h->touched, __ATOMIC_ACQUIRE);
+	uint8_t key[MAP_MOST_KEY];
+	uint64_t n = 0;
+	void *value;
+
+	for (i = 0; i < most; i++) {
+		const struct hash_elem *e = (const void *)(h->slab + (uint64_t)i * h->elem_bytes);
+
+		if (!(__atomic_load_n(&e->tag, __ATOMIC_ACQUIRE) & HASH_LIVE))
+			continue;
+		memcpy(key, e->key, map->key_size);
+		value = map->lookup(map, key, host_of(run)->cpu);
+		if (!value)
+			continue;
+		n++;
+		if (!visit(run, func, args, map, key, value))
+			break;
+	}
+	return n;
+}
+
 DEFINE(for_each_map_elem)
 {
 	struct map *map = map_of(a1);
-	uint8_t key[2][MAP_MOST_KEY];
-	uint64_t args[5] = {a1, 0, 0, a3, 0}, n = 0, ret;
-	uint32_t i = 0;
-	void *value;
+	uint64_t args[5] = {a1, 0, 0, a3, 0}, n = 0;
 
-	if (a4 || map->key_size > MAP_MOST_KEY || !map->key_size)
-		return (uint64_t)-EINVAL;
-	while (map->ops->next(map, n ? key[i] : NULL, key[!i]) == 0) {
-		i = !i;
-		value = map->lookup(map, key[i], host_of(run)->cpu);
-		n++;
-		if (!value)
-			continue;
-		args[1] = (uintptr_t)key[i];
-		args[2] = (uintptr_t)value;
-		vm_run_region(run, VM_REGION_MORE, key[i], map->key_size, false);
-		if (vm_callback(run, a2, args, &ret) || ret)
-			break;
+	if (a4)
+		return answer(-EINVAL);
+	switch (map->type) {
+	case BPF_MAP_TYPE_ARRAY:
+	case BPF_MAP_TYPE_PERCPU_ARRAY:
+		n = each_index(run, map, a2, args);
+		break;
+	case BPF_MAP_TYPE_HASH:
+	case BPF_MAP_TYPE_PERCPU_HASH:
+	case BPF_MAP_TYPE_LRU_HASH:
+	case BPF_MAP_TYPE_LRU_PERCPU_HASH:
+		if (map->key_size > MAP_MOST_KEY)
+			return answer(-EINVAL);
+		n = each_element(run, map, a2, args);
+		break;
+	default:
+		vm_run_fail(run, "walks over a map that is neither an array nor a hash table");
 	}
 	vm_run_region(run, VM_REGION_MORE, NULL, 0, false);
 	return n;
@@ -210,14 +273,14 @@ DEFINE(loop)
 
 DEFINE(spin_lock)
 {
-	if (vm_run_mem(run, a1, 4, true, 1))
+	if (host_mem(run, NAME, a1, 4, true, 1))
 		spin_take(ptr(a1));
 	return 0;
 }
 
 DEFINE(spin_unlock)
 {
-	if (vm_run_mem(run, a1, 4, true, 1))
+	if (host_mem(run, NAME, a1, 4, true, 1))
 		spin_drop(ptr(a1));
 	return 0;
 }

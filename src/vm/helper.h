@@ -38,6 +38,10 @@ bool helper_is_gpl(int32_t number);
 /* helper_licence_is_gpl() says which are: those of Linux' license_is_gpl_compatible(). */
 bool helper_licence_is_gpl(const char *licence);
 
+/* helper_check() refuses what can be told before a program runs: -EACCES it writes into a map that it may only read. */
+struct vm_program;
+int helper_check(struct vm_program *prog, struct sluice_err *err);
+
 /* helper_packet_region() tells the checks where the packet is now. */
 void helper_packet_region(struct vm_run *run);
 

@@ -22,6 +22,8 @@
 #define VM_ARG_OUT8 (VM_ARG_FIXED_OUT | 8 << 8)
 #define VM_ARG_OUT16 (VM_ARG_FIXED_OUT | 16 << 8)
 #define VM_ARG_IN16 (VM_ARG_FIXED | 16 << 8)
+#define VM_ARG_IN20 (VM_ARG_FIXED | 20 << 8)
+#define VM_ARG_IN40 (VM_ARG_FIXED | 40 << 8)
 #define KIND_OF(x) ((uint8_t)((VM_ARG_##x) & 0xff))
 #define SIZE_OF(x) ((VM_ARG_##x) >> 8)
 #define KINDS(a, b, c, d, e) {KIND_OF(a), KIND_OF(b), KIND_OF(c), KIND_OF(d), KIND_OF(e)}
@@ -65,6 +67,9 @@ static inline bool host_mem(struct vm_run *run, const char *name, uint64_t addr,
 		run->fault.what = name;
 	return ok;
 }
+
+/* SipHash-2-4 of n words. */
+uint64_t host_siphash(const uint64_t key[2], const uint64_t *word, size_t n);
 
 /* How many bytes from addr on the program may read; no fault if none. */
 uint64_t host_readable(struct vm_run *run, uint64_t addr);

@@ -172,6 +172,8 @@ static int make_code(struct vm *vm, const union bpf_attr *attr, struct vm_progra
 		return e;
 	spec.insns = insns.p;
 	e = vm_prog_new(&spec, &p->code, &err);
+	if (!e)
+		e = helper_check(p, &err);
 	user_in_done(&insns);
 	say(attr, &err);
 	return e;

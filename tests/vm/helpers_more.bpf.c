@@ -192,6 +192,47 @@ static int numbers(const struct ask *q)
 	return XDP_DROP;
 }
 
+/* Bytes of the packet as IP and TCP headers. The cookie is secret, its segment size and what is refused is not. */
+static int cookies(struct xdp_md *ctx, const struct ask *q)
+{
+	struct bpf_sock_tuple t = {};
+	struct bpf_sock *sk;
+	char ip[40], tcp[60];
+	__u32 n = q->len & 63;
+	__s64 c;
+
+	__builtin_memcpy(ip, q->text, 40);
+	__builtin_memset(tcp, 0, sizeof(tcp));
+	__builtin_memcpy(tcp, q->text + 4, 60);
+	if (n > 60)
+		n = 60;
+	c = q->op == 13 ? bpf_tcp_raw_gen_syncookie_ipv4((void *)ip, (void *)tcp, n)
+			: bpf_tcp_raw_gen_syncookie_ipv6((void *)ip, (void *)tcp, n);
+	said[0] = c < 0 ? c : c >> 32;
+	if (c >= 0) {
+		/* what the client would send back, perhaps with a mistake */
+		__u32 seq = __builtin_bswap32(*(__u32 *)(tcp + 4)) + 1, ack = (__u32)c + 1 + (q->a & 1);
+
+		*(__u32 *)(tcp + 4) = __builtin_bswap32(seq);
+		*(__u32 *)(tcp + 8) = __builtin_bswap32(ack);
+		if (q->a & 2)
+			tcp[0]++;
+		said[1] = q->op == 13 ? bpf_tcp_raw_check_syncookie_ipv4((void *)ip, (void *)tcp)
+				      : bpf_tcp_raw_check_syncookie_ipv6((void *)ip, (void *)tcp);
+	}
+	t.ipv4.daddr = 0x010200c0; /* 192.0.2.1 */
+	t.ipv4.dport = q->a;
+	sk = bpf_sk_lookup_udp(ctx, &t, sizeof(t.ipv4), BPF_F_CURRENT_NETNS, q->b & 1);
+	said[2] = sk != 0;
+	if (sk)
+		bpf_sk_release(sk);
+	sk = bpf_skc_lookup_tcp(ctx, &t, q->b & 2 ? sizeof(t.ipv6) : sizeof(t.ipv4), BPF_F_CURRENT_NETNS, 0);
+	said[3] = sk != 0;
+	if (sk)
+		bpf_sk_release(sk);
+	return XDP_PASS;
+}
+
 static int network(struct xdp_md *ctx, const struct ask *q)
 {
 	struct bpf_fib_lookup p;
@@ -220,6 +261,8 @@ int ask(struct xdp_md *ctx)
 	said[7] = q.op;
 	if (q.op < 6)
 		return text(&q);
+	if (q.op >= 13)
+		return cookies(ctx, &q);
 	if (q.op >= 11)
 		return network(ctx, &q);
 	return q.op < 9 ? pointers(ctx, &q) : numbers(&q);
