@@ -85,7 +85,7 @@ static int kfunc(void *owner, int32_t id, int16_t index, const struct vm_helper 
 	return *h ? 0 : -EINVAL;
 }
 
-int engine_run(enum engine engine, const struct bpf_insn *insns, uint32_t n, const uint8_t *memory,
+int engine_run(enum engine engine, bool rfc, const struct bpf_insn *insns, uint32_t n, const uint8_t *memory,
 	uint32_t len, struct answer *answer)
 {
 	static const struct vm_linker linker = {.helper = helper, .kfunc = kfunc};
@@ -95,6 +95,7 @@ int engine_run(enum engine engine, const struct bpf_insn *insns, uint32_t n, con
 		.insns = insns,
 		.n_insns = n,
 		.name = "test",
+		.rfc = rfc,
 		.linker = &linker,
 		.trusted = engine == ENGINE_TRUSTED || engine == ENGINE_JIT || engine == ENGINE_WATCHED,
 		.engine = engine == ENGINE_CHECKED || engine == ENGINE_TRUSTED ? VM_ENGINE_INTERP

@@ -19,9 +19,9 @@ struct answer {
 	uint8_t memory[MEMORY_MAX];
 };
 
-/* Runs a program with r1 = memory (len bytes, a copy), r2 = len. 0, or -errno if it does not load.
+/* Runs a program with r1 = memory (len bytes, a copy), r2 = len; rfc: see vm/prog.h. 0, or -errno if it does not load.
  */
-int engine_run(enum engine engine, const struct bpf_insn *insns, uint32_t n, const uint8_t *memory,
+int engine_run(enum engine engine, bool rfc, const struct bpf_insn *insns, uint32_t n, const uint8_t *memory,
 	uint32_t len, struct answer *answer);
 
 /*

@@ -222,7 +222,7 @@ int main(int argc, char **argv)
 		if (random_program(&insns, &n))
 			return 1;
 		for (enum engine g = 0; g < N_ENGINES; g++) {
-			e = engine_run(g, insns, n, NULL, 0, &a[g]);
+			e = engine_run(g, false, insns, n, NULL, 0, &a[g]);
 			if (e || a[g].fault || a[g].r0 != a[0].r0) {
 				printf("# program %lu of seed %lu: %s says 0x%llx %s, %s 0x%llx\n",
 					i, seed, engine_names[0], (unsigned long long)a[0].r0,

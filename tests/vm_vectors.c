@@ -8,6 +8,7 @@
  *   result 0x2a             r0 at the end; or
  *   fault TEXT              the checked engines stop with a sentence that contains TEXT; others are not asked
  *   after 00 01 ...         what the memory holds at the end
+ *   rfc                     with constants that only RFC 9669 allows
  *   checked                 only the checked engines promise this
  *   kernel no WHY           not for the kernel
  *   kernel new              a kernel that does not load it is too old
@@ -31,7 +32,7 @@ struct vector {
 	uint8_t memory[MEMORY_MAX], after[MEMORY_MAX];
 	uint32_t len, after_len;
 	uint64_t result;
-	bool has_result, has_after, checked, no_kernel, new_kernel;
+	bool has_result, has_after, rfc, checked, no_kernel, new_kernel;
 	unsigned int line;
 };
 
@@ -89,7 +90,7 @@ static void try(const struct vector *v, const struct bpf_insn *insns, uint32_t n
 		memset(&a, 0, sizeof(a));
 		if ((v->fault[0] || v->checked) && (g == ENGINE_TRUSTED || g == ENGINE_JIT))
 			continue;
-		e = engine_run(g, insns, n, v->memory, v->len, &a);
+		e = engine_run(g, v->rfc, insns, n, v->memory, v->len, &a);
 		if (e) {
 			snprintf(why, sizeof(why), "does not load: %s", a.text);
 			/* what cannot be loaded is a fault that is seen early */
@@ -159,6 +160,8 @@ static void one_line(struct vector *v, char *line)
 		v->has_result = true;
 	} else if (!strncmp(line, "fault ", 6)) {
 		snprintf(v->fault, sizeof(v->fault), "%.255s", line + 6);
+	} else if (!strcmp(line, "rfc")) {
+		v->rfc = v->no_kernel = true;
 	} else if (!strcmp(line, "checked")) {
 		v->checked = true;
 	} else if (!strncmp(line, "kernel no ", 10)) {

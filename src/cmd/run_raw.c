@@ -58,6 +58,7 @@ static int read_all(struct buf *to, struct sluice_err *err)
 static int load(const struct buf *code, struct vm_prog **prog, struct sluice_err *err)
 {
 	struct vm_prog_spec spec = {
+		.rfc = true, /* what judges it by the RFC must not meet what only Linux wants */
 		.insns = (const void *)code->data,
 		.n_insns = (uint32_t)(code->len / sizeof(struct bpf_insn)),
 		.engine = run_engine(),

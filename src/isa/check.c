@@ -11,6 +11,7 @@
 struct check {
 	const struct bpf_insn *insns;
 	uint32_t n;
+	bool rfc;      /* constants may be any */
 	uint8_t *mark; /* per instruction, enum mark */
 	struct sluice_err *err;
 };
@@ -81,7 +82,7 @@ static int check_constant(const struct check *c, uint32_t pc, enum isa_id id)
 	uint8_t form = isa_op(id)->form;
 	bool wide = form == ISA_FORM_ALU64_K;
 
-	if (form != ISA_FORM_ALU64_K && form != ISA_FORM_ALU32_K)
+	if (c->rfc || (form != ISA_FORM_ALU64_K && form != ISA_FORM_ALU32_K))
 		return 0;
 	switch (BPF_OP(i->code)) {
 	case BPF_DIV:
@@ -200,10 +201,10 @@ static int check_function(const struct check *c, uint32_t from, uint32_t end)
 	return 0;
 }
 
-int isa_check(
-	const struct bpf_insn *insns, uint32_t n, struct isa_funcs *funcs, struct sluice_err *err)
+static int check_all(bool rfc, const struct bpf_insn *insns, uint32_t n, struct isa_funcs *funcs,
+	struct sluice_err *err)
 {
-	struct check c = {insns, n, NULL, err};
+	struct check c = {insns, n, rfc, NULL, err};
 	struct isa_funcs own, *f = funcs ? funcs : &own;
 	uint32_t i;
 	int e;
@@ -222,4 +223,16 @@ int isa_check(
 		e = check_function(&c, f->start[i], i + 1 < f->n ? f->start[i + 1] : n);
 	free(c.mark);
 	return e;
+}
+
+int isa_check(
+	const struct bpf_insn *insns, uint32_t n, struct isa_funcs *funcs, struct sluice_err *err)
+{
+	return check_all(false, insns, n, funcs, err);
+}
+
+int isa_check_rfc(
+	const struct bpf_insn *insns, uint32_t n, struct isa_funcs *funcs, struct sluice_err *err)
+{
+	return check_all(true, insns, n, funcs, err);
 }

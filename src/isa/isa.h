@@ -93,6 +93,10 @@ struct isa_funcs {
  */
 int isa_check(
 	const struct bpf_insn *insns, uint32_t n, struct isa_funcs *funcs, struct sluice_err *err);
+/* isa_check_rfc() is the same by RFC 9669 alone, which lets through what Linux refuses: constant division
+ * by zero (0, or the dividend) and constant shifts beyond the width (masked). */
+int isa_check_rfc(
+	const struct bpf_insn *insns, uint32_t n, struct isa_funcs *funcs, struct sluice_err *err);
 
 /*
  * isa_print() writes the instruction at insns (two slots if it is wide and left > 1) as the

@@ -197,6 +197,23 @@ static void unsound_programs(void **state)
 		"buffer are not supported; load through data and data_end");
 }
 
+/* What Linux refuses and the RFC does not. */
+static void only_by_rfc(void **state)
+{
+	static const char text[] = "r0 /= 0\nw0 s%= 0\nw0 <<= 32\nr0 s>>= -1\nexit";
+	struct sluice_err err = {0};
+	struct bpf_insn *insns;
+	uint32_t n;
+
+	(void)state;
+	assert_int_equal(isa_parse(text, &insns, &n, &err), 0);
+	assert_int_equal(isa_check(insns, n, NULL, &err), -EINVAL);
+	assert_int_equal(isa_check_rfc(insns, n, NULL, &err), 0);
+	insns[0].off = 2;
+	assert_int_equal(isa_check_rfc(insns, n, NULL, &err), -EINVAL);
+	free(insns);
+}
+
 static void refused_raw(const struct bpf_insn *insns, uint32_t n, const char *want)
 {
 	struct sluice_err err = {0};
@@ -306,6 +323,7 @@ int main(void)
 		cmocka_unit_test(nothing_else_decodes),
 		cmocka_unit_test(notation),
 		cmocka_unit_test(unsound_programs),
+		cmocka_unit_test(only_by_rfc),
 		cmocka_unit_test(reserved_fields),
 		cmocka_unit_test(builder),
 		cmocka_unit_test(bad_text),

@@ -116,7 +116,7 @@ void x_alu_k(struct jit *j, const struct bpf_insn *i, bool w)
 	case BPF_DIV:
 	case BPF_MOD:
 		x_const(j, R9, w ? (uint64_t)(int64_t)i->imm : (uint32_t)i->imm);
-		divide(j, w, d, i->off, BPF_OP(i->code) == BPF_MOD, false);
+		divide(j, w, d, i->off, BPF_OP(i->code) == BPF_MOD, !i->imm);
 		break;
 	case BPF_LSH:
 	case BPF_RSH:
@@ -125,7 +125,7 @@ void x_alu_k(struct jit *j, const struct bpf_insn *i, bool w)
 		x_byte(j, 0xc1);
 		x_byte(j, 0xc0 | shift_of(BPF_OP(i->code)) << 3 | (d & 7));
 		x_byte(j, (uint8_t)i->imm);
-		if (!w && !i->imm)
+		if (!w && !(i->imm & 31))
 			x_mov(j, false, d, d);
 		break;
 	default:

@@ -120,7 +120,7 @@ static int make(struct vm_prog *p, const struct vm_prog_spec *spec, struct sluic
 	uint32_t i;
 	int e;
 
-	e = isa_check(spec->insns, spec->n_insns, &f, err);
+	e = (spec->rfc ? isa_check_rfc : isa_check)(spec->insns, spec->n_insns, &f, err);
 	if (e)
 		return e;
 	p->insns = malloc(spec->n_insns * sizeof(*p->insns));

@@ -105,6 +105,7 @@ struct vm_prog_spec {
 	const char *name; /* for faults; copied, may be NULL */
 	bool trusted; /* a verifier accepted it: run without checks. False: every access is checked
 		       */
+	bool rfc; /* constants by RFC 9669 (isa_check_rfc()); false: as Linux has them */
 	enum vm_engine engine;
 	const struct vm_linker *linker;
 	void *owner; /* the loader's object, kept as vm_prog_owner() */

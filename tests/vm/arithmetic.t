@@ -223,3 +223,45 @@ r0 *= 0x10000
 r1 = -10000
 r0 += r1
 exit
+== constant shifts beyond the width are masked
+result 0x1010
+rfc
+r0 = 1
+r0 <<= -60
+w1 = 1
+w1 <<= 44
+r0 |= r1
+exit
+== constant shifts to the right beyond the width are masked
+result 0xfffffffcffff8000
+rfc
+r0 = 1
+r0 <<= 63
+r0 s>>= -3
+r0 <<= 32
+w1 = 0x80000000
+w1 s>>= 48
+r0 += r1
+exit
+== a constant shift of 32 bits by a multiple of 32 clears the upper half
+result 0x22222222
+rfc
+r0 = 0x1111111122222222
+w0 >>= 64
+exit
+== constant division by zero
+result 0x305
+rfc
+r0 = 7
+r0 /= 0
+r1 = 0x700000003
+w1 %= 0
+r1 <<= 8
+r0 += r1
+w2 = 9
+w2 s/= 0
+r0 += r2
+r3 = 5
+r3 s%= 0
+r0 += r3
+exit
