@@ -11,7 +11,8 @@ usage() {
 	cat <<EOF
 usage: ./do COMMAND [ARG...]
 
-  demo            build, then ten seconds of Sluice at work between namespaces of its own
+  demo            build, then Sluice at work on a capture, without privilege; as root also ten seconds in the
+                  kernel, between namespaces of its own
   test [NAME...]  build, then every test (or those whose name contains NAME)
   build           build $BUILD/sluice
   bench [NAME...] measure against baselines in the same run; writes bench/README.md
@@ -88,8 +89,8 @@ cmd=${1:-help}
 case $cmd in
 build)	build; echo "built $BUILD/sluice" ;;
 test)	build "build test"; exec tests/run "$BUILD" "$@" ;;
-demo)	# without root it only says what it would show: no need to build in a tree that may be somebody else's
-	[ "$(id -u)" != 0 ] && [ -x "$BUILD/sluice" ] || build "build test"
+demo)	# a tree may be somebody else's, who has built it: what is there is shown
+	[ -x "$BUILD/examples/packets" ] && [ ! -w "$BUILD" ] || build "build test"
 	exec examples/demo "$BUILD/sluice" "$@" ;;
 bench)	build "build test"; exec bench/run "$BUILD" "$@" ;;
 sanitize)
