@@ -100,7 +100,7 @@ static void make(struct ask *q)
 	uint32_t i;
 
 	memset(q, 0, sizeof(*q));
-	q->op = (uint16_t)rnd(14);
+	q->op = (uint16_t)rnd(15);
 	q->op += q->op >= 11; /* 11 is asked by vm_fib_test */
 	q->len = (uint16_t)rnd(65536);
 	q->a = rnd(3) ? (int32_t)rnd(300) - 150 : (int32_t)rnd(0x7fffffff);
@@ -111,7 +111,7 @@ static void make(struct ask *q)
 		any_format(q);
 	else if (q->op == 2 || q->op == 3)
 		any_number(q);
-	else if (q->op >= 13)
+	else if (q->op == 13 || q->op == 14)
 		any_syn(q);
 	else if (q->op == 12)
 		any_mtu(q);

@@ -343,9 +343,8 @@ void vm_enter(struct vm_run *run, const struct vm_func *func, const uint64_t arg
 	}
 }
 
-int vm_exec(struct vm_run *run, const struct vm_prog *prog, uint64_t r1, uint64_t r2, uint64_t *r0)
+int vm_exec_func(struct vm_run *run, uint64_t func, uint64_t ctx, const uint64_t args[5], uint64_t *r0)
 {
-	uint64_t args[5] = {r1, r2};
 	unsigned int i;
 
 	/* what the last run remembered may have been freed since */
@@ -354,15 +353,22 @@ int vm_exec(struct vm_run *run, const struct vm_prog *prog, uint64_t r1, uint64_
 	run->used = 0;
 	run->victim = VM_REGION_SLOTS;
 	run->fault.reason = VM_FAULT_NONE;
-	run->ctx = r1;
+	run->ctx = ctx;
 	run->depth = 0;
 	run->tails = 0;
 	run->may_goto = VM_MAY_GOTO;
-	vm_enter(run, prog->funcs, args, r0);
+	vm_enter(run, (const struct vm_func *)(uintptr_t)func, args, r0);
 	if (!run->fault.reason)
 		return 0;
 	*r0 = 0;
 	return -EFAULT;
+}
+
+int vm_exec(struct vm_run *run, const struct vm_prog *prog, uint64_t r1, uint64_t r2, uint64_t *r0)
+{
+	const uint64_t args[5] = {r1, r2};
+
+	return vm_exec_func(run, (uintptr_t)prog->funcs, r1, args, r0);
 }
 
 int vm_callback(struct vm_run *run, uint64_t func, const uint64_t args[5], uint64_t *ret)

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "vm/map_index.h"
+#include "vm/timer.h"
 
 int map_index_check(union bpf_attr *attr, uint32_t flags)
 {
@@ -106,6 +107,8 @@ static int array_update(struct map *map, const void *key, const void *value, uin
 		map_copy_locked(map, to, value, to);
 	else
 		map_copy(map, to, value);
+	if (map->has_special)
+		timer_value_gone(map, to);
 	return 0;
 }
 

@@ -11,6 +11,7 @@
 
 #include "vm/lock.h"
 #include "vm/map_hash.h"
+#include "vm/timer.h"
 #include "vm/sys.h"
 
 #define FLAGS (BPF_F_NO_PREALLOC | BPF_F_NO_COMMON_LRU | BPF_F_NUMA_NODE | MAP_ACCESS | BPF_F_ZERO_SEED)
@@ -260,6 +261,8 @@ static struct hash_elem *alloc(struct map_hash *h)
 
 static void release(struct map_hash *h, struct hash_elem *e)
 {
+	if (h->map.has_special)
+		timer_value_gone(&h->map, value_at(h, e, 0));
 	__atomic_store_n(&e->tag, 0, __ATOMIC_RELEASE);
 	spin_take(&h->free_lock);
 	h->free[h->n_free++] = (uint32_t)((uint64_t)((uint8_t *)e - h->slab) / h->elem_bytes);

@@ -183,6 +183,14 @@ void vm_run_fail(struct vm_run *run, const char *what);
 int vm_exec(struct vm_run *run, const struct vm_prog *prog, uint64_t r1, uint64_t r2, uint64_t *r0);
 
 /*
+ * vm_exec_func() runs one function of a program by itself, as vm_exec() runs the first (timers).
+ *
+ * in:      func     as the program gave it (VM_ARG_FUNC); the program is still loaded
+ *          ctx      what VM_ARG_CTX means; it must be a context, also if the function gets none
+ */
+int vm_exec_func(struct vm_run *run, uint64_t func, uint64_t ctx, const uint64_t args[5], uint64_t *r0);
+
+/*
  * vm_callback() calls a function of the running program from within a helper (bpf_loop,
  * for_each_map_elem, timers).
  *

@@ -13,6 +13,7 @@
 #include "vm/fib.h"
 #include "vm/map_ring.h"
 #include "vm/sys.h"
+#include "vm/timer.h"
 #include "vm/user.h"
 
 #define MOST_CPUS 4096
@@ -77,6 +78,7 @@ void vm_free(struct vm *vm)
 		return;
 	sys_unpin_all(vm);
 	obj_free_all(vm);
+	timer_free_all(vm);
 	trace_free(&vm->trace);
 	fib_free(vm->fib);
 	btf__free(vm->kernel_btf);

@@ -16,6 +16,8 @@
 #define VM_INODES 1024	  /* hash buckets */
 
 struct btf;
+struct fib;
+struct vm_timers;
 struct vm_btf {
 	struct obj obj;
 	struct btf *btf;
@@ -49,6 +51,7 @@ struct vm {
 	uint32_t n_cpus;
 	uint64_t seed;
 	struct trace trace;
+	struct vm_timers *timers; /* made when first wanted */
 	struct fib *fib; /* NULL: no network */
 	struct btf *kernel_btf; /* read when first wanted */
 	uint64_t now_ns;  /* 0: the system's clocks */

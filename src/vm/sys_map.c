@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "vm/sys.h"
+#include "vm/timer.h"
 #include "vm/sys_prog.h"
 #include "vm/user.h"
 
@@ -15,6 +16,7 @@ static void drop_map(struct obj *obj)
 {
 	struct map *map = (struct map *)obj;
 
+	timer_map_gone(map);
 	map->ops->fini(map);
 	obj_put(map->btf);
 }

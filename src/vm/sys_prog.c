@@ -15,6 +15,7 @@
 #include "vm/prog.h"
 #include "vm/sys.h"
 #include "vm/sys_prog.h"
+#include "vm/timer.h"
 #include "vm/user.h"
 
 #define LOAD_FLAGS                                                                                             \
@@ -26,6 +27,7 @@ static void drop_prog(struct obj *obj)
 	struct vm_program *p = (struct vm_program *)obj;
 	uint32_t i;
 
+	timer_prog_gone(p);
 	vm_prog_free(p->code);
 	lines_free(&p->lines);
 	for (i = 0; i < p->n_maps; i++)

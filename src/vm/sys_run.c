@@ -12,6 +12,7 @@
 #include "vm/packet.h"
 #include "vm/sys.h"
 #include "vm/sys_prog.h"
+#include "vm/timer.h"
 #include "vm/user.h"
 
 /* The map that addr lies in, or that lies at addr: the program's own first, then what those hold. */
@@ -183,6 +184,9 @@ static int run_all(struct vm *vm, struct vm_program *prog, union bpf_attr *attr,
 	start = clock_mono_ns();
 	for (i = 0; i < repeat && !e; i++) {
 		run->budget = VM_BUDGET;
+		e = timer_run(run);
+		if (e)
+			break;
 		helper_packet_region(run);
 		e = vm_exec(run, prog->code, (uintptr_t)&p->ctx, 0, &ret);
 	}

@@ -7,6 +7,7 @@
 #include "vm/packet.h"
 #include "vm/sys.h"
 #include "vm/sys_prog.h"
+#include "vm/timer.h"
 #include "vm/worker.h"
 
 struct vm_worker {
@@ -124,9 +125,11 @@ void vm_worker_run(struct vm_worker *w, const struct vm_frame *in, const struct 
 	p->ctx.egress_ifindex = 0;
 	w->host.now_ns = in->time_ns;
 	w->host.redirect_asked = false; /* by the packet before, which went elsewhere */
+	out->error = timer_run(&w->run); /* those that are due before this packet */
 	set_region(&w->run, &p->ctx);
 	w->run.budget = w->budget;
-	out->error = vm_exec(&w->run, w->prog->code, (uintptr_t)&p->ctx, 0, &r0);
+	if (!out->error)
+		out->error = vm_exec(&w->run, w->prog->code, (uintptr_t)&p->ctx, 0, &r0);
 	out->verdict = out->error ? XDP_ABORTED : (uint32_t)r0;
 	out->n_targets = 0;
 	if (out->verdict == XDP_REDIRECT) {

@@ -233,6 +233,56 @@ static int cookies(struct xdp_md *ctx, const struct ask *q)
 	return XDP_PASS;
 }
 
+struct timed {
+	__u64 count;
+	struct bpf_timer timer;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 8);
+	__type(key, __u32);
+	__type(value, struct timed);
+} timers SEC(".maps");
+
+static int fire(__attribute__((unused)) void *map, __attribute__((unused)) __u32 *key, struct timed *value)
+{
+	value->count++;
+	return 0;
+}
+
+/* Far in the future: what is compared are the answers. */
+static int timed(const struct ask *q)
+{
+	struct timed fresh = {};
+	__u32 key = q->a & 3;
+	struct timed *t;
+
+	if ((q->b & 7) == 0)
+		said[1] = bpf_map_update_elem(&timers, &key, &fresh, 0);
+	if ((q->b & 31) == 1)
+		said[1] = bpf_map_delete_elem(&timers, &key);
+	t = bpf_map_lookup_elem(&timers, &key);
+	if (!t)
+		return XDP_PASS;
+	switch (q->len & 3) {
+	case 0:
+		said[0] = bpf_timer_init(&t->timer, &timers, q->len >> 4 & 64 ? q->len >> 8 : 1);
+		break;
+	case 1:
+		said[0] = bpf_timer_set_callback(&t->timer, fire);
+		break;
+	case 2:
+		said[0] = bpf_timer_start(&t->timer, 1ull << 50, q->len >> 4 & 64 ? q->len >> 8 : 0);
+		break;
+	case 3:
+		said[0] = bpf_timer_cancel(&t->timer);
+		break;
+	}
+	said[2] = t->count;
+	return XDP_PASS;
+}
+
 static int network(struct xdp_md *ctx, const struct ask *q)
 {
 	struct bpf_fib_lookup p;
@@ -261,6 +311,8 @@ int ask(struct xdp_md *ctx)
 	said[7] = q.op;
 	if (q.op < 6)
 		return text(&q);
+	if (q.op == 15)
+		return timed(&q);
 	if (q.op >= 13)
 		return cookies(ctx, &q);
 	if (q.op >= 11)
