@@ -1,0 +1,288 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* A policy as a whole: its files, its diagnostics, its end. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/err.h"
+#include "policy/policy.h"
+
+#define WINDOW 96 /* characters of a line that are shown */
+
+static int disk_read(void *ctx, const char *path, size_t max, struct buf *to, struct sluice_err *err)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK), e = 0;
+	size_t had = to->len;
+	struct stat st;
+	ssize_t n;
+	void *p;
+
+	(void)ctx;
+	if (fd < 0)
+		return err_set(err, errno == ENOENT || errno == ENOTDIR ? -ENOENT : -EACCES, "%s: %s", path,
+			       strerror(errno));
+	if (fstat(fd, &st) || !S_ISREG(st.st_mode)) {
+		close(fd);
+		return err_set(err, -ENOEXEC, "%s is not a regular file", path);
+	}
+	for (;;) {
+		p = buf_add(to, 1 << 20);
+		if (!p) {
+			e = err_nomem(err);
+			break;
+		}
+		n = read(fd, p, 1 << 20);
+		to->len -= (size_t)(1 << 20) - (size_t)(n > 0 ? n : 0);
+		if (n < 0 && errno != EINTR)
+			e = err_set(err, -EIO, "%s: %s", path, strerror(errno));
+		else if (to->len - had > max)
+			e = err_set(err, -EFBIG, "%s is larger than %zu MiB", path, max >> 20);
+		if (e || n == 0)
+			break;
+	}
+	close(fd);
+	return e;
+}
+
+const struct policy_files policy_disk = {.read = disk_read};
+
+int policy_source_add(struct policy *p, const char *path, char *text, size_t len, int parent)
+{
+	struct policy_source *s = reallocarray(p->sources, p->n_sources + 1, sizeof(*s));
+
+	if (s)
+		p->sources = s;
+	path = s ? arena_text(&p->arena, path, strlen(path)) : NULL;
+	if (!path) {
+		free(text);
+		return -ENOMEM;
+	}
+	s[p->n_sources] = (struct policy_source){.path = path, .text = text, .len = len, .parent = parent};
+	return (int)p->n_sources++;
+}
+
+const char *policy_path(struct policy *p, const char *from, const char *name)
+{
+	const char *slash = strrchr(from, '/');
+	size_t dir = slash && name[0] != '/' ? (size_t)(slash - from) + 1 : 0, len = strlen(name);
+	char *path = arena_add(&p->arena, dir + len + 1);
+
+	if (path) {
+		memcpy(path, from, dir);
+		memcpy(path + dir, name, len);
+	}
+	return path;
+}
+
+static void diag(struct policy *p, struct policy_pos pos, enum policy_severity severity, const char *fmt,
+		 va_list ap)
+{
+	struct policy_diag *d = NULL;
+	char text[1024];
+	uint32_t i;
+
+	vsnprintf(text, sizeof(text), fmt, ap);
+	if (p->n_diags) { /* a word that was looked at twice */
+		d = &p->diags[p->n_diags - 1];
+		if (!memcmp(&d->pos, &pos, sizeof(pos)) && !strcmp(d->text, text))
+			return;
+		d = NULL;
+	}
+	if (severity == POLICY_ERROR)
+		p->n_errors++;
+	else
+		p->n_warnings++;
+	if (p->n_diags < POLICY_DIAGS_MAX)
+		d = &p->diags[p->n_diags++];
+	for (i = p->n_diags; !d && severity == POLICY_ERROR && i-- > 0;) {
+		if (p->diags[i].severity != POLICY_WARNING)
+			continue;
+		memmove(&p->diags[i], &p->diags[i + 1], (p->n_diags - i - 1) * sizeof(*d));
+		d = &p->diags[p->n_diags - 1];
+	}
+	if (!d)
+		return;
+	d->pos = pos;
+	d->severity = severity;
+	d->text = arena_text(&p->arena, text, strlen(text));
+	if (!d->text)
+		d->text = "";
+}
+
+void policy_error(struct policy *p, struct policy_pos pos, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	diag(p, pos, POLICY_ERROR, fmt, ap);
+	va_end(ap);
+}
+
+void policy_warn(struct policy *p, struct policy_pos pos, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	diag(p, pos, POLICY_WARNING, fmt, ap);
+	va_end(ap);
+}
+
+/* Where the lines of every source begin. */
+static bool find_lines(struct policy *p)
+{
+	struct policy_source *s;
+	const char *at;
+	uint32_t n;
+
+	for (s = p->sources; s < p->sources + p->n_sources; s++) {
+		for (n = 1, at = s->text; (at = memchr(at, '\n', (size_t)(s->text + s->len - at))); at++)
+			n++;
+		s->lines = malloc(n * sizeof(*s->lines));
+		if (!s->lines)
+			return false;
+		s->lines[0] = 0;
+		for (s->n_lines = 1, at = s->text; (at = memchr(at, '\n', (size_t)(s->text + s->len - at)));
+		     at++)
+			s->lines[s->n_lines++] = (uint32_t)(at - s->text) + 1;
+	}
+	return true;
+}
+
+static uint32_t line_of(const struct policy_source *s, uint32_t at)
+{
+	uint32_t lo = 0, hi = s->n_lines, mid;
+
+	while (hi - lo > 1) {
+		mid = lo + (hi - lo) / 2;
+		if (s->lines[mid] <= at)
+			lo = mid;
+		else
+			hi = mid;
+	}
+	return lo;
+}
+
+/* How many characters of UTF-8 begin in len bytes. */
+static uint32_t characters(const char *s, size_t len)
+{
+	uint32_t n = 0;
+
+	while (len--)
+		n += (*s++ & 0xc0) != 0x80;
+	return n;
+}
+
+struct policy_where policy_where(const struct policy *p, struct policy_pos pos)
+{
+	const struct policy_source *s = &p->sources[pos.file];
+	uint32_t line = line_of(s, pos.at);
+
+	return (struct policy_where){
+		.path = s->path,
+		.line = line + 1,
+		.column = characters(s->text + s->lines[line], pos.at - s->lines[line]) + 1,
+	};
+}
+
+void policy_diag_print(const struct policy *p, const struct policy_diag *d, struct buf *to)
+{
+	const struct policy_source *s = &p->sources[d->pos.file];
+	struct policy_where w = policy_where(p, d->pos);
+	const char *line = s->text + s->lines[w.line - 1], *end = s->text + s->len, *at = s->text + d->pos.at,
+		   *c;
+	const char *nl = memchr(line, '\n', (size_t)(end - line));
+	bool cut = false;
+
+	buf_printf(to, "%s:%u:%u: %s: %s\n", w.path, w.line, w.column,
+		   d->severity == POLICY_ERROR ? "error" : "warning", d->text);
+	end = nl ? nl : end;
+	if (at - line > WINDOW / 2 + 16) { /* a long line: only what is around */
+		line = at - WINDOW / 2;
+		while ((*line & 0xc0) == 0x80)
+			line--;
+		cut = true;
+	}
+	buf_printf(to, "%5u | %s", w.line, cut ? "..." : "");
+	for (c = line; c < end && (c - line < WINDOW || (*c & 0xc0) == 0x80); c++)
+		buf_printf(to, "%c",
+			   (unsigned char)*c < ' ' && *c != '\t' ? (*c == '\r' ? ' ' : '?')
+			   : *c == 0x7f				 ? '?'
+								 : *c);
+	buf_printf(to, "%s\n      | %s", c < end ? "..." : "", cut ? "   " : "");
+	for (c = line; c < at; c++)
+		if ((*c & 0xc0) != 0x80)
+			buf_printf(to, "%c", *c == '\t' ? '\t' : ' ');
+	buf_printf(to, "^");
+	for (c = at + 1; c < at + d->pos.len && c < end && c - line < WINDOW; c++)
+		if ((*c & 0xc0) != 0x80)
+			buf_printf(to, "%c", *c == '\t' ? '\t' : '^');
+	buf_printf(to, "\n");
+}
+
+static int by_place(const void *a, const void *b)
+{
+	const struct policy_diag *x = a, *y = b;
+
+	if (x->pos.file != y->pos.file)
+		return x->pos.file < y->pos.file ? -1 : 1;
+	if (x->pos.at != y->pos.at)
+		return x->pos.at < y->pos.at ? -1 : 1;
+	return strcmp(x->text, y->text);
+}
+
+int policy_read(const char *path, const struct policy_files *files, struct policy **policy,
+		struct sluice_err *err)
+{
+	struct policy *p = calloc(1, sizeof(*p));
+	int e;
+
+	*policy = NULL;
+	if (!p)
+		return err_nomem(err);
+	files = files ? files : &policy_disk;
+	e = policy_parse(p, path, files, err);
+	if (!e && !find_lines(p))
+		e = err_nomem(err);
+	if (!e)
+		e = policy_expressions(p, err);
+	if (!e)
+		e = policy_check(p, files, err);
+	if (!e && !p->n_errors)
+		e = policy_compile(p, err);
+	if (!e && !p->n_errors)
+		e = policy_reach(p, err);
+	if (!e && p->arena.failed)
+		e = err_nomem(err);
+	if (e) {
+		policy_free(p);
+		return e;
+	}
+	qsort(p->diags, p->n_diags, sizeof(*p->diags), by_place);
+	*policy = p;
+	if (p->n_errors)
+		return err_set(err, -EINVAL, "%s: %llu mistake%s", path, (unsigned long long)p->n_errors,
+			       p->n_errors == 1 ? "" : "s");
+	return 0;
+}
+
+void policy_free(struct policy *p)
+{
+	uint32_t i;
+
+	if (!p)
+		return;
+	for (i = 0; i < p->n_sources; i++) {
+		free(p->sources[i].text);
+		free(p->sources[i].lines);
+	}
+	for (i = 0; i < p->n_sets; i++)
+		policy_spans_free(&p->sets[i].spans);
+	free(p->sources);
+	arena_free(&p->arena);
+	free(p);
+}

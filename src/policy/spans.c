@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* Sets of addresses as sorted lists of spans. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "policy/spans.h"
+
+struct policy_addr6 policy_addr6_of(const struct net_addr *addr)
+{
+	struct policy_addr6 a;
+
+	net_addr_words(addr, &a.hi, &a.lo);
+	return a;
+}
+
+int policy_addr6_cmp(struct policy_addr6 a, struct policy_addr6 b)
+{
+	if (a.hi != b.hi)
+		return a.hi < b.hi ? -1 : 1;
+	return a.lo < b.lo ? -1 : a.lo > b.lo;
+}
+
+/* The address behind a; wraps to 0 at the end. */
+static struct policy_addr6 next6(struct policy_addr6 a)
+{
+	a.lo++;
+	a.hi += !a.lo;
+	return a;
+}
+
+static struct policy_addr6 before6(struct policy_addr6 a)
+{
+	a.hi -= !a.lo;
+	a.lo--;
+	return a;
+}
+
+static bool is_end6(struct policy_addr6 a)
+{
+	return a.hi == UINT64_MAX && a.lo == UINT64_MAX;
+}
+
+/* Room for one more of n elements of size bytes; false (and failed) without memory. */
+static bool grow(struct policy_spans *s, void **at, uint32_t n, uint32_t *cap, size_t size)
+{
+	uint32_t more = *cap ? *cap * 2 : 8;
+	void *p;
+
+	if (n < *cap)
+		return true;
+	p = more > *cap && !s->failed ? reallocarray(*at, more, size) : NULL;
+	if (!p) {
+		s->failed = true;
+		return false;
+	}
+	*at = p;
+	*cap = more;
+	return true;
+}
+
+void policy_spans_add(struct policy_spans *s, const struct policy_range *r)
+{
+	void *at = r->v6 ? (void *)s->v6 : (void *)s->v4;
+
+	if (r->v6 && grow(s, &at, s->n6, &s->cap6, sizeof(*s->v6))) {
+		s->v6 = at;
+		s->v6[s->n6++] = (struct policy_span6){r->first, r->last};
+	} else if (!r->v6 && grow(s, &at, s->n4, &s->cap4, sizeof(*s->v4))) {
+		s->v4 = at;
+		s->v4[s->n4++] = (struct policy_span4){(uint32_t)r->first.lo, (uint32_t)r->last.lo};
+	}
+}
+
+static int by_first4(const void *a, const void *b)
+{
+	const struct policy_span4 *x = a, *y = b;
+
+	return x->first < y->first ? -1 : x->first > y->first;
+}
+
+static int by_first6(const void *a, const void *b)
+{
+	const struct policy_span6 *x = a, *y = b;
+
+	return policy_addr6_cmp(x->first, y->first);
+}
+
+static void sort4(struct policy_spans *s)
+{
+	uint32_t i, n = 0;
+	bool sorted = true;
+
+	for (i = 1; i < s->n4 && sorted; i++)
+		sorted = s->v4[i - 1].first <= s->v4[i].first;
+	if (!sorted)
+		qsort(s->v4, s->n4, sizeof(*s->v4), by_first4);
+	for (i = 0; i < s->n4; i++) {
+		if (n && (s->v4[n - 1].last == UINT32_MAX || s->v4[i].first <= s->v4[n - 1].last + 1)) {
+			if (s->v4[i].last > s->v4[n - 1].last)
+				s->v4[n - 1].last = s->v4[i].last;
+		} else {
+			s->v4[n++] = s->v4[i];
+		}
+	}
+	s->n4 = n;
+}
+
+static void sort6(struct policy_spans *s)
+{
+	uint32_t i, n = 0;
+	bool sorted = true;
+
+	for (i = 1; i < s->n6 && sorted; i++)
+		sorted = by_first6(&s->v6[i - 1], &s->v6[i]) <= 0;
+	if (!sorted)
+		qsort(s->v6, s->n6, sizeof(*s->v6), by_first6);
+	for (i = 0; i < s->n6; i++) {
+		if (n && (is_end6(s->v6[n - 1].last) ||
+			  policy_addr6_cmp(s->v6[i].first, next6(s->v6[n - 1].last)) <= 0)) {
+			if (policy_addr6_cmp(s->v6[i].last, s->v6[n - 1].last) > 0)
+				s->v6[n - 1].last = s->v6[i].last;
+		} else {
+			s->v6[n++] = s->v6[i];
+		}
+	}
+	s->n6 = n;
+}
+
+void policy_spans_sort(struct policy_spans *s)
+{
+	sort4(s);
+	sort6(s);
+}
+
+bool policy_spans_has(const struct policy_spans *s, const struct net_addr *addr)
+{
+	struct policy_addr6 a = policy_addr6_of(addr);
+	uint32_t lo = 0, hi = addr->v6 ? s->n6 : s->n4, mid;
+
+	while (lo < hi) {
+		mid = lo + (hi - lo) / 2;
+		if (addr->v6 ? policy_addr6_cmp(s->v6[mid].last, a) < 0 : s->v4[mid].last < a.lo)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	if (addr->v6)
+		return lo < s->n6 && policy_addr6_cmp(s->v6[lo].first, a) <= 0;
+	return lo < s->n4 && s->v4[lo].first <= a.lo;
+}
+
+void policy_spans_free(struct policy_spans *s)
+{
+	free(s->v4);
+	free(s->v6);
+	memset(s, 0, sizeof(*s));
+}
+
+static double number(struct policy_addr6 a)
+{
+	return (double)a.hi * 18446744073709551616.0 + (double)a.lo;
+}
+
+double policy_spans_count(const struct policy_spans *s, bool v6)
+{
+	double n = 0;
+	uint32_t i;
+
+	for (i = 0; i < (v6 ? s->n6 : s->n4); i++)
+		n += v6 ? number(s->v6[i].last) - number(s->v6[i].first) + 1
+			: (double)s->v4[i].last - (double)s->v4[i].first + 1;
+	return n;
+}
+
+static void not4(const struct policy_spans *s, struct policy_spans *out)
+{
+	struct policy_range r = {.first = {0, 0}};
+	uint32_t i;
+
+	for (i = 0; i < s->n4; i++) {
+		if (s->v4[i].first > r.first.lo) {
+			r.last.lo = s->v4[i].first - 1;
+			policy_spans_add(out, &r);
+		}
+		if (s->v4[i].last == UINT32_MAX)
+			return;
+		r.first.lo = s->v4[i].last + 1;
+	}
+	r.last.lo = UINT32_MAX;
+	policy_spans_add(out, &r);
+}
+
+static void not6(const struct policy_spans *s, struct policy_spans *out)
+{
+	struct policy_range r = {.v6 = true};
+	uint32_t i;
+
+	for (i = 0; i < s->n6; i++) {
+		if (policy_addr6_cmp(s->v6[i].first, r.first) > 0) {
+			r.last = before6(s->v6[i].first);
+			policy_spans_add(out, &r);
+		}
+		if (is_end6(s->v6[i].last))
+			return;
+		r.first = next6(s->v6[i].last);
+	}
+	r.last = (struct policy_addr6){UINT64_MAX, UINT64_MAX};
+	policy_spans_add(out, &r);
+}
+
+void policy_spans_not(const struct policy_spans *s, bool v6, struct policy_spans *out)
+{
+	if (v6)
+		not6(s, out);
+	else
+		not4(s, out);
+}
