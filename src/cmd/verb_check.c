@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* sluice check: what is wrong with a policy, all of it, before anything is done with it. */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/text.h"
+#include "cmd/cli.h"
+#include "policy/policy.h"
+
+static bool print;
+
+static const struct cli_opt opts[] = {
+	{.name = "print",
+	 .letter = 'p',
+	 .kind = OPT_FLAG,
+	 .to = &print,
+	 .help = "print the policy in its canonical form"},
+	{0},
+};
+
+static const struct cli_verb verb = {
+	.name = "check",
+	.usage = "FILE [OPTION...]",
+	.summary = "find the mistakes of a policy, all of them",
+	.text = "Mistakes and warnings go to standard error, a summary (or with --print the policy) to "
+		"standard output.\n"
+		"Exit status 1 if there are mistakes; warnings are none. The language: man sluice.conf\n"
+		"\n"
+		"  sluice check /etc/sluice/sluice.conf\n",
+	.opts = opts,
+	.min_args = 1,
+	.max_args = 1,
+};
+
+static json_t *json_diags(const struct policy *p)
+{
+	json_t *list = json_array();
+	struct policy_where w;
+	uint32_t i;
+
+	for (i = 0; i < p->n_diags; i++) {
+		w = policy_where(p, p->diags[i].pos);
+		json_array_append_new(list,
+				      json_pack("{s:s, s:s, s:I, s:I, s:I, s:s}", "severity",
+						p->diags[i].severity == POLICY_ERROR ? "error" : "warning",
+						"file", w.path, "line", (json_int_t)w.line, "column",
+						(json_int_t)w.column, "length",
+						(json_int_t)p->diags[i].pos.len, "text", p->diags[i].text));
+	}
+	return list;
+}
+
+static json_t *json_sets(const struct policy *p)
+{
+	json_t *list = json_array();
+	const struct policy_set *s;
+
+	for (s = p->sets; s < p->sets + p->n_sets; s++)
+		json_array_append_new(list, json_pack("{s:s, s:I, s:I, s:f, s:f}", "name", s->name,
+						      "spans_ipv4", (json_int_t)s->spans.n4, "spans_ipv6",
+						      (json_int_t)s->spans.n6, "addresses_ipv4",
+						      policy_spans_count(&s->spans, false), "addresses_ipv6",
+						      policy_spans_count(&s->spans, true)));
+	return list;
+}
+
+static int show_json(const char *path, const struct policy *p)
+{
+	struct buf text = {0};
+	json_t *o = json_pack("{s:s, s:b, s:I, s:I, s:I, s:I, s:o, s:o}", "file", path, "ok", !p->n_errors,
+			      "errors", (json_int_t)p->n_errors, "warnings", (json_int_t)p->n_warnings,
+			      "filters", (json_int_t)p->n_filters, "rules", (json_int_t)p->n_rules, "sets",
+			      json_sets(p), "diagnostics", json_diags(p));
+
+	if (print && !p->n_errors) {
+		policy_print(p, &text);
+		json_object_set_new(o, "printed", json_stringn((const char *)text.data, text.len));
+	}
+	buf_free(&text);
+	return cli_json(o);
+}
+
+static void show_diags(const struct policy *p)
+{
+	uint64_t hidden = p->n_errors + p->n_warnings - p->n_diags;
+	struct buf text = {0};
+	uint32_t i;
+
+	for (i = 0; i < p->n_diags; i++)
+		policy_diag_print(p, &p->diags[i], &text);
+	if (text.len)
+		fwrite(text.data, 1, text.len, stderr);
+	if (hidden)
+		fprintf(stderr, "... and %" PRIu64 " more\n", hidden);
+	buf_free(&text);
+}
+
+static const char *plural(uint64_t n)
+{
+	return n == 1 ? "" : "s";
+}
+
+static void show_summary(const char *path, const struct policy *p)
+{
+	double v4 = 0, v6 = 0;
+	char text4[16];
+	uint64_t spans = 0;
+	uint32_t i;
+
+	for (i = 0; i < p->n_sets; i++) {
+		v4 += policy_spans_count(&p->sets[i].spans, false);
+		v6 += policy_spans_count(&p->sets[i].spans, true);
+		spans += p->sets[i].spans.n4 + p->sets[i].spans.n6;
+	}
+	printf("%s: %" PRIu64 " rule%s in %u filter%s, %u set%s", path, p->n_rules, plural(p->n_rules),
+	       p->n_filters, plural(p->n_filters), p->n_sets, plural(p->n_sets));
+	if (p->n_sets)
+		printf(" of %" PRIu64 " element%s (%s IPv4 addresses%s)", spans, plural(spans),
+		       text_si(v4, text4, sizeof(text4)), v6 > 0 ? " and IPv6" : "");
+	printf("; %" PRIu64 " warning%s\n", p->n_warnings, plural(p->n_warnings));
+}
+
+int verb_check(int argc, char **argv)
+{
+	struct sluice_err err = {0};
+	struct buf text = {0};
+	struct policy *p;
+	char **args;
+	int n_args, rc = cli_parse(&verb, argc, argv, &args, &n_args), e;
+
+	if (rc >= 0)
+		return rc;
+	e = policy_read(args[0], NULL, &p, &err);
+	if (!p)
+		return cli_fail(&verb, &err);
+	rc = e ? EXIT_FAILED : EXIT_DONE;
+	if (cli.json) {
+		rc = show_json(args[0], p) == EXIT_DONE ? rc : EXIT_FAILED;
+	} else {
+		show_diags(p);
+		if (e)
+			fprintf(stderr, "sluice check: %s\n", err.text);
+		if (!e && print) {
+			policy_print(p, &text);
+			fwrite(text.data, 1, text.len, stdout);
+			buf_free(&text);
+		} else if (!e) {
+			show_summary(args[0], p);
+		}
+	}
+	policy_free(p);
+	return rc;
+}

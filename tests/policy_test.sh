@@ -1,0 +1,180 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+# The policy language as users meet it: sluice check and sluice explain, golden files, every mistake to the letter.
+. "$(dirname "$0")/lib.sh"
+G=$SRC/tests/policy
+cp "$G"/*.conf "$G"/*.netset "$T" && cd "$T" || exit 1
+
+# --- golden files: what is printed, what is said, and that the printed form prints itself
+golden() { # NAME
+	"$SLUICE" check "$1.conf" --print >"$1.out" 2>"$1.err" || return 1
+	diff "$G/$1.print" "$1.out" && diff "$G/$1.said" "$1.err" || return 1
+	cp "$1.out" again.conf
+	"$SLUICE" check again.conf --print 2>/dev/null | diff "$1.out" -
+}
+for g in "$G"/*.print; do
+	g=$(basename "$g" .print)
+	case_ "golden: $g" golden "$g"
+done
+
+# --- mistakes: see the head of tests/policy/mistakes
+mkdir cases
+awk -v dir=cases '
+	/^#/ && !n { next }
+	/^=== / { close(f); d = sprintf("%s/%03d", dir, ++n); system("mkdir " d); print substr($0, 5) >(d "/title"); close(d "/title")
+		  f = d "/case.conf"; next }
+	/^--- / && n { close(f); f = d "/" $2; next }
+	/^>>> / { close(f); print $2 >(d "/code"); close(d "/code"); f = d "/said"; printf "" >f; next }
+	n { print >f }' "$G/mistakes"
+mistake() { # DIR
+	cd "$1" || return 1
+	"$SLUICE" check case.conf >out 2>err && rc=0 || rc=$?
+	cd - >/dev/null || return 1
+	[ "$rc" = "$(cat "$1/code")" ] || { echo "exit $rc"; cat "$1/err"; return 1; }
+	diff "$1/said" "$1/err"
+}
+for d in cases/*; do
+	case_ "mistake: $(cat "$d/title")" mistake "$d"
+done
+many() { [ "$(ls cases | wc -l)" -ge 150 ]; }
+case_ "there are enough of them" many
+
+# --- check
+summary() {
+	[ "$("$SLUICE" check sketch.conf)" = "sketch.conf: 14 rules in 1 filter, 4 sets of 9 elements (33.6M IPv4 addresses and IPv6); 0 warnings" ]
+}
+case_ "check: a summary" summary
+case_ "check: no such file" expect_fail 3 '^sluice check: none.conf: No such file or directory$' "$SLUICE" check none.conf
+case_ "check: a folder" expect_fail 1 '^sluice check: . is not a regular file$' "$SLUICE" check .
+case_ "check: without a file" expect_fail 2 '^sluice check: too few arguments: ' "$SLUICE" check
+json() {
+	"$SLUICE" check sketch.conf -j >j || return 1
+	jq -e '.ok and .errors == 0 and .rules == 14 and .filters == 1 and (.sets | length) == 4 and
+		.sets[1] == {name: "blocked", spans_ipv4: 2, spans_ipv6: 1, addresses_ipv4: 257, addresses_ipv6: 79228162514264337593543950336}' j || return 1
+	"$SLUICE" check cases/001/case.conf -j >j && return 1
+	jq -e '.ok == false and .errors == 1 and .diagnostics == [{severity: "error", file: "cases/001/case.conf", line: 1, column: 1,
+		length: 6, text: "unknown word '\''fliter'\'', did you mean '\''filter'\''? Expected interface, set, filter, define or include"}]' j || return 1
+	"$SLUICE" check sketch.conf --print -j | jq -r .printed | diff - "$G/sketch.print" | grep -c '^[<>] .' | grep -qx 0
+}
+case_ "check: JSON" json
+bounded() { # a thousand mistakes are not printed
+	{ echo "filter on eth0 {"; yes x | head -n 5000; echo "}"; } >many.conf
+	"$SLUICE" check many.conf 2>err && return 1
+	[ "$(grep -c ': error: ' err)" = 100 ] && grep -qx '\.\.\. and 90[0-9] more' err
+}
+case_ "check: a bounded number of mistakes is printed" bounded
+
+# --- explain
+says() { # WANT ARG...: the last line
+	want=$1
+	shift
+	got=$("$SLUICE" explain sketch.conf "$@" 2>&1 | tail -n 1)
+	[ "$got" = "$want" ] || { echo "got: $got"; return 1; }
+}
+case_ "explain: an early pass" says 'pass by the rule in sketch.conf:11 "admins"' 'tcp 192.0.2.5:1 > 203.0.113.10:443'
+case_ "explain: a set of a file, IPv6" says 'drop by the rule in sketch.conf:13 "blocklist"' 'udp [2001:db8::1]:53 > [2001:db8:1::1]:4711'
+case_ "explain: flags" says 'drop by the rule in sketch.conf:15 "nonsense flags"' 'tcp 198.18.0.1:1 > 203.0.113.10:443 syn,fin,psh'
+case_ "explain: a length" says 'drop by the rule in sketch.conf:16 "amplification"' 'udp 198.18.0.1:53 > 203.0.113.10:4711 length 512'
+case_ "explain: just not that long" says 'pass by default in sketch.conf:25' 'udp 198.18.0.1:53 > 203.0.113.10:4711 length 468'
+case_ "explain: a port range" says 'pass by the rule in sketch.conf:19' 'tcp 198.18.0.1:1 > 203.0.113.10:8500 syn vlan 7 on eth0'
+case_ "explain: a pcap expression" says 'drop by the rule in sketch.conf:20 "udp fragments"' 'udp 198.18.0.1:1 > 203.0.113.66:53 fragment first'
+case_ "explain: a redirect" says 'redirect to eth1 by the rule in sketch.conf:23' 'udp 198.18.0.1:1 > 203.0.113.99:5'
+case_ "explain: spread over CPUs" says 'cpu by the rule in sketch.conf:24' 'tcp 198.18.0.1:1 > 203.0.113.1:22'
+case_ "explain: no IP" says 'pass by default in sketch.conf:25' 'arp on eth0'
+cat >why.want <<'X'
+tcp 198.18.0.1:4711 > 203.0.113.10:443 vlan 7 length 60
+  - sketch.conf:11: pass from @admins as "admins"
+        not from @admins: it is from 198.18.0.1
+  - sketch.conf:12: drop from @bogons
+        not from @bogons: it is from 198.18.0.1
+  - sketch.conf:13: drop from @blocked as "blocklist"
+        not from @blocked: it is from 198.18.0.1
+  - sketch.conf:14: drop from @banned
+        not from @banned: it is from 198.18.0.1
+  - sketch.conf:15: drop tcp flags fin,syn as "nonsense flags"
+        not flags fin,syn: it is flags syn
+  - sketch.conf:16: drop udp from port { 19, 53, 123, 389, 1900, 11211 } length > 468 as "amplification"
+        not udp: it is tcp
+  - sketch.conf:17: limit udp to 203.0.113.10 port 53 to 1k/s per source burst 200 as "dns per source"
+        not udp: it is tcp
+  - sketch.conf:18: limit icmp to 100/s per source/24/48 burst 10
+        not icmp: it is tcp
+  + sketch.conf:19: pass tcp to 203.0.113.0/24 port { 80, 443, 8000-8999 }
+        decides
+pass by the rule in sketch.conf:19
+X
+why() { "$SLUICE" explain sketch.conf 'tcp 198.18.0.1:4711 > 203.0.113.10:443 syn vlan 7 on eth0' | diff why.want -; }
+case_ "explain: why not, rule by rule" why
+cat >edges.conf <<'X'
+filter on eth0 {
+	drop tcp to port 22 flags syn
+	drop icmp type echo-request
+	drop vlan not 7
+	drop ether type arp
+	limit udp to 1/s burst 1
+	log drop fragment later
+	shadow
+	default drop
+}
+filter on eth1 { }
+X
+edge() { # REASON PACKET...
+	"$SLUICE" explain edges.conf --all "${2}" >out || return 1
+	grep -qF "$1" out || { cat out; return 1; }
+}
+case_ "explain: later fragments have no ports" edge 'not flags syn: it is a later fragment, which has none' 'tcp 1.1.1.1:1 > 2.2.2.2:22 fragment later on eth0'
+case_ "explain: ARP is no IP" edge 'not tcp: it is not IP' 'arp on eth0'
+case_ "explain: udp has no type" edge 'not icmp: it is udp' 'udp 1.1.1.1:1 > 2.2.2.2:22 on eth0'
+case_ "explain: no tag" edge 'not vlan not 7: it has no such VLAN tag' 'udp 1.1.1.1:1 > 2.2.2.2:22 on eth0'
+case_ "explain: within a limit" edge 'within the limit, goes on' 'udp 1.1.1.1:1 > 2.2.2.2:22 on eth0'
+case_ "explain: shadow" edge 'drop by default in edges.conf:9; but the filter is in shadow: it passes' 'udp 1.1.1.1:1 > 2.2.2.2:22 on eth0'
+case_ "explain: which filter?" expect_fail 2 'the policy has 2 filters: say which interface, with on IF' "$SLUICE" explain edges.conf arp
+case_ "explain: no filter there" expect_fail 3 'no filter of the policy is on eth7' "$SLUICE" explain edges.conf 'arp on eth7'
+case_ "explain: no packet" expect_fail 2 'which packet\? Give it in words, or --pcap' "$SLUICE" explain edges.conf
+case_ "explain: two packets" expect_fail 2 'a packet in words or --pcap, not both' "$SLUICE" explain edges.conf arp --pcap x
+case_ "explain: a policy with mistakes" expect_fail 1 "error: unknown word 'fliter'" "$SLUICE" explain cases/001/case.conf arp
+words() { # SENTENCE WORDS
+	"$SLUICE" explain edges.conf "$2" >out 2>err && rc=0 || rc=$?
+	[ "$rc" = 2 ] && [ "$(cat err)" = "sluice explain: packet: $1" ] && return 0
+	echo "exit $rc"
+	cat err
+	return 1
+}
+case_ "words: nothing" words "expected a protocol (tcp, udp, icmp, proto 47) or an Ethernet type (arp) at the beginning behind ''" ''
+case_ "words: no protocol" words "found 'tpc', expected a protocol (tcp, udp, icmp, proto 47) or an Ethernet type (arp) at the beginning" 'tpc 1.1.1.1'
+case_ "words: no destination" words "expected '>' between source and destination behind '1.1.1.1:1'" 'tcp 1.1.1.1:1'
+case_ "words: no address" words "found '1.1.1', expected an address (198.51.100.7:4711, [2001:db8::1]:53)" 'tcp 1.1.1 > 2.2.2.2'
+case_ "words: no port" words "found '1.1.1.1:99999', expected a port from 0 to 65535 behind the address" 'tcp 1.1.1.1:99999 > 2.2.2.2'
+case_ "words: two families" words "source and destination are of different families" 'tcp 1.1.1.1:1 > [::1]:2'
+case_ "words: flags of udp" words "only tcp has flags" 'udp 1.1.1.1:1 > 2.2.2.2:2 syn'
+case_ "words: type of tcp" words "only icmp has a type" 'tcp 1.1.1.1:1 > 2.2.2.2:2 echo-request'
+case_ "words: type of the other family" words "ICMP has no type 'packet-too-big'" 'icmp 1.1.1.1 > 2.2.2.2 packet-too-big'
+case_ "words: too short" words "a length of 40 is too little, its headers alone take 54" 'tcp 1.1.1.1:1 > 2.2.2.2:2 length 40'
+case_ "words: too many tags" words "more than 4 VLAN tags" 'arp vlan 1 vlan 2 vlan 3 vlan 4 vlan 5'
+case_ "words: something else" words "found 'please', expected TCP flags, type, code, length, ttl, dscp, vlan, fragment, ether or on" 'arp please'
+explain_json() {
+	"$SLUICE" explain sketch.conf 'tcp 198.18.0.1:4711 > 203.0.113.10:443 syn' -j |
+		jq -e '.verdict == "pass" and .default == false and .line == 19 and .shadow == false and (.looked_at | length) == 9 and
+			.looked_at[0] == {file: "sketch.conf", line: 11, rule: "pass from @admins as \"admins\"", result: "no_match", name: "admins",
+				why: "not from @admins: it is from 198.18.0.1"} and .looked_at[8].result == "decides"'
+}
+case_ "explain: JSON" explain_json
+
+# --- a capture of two packets: ARP, and the first 42 of 514 bytes of UDP from 198.18.0.1:53
+captured() { # WANT ARG...
+	want=$1
+	shift
+	got=$("$SLUICE" explain sketch.conf --pcap "$G/two.pcap" "$@" | sed -n -e 1p -e '$p')
+	[ "$got" = "$want" ] || { echo "got: $got"; return 1; }
+}
+case_ "capture: the first packet" captured 'ether type arp length 14
+pass by default in sketch.conf:25'
+case_ "capture: the second, by its length on the wire" captured 'udp 198.18.0.1:53 > 203.0.113.10:4711 length 514
+drop by the rule in sketch.conf:16 "amplification"' --packet 2
+case_ "capture: no third" expect_fail 3 'two.pcap has 2 packets, no packet 3$' "$SLUICE" explain sketch.conf --pcap "$G/two.pcap" -n 3
+case_ "capture: no such file" expect_fail 3 'none.pcap: No such file or directory$' "$SLUICE" explain sketch.conf --pcap none.pcap
+case_ "capture: no capture" expect_fail 1 'unknown file format$' "$SLUICE" explain sketch.conf --pcap sketch.conf
+
+# --- random policies: printed and parsed, normal form against oracle, packets against the data path's parser
+case_ "random policies and packets, seed ${SEED:-1}" "$BUILD/tests/policy-trees" "${SEED:-1}" 2000 200
+done_
