@@ -46,9 +46,9 @@ void *buf_add(struct buf *b, size_t len)
 
 void buf_put(struct buf *b, const void *data, size_t len)
 {
-	void *p = buf_add(b, len);
+	void *p = len ? buf_add(b, len) : NULL;
 
-	if (p && len)
+	if (p)
 		memcpy(p, data, len);
 }
 
