@@ -109,9 +109,26 @@ captured incompletely: 2" "$(run "$O:verdicts" --in "$T/snap.pcap" --out pass="$
 }
 truncated() { # what came before is shown, written, and the end is said
 	capture "$T/cut.pcap" cut=10 "$(frame 02)*3" "$(frame 01)" || return 1
-	expect_fail 1 'cut.pcap is damaged at packet 4: truncated dump file' \
+	expect_fail 1 'cut.pcap is damaged at packet 4: the file ends within it$' \
 		run "$O:verdicts" --in "$T/cut.pcap" --out pass="$T/kept.pcap" || return 1
 	grep -q '^pass  *3  *180$' "$T/.out" && same 3 "$(packets "$T/kept.pcap")"
+}
+truncated_ng() {
+	run "$O:second" --in "$T/all.pcap" --out all="$T/whole.pcapng" >/dev/null &&
+		head -c -50 "$T/whole.pcapng" >"$T/cut.pcapng" || return 1
+	expect_fail 1 'cut.pcapng is damaged at packet 12: truncated' run "$O:verdicts" --in "$T/cut.pcapng" || return 1
+	grep -q '^all  *11 ' "$T/.out"
+}
+swapped() { # of a machine with the other byte order, with nanoseconds
+	printf '\241\262\074\115\0\002\0\004\0\0\0\0\0\0\0\0\0\001\0\0\0\0\0\001' >"$T/be.pcap"
+	printf '\0\0\0\005\0\0\0\007\0\0\0\020\0\0\0\021abcdefghijklmnop' >>"$T/be.pcap"
+	same "1 5.000000007 pass 16 16 -" "$(run "$O:verdicts" --in "$T/be.pcap" --verdicts | head -n 1)" &&
+		same "1 5.000000007 pass 16 16 -" "$(run "$O:verdicts" - --verdicts <"$T/be.pcap" | head -n 1)" &&
+		same "1 5.000000007 pass 16 16 -" "$(cat "$T/be.pcap" | run "$O:verdicts" - --verdicts | head -n 1)"
+}
+readers() { # our own reader and libpcap read the same; a byte order, every field
+	run "$O:verdicts" --in "$T/mixed.pcap" --verdicts | text >"$T/1" && cat "$T/mixed.pcap" | run "$O:verdicts" - --verdicts | text >"$T/2" &&
+		cmp "$T/1" "$T/2"
 }
 ng_in() { # what was written as pcapng reads like what was written as pcap
 	run "$O:second" --in "$T/mixed.pcap" --out all="$T/m.pcapng" >/dev/null &&
@@ -334,6 +351,9 @@ case_ "standard input" from_stdin
 case_ "packets of 0 to 65,535 bytes" sizes
 case_ "snap length" snapped
 case_ "a capture that ends too soon" truncated
+case_ "... pcapng" truncated_ng
+case_ "the other byte order" swapped
+case_ "both readers read the same" readers
 case_ "pcapng written and read" ng_in
 case_ "packets out by verdict" out_files
 if command -v tshark >/dev/null; then

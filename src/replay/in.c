@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-/* Captures as one stream. The formats are libpcap's business; what it hands over is checked here. */
+/* Captures as one stream. Formats: pcap.c for the plain case, libpcap for all else; what they hand over is checked here. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -11,11 +11,13 @@
 
 #include "base/err.h"
 #include "replay/in.h"
+#include "replay/pcap.h"
 
 #define BUFFER_BYTES (256u << 10)
 
 struct source {
-	pcap_t *pcap;
+	pcap_t *pcap; /* or */
+	struct pcap_file *file;
 	const char *name;
 	uint64_t number; /* of the packet in hand, within this capture */
 	struct replay_packet head;
@@ -30,44 +32,41 @@ struct replay_in {
 	struct replay_in_stats stats;
 };
 
-static FILE *open_file(const char *path, int *e, struct sluice_err *err)
+static int open_file(const char *path, struct sluice_err *err)
 {
 	int fd = strcmp(path, "-") ? open(path, O_RDONLY | O_CLOEXEC) : fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3);
 	const char *name = strcmp(path, "-") ? path : "standard input";
 	struct stat st;
-	FILE *f;
 
-	if (fd < 0) {
-		*e = err_set(err, errno == ENOENT || errno == ENOTDIR ? -ENOENT : -EACCES, "%s: %s", name,
-			     errno == ENOENT ? "no such file" : strerror(errno));
-		return NULL;
-	}
-	if (fstat(fd, &st) || S_ISDIR(st.st_mode) || S_ISBLK(st.st_mode)) {
-		close(fd);
-		*e = err_set(err, -ENOEXEC, "%s is no file; a capture (pcap, pcapng) is wanted", name);
-		return NULL;
-	}
-	f = fdopen(fd, "rb");
-	if (!f) {
-		close(fd);
-		*e = err_nomem(err);
-		return NULL;
-	}
-	setvbuf(f, NULL, _IOFBF, BUFFER_BYTES);
-	return f;
+	if (fd < 0)
+		return err_set(err, errno == ENOENT || errno == ENOTDIR ? -ENOENT : -EACCES, "%s: %s", name,
+			       errno == ENOENT ? "no such file" : strerror(errno));
+	if (!fstat(fd, &st) && !S_ISDIR(st.st_mode) && !S_ISBLK(st.st_mode))
+		return fd;
+	close(fd);
+	return err_set(err, -ENOEXEC, "%s is no file; a capture (pcap, pcapng) is wanted", name);
 }
 
 static int open_source(struct source *s, const char *path, struct sluice_err *err)
 {
 	char text[PCAP_ERRBUF_SIZE] = "";
 	const char *link;
+	int fd;
 	FILE *f;
-	int e = 0;
 
 	s->name = strcmp(path, "-") ? path : "standard input";
-	f = open_file(path, &e, err);
-	if (!f)
-		return e;
+	fd = open_file(path, err);
+	if (fd < 0)
+		return fd;
+	s->file = pcap_file_new(fd);
+	if (s->file)
+		return 0;
+	f = fdopen(fd, "rb");
+	if (!f) {
+		close(fd);
+		return err_nomem(err);
+	}
+	setvbuf(f, NULL, _IOFBF, BUFFER_BYTES);
 	s->pcap = pcap_fopen_offline_with_tstamp_precision(f, PCAP_TSTAMP_PRECISION_NANO, text);
 	if (!s->pcap) {
 		fclose(f);
@@ -116,55 +115,83 @@ void replay_in_free(struct replay_in *in)
 {
 	size_t i;
 
-	for (i = 0; in && i < in->n; i++)
+	for (i = 0; in && i < in->n; i++) {
 		if (in->source[i].pcap)
 			pcap_close(in->source[i].pcap); /* and the file with it */
+		pcap_file_free(in->source[i].file);
+	}
 	if (in)
 		free(in->source);
 	free(in);
 }
 
-/* The next packet of a source that can be run, into its head. */
-static int advance(struct replay_in *in, struct source *s, struct sluice_err *err)
+static int damaged(const struct source *s, const char *why, struct sluice_err *err)
+{
+	return err_set(err, -EBADMSG, "%s is damaged at packet %llu: %s", s->name, (unsigned long long)s->number + 1, why);
+}
+
+/* One record: 1, 0 at the end. */
+static int from_file(struct source *s, struct pcap_record *r, struct sluice_err *err)
+{
+	bool cut;
+	int got = pcap_file_next(s->file, r, &cut);
+
+	if (got == -EBADMSG)
+		return damaged(s, cut ? "the file ends within it" : "no packet is that long", err);
+	return got < 0 ? err_set(err, got, "%s: %s", s->name, strerror(-got)) : got;
+}
+
+static int from_libpcap(struct source *s, struct pcap_record *r, struct sluice_err *err)
 {
 	struct pcap_pkthdr *h;
 	const u_char *bytes;
 	int got;
 
-	while (!s->over && !s->has_head) {
+	do
 		got = pcap_next_ex(s->pcap, &h, &bytes);
-		if (got == PCAP_ERROR_BREAK) {
+	while (!got);
+	if (got == PCAP_ERROR_BREAK)
+		return 0;
+	if (got < 0)
+		return damaged(s, pcap_geterr(s->pcap), err);
+	/* asked for nanoseconds, libpcap puts them where the name says micro */
+	*r = (struct pcap_record){.time_ns = (uint64_t)h->ts.tv_sec * 1000000000u + (uint64_t)h->ts.tv_usec,
+				  .len = h->caplen,
+				  .wire_len = h->len,
+				  .data = bytes};
+	return 1;
+}
+
+/* The next packet of a source that can be run, into its head. */
+static int advance(struct replay_in *in, struct source *s, struct sluice_err *err)
+{
+	struct pcap_record r;
+	int got;
+
+	while (!s->over && !s->has_head) {
+		got = s->file ? from_file(s, &r, err) : from_libpcap(s, &r, err);
+		if (got <= 0) {
 			s->over = true;
-			return 0;
+			return got;
 		}
 		s->number++;
-		if (got < 0) {
-			s->over = true;
-			return err_set(err, -EBADMSG, "%s is damaged at packet %llu: %s", s->name,
-				       (unsigned long long)s->number, pcap_geterr(s->pcap));
-		}
-		if (got == 0)
-			continue;
 		in->stats.packets++;
-		in->stats.bytes += h->caplen;
-		if (h->caplen < REPLAY_SHORTEST) {
+		in->stats.bytes += r.len;
+		if (r.len < REPLAY_SHORTEST) {
 			in->stats.too_short++;
 			continue;
 		}
-		if (h->caplen > REPLAY_LONGEST) {
+		if (r.len > REPLAY_LONGEST) {
 			in->stats.too_long++;
 			continue;
 		}
-		in->stats.cut += h->caplen < h->len;
-		/* asked for nanoseconds, libpcap puts them where the name says micro */
-		s->head = (struct replay_packet){
-			.number = s->number,
-			.time_ns = (uint64_t)h->ts.tv_sec * 1000000000u + (uint64_t)h->ts.tv_usec,
-			.data = bytes,
-			.len = h->caplen,
-			.wire_len = h->len,
-			.source = (uint32_t)(s - in->source),
-		};
+		in->stats.cut += r.len < r.wire_len;
+		s->head = (struct replay_packet){.number = s->number,
+						 .time_ns = r.time_ns,
+						 .data = r.data,
+						 .len = r.len,
+						 .wire_len = r.wire_len,
+						 .source = (uint32_t)(s - in->source)};
 		s->has_head = true;
 	}
 	return 0;
