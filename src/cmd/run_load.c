@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/buf.h"
 #include "base/err.h"
 #include "base/priv.h"
 #include "base/text.h"
@@ -14,6 +15,8 @@
 #include "bpf/seam.h"
 #include "cmd/run_verb.h"
 #include "hook/change.h"
+
+#define NET_BYTES (256u << 20) /* of a description of a network */
 
 enum vm_engine run_engine(void)
 {
@@ -160,6 +163,41 @@ static int set_ifs(struct run_loaded *l, struct sluice_err *err)
 	return e;
 }
 
+/* --net: what bpf_fib_lookup() finds; a file as ip(8) prints it, or this host. */
+static int set_net(struct run_loaded *l, struct sluice_err *err)
+{
+	struct buf text = {0};
+	char piece[65536];
+	size_t n;
+	FILE *f;
+	int e = 0;
+
+	if (!run_opts.net)
+		return 0;
+	if (!strcmp(run_opts.net, "host"))
+		return vm_copy_network(l->vm, err) ? err_prefix(err, "--net host") : 0;
+	f = fopen(run_opts.net, "re");
+	if (!f)
+		return err_set(err, errno == ENOENT ? -ENOENT : -EACCES, "--net %s: %s", run_opts.net, strerror(errno));
+	while (!e && (n = fread(piece, 1, sizeof(piece), f)) > 0) {
+		buf_put(&text, piece, n);
+		if (text.len > NET_BYTES)
+			e = err_set(err, -E2BIG, "--net %s: more than %u MiB", run_opts.net, NET_BYTES >> 20);
+	}
+	if (!e && ferror(f))
+		e = err_set(err, -EIO, "--net %s: %s", run_opts.net, strerror(errno));
+	fclose(f);
+	if (!e && text.failed)
+		e = err_nomem(err);
+	if (!e) {
+		e = vm_set_network(l->vm, (const char *)(text.data ? text.data : (const uint8_t *)""), text.len, err);
+		if (e)
+			err_prefix(err, "--net %s", run_opts.net);
+	}
+	buf_free(&text);
+	return e;
+}
+
 const char *run_if_name(const struct run_loaded *l, uint32_t ifindex, char *to, size_t size)
 {
 	char name[IF_NAMESIZE];
@@ -204,6 +242,8 @@ int run_load(const struct cli_verb *verb, char **specs, size_t n, struct run_loa
 		seam_engine(l->vm);
 		e = set_ifs(l, err);
 	}
+	if (!e)
+		e = set_net(l, err);
 	if (!e)
 		e = load(l, specs, n, err);
 	if (!e && run_opts.trusted)

@@ -39,6 +39,8 @@ static const struct cli_opt opts[] = {
 	 .help = "let the kernel verify the programs, then run them without checks (root)"},
 	{.name = "if", .kind = OPT_LIST, .arg = "NAME[=NUMBER]", .to = &run_opts.ifs,
 	 .help = "interface that packets come in on; further ones are targets of redirects"},
+	{.name = "net", .kind = OPT_TEXT, .arg = "FILE|host", .to = &run_opts.net,
+	 .help = "routes and neighbours for bpf_fib_lookup(), as ip -details prints them, or this host's"},
 	{.name = "priority", .letter = 'P', .kind = OPT_U64, .arg = "N", .to = &run_opts.priority, .max = 1000000,
 	 .given = &run_opts.have_priority, .help = "place in the chain (default: the program's XDP_RUN_CONFIG, or 50)"},
 	{.name = "go-on", .letter = 'g', .kind = OPT_TEXT, .arg = "VERDICTS", .to = &run_opts.go_on,
@@ -104,9 +106,9 @@ static int check_words(struct sluice_err *err)
 	if (c && strcmp(c, "capture") != 0 && strcmp(c, "real") != 0)
 		return err_set(err, -EINVAL, "--clock %s: capture or real is wanted", c);
 	if (kernel && (run_opts.interp || run_opts.jit || run_opts.trusted || run_opts.coverage || have_trace || have_limit ||
-		       run_opts.have_cpus || run_opts.have_seed || c))
+		       run_opts.have_cpus || run_opts.have_seed || run_opts.net || c))
 		return err_set(err, -EINVAL, "--engine kernel goes without --interp, --jit, --trusted, --coverage, --trace, "
-			       "--limit, --cpus, --seed and --clock: the kernel runs programs in its own way");
+			       "--limit, --cpus, --seed, --net and --clock: the kernel runs programs in its own way");
 	if (!run_opts.in.n)
 		return err_set(err, -EINVAL, "no packets: name a capture with --in FILE, or - for standard input");
 	return 0;

@@ -23,6 +23,7 @@ _Static_assert(BUFFER_BYTES >= PCAP_MOST_BYTES + RECORD_HEADER, "a packet fits")
 struct pcap_file {
 	int fd;
 	bool swapped, nano, over;
+	uint32_t snap; /* of longer packets the rest is passed over, as libpcap does */
 	uint32_t at, end; /* of what is in the buffer and not yet handed out */
 	uint8_t buffer[BUFFER_BYTES];
 };
@@ -62,7 +63,10 @@ static bool header(struct pcap_file *f)
 	magic = order(f, magic);
 	f->nano = magic == MAGIC_NANO;
 	view_copy(&v, version, sizeof(version));
-	view_take(&v, 12);
+	view_take(&v, 8);
+	f->snap = order(f, view_u32(&v));
+	if (!f->snap || f->snap > PCAP_MOST_BYTES)
+		f->snap = PCAP_MOST_BYTES;
 	link = order(f, view_u32(&v));
 	if (f->swapped) {
 		version[0] = bswap_16(version[0]);
@@ -124,7 +128,7 @@ int pcap_file_next(struct pcap_file *f, struct pcap_record *r, bool *cut)
 		return got ? got : -EBADMSG;
 	}
 	r->time_ns = (uint64_t)sec * 1000000000u + (uint64_t)part * (f->nano ? 1 : 1000);
-	r->len = len;
+	r->len = len < f->snap ? len : f->snap;
 	r->data = f->buffer + f->at + RECORD_HEADER;
 	f->at += RECORD_HEADER + len;
 	return 1;
