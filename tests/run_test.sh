@@ -230,6 +230,16 @@ repeat() { # the first time counts; maps go on
 		same 5 "$(packets "$T/r.pcap")"
 }
 
+network() {
+	same "1 2000000000.000000000 redirect 60 60 out1" \
+		"$(run "$T/fib.o" --in "$T/late.pcap" --net "$T/net" --if in0=2 --if out1=3 --verdicts | head -n 1)" || return 1
+	same "1 2000000000.000000000 drop 60 60 -" "$(run "$T/fib.o" --in "$T/late.pcap" --if in0=2 --verdicts | head -n 1)" || return 1
+	echo 'nexthop' >>"$T/net"
+	expect_fail 2 '^sluice run: --net .*/net: line 5: ' run "$T/fib.o" --in "$T/late.pcap" --net "$T/net" || return 1
+	expect_fail 3 '^sluice run: --net .*/nonet: No such file' run "$T/fib.o" --in "$T/late.pcap" --net "$T/nonet" || return 1
+	run "$T/fib.o" --in "$T/late.pcap" --net host >/dev/null
+}
+
 # ---- what a program does wrong
 
 faults() {
@@ -339,6 +349,25 @@ mkdir -m 755 "$T/open" && chmod 755 "$T"
 printf '#include <linux/bpf.h>\n#include <bpf/bpf_helpers.h>\nSEC("xdp") int endless(struct xdp_md *c)\n{ for (volatile int i = 0; ; i++) if (i < 0) return 2; }\nchar _license[] SEC("license") = "GPL";\n' |
 	bpf_cc "$T/endless.o" || exit 1
 
+bpf_cc "$T/fib.o" <<'IN' || exit 1
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+SEC("xdp") int fib(struct xdp_md *c)
+{
+	struct bpf_fib_lookup p = {.family = 2, .ifindex = c->ingress_ifindex, .ipv4_dst = 0x090200c0 /* 192.0.2.9 */};
+	long rc = bpf_fib_lookup(c, &p, sizeof(p), 0);
+
+	return rc ? XDP_DROP : bpf_redirect(p.ifindex, 0);
+}
+char _license[] SEC("license") = "GPL";
+IN
+cat >"$T/net" <<'IN'
+2: in0: <BROADCAST,UP> mtu 1500 link/ether 02:00:00:00:00:02
+3: out1: <BROADCAST,UP> mtu 1500 link/ether 02:00:00:00:00:03
+192.0.2.0/24 dev out1
+192.0.2.9 dev out1 lladdr 02:00:00:00:00:09 REACHABLE
+IN
+
 case_ "verdicts are counted" summary
 case_ "... interpreted" summary --interp
 case_ "a line a packet, with targets" lines
@@ -370,6 +399,7 @@ case_ "the capture's clock, and the real one" clock
 case_ "seeds" seeds
 case_ "the ingress interface" ingress
 case_ "CPUs take turns" cpus
+case_ "a network to look up" network
 case_ "repeating" repeat
 case_ "faults are named with packet and source line" faults
 case_ "a program that does not end" budget
