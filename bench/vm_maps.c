@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * bench-vm_maps DIR: what a lookup costs compiled programs, in the kernel and in the user-space engine, and what loading
- * an object of 2,400 instructions and more does. Programs of vm_maps.bpf.o do 256 lookups a run; the same loop without a lookup is
- * subtracted. The three ways are interleaved, medians of the rounds.
+ * bench-vm_maps DIR: what a lookup costs compiled programs, in the kernel and in the user-space engine, and
+ * what loading an object of 2,400 instructions and more does. Programs of vm_maps.bpf.o do 256 lookups a run;
+ * the same loop without a lookup is subtracted. The three ways are interleaved, medians of the rounds.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -48,7 +48,8 @@ static void fill(struct bpf_object *obj, const char *name, uint32_t n)
 	for (i = 0; i < n; i += part) {
 		part = n - i < FILL ? n - i : FILL;
 		for (k = 0; k < part; k++)
-			make_key(keys + (size_t)k * bytes, bytes, bpf_map__type(map) == BPF_MAP_TYPE_LPM_TRIE, i + k);
+			make_key(keys + (size_t)k * bytes, bytes, bpf_map__type(map) == BPF_MAP_TYPE_LPM_TRIE,
+				 i + k);
 		k = part;
 		if (bpf_map_update_batch(bpf_map__fd(map), keys, values, &k, NULL) || k != part)
 			die("map %s: filling stopped at entry %u", name, i + k);
@@ -80,7 +81,8 @@ static struct bpf_object *load(const char *map, uint32_t n)
 	*entries = n;
 	if (bpf_object__load(obj))
 		die("cannot load %s", path);
-	if (bpf_map__max_entries(bpf_object__find_map_by_name(obj, map)) == n) /* arrays are full as they are */
+	if (bpf_map__max_entries(bpf_object__find_map_by_name(obj, map)) ==
+	    n) /* arrays are full as they are */
 		fill(obj, map, n);
 	return obj;
 }
@@ -158,8 +160,10 @@ static void large_object(struct vm *vm[N_WAYS])
 			bpf_object__close(obj);
 		}
 	seam_engine(NULL);
-	printf("\nopening and loading an object of %zu instructions: kernel %.1f ms, compiled %.1f, checked %.1f\n", n,
-		bench_median(v[KERNEL], ROUNDS), bench_median(v[TRUSTED], ROUNDS), bench_median(v[CHECKED], ROUNDS));
+	printf("\nopening and loading an object of %zu instructions: kernel %.1f ms, compiled %.1f, checked "
+	       "%.1f\n",
+	       n, bench_median(v[KERNEL], ROUNDS), bench_median(v[TRUSTED], ROUNDS),
+	       bench_median(v[CHECKED], ROUNDS));
 	if (n < 2400)
 		die("%s has %zu instructions only", path, n);
 	bench_figure("vm_load_2400", bench_median(v[CHECKED], ROUNDS), "ms", "<=", 5);

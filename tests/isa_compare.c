@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
  * isa-compare --forms        assembler source of every instruction, as bytes
- * isa-compare OBJECT < TEXT  holds isa_print() against what "llvm-objdump -d --no-show-raw-insn OBJECT" wrote about each
- * instruction. Both are brought into one form first; what is known to be written differently:
+ * isa-compare OBJECT < TEXT  holds isa_print() against what "llvm-objdump -d --no-show-raw-insn OBJECT" wrote
+ * about each instruction. Both are brought into one form first; what is known to be written differently:
  *
  *   here                            there                     why
  *   (bf) r1 = r2                    r1 = r2                   the opcode is the kernel's log's
@@ -12,9 +12,9 @@
  *   r1 = subprog[+7]                r1 = 7 ll                 the same
  *   call bpf_redirect#23            call 23                   it knows no names
  *   call pc+7                       call 7                    and not helpers from functions
- *   r1 = atomic64_fetch_add(...)    r1 = atomic_fetch_add(..) the kernel's log tells both widths apart by name
- *   r1 = atomic64_xchg((u64 *)(r2 +0), r1)                    r1 = xchg_64(r2 + 0, r1)
- *   r0 = atomic64_cmpxchg((u64 *)(r2 +0), r0, r1)             r0 = cmpxchg_64(r2 + 0, r0, r1)
+ *   r1 = atomic64_fetch_add(...)    r1 = atomic_fetch_add(..) the kernel's log tells both widths apart by
+ * name r1 = atomic64_xchg((u64 *)(r2 +0), r1)                    r1 = xchg_64(r2 + 0, r1) r0 =
+ * atomic64_cmpxchg((u64 *)(r2 +0), r0, r1)             r0 = cmpxchg_64(r2 + 0, r0, r1)
  *
  * Prints what differs beyond that and how many instructions there were; exits 1 if any did.
  */
@@ -67,7 +67,7 @@ static void plain(const char *s, char *to, size_t size)
 		}
 		v = strtoull(s, &end, 0);
 		n += (size_t)snprintf(to + n, size - n, "%lld",
-			v <= UINT32_MAX ? (long long)(int32_t)(uint32_t)v : (long long)v);
+				      v <= UINT32_MAX ? (long long)(int32_t)(uint32_t)v : (long long)v);
 		s = end - 1;
 	}
 	to[n] = '\0';
@@ -180,15 +180,17 @@ static int compare(Elf *elf, unsigned long *n, unsigned long *differ, unsigned l
 	return 0;
 }
 
-/* What LLVM 14 takes for another instruction of the same opcode, or has no notation for: instructions of cpu v4 and
- * later, addresses that a loader fills in, skb[r1 + 7] without its 7, one atomic operation that its assembler cannot make either. */
+/* What LLVM 14 takes for another instruction of the same opcode, or has no notation for: instructions of cpu
+ * v4 and later, addresses that a loader fills in, skb[r1 + 7] without its 7, one atomic operation that its
+ * assembler cannot make either. */
 static bool misread(enum isa_id id)
 {
 	uint8_t form = isa_op(id)->form;
 
 	return (isa_by(isa_op(id)->code) == ISA_BY_OFF && isa_op(id)->variant) || form == ISA_FORM_ACQUIRE ||
-	       form == ISA_FORM_RELEASE || (form == ISA_FORM_LD64 && id != ISA_LD64) || id == ISA_CALL_KFUNC ||
-	       id == ISA_CALLX || id == ISA_FETCH_ADD32 || (id >= ISA_IND8 && id <= ISA_IND32);
+	       form == ISA_FORM_RELEASE || (form == ISA_FORM_LD64 && id != ISA_LD64) ||
+	       id == ISA_CALL_KFUNC || id == ISA_CALLX || id == ISA_FETCH_ADD32 ||
+	       (id >= ISA_IND8 && id <= ISA_IND32);
 }
 
 /* Every instruction as bytes for the assembler, each with small and with large numbers. */

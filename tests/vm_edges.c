@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * vm-edges SEED PROGRAMS: random programs that load, store, look maps up and pass keys around the edges of context,
- * packet, stack and map values, right and wrong. Interpreter, compiler and a watched run, all checked, must agree on
- * r0, on every byte of memory and on the fault: its reason, instruction and address. Packet, context and values end
- * where a page ends that nobody may touch, so that a check that is missing ends the test. Prints the program that they
- * disagree on and exits 1.
+ * vm-edges SEED PROGRAMS: random programs that load, store, look maps up and pass keys around the edges of
+ * context, packet, stack and map values, right and wrong. Interpreter, compiler and a watched run, all
+ * checked, must agree on r0, on every byte of memory and on the fault: its reason, instruction and address.
+ * Packet, context and values end where a page ends that nobody may touch, so that a check that is missing
+ * ends the test. Prints the program that they disagree on and exits 1.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -54,7 +54,8 @@ static uint32_t below(uint32_t n)
 static uint8_t *edge(uint32_t bytes)
 {
 	size_t page = (size_t)sysconf(_SC_PAGESIZE);
-	uint8_t *p = mmap(NULL, 2 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT, -1, 0);
+	uint8_t *p =
+		mmap(NULL, 2 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT, -1, 0);
 
 	if (p == MAP_FAILED || mprotect(p + page, page, PROT_NONE)) {
 		perror("mmap");
@@ -74,7 +75,8 @@ static void *find(void *map, const void *key, uint32_t cpu)
 	return k < m->n ? m->data + (m->cpu_stride ? cpu : 0) * m->cpu_stride + k * m->stride : NULL;
 }
 
-static uint64_t lookup_elem(uint64_t map, uint64_t key, uint64_t c, uint64_t d, uint64_t e, struct vm_run *run)
+static uint64_t lookup_elem(uint64_t map, uint64_t key, uint64_t c, uint64_t d, uint64_t e,
+			    struct vm_run *run)
 {
 	(void)c, (void)d, (void)e, (void)run;
 	return (uintptr_t)find((void *)(uintptr_t)map, (void *)(uintptr_t)key, host.cpu);
@@ -102,16 +104,16 @@ static bool lookup(void *owner, uint64_t map, struct vm_lookup *how)
 
 	(void)owner;
 	*how = (struct vm_lookup){.kind = m->by_call ? VM_LOOKUP_CALL : VM_LOOKUP_ARRAY,
-		.key_bytes = m->key_bytes,
-		.value_bytes = m->value_bytes,
-		.data = m->data,
-		.max_entries = m->n,
-		.stride = m->stride,
-		.cpu_stride = m->cpu_stride,
-		.find = find,
-		.cpu_off = sizeof(uint32_t),
-		.writable = !m->read_only,
-		.any_value = m->data};
+				  .key_bytes = m->key_bytes,
+				  .value_bytes = m->value_bytes,
+				  .data = m->data,
+				  .max_entries = m->n,
+				  .stride = m->stride,
+				  .cpu_stride = m->cpu_stride,
+				  .find = find,
+				  .cpu_off = sizeof(uint32_t),
+				  .writable = !m->read_only,
+				  .any_value = m->data};
 	return true;
 }
 
@@ -127,10 +129,10 @@ static bool region(struct vm_run *run, uint64_t addr, struct vm_region *r)
 		off = addr - (uintptr_t)maps[i].data;
 		in = maps[i].cpu_stride ? off % maps[i].cpu_stride : off;
 		if (off >= maps[i].bytes || in / maps[i].stride >= maps[i].n ||
-			in % maps[i].stride >= maps[i].value_bytes)
+		    in % maps[i].stride >= maps[i].value_bytes)
 			continue;
-		*r = vm_region_make(VM_REGION_VALUE, maps[i].data + (off - in % maps[i].stride), maps[i].value_bytes,
-			!maps[i].read_only, "m");
+		*r = vm_region_make(VM_REGION_VALUE, maps[i].data + (off - in % maps[i].stride),
+				    maps[i].value_bytes, !maps[i].read_only, "m");
 		return true;
 	}
 	return false;
@@ -152,14 +154,18 @@ static const struct vm_env env = {.region = region, .map_sizes = sizes};
 
 /* -------- programs -------- */
 
-/* r6 context, r7 packet, r8 its end, r9 stack, r5 and r0 what was found or anything; offsets around what is there */
+/* r6 context, r7 packet, r8 its end, r9 stack, r5 and r0 what was found or anything; offsets around what is
+ * there */
 static void touch(struct isa_build *b)
 {
 	static const uint8_t bases[] = {6, 7, 7, 7, 7, 8, 9, 9, 10, 5};
-	static const enum isa_id ops[] = {ISA_LDX8, ISA_LDX16, ISA_LDX32, ISA_LDX64, ISA_LDSX16, ISA_LDSX32, ISA_ST8_K,
-		ISA_ST16_K, ISA_ST32_K, ISA_ST64_K, ISA_ST8_X, ISA_ST32_X, ISA_ST64_X, ISA_AADD64, ISA_FETCH_OR32,
-		ISA_XCHG64, ISA_CMPXCHG32, ISA_LOAD_ACQ16, ISA_STORE_REL32, ISA_FETCH_XOR64};
-	static const uint16_t most[] = {[5] = 9, [6] = CTX_BYTES, [7] = PACKET_BYTES - 12, [8] = 8, [9] = 48, [10] = 40};
+	static const enum isa_id ops[] = {ISA_LDX8,	 ISA_LDX16,	 ISA_LDX32,	  ISA_LDX64,
+					  ISA_LDSX16,	 ISA_LDSX32,	 ISA_ST8_K,	  ISA_ST16_K,
+					  ISA_ST32_K,	 ISA_ST64_K,	 ISA_ST8_X,	  ISA_ST32_X,
+					  ISA_ST64_X,	 ISA_AADD64,	 ISA_FETCH_OR32,  ISA_XCHG64,
+					  ISA_CMPXCHG32, ISA_LOAD_ACQ16, ISA_STORE_REL32, ISA_FETCH_XOR64};
+	static const uint16_t most[] =
+		{[5] = 9, [6] = CTX_BYTES, [7] = PACKET_BYTES - 12, [8] = 8, [9] = 48, [10] = 40};
 	uint8_t base = bases[below(sizeof(bases))], other = (uint8_t)below(5);
 	enum isa_id id = ops[below(below(3) ? 13 : sizeof(ops) / sizeof(*ops))];
 	int off = (int)below(most[base]) & (below(8) ? ~7 : ~0);
@@ -234,7 +240,8 @@ static void one(struct isa_build *b, uint32_t end)
 {
 	switch (below(16)) {
 	case 0:
-		isa_put(b, ISA_ADD64_K, (uint8_t)(7 + below(3)), 0, 0, (int32_t)below(2) * 8 - 8 * (int32_t)below(2));
+		isa_put(b, ISA_ADD64_K, (uint8_t)(7 + below(3)), 0, 0,
+			(int32_t)below(2) * 8 - 8 * (int32_t)below(2));
 		return;
 	case 1:
 		if (below(6))
@@ -317,7 +324,7 @@ static void fill(void)
 }
 
 static void step(struct vm_watch *watch, struct vm_run *run, const struct vm_prog *prog, uint32_t pc,
-	const uint64_t reg[11])
+		 const uint64_t reg[11])
 {
 	(void)watch, (void)run, (void)prog, (void)pc, (void)reg;
 }
@@ -365,13 +372,16 @@ static void show(const struct bpf_insn *insns, uint32_t n, const char *who, cons
 		printf("# %u: %s\n", i, isa_print(&insns[i], n - i, text, sizeof(text)));
 	if (who)
 		printf("# %s: %d, r0 %llx, fault %u argument %u at %u, address %llx\n", who, o->e,
-			(unsigned long long)o->r0, o->reason, o->arg, o->pc, (unsigned long long)o->addr);
+		       (unsigned long long)o->r0, o->reason, o->arg, o->pc, (unsigned long long)o->addr);
 }
 
 static int try(const struct bpf_insn *insns, uint32_t n, unsigned long *faults)
 {
 	static const char *const who[] = {"interpreter", "compiled", "watched"};
-	struct vm_prog_spec spec = {.insns = insns, .n_insns = n, .linker = &linker, .engine = VM_ENGINE_INTERP};
+	struct vm_prog_spec spec = {.insns = insns,
+				    .n_insns = n,
+				    .linker = &linker,
+				    .engine = VM_ENGINE_INTERP};
 	struct vm_prog *prog[3] = {NULL};
 	struct sluice_err err;
 	struct outcome o[3];
@@ -411,7 +421,8 @@ int main(int argc, char **argv)
 	ctx = edge(CTX_BYTES);
 	packet = edge(PACKET_BYTES);
 	for (k = 0; k < N_MAPS; k++) {
-		maps[k].bytes = maps[k].cpu_stride ? 3 * (uint32_t)maps[k].cpu_stride : maps[k].n * maps[k].stride;
+		maps[k].bytes =
+			maps[k].cpu_stride ? 3 * (uint32_t)maps[k].cpu_stride : maps[k].n * maps[k].stride;
 		maps[k].data = edge(maps[k].bytes);
 	}
 	for (i = 0; i < programs && !bad; i++) {

@@ -11,8 +11,8 @@
 #include "vm/run.h"
 #include "vm_engines.h"
 
-const char *const engine_names[N_ENGINES] = {
-	"interpreter, checked", "interpreter", "compiled, checked", "compiled", "watched"};
+const char *const engine_names[N_ENGINES] = {"interpreter, checked", "interpreter", "compiled, checked",
+					     "compiled", "watched"};
 
 /* Two helpers, so that calls are tested: the sum of all five arguments, and a function called n
  * times. */
@@ -22,8 +22,7 @@ static uint64_t sum5(uint64_t a, uint64_t b, uint64_t c, uint64_t d, uint64_t e,
 	return a + 2 * b + 3 * c + 4 * d + 5 * e;
 }
 
-static uint64_t loop(
-	uint64_t n, uint64_t func, uint64_t ctx, uint64_t d, uint64_t e, struct vm_run *run)
+static uint64_t loop(uint64_t n, uint64_t func, uint64_t ctx, uint64_t d, uint64_t e, struct vm_run *run)
 {
 	uint64_t args[5] = {0, ctx}, ret;
 
@@ -35,8 +34,7 @@ static uint64_t loop(
 	return args[0];
 }
 
-static uint64_t take(
-	uint64_t mem, uint64_t len, uint64_t c, uint64_t d, uint64_t e, struct vm_run *run)
+static uint64_t take(uint64_t mem, uint64_t len, uint64_t c, uint64_t d, uint64_t e, struct vm_run *run)
 {
 	const uint8_t *p = (const uint8_t *)(uintptr_t)mem;
 	uint64_t s = 0;
@@ -57,17 +55,14 @@ static int helper(void *owner, int32_t number, const struct vm_helper **h, struc
 	static const struct vm_helper take_ = {"take", take, {VM_ARG_MEM, VM_ARG_SIZE}, {0}};
 
 	(void)owner;
-	*h = number == 5000	       ? &sum
-	     : number == BPF_FUNC_loop ? &loop_
-	     : number == 5001	       ? &take_
-				       : NULL;
+	*h = number == 5000 ? &sum : number == BPF_FUNC_loop ? &loop_ : number == 5001 ? &take_ : NULL;
 	if (!*h && err)
 		snprintf(err->text, sizeof(err->text), "there is no helper %d here", number);
 	return *h ? 0 : -EINVAL;
 }
 
 static void step(struct vm_watch *watch, struct vm_run *run, const struct vm_prog *prog, uint32_t pc,
-	const uint64_t reg[11])
+		 const uint64_t reg[11])
 {
 	(void)watch, (void)run, (void)prog, (void)pc, (void)reg;
 }
@@ -81,12 +76,13 @@ static int kfunc(void *owner, int32_t id, int16_t index, const struct vm_helper 
 	(void)owner;
 	*h = id != 5 ? NULL : index == 3 ? &take_ : index ? NULL : &sum;
 	if (!*h && err)
-		snprintf(err->text, sizeof(err->text), "there is no kernel function %d of BTF %d here", id, index);
+		snprintf(err->text, sizeof(err->text), "there is no kernel function %d of BTF %d here", id,
+			 index);
 	return *h ? 0 : -EINVAL;
 }
 
 int engine_run(enum engine engine, bool rfc, const struct bpf_insn *insns, uint32_t n, const uint8_t *memory,
-	uint32_t len, struct answer *answer)
+	       uint32_t len, struct answer *answer)
 {
 	static const struct vm_linker linker = {.helper = helper, .kfunc = kfunc};
 	static struct vm_watch watch = {.step = step};
@@ -134,12 +130,11 @@ int engine_run(enum engine engine, bool rfc, const struct bpf_insn *insns, uint3
 }
 
 /* r0 of the program, its lower or upper half, as an XDP program's 32-bit answer */
-static int half(const struct bpf_insn *insns, uint32_t n, bool upper, const uint8_t *memory,
-	uint32_t len, struct answer *answer, uint32_t *ret)
+static int half(const struct bpf_insn *insns, uint32_t n, bool upper, const uint8_t *memory, uint32_t len,
+		struct answer *answer, uint32_t *ret)
 {
 	static char log[65536];
-	LIBBPF_OPTS(
-		bpf_prog_load_opts, opts, .log_level = 1, .log_buf = log, .log_size = sizeof(log));
+	LIBBPF_OPTS(bpf_prog_load_opts, opts, .log_level = 1, .log_buf = log, .log_size = sizeof(log));
 	LIBBPF_OPTS(bpf_test_run_opts, run);
 	uint8_t in[MEMORY_MAX] = {0}, out[MEMORY_MAX];
 	struct isa_build b = {0};
@@ -171,7 +166,7 @@ static int half(const struct bpf_insn *insns, uint32_t n, bool upper, const uint
 	free(whole);
 	if (fd < 0) {
 		snprintf(answer->text, sizeof(answer->text), "%.500s",
-			strlen(log) > 500 ? log + strlen(log) - 500 : log);
+			 strlen(log) > 500 ? log + strlen(log) - 500 : log);
 		return e;
 	}
 	if (len)
@@ -188,7 +183,7 @@ static int half(const struct bpf_insn *insns, uint32_t n, bool upper, const uint
 }
 
 int kernel_run(const struct bpf_insn *insns, uint32_t n, const uint8_t *memory, uint32_t len,
-	struct answer *answer)
+	       struct answer *answer)
 {
 	uint32_t low, high;
 	int e;

@@ -19,10 +19,11 @@ struct answer {
 	uint8_t memory[MEMORY_MAX];
 };
 
-/* Runs a program with r1 = memory (len bytes, a copy), r2 = len; rfc: see vm/prog.h. 0, or -errno if it does not load.
+/* Runs a program with r1 = memory (len bytes, a copy), r2 = len; rfc: see vm/prog.h. 0, or -errno if it does
+ * not load.
  */
 int engine_run(enum engine engine, bool rfc, const struct bpf_insn *insns, uint32_t n, const uint8_t *memory,
-	uint32_t len, struct answer *answer);
+	       uint32_t len, struct answer *answer);
 
 /*
  * The same in the kernel: the program becomes a function that a small XDP program calls with a
@@ -30,6 +31,6 @@ int engine_run(enum engine engine, bool rfc, const struct bpf_insn *insns, uint3
  * its last line), -EPERM without privilege.
  */
 int kernel_run(const struct bpf_insn *insns, uint32_t n, const uint8_t *memory, uint32_t len,
-	struct answer *answer);
+	       struct answer *answer);
 
 #endif

@@ -35,9 +35,28 @@ static uint32_t below(uint32_t n)
 /* Values at which arithmetic goes wrong, and any others. */
 static uint64_t value(void)
 {
-	static const uint64_t edge[] = {0, 1, 2, 31, 32, 33, 63, 64, 0x7f, 0x80, 0xff, 0x7fff,
-		0x8000, 0xffff, 0x7fffffff, 0x80000000, 0xffffffff, 0x100000000, 0x7fffffffffffffff,
-		0x8000000000000000, 0xffffffff80000000, 0xffffffffffffffff};
+	static const uint64_t edge[] = {0,
+					1,
+					2,
+					31,
+					32,
+					33,
+					63,
+					64,
+					0x7f,
+					0x80,
+					0xff,
+					0x7fff,
+					0x8000,
+					0xffff,
+					0x7fffffff,
+					0x80000000,
+					0xffffffff,
+					0x100000000,
+					0x7fffffffffffffff,
+					0x8000000000000000,
+					0xffffffff80000000,
+					0xffffffffffffffff};
 
 	switch (below(4)) {
 	case 0:
@@ -89,8 +108,10 @@ static bool usable(enum isa_id id)
 
 static unsigned int access_bytes(uint8_t code)
 {
-	static const uint8_t bytes[] = {
-		[BPF_W >> 3] = 4, [BPF_H >> 3] = 2, [BPF_B >> 3] = 1, [BPF_DW >> 3] = 8};
+	static const uint8_t bytes[] = {[BPF_W >> 3] = 4,
+					[BPF_H >> 3] = 2,
+					[BPF_B >> 3] = 1,
+					[BPF_DW >> 3] = 8};
 
 	return bytes[BPF_SIZE(code) >> 3];
 }
@@ -114,7 +135,7 @@ static void random_insn(struct isa_build *b, uint32_t label, uint32_t next)
 		src = 0;
 	if (f & (ISA_J | ISA_L)) {
 		isa_put_jump(b, id, f & ISA_R ? dst : 0, src, f & ISA_I ? imm : 0,
-			id != ISA_GOTO && id != ISA_GOTOL ? label : next);
+			     id != ISA_GOTO && id != ISA_GOTOL ? label : next);
 		return;
 	}
 	if (f & ISA_WIDE) {
@@ -216,7 +237,8 @@ int main(int argc, char **argv)
 	every = strtoul(argv[3], NULL, 0);
 	old_kernel = every && !kernel_knows_latest();
 	if (old_kernel)
-		printf("# without may_goto, load_acquire and store_release: this kernel does not know them\n");
+		printf("# without may_goto, load_acquire and store_release: this kernel does not know "
+		       "them\n");
 	state = seed * 2654435761u + 88172645463325252ull;
 	for (i = 0; i < programs && !differ; i++) {
 		if (random_program(&insns, &n))
@@ -224,9 +246,9 @@ int main(int argc, char **argv)
 		for (enum engine g = 0; g < N_ENGINES; g++) {
 			e = engine_run(g, false, insns, n, NULL, 0, &a[g]);
 			if (e || a[g].fault || a[g].r0 != a[0].r0) {
-				printf("# program %lu of seed %lu: %s says 0x%llx %s, %s 0x%llx\n",
-					i, seed, engine_names[0], (unsigned long long)a[0].r0,
-					engine_names[g], a[g].text, (unsigned long long)a[g].r0);
+				printf("# program %lu of seed %lu: %s says 0x%llx %s, %s 0x%llx\n", i, seed,
+				       engine_names[0], (unsigned long long)a[0].r0, engine_names[g],
+				       a[g].text, (unsigned long long)a[g].r0);
 				differ = 1;
 			}
 		}
@@ -235,8 +257,8 @@ int main(int argc, char **argv)
 			if (e || k.r0 != a[0].r0) {
 				printf("# program %lu of seed %lu: kernel says 0x%llx (%s %s), we "
 				       "0x%llx\n",
-					i, seed, (unsigned long long)k.r0, e ? strerror(-e) : "",
-					e ? k.text : "", (unsigned long long)a[0].r0);
+				       i, seed, (unsigned long long)k.r0, e ? strerror(-e) : "",
+				       e ? k.text : "", (unsigned long long)a[0].r0);
 				differ = 1;
 			}
 			kernel++;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * vm-vectors FILE...: the cases of the files of tests/vm on every engine, and as root in the kernel. A file is a
- * list of cases:
+ * vm-vectors FILE...: the cases of the files of tests/vm on every engine, and as root in the kernel. A file
+ * is a list of cases:
  *
  *   == NAME                 a case begins
  *   memory 00 01 ...        r1 points to these bytes, r2 is how many
@@ -70,7 +70,7 @@ static bool same(const struct vector *v, const struct answer *a, char *why, size
 		snprintf(why, size, "fault: %s", a->text);
 	else if (a->r0 != v->result)
 		snprintf(why, size, "r0 is 0x%llx, not 0x%llx", (unsigned long long)a->r0,
-			(unsigned long long)v->result);
+			 (unsigned long long)v->result);
 	else if (v->has_after && memcmp(a->memory, v->after, v->len) != 0)
 		snprintf(why, size, "the memory differs");
 	else if (a->text[0])
@@ -97,7 +97,7 @@ static void try(const struct vector *v, const struct bpf_insn *insns, uint32_t n
 			report(v->fault[0] && strstr(a.text, v->fault), v, engine_names[g], why);
 		} else if (v->fault[0]) {
 			snprintf(why, sizeof(why), "wanted the fault \"%s\", got %s", v->fault,
-				a.fault ? a.text : "none");
+				 a.fault ? a.text : "none");
 			report(a.fault && strstr(a.text, v->fault), v, engine_names[g], why);
 		} else {
 			report(same(v, &a, why, sizeof(why)), v, engine_names[g], why);
@@ -112,7 +112,8 @@ static void try(const struct vector *v, const struct bpf_insn *insns, uint32_t n
 		return;
 	}
 	if (e == -EINVAL && v->new_kernel) {
-		printf("ok %d - %s (kernel) # SKIP this kernel does not know the instruction\n", ++cases, v->name);
+		printf("ok %d - %s (kernel) # SKIP this kernel does not know the instruction\n", ++cases,
+		       v->name);
 		return;
 	}
 	snprintf(why, sizeof(why), "%s: %s", strerror(-e), a.text);
@@ -132,8 +133,7 @@ static void finish(struct vector *v)
 		if (!v->has_result == !v->fault[0])
 			report(false, v, "file", "a case has either a result or a fault");
 		else if (v->has_after && v->after_len != v->len)
-			report(false, v, "file",
-				"\"after\" and \"memory\" are not of the same length");
+			report(false, v, "file", "\"after\" and \"memory\" are not of the same length");
 		else if (isa_parse((const char *)v->text.data, &insns, &n, &err))
 			report(false, v, "file", err.text);
 		else

@@ -9,8 +9,7 @@ struct use {
 	uint32_t pc, label;
 };
 
-void isa_put(
-	struct isa_build *b, enum isa_id id, uint8_t dst, uint8_t src, int16_t off, int32_t imm)
+void isa_put(struct isa_build *b, enum isa_id id, uint8_t dst, uint8_t src, int16_t off, int32_t imm)
 {
 	struct bpf_insn insn = isa_make(id);
 	enum isa_by by = isa_by(insn.code);
@@ -47,8 +46,7 @@ void isa_here(struct isa_build *b, uint32_t label)
 		((uint32_t *)(void *)b->labels.data)[label] = isa_build_pc(b);
 }
 
-void isa_put_jump(
-	struct isa_build *b, enum isa_id id, uint8_t dst, uint8_t src, int32_t imm, uint32_t label)
+void isa_put_jump(struct isa_build *b, enum isa_id id, uint8_t dst, uint8_t src, int32_t imm, uint32_t label)
 {
 	struct use use = {isa_build_pc(b), label};
 
@@ -70,9 +68,9 @@ static int fill(struct bpf_insn *insn, int64_t distance, struct sluice_err *err,
 	if (isa_op(id)->fields & ISA_J) {
 		if (distance < INT16_MIN || distance > INT16_MAX)
 			return err_set(err, -ERANGE,
-				"instruction %u: its target is %lld instructions away, a "
-				"conditional jump reaches 32767",
-				pc, (long long)distance);
+				       "instruction %u: its target is %lld instructions away, a "
+				       "conditional jump reaches 32767",
+				       pc, (long long)distance);
 		insn->off = (int16_t)distance;
 	} else {
 		insn->imm = (int32_t)distance;
@@ -80,8 +78,7 @@ static int fill(struct bpf_insn *insn, int64_t distance, struct sluice_err *err,
 	return 0;
 }
 
-int isa_build_take(
-	struct isa_build *b, struct bpf_insn **insns, uint32_t *n, struct sluice_err *err)
+int isa_build_take(struct isa_build *b, struct bpf_insn **insns, uint32_t *n, struct sluice_err *err)
 {
 	const struct use *u = (const void *)b->uses.data;
 	const uint32_t *label = (const void *)b->labels.data;
@@ -95,11 +92,10 @@ int isa_build_take(
 		e = err_nomem(err);
 	for (i = 0; !e && i < b->uses.len / sizeof(*u); i++) {
 		if (u[i].label >= n_labels || label[u[i].label] == UINT32_MAX)
-			e = err_set(err, -EINVAL, "instruction %u: label %u was never placed",
-				u[i].pc, u[i].label);
+			e = err_set(err, -EINVAL, "instruction %u: label %u was never placed", u[i].pc,
+				    u[i].label);
 		else
-			e = fill(&p[u[i].pc], (int64_t)label[u[i].label] - u[i].pc - 1, err,
-				u[i].pc);
+			e = fill(&p[u[i].pc], (int64_t)label[u[i].label] - u[i].pc - 1, err, u[i].pc);
 	}
 	if (!e) {
 		*insns = p;

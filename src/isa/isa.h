@@ -13,10 +13,10 @@
 #include <linux/bpf.h>
 #include <sluice/err.h>
 
-#define ISA_MAX_INSNS 1000000 /* the kernel's limit for privileged programs */
-#define ISA_MAX_FUNCS 256     /* as in the kernel */
+#define ISA_MAX_INSNS 1000000  /* the kernel's limit for privileged programs */
+#define ISA_MAX_FUNCS 256      /* as in the kernel */
 #define ISA_LOAD_ACQUIRE 0x100 /* immediate of an atomic instruction; newer headers: BPF_LOAD_ACQ */
-#define ISA_REGS 11	      /* r0 to r10 */
+#define ISA_REGS 11	       /* r0 to r10 */
 
 enum isa_id {
 #define ISA_OP(name, code, variant, form, text) ISA_##name,
@@ -91,12 +91,10 @@ struct isa_funcs {
  * *funcs   may be NULL errors:  -EINVAL  err: "instruction 7, (0f) r1 += r2: ...", -E2BIG too many
  * instructions or functions, -EOPNOTSUPP callx, loads from socket buffers; -ENOMEM
  */
-int isa_check(
-	const struct bpf_insn *insns, uint32_t n, struct isa_funcs *funcs, struct sluice_err *err);
+int isa_check(const struct bpf_insn *insns, uint32_t n, struct isa_funcs *funcs, struct sluice_err *err);
 /* isa_check_rfc() is the same by RFC 9669 alone, which lets through what Linux refuses: constant division
  * by zero (0, or the dividend) and constant shifts beyond the width (masked). */
-int isa_check_rfc(
-	const struct bpf_insn *insns, uint32_t n, struct isa_funcs *funcs, struct sluice_err *err);
+int isa_check_rfc(const struct bpf_insn *insns, uint32_t n, struct isa_funcs *funcs, struct sluice_err *err);
 
 /*
  * isa_print() writes the instruction at insns (two slots if it is wide and left > 1) as the

@@ -46,9 +46,8 @@ static void each_row_is_itself(void **state)
  */
 static void nothing_else_decodes(void **state)
 {
-	static const int32_t imms[] = {
-		0, 1, 8, 16, 32, 64, 0x40, 0x41, 0x50, 0xa0, 0xe0, 0xe1, 0xf0, 0xf1, 0x100, 0x101,
-		0x110, 0x111, -1};
+	static const int32_t imms[] = {0,    1,	   8,	 16,   32,    64,    0x40,  0x41,  0x50, 0xa0,
+				       0xe0, 0xe1, 0xf0, 0xf1, 0x100, 0x101, 0x110, 0x111, -1};
 	struct bpf_insn insn, want;
 	unsigned int code, i, off, src, known = 0;
 	enum isa_id id;
@@ -59,9 +58,9 @@ static void nothing_else_decodes(void **state)
 			for (off = 0; off < 40; off++)
 				for (src = 0; src < 16; src++) {
 					insn = (struct bpf_insn){.code = (uint8_t)code,
-						.src_reg = src & 15,
-						.off = (int16_t)off,
-						.imm = imms[i]};
+								 .src_reg = src & 15,
+								 .off = (int16_t)off,
+								 .imm = imms[i]};
 					id = isa_decode(&insn);
 					if (id == ISA_UNKNOWN)
 						continue;
@@ -147,8 +146,7 @@ static void unsound_programs(void **state)
 	refused("r0 = 0", -EINVAL,
 		"instruction 0, (b7) r0 = 0: the last instruction of a function must be exit or a "
 		"jump");
-	refused("r11 = 0\nexit", -EINVAL,
-		"instruction 0, (b7) r11 = 0: there are registers r0 to r10 only");
+	refused("r11 = 0\nexit", -EINVAL, "instruction 0, (b7) r11 = 0: there are registers r0 to r10 only");
 	refused("r0 = r12\nexit", -EINVAL,
 		"instruction 0, (bf) r0 = r12: there are registers r0 to r10 only");
 	refused("r10 += 8\nexit", -EINVAL,
@@ -227,30 +225,27 @@ static void reserved_fields(void **state)
 	struct bpf_insn exit_ = {0x95, 0, 0, 0, 0}, p[3] = {{0xb7, 0, 1, 0, 5}, exit_, exit_};
 
 	(void)state;
-	refused_raw(p, 2,
-		"instruction 0, (b7) r0 = 5: the source register means nothing here and must be 0");
+	refused_raw(p, 2, "instruction 0, (b7) r0 = 5: the source register means nothing here and must be 0");
 	p[0] = (struct bpf_insn){0xb7, 0, 0, 9, 5};
-	refused_raw(p, 2,
-		"instruction 0, (b7) r0 = 5: the offset means nothing here and must be 0, not 9");
+	refused_raw(p, 2, "instruction 0, (b7) r0 = 5: the offset means nothing here and must be 0, not 9");
 	p[0] = (struct bpf_insn){0xbf, 0, 1, 0, 5};
 	refused_raw(p, 2,
-		"instruction 0, (bf) r0 = r1: the immediate means nothing here and must be 0, not "
-		"5");
+		    "instruction 0, (bf) r0 = r1: the immediate means nothing here and must be 0, not "
+		    "5");
 	p[0] = (struct bpf_insn){0x05, 3, 0, 0, 0};
 	refused_raw(p, 2,
-		"instruction 0, (05) goto pc+0: the destination register means nothing here and "
-		"must be 0");
+		    "instruction 0, (05) goto pc+0: the destination register means nothing here and "
+		    "must be 0");
 	p[0] = (struct bpf_insn){0xbf, 0, 1, 7, 0};
 	refused_raw(p, 2,
-		"instruction 0, (bf) unknown: dst 0, src 1, off 7, imm 0: there is no such "
-		"instruction");
+		    "instruction 0, (bf) unknown: dst 0, src 1, off 7, imm 0: there is no such "
+		    "instruction");
 	p[0] = (struct bpf_insn){0xdb, 1, 2, 0, 0xe0};
 	refused_raw(p, 2,
-		"instruction 0, (db) unknown: dst 1, src 2, off 0, imm 224: there is no such "
-		"instruction");
+		    "instruction 0, (db) unknown: dst 1, src 2, off 0, imm 224: there is no such "
+		    "instruction");
 	p[0] = (struct bpf_insn){0x18, 1, 0, 0, 5};
-	refused_raw(p, 3,
-		"instruction 0, (18) r1 = 0x5: its second half has more in it than an immediate");
+	refused_raw(p, 3, "instruction 0, (18) r1 = 0x5: its second half has more in it than an immediate");
 	refused_raw(p, 1, "instruction 0, (18) r1 = 0x5: its second half is missing");
 }
 
@@ -300,8 +295,7 @@ static void bad_text(void **state)
 		{"r0 += 0xffffffff", "line 1: \"r0 += 0xffffffff\" is no instruction"},
 		{"call bpf_no_such", "line 1: no label \"bpf_no_such\""},
 		{"(07) r0 -= 1", "line 1: \"r0 -= 1\" is no instruction"},
-		{"r0 = *(u32 *)(r1 +40000)",
-			"line 1: \"r0 = *(u32 *)(r1 +40000)\" is no instruction"},
+		{"r0 = *(u32 *)(r1 +40000)", "line 1: \"r0 = *(u32 *)(r1 +40000)\" is no instruction"},
 	};
 	struct sluice_err err;
 	struct bpf_insn *insns;

@@ -154,8 +154,7 @@ static bool field(const char **s, char which, struct found *f, unsigned int *dst
 	case 'x':
 		/* 64-bit operations sign-extend: 0xffffffff would not be what it says */
 		code = f->insn[0].code;
-		wide = which == 'i' &&
-		       (BPF_CLASS(code) == BPF_ALU64 || code == (BPF_ST | BPF_MEM | BPF_DW));
+		wide = which == 'i' && (BPF_CLASS(code) == BPF_ALU64 || code == (BPF_ST | BPF_MEM | BPF_DW));
 		if (!number(s, INT32_MIN, wide ? INT32_MAX : UINT32_MAX, &v))
 			return false;
 		f->insn[0].imm = (int32_t)v;
@@ -233,9 +232,8 @@ static int parse_insn(struct parse *p, const char *s, int code)
 		return err_set(p->err, -EINVAL, "line %u: \"%s\" is no instruction", p->line, s);
 	if (f.label[0])
 		add_label(&p->uses, f.label,
-			(uint32_t)(p->insns.len / sizeof(struct bpf_insn)) | (uint32_t)f.by_offset
-										     << 31,
-			p->line);
+			  (uint32_t)(p->insns.len / sizeof(struct bpf_insn)) | (uint32_t)f.by_offset << 31,
+			  p->line);
 	buf_put(&p->insns, f.insn, isa_is_wide(f.insn) ? 16 : 8);
 	return 0;
 }
@@ -261,12 +259,11 @@ static int parse_line(struct parse *p, char *line)
 		memcpy(name, s, n);
 		name[n] = '\0';
 		if (!isdigit((unsigned char)name[0]))
-			add_label(&p->labels, name,
-				(uint32_t)(p->insns.len / sizeof(struct bpf_insn)), p->line);
+			add_label(&p->labels, name, (uint32_t)(p->insns.len / sizeof(struct bpf_insn)),
+				  p->line);
 		s = (char *)skip(s + n + 1);
 	}
-	if (s[0] == '(' && isxdigit((unsigned char)s[1]) && isxdigit((unsigned char)s[2]) &&
-		s[3] == ')') {
+	if (s[0] == '(' && isxdigit((unsigned char)s[1]) && isxdigit((unsigned char)s[2]) && s[3] == ')') {
 		code = (int)strtoul(s + 1, NULL, 16);
 		s = (char *)skip(s + 4);
 	}
@@ -285,15 +282,14 @@ static int fill_labels(struct parse *p)
 		for (j = 0; j < nl && strcmp(l[j].name, u[i].name) != 0; j++)
 			;
 		if (j == nl)
-			return err_set(
-				p->err, -EINVAL, "line %u: no label \"%s\"", u[i].line, u[i].name);
+			return err_set(p->err, -EINVAL, "line %u: no label \"%s\"", u[i].line, u[i].name);
 		pc = u[i].pc & INT32_MAX;
 		d = (int64_t)l[j].pc - pc - 1;
 		if (u[i].pc & 1u << 31) {
 			if (d < INT16_MIN || d > INT16_MAX)
 				return err_set(p->err, -EINVAL,
-					"line %u: \"%s\" is too far away for a short jump",
-					u[i].line, u[i].name);
+					       "line %u: \"%s\" is too far away for a short jump", u[i].line,
+					       u[i].name);
 			insns[pc].off = (int16_t)d;
 		} else {
 			insns[pc].imm = (int32_t)d;
@@ -316,7 +312,7 @@ int isa_parse(const char *text, struct bpf_insn **insns, uint32_t *n, struct slu
 		p.line++;
 		if (len >= sizeof(line)) {
 			e = err_set(err, -EINVAL, "line %u: longer than %zu characters", p.line,
-				sizeof(line) - 1);
+				    sizeof(line) - 1);
 			break;
 		}
 		memcpy(line, text, len);

@@ -17,8 +17,7 @@ static const char *const helpers[] = {__BPF_FUNC_MAPPER(NAME)};
 
 const char *isa_helper_name(int32_t number)
 {
-	return number > 0 && (size_t)number < sizeof(helpers) / sizeof(*helpers) ? helpers[number]
-										 : NULL;
+	return number > 0 && (size_t)number < sizeof(helpers) / sizeof(*helpers) ? helpers[number] : NULL;
 }
 
 int32_t isa_helper_number(const char *name, size_t len)
@@ -108,8 +107,8 @@ char *isa_print(const struct bpf_insn *insns, uint32_t left, char *to, size_t si
 	to[0] = '\0';
 	put(&o, "(%02x) ", insns->code);
 	if (id == ISA_UNKNOWN) {
-		put(&o, "unknown: dst %u, src %u, off %d, imm %d", insns->dst_reg, insns->src_reg,
-			insns->off, insns->imm);
+		put(&o, "unknown: dst %u, src %u, off %d, imm %d", insns->dst_reg, insns->src_reg, insns->off,
+		    insns->imm);
 		return to;
 	}
 	for (p = isa_op(id)->text; *p; p++) {

@@ -38,7 +38,8 @@ struct vm_prog {
 	struct bpf_insn *insns;
 	uint32_t n_insns, n_calls;
 	struct vm_op *ops;
-	uint16_t *which; /* number of each handler, for the watching interpreter, whose addresses are others */
+	uint16_t
+		*which; /* number of each handler, for the watching interpreter, whose addresses are others */
 	bool (*line)(void *owner, uint32_t pc, char *to, size_t size);
 	const struct vm_helper **calls;
 	struct vm_func *funcs;
@@ -66,22 +67,23 @@ enum {
 	VM_HANDLER_TAIL = 2 * ISA_N_OPS,
 	VM_N_HANDLERS,
 };
-const void *const *vm_interp_checked(
-	struct vm_run *run, const struct vm_func *func, const uint64_t args[5], uint64_t *r0);
-const void *const *vm_interp_trusted(
-	struct vm_run *run, const struct vm_func *func, const uint64_t args[5], uint64_t *r0);
-const void *const *vm_interp_watched(
-	struct vm_run *run, const struct vm_func *func, const uint64_t args[5], uint64_t *r0);
+const void *const *vm_interp_checked(struct vm_run *run, const struct vm_func *func, const uint64_t args[5],
+				     uint64_t *r0);
+const void *const *vm_interp_trusted(struct vm_run *run, const struct vm_func *func, const uint64_t args[5],
+				     uint64_t *r0);
+const void *const *vm_interp_watched(struct vm_run *run, const struct vm_func *func, const uint64_t args[5],
+				     uint64_t *r0);
 
 /* vm_enter() runs a function in a frame of its own with whatever engine its program has. A fault is
  * in run->fault. */
 void vm_enter(struct vm_run *run, const struct vm_func *func, const uint64_t args[5], uint64_t *r0);
 
 /*
- * The stack of the checked profile. A frame is zero when it is entered, so that a run depends on nothing but its
- * input, but only as deep as the program's constants reach (prog->stack_bytes): the rest is zeroed when something
- * reaches for it, or when a function is called. vm_frame_open() does this for the frame that run->depth was just
- * counted up for, vm_frame_close() when depth is back, vm_frame_handed() when a tail call gives it to another program.
+ * The stack of the checked profile. A frame is zero when it is entered, so that a run depends on nothing but
+ * its input, but only as deep as the program's constants reach (prog->stack_bytes): the rest is zeroed when
+ * something reaches for it, or when a function is called. vm_frame_open() does this for the frame that
+ * run->depth was just counted up for, vm_frame_close() when depth is back, vm_frame_handed() when a tail call
+ * gives it to another program.
  */
 void vm_frame_open(struct vm_run *run, const struct vm_prog *prog);
 void vm_frame_handed(struct vm_run *run, const struct vm_prog *prog);
@@ -101,8 +103,8 @@ static inline void vm_values(struct vm_run *run, const struct vm_prog *prog)
  * vm_find() looks for the region of an access of 1 << lg bytes in all slots, then asks the env;
  * returns the slot, or -1 with the fault written. prog and pc are only for the fault.
  */
-int vm_find(struct vm_run *run, const struct vm_prog *prog, uint32_t pc, uint64_t addr,
-	unsigned int lg, bool write);
+int vm_find(struct vm_run *run, const struct vm_prog *prog, uint32_t pc, uint64_t addr, unsigned int lg,
+	    bool write);
 /* vm_find_span() looks for a region that len bytes lie in; -1 without a fault. */
 int vm_find_span(struct vm_run *run, uint64_t addr, uint64_t len, bool write);
 /* vm_key_ok() looks for the region of a key, argument 2 of a lookup at pc; -1 with the fault written. */
@@ -113,8 +115,8 @@ bool vm_args_ok(struct vm_run *run, const struct vm_helper *helper, const uint64
 extern const struct vm_helper vm_tail_call;
 /* vm_tail_args_ok() does it for a tail call. */
 bool vm_tail_args_ok(struct vm_run *run, const uint64_t *r);
-void vm_fault_at(struct vm_run *run, const struct vm_prog *prog, uint32_t pc,
-	enum vm_fault_reason reason, uint64_t addr, uint64_t size);
+void vm_fault_at(struct vm_run *run, const struct vm_prog *prog, uint32_t pc, enum vm_fault_reason reason,
+		 uint64_t addr, uint64_t size);
 
 /* vm_jit_compile() makes prog->code and the functions' entries. -EOPNOTSUPP where there is no
  * compiler. */

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
  * The interpreter: decoded instructions that hold the address of their handler, each handler
- * jumping to the next one's. Three of it, from one text: without checks, with them, and with somebody watching.
+ * jumping to the next one's. Three of it, from one text: without checks, with them, and with somebody
+ * watching.
  */
 #include <endian.h>
 #include <errno.h>
@@ -65,7 +66,8 @@ static inline uint32_t smod32(uint32_t a, uint32_t b)
 
 /* An access missed the slot that this instruction hit last: find another, remember it. */
 static __attribute__((noinline, cold)) bool miss(struct vm_run *run, const struct vm_prog *prog,
-	const struct vm_op *ip, uint64_t addr, unsigned int lg, bool write)
+						 const struct vm_op *ip, uint64_t addr, unsigned int lg,
+						 bool write)
 {
 	int slot = vm_find(run, prog, (uint32_t)(ip - prog->ops), addr, lg, write);
 

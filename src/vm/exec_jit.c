@@ -14,8 +14,7 @@ bool vm_engine_has_jit(void)
 int vm_jit_compile(struct vm_prog *prog, const struct vm_prog_spec *spec, struct sluice_err *err)
 {
 	(void)prog, (void)spec;
-	return err_set(
-		err, -EOPNOTSUPP, "there is no compiler for this machine, only the interpreter");
+	return err_set(err, -EOPNOTSUPP, "there is no compiler for this machine, only the interpreter");
 }
 
 void vm_jit_free(struct vm_prog *prog)

@@ -111,8 +111,8 @@ static void way_in(struct jit *j)
 	x_byte(j, 0xc3);
 }
 
-/* r10 address, r9d site, which becomes the answer: vm_jit_slow() with every register of the program kept; comes back only if
- * it says so. */
+/* r10 address, r9d site, which becomes the answer: vm_jit_slow() with every register of the program kept;
+ * comes back only if it says so. */
 static void thunk(struct jit *j)
 {
 	static const uint8_t kept[] = {RAX, RDI, RSI, RDX, RCX, R8, R10};
@@ -228,15 +228,13 @@ static int place(struct jit *j, struct sluice_err *err)
 	uint8_t *map;
 	uint32_t k;
 
-	map = mmap(NULL, j->data_bytes + code, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
-		-1, 0);
+	map = mmap(NULL, j->data_bytes + code, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (map == MAP_FAILED)
 		return err_nomem(err);
 	memcpy(map + j->data_bytes, j->code, j->len);
 	if (mprotect(map + j->data_bytes, code, PROT_READ | PROT_EXEC)) {
 		munmap(map, j->data_bytes + code);
-		return err_set(
-			err, -EPERM, "memory cannot be made executable here; use the interpreter");
+		return err_set(err, -EPERM, "memory cannot be made executable here; use the interpreter");
 	}
 	p->map = map;
 	p->map_bytes = j->data_bytes + code;
@@ -275,7 +273,8 @@ static int room(struct jit *j, struct sluice_err *err)
 	j->slow_addr = malloc(n * sizeof(*j->slow_addr));
 	j->stub = malloc(JIT_INSN_SITES * n * sizeof(*j->stub));
 	p->sites = malloc(JIT_INSN_SITES * n * sizeof(*p->sites));
-	return j->detour && j->slow_addr && j->code && j->addr && j->entry && j->fix && j->calls && j->stub && p->sites
+	return j->detour && j->slow_addr && j->code && j->addr && j->entry && j->fix && j->calls && j->stub &&
+			       p->sites
 		       ? 0
 		       : err_nomem(err);
 }
@@ -287,7 +286,8 @@ static void values(struct jit *j)
 
 	for (i = 0; i < j->plan.n_lookups; i++)
 		if (j->plan.lookups[i].value < PLAN_VALUES)
-			j->prog->value[j->plan.lookups[i].value] = (uintptr_t)j->plan.lookups[i].how.any_value;
+			j->prog->value[j->plan.lookups[i].value] =
+				(uintptr_t)j->plan.lookups[i].how.any_value;
 }
 
 int vm_jit_compile(struct vm_prog *prog, const struct vm_prog_spec *spec, struct sluice_err *err)
@@ -334,20 +334,18 @@ bool vm_engine_has_jit(void)
 	return true;
 }
 
-uint64_t vm_jit_run(
-	struct vm_run *run, const struct vm_func *func, const uint64_t args[5])
+uint64_t vm_jit_run(struct vm_run *run, const struct vm_func *func, const uint64_t args[5])
 {
 	uint64_t (*in)(struct vm_run *, const uint64_t *, const void *, uint8_t *);
 
 	memcpy(&in, &func->prog->way_in, sizeof(in));
 	if (func->prog->trusted)
 		run->pc = UINT32_MAX;
-	return in(
-		run, args, func->code, run->stack + (VM_FRAMES + 1 - run->depth) * VM_FRAME_BYTES);
+	return in(run, args, func->code, run->stack + (VM_FRAMES + 1 - run->depth) * VM_FRAME_BYTES);
 }
 
-uint64_t vm_jit_call(uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5,
-	struct vm_run *run, const struct vm_helper *helper)
+uint64_t vm_jit_call(uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5, struct vm_run *run,
+		     const struct vm_helper *helper)
 {
 	uint64_t r[] = {0, a1, a2, a3, a4, a5};
 
@@ -356,7 +354,7 @@ uint64_t vm_jit_call(uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4, uint64_
 
 /* The code to go on in; NULL to stay (with a fault or without). */
 const void *vm_jit_tail(uint64_t ctx, uint64_t map, uint64_t index, uint64_t a4, uint64_t a5,
-	struct vm_run *run, const struct vm_prog *prog)
+			struct vm_run *run, const struct vm_prog *prog)
 {
 	uint64_t r[] = {0, ctx, map, index, a4, a5};
 	const struct vm_prog *target = NULL;
@@ -385,8 +383,7 @@ static bool enter_frame(struct vm_run *run, const struct vm_prog *prog, const st
 {
 	run->budget -= s->len;
 	if (run->budget < 0 || run->depth == VM_FRAMES) {
-		vm_fault_at(run, prog, s->pc, run->budget < 0 ? VM_FAULT_BUDGET : VM_FAULT_FRAMES,
-			0, 0);
+		vm_fault_at(run, prog, s->pc, run->budget < 0 ? VM_FAULT_BUDGET : VM_FAULT_FRAMES, 0, 0);
 		return false;
 	}
 	run->depth++;

@@ -46,10 +46,10 @@ struct jit {
 	struct vm_prog *prog;
 	uint8_t *code;
 	uint32_t len, cap;
-	uint32_t *addr;	   /* per instruction: where its code starts */
-	uint32_t *entry;   /* per function */
-	struct fix *fix;   /* jumps */
-	struct fix *calls; /* local calls; pc is the function's number */
+	uint32_t *addr;	    /* per instruction: where its code starts */
+	uint32_t *entry;    /* per function */
+	struct fix *fix;    /* jumps */
+	struct fix *calls;  /* local calls; pc is the function's number */
 	struct fix *detour; /* jumps to the slow text of pc */
 	struct stub *stub;
 	struct plan plan;
@@ -98,8 +98,8 @@ static inline void x_rr(struct jit *j, bool w, unsigned int op, unsigned int reg
 }
 
 /* 0F OP reg, rm */
-static inline void x_0f_rr(
-	struct jit *j, bool w, unsigned int op, unsigned int reg, unsigned int rm, bool force)
+static inline void x_0f_rr(struct jit *j, bool w, unsigned int op, unsigned int reg, unsigned int rm,
+			   bool force)
 {
 	x_rex(j, w, reg, rm, force);
 	x_byte(j, 0x0f);
@@ -255,7 +255,8 @@ void x_alu_k(struct jit *j, const struct bpf_insn *i, bool w);
 void x_alu_x(struct jit *j, const struct bpf_insn *i, bool w);
 void x_bswap(struct jit *j, unsigned int d, int bits);
 
-/* Bytes of code that one instruction can become at most, its stubs and its place in the slow text included. */
+/* Bytes of code that one instruction can become at most, its stubs and its place in the slow text included.
+ */
 #define JIT_INSN_BYTES 480
 /* Sites, stubs and detours that it can have. */
 #define JIT_INSN_SITES 6
@@ -265,7 +266,8 @@ void x_insn(struct jit *j, uint32_t pc);
 /* What exec_jit_x86_insn.c calls for a function's end. */
 void x_epilogue(struct jit *j);
 uint32_t x_site(struct jit *j, struct vm_site site);
-/* A conditional jump to a stub that reports site and comes back here; fill in the rest of what is returned. */
+/* A conditional jump to a stub that reports site and comes back here; fill in the rest of what is returned.
+ */
 struct stub *x_stub(struct jit *j, int cc, uint32_t site);
 
 #define RUN(field) ((int32_t)offsetof(struct vm_run, field))
@@ -277,8 +279,8 @@ struct stub *x_stub(struct jit *j, int cc, uint32_t site);
 #define EMIT(form) void x_emit_##form(struct jit *j, uint32_t pc, const struct bpf_insn *i, enum isa_id id)
 #define UNUSED (void)j, (void)pc, (void)i, (void)id
 
-/* exec_jit_x86_mem.c: the region that hint n remembers must have [base + off, base + off + len); goes to vm_jit_slow()
- * otherwise */
+/* exec_jit_x86_mem.c: the region that hint n remembers must have [base + off, base + off + len); goes to
+ * vm_jit_slow() otherwise */
 struct stub *x_check_span(struct jit *j, struct vm_site site, unsigned int base, int32_t off, bool write);
 
 /* exec_jit_x86_call.c */
@@ -288,10 +290,10 @@ void x_budget_out(struct jit *j);
 void x_budget_in(struct jit *j);
 
 /* Called by compiled code. */
-uint64_t vm_jit_call(uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5,
-	struct vm_run *run, const struct vm_helper *helper);
+uint64_t vm_jit_call(uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5, struct vm_run *run,
+		     const struct vm_helper *helper);
 const void *vm_jit_tail(uint64_t ctx, uint64_t map, uint64_t index, uint64_t a4, uint64_t a5,
-	struct vm_run *run, const struct vm_prog *prog);
+			struct vm_run *run, const struct vm_prog *prog);
 /* 0 a fault, 1 all is well, 2 take the slow text */
 unsigned int vm_jit_slow(struct vm_run *run, uint64_t addr, uint32_t site, const struct vm_prog *prog);
 

@@ -3,8 +3,8 @@
 #if defined(__x86_64__)
 #include "vm/exec_jit_x86.h"
 
-/* rax and rdx are what division works on; they are saved, unless they are the destination. r11 is not free: it holds
- * the budget. */
+/* rax and rdx are what division works on; they are saved, unless they are the destination. r11 is not free:
+ * it holds the budget. */
 static void divide(struct jit *j, bool w, unsigned int d, bool is_signed, bool mod, bool may_be_0)
 {
 	uint32_t zero = 0, minus = 0, done;
@@ -96,10 +96,10 @@ static void shift(struct jit *j, bool w, uint8_t op, unsigned int d, unsigned in
 void x_alu_k(struct jit *j, const struct bpf_insn *i, bool w)
 {
 	static const uint8_t which[] = {[BPF_ADD >> 4] = 0,
-		[BPF_OR >> 4] = 1,
-		[BPF_AND >> 4] = 4,
-		[BPF_SUB >> 4] = 5,
-		[BPF_XOR >> 4] = 6};
+					[BPF_OR >> 4] = 1,
+					[BPF_AND >> 4] = 4,
+					[BPF_SUB >> 4] = 5,
+					[BPF_XOR >> 4] = 6};
 	unsigned int d = x_dst(i);
 	bool byte = i->imm >= -128 && i->imm < 128;
 
@@ -136,10 +136,10 @@ void x_alu_k(struct jit *j, const struct bpf_insn *i, bool w)
 void x_alu_x(struct jit *j, const struct bpf_insn *i, bool w)
 {
 	static const uint8_t code[] = {[BPF_ADD >> 4] = 0x01,
-		[BPF_OR >> 4] = 0x09,
-		[BPF_AND >> 4] = 0x21,
-		[BPF_SUB >> 4] = 0x29,
-		[BPF_XOR >> 4] = 0x31};
+				       [BPF_OR >> 4] = 0x09,
+				       [BPF_AND >> 4] = 0x21,
+				       [BPF_SUB >> 4] = 0x29,
+				       [BPF_XOR >> 4] = 0x31};
 	unsigned int d = x_dst(i), s = x_src(i);
 
 	switch (BPF_OP(i->code)) {

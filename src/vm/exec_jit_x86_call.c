@@ -72,7 +72,8 @@ void x_lookup(struct jit *j, uint32_t pc, const struct plan_lookup *l)
 	uint32_t none = 0;
 
 	if (j->checked && !l->key_known)
-		x_check_span(j, (struct vm_site){.pc = pc, .kind = SITE_KEY, .len = l->how.key_bytes}, RSI, 0, false);
+		x_check_span(j, (struct vm_site){.pc = pc, .kind = SITE_KEY, .len = l->how.key_bytes}, RSI, 0,
+			     false);
 	if (l->how.kind == VM_LOOKUP_ARRAY) {
 		lookup_array(j, &l->how);
 	} else {
@@ -189,8 +190,8 @@ EMIT(CALL_LOCAL)
 		;
 	if (j->checked) {
 		slow_call(j, x_site(j, (struct vm_site){.pc = pc,
-					       .kind = SITE_CALL,
-					       .len = j->prog->funcs[k].len}));
+							.kind = SITE_CALL,
+							.len = j->prog->funcs[k].len}));
 	} else {
 		x_rex(j, false, 7, R12, false);
 		x_byte(j, 0x83);

@@ -3,8 +3,8 @@
  * x86-64: one template per form of instruction.
  *
  *   r0 rax   r1 rdi   r2 rsi   r3 rdx   r4 rcx   r5 r8   r6 rbx   r7 r13   r8 r14   r9 r15   r10
- * rbp r12 struct vm_run; r9, r10 scratch; r11 the budget in checked code, scratch in trusted. Helpers get BPF's
- * arguments where C expects its own. Memory is in exec_jit_x86_mem.c, calls are in exec_jit_x86_call.c.
+ * rbp r12 struct vm_run; r9, r10 scratch; r11 the budget in checked code, scratch in trusted. Helpers get
+ * BPF's arguments where C expects its own. Memory is in exec_jit_x86_mem.c, calls are in exec_jit_x86_call.c.
  */
 #if defined(__x86_64__)
 #include "vm/exec_jit_x86.h"
@@ -84,17 +84,10 @@ EMIT(UNARY)
 static int cc_of(uint8_t op)
 {
 	static const uint8_t cc[] = {
-		[BPF_JEQ >> 4] = CC_E,
-		[BPF_JNE >> 4] = CC_NE,
-		[BPF_JGT >> 4] = CC_A,
-		[BPF_JGE >> 4] = CC_AE,
-		[BPF_JLT >> 4] = CC_B,
-		[BPF_JLE >> 4] = CC_BE,
-		[BPF_JSGT >> 4] = CC_G,
-		[BPF_JSGE >> 4] = CC_GE,
-		[BPF_JSLT >> 4] = CC_L,
-		[BPF_JSLE >> 4] = CC_LE,
-		[BPF_JSET >> 4] = CC_NE,
+		[BPF_JEQ >> 4] = CC_E,	 [BPF_JNE >> 4] = CC_NE,  [BPF_JGT >> 4] = CC_A,
+		[BPF_JGE >> 4] = CC_AE,	 [BPF_JLT >> 4] = CC_B,	  [BPF_JLE >> 4] = CC_BE,
+		[BPF_JSGT >> 4] = CC_G,	 [BPF_JSGE >> 4] = CC_GE, [BPF_JSLT >> 4] = CC_L,
+		[BPF_JSLE >> 4] = CC_LE, [BPF_JSET >> 4] = CC_NE,
 	};
 
 	return cc[op >> 4];
@@ -216,8 +209,7 @@ EMIT(REFUSED)
 	__builtin_unreachable(); /* isa_check() */
 }
 
-static void (*const emit[])(
-	struct jit *j, uint32_t pc, const struct bpf_insn *i, enum isa_id id) = {
+static void (*const emit[])(struct jit *j, uint32_t pc, const struct bpf_insn *i, enum isa_id id) = {
 #define ISA_OP(name, code, variant, form, text) [ISA_##name] = x_emit_##form,
 #include "isa/isa.def"
 };

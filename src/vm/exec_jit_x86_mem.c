@@ -2,10 +2,10 @@
 /*
  * x86-64: loads, stores and atomic operations, and in the checked profile what stands before them.
  *
- * Where the analysis (exec_plan.h) says which region a register points to, that one is asked; a check that covers several
- * accesses asks for all their bytes at once. If the answer is no, the same instructions are done once more out of line, in
- * the slow text, each access by itself: there it shows which one fails, or that another region was meant. Elsewhere each
- * check remembers which region it found last (its hint).
+ * Where the analysis (exec_plan.h) says which region a register points to, that one is asked; a check that
+ * covers several accesses asks for all their bytes at once. If the answer is no, the same instructions are
+ * done once more out of line, in the slow text, each access by itself: there it shows which one fails, or
+ * that another region was meant. Elsewhere each check remembers which region it found last (its hint).
  */
 #if defined(__x86_64__)
 #include "vm/exec_jit_x86.h"
@@ -119,11 +119,11 @@ static void check_group(struct jit *j, const struct plan_group *g)
 		detour(j, CC_A, g->head);
 	} else if (g->kind == PLAN_ANY) {
 		x_check_span(j,
-			(struct vm_site){.pc = g->head,
-				.kind = SITE_SPAN,
-				.write = g->write,
-				.len = (uint32_t)(g->max - g->min)},
-			base, g->min, g->write)
+			     (struct vm_site){.pc = g->head,
+					      .kind = SITE_SPAN,
+					      .write = g->write,
+					      .len = (uint32_t)(g->max - g->min)},
+			     base, g->min, g->write)
 			->slow = g->head;
 	} else {
 		at = (int32_t)slot[g->kind] * (int32_t)sizeof(struct vm_region);
@@ -156,8 +156,8 @@ static void check_aligned(struct jit *j, uint32_t pc, const struct bpf_insn *i, 
 }
 
 /* The checked profile, before an access through base + off. */
-static void check(struct jit *j, uint32_t pc, const struct bpf_insn *i, unsigned int base,
-	bool write, bool atomic)
+static void check(struct jit *j, uint32_t pc, const struct bpf_insn *i, unsigned int base, bool write,
+		  bool atomic)
 {
 	int32_t size = 1 << lg_of(i->code);
 	bool own = base == RBP && plan_own(j->prog, 10, i->off, (uint32_t)size);
@@ -244,7 +244,7 @@ EMIT(STORE_X)
 }
 
 static void locked(struct jit *j, bool w, unsigned int op, unsigned int op2, unsigned int reg,
-	unsigned int base, int32_t off)
+		   unsigned int base, int32_t off)
 {
 	x_byte(j, 0xf0);
 	x_rex(j, w, reg, base, false);
@@ -257,9 +257,9 @@ static void locked(struct jit *j, bool w, unsigned int op, unsigned int op2, uns
 EMIT(ATOMIC)
 {
 	static const uint8_t code[] = {[BPF_ADD >> 4] = 0x01,
-		[BPF_OR >> 4] = 0x09,
-		[BPF_AND >> 4] = 0x21,
-		[BPF_XOR >> 4] = 0x31};
+				       [BPF_OR >> 4] = 0x09,
+				       [BPF_AND >> 4] = 0x21,
+				       [BPF_XOR >> 4] = 0x31};
 
 	UNUSED;
 	check(j, pc, i, x_dst(i), true, true);
@@ -269,8 +269,7 @@ EMIT(ATOMIC)
 /* and, or, xor that return what was there: a loop around cmpxchg, with rax put aside */
 static void fetch_loop(struct jit *j, const struct bpf_insn *i, bool w)
 {
-	static const uint8_t code[] = {
-		[BPF_OR >> 4] = 0x09, [BPF_AND >> 4] = 0x21, [BPF_XOR >> 4] = 0x31};
+	static const uint8_t code[] = {[BPF_OR >> 4] = 0x09, [BPF_AND >> 4] = 0x21, [BPF_XOR >> 4] = 0x31};
 	unsigned int s = x_src(i), operand = s == RAX ? R10 : s;
 	uint32_t again;
 

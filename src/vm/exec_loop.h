@@ -9,15 +9,15 @@
 
 #if LOOP_WATCHED
 /* the decoded handlers are those of the program's own profile: this text goes by their numbers */
-#define NEXT         \
-	do {         \
-		ip++;    \
+#define NEXT               \
+	do {               \
+		ip++;      \
 		goto step; \
 	} while (0)
 #define GO goto step
-#define CALLED(h, args)                                                  \
-	do {                                                             \
-		if (run->watch->called)                                  \
+#define CALLED(h, args)                                                     \
+	do {                                                                \
+		if (run->watch->called)                                     \
 			run->watch->called(run->watch, run, h, args, r[0]); \
 	} while (0)
 #else
@@ -41,9 +41,9 @@
 		}                                                                    \
 		(void *)(uintptr_t)at_;                                              \
 	})
-#define ATOMIC_AT(base, lg, kind)                                                                       \
+#define ATOMIC_AT(base, lg, kind)                                                              \
 	({                                                                                     \
-		void *a_ = AT(base, lg, kind);                                               \
+		void *a_ = AT(base, lg, kind);                                                 \
 		if (unlikely((uintptr_t)a_ & ((1u << (lg)) - 1))) {                            \
 			vm_fault_at(run, prog, PC, VM_FAULT_ALIGN, (uintptr_t)a_, 1u << (lg)); \
 			goto fault;                                                            \
@@ -129,43 +129,44 @@
 		((struct mem_##type *)AT(D, lg, writes))->v = (type)S;       \
 		NEXT;                                                        \
 	}
-#define ATOMIC(n, builtin)                                                                         \
-	op_A##n##64:                                                                               \
-	{                                                                                          \
-		__atomic_fetch_##builtin((uint64_t *)ATOMIC_AT(D, 3, writes), S, __ATOMIC_RELAXED);           \
-		NEXT;                                                                              \
-	}                                                                                          \
-	op_A##n##32:                                                                               \
-	{                                                                                          \
-		__atomic_fetch_##builtin((uint32_t *)ATOMIC_AT(D, 2, writes), (uint32_t)S, __ATOMIC_RELAXED); \
-		NEXT;                                                                              \
-	}                                                                                          \
-	op_FETCH_##n##64:                                                                          \
-	{                                                                                          \
-		S = __atomic_fetch_##builtin((uint64_t *)ATOMIC_AT(D, 3, writes), S, __ATOMIC_SEQ_CST);       \
-		NEXT;                                                                              \
-	}                                                                                          \
-	op_FETCH_##n##32:                                                                          \
-	{                                                                                          \
-		S = __atomic_fetch_##builtin(                                                      \
-			(uint32_t *)ATOMIC_AT(D, 2, writes), (uint32_t)S, __ATOMIC_SEQ_CST);                  \
-		NEXT;                                                                              \
+#define ATOMIC(n, builtin)                                                                              \
+	op_A##n##64:                                                                                    \
+	{                                                                                               \
+		__atomic_fetch_##builtin((uint64_t *)ATOMIC_AT(D, 3, writes), S, __ATOMIC_RELAXED);     \
+		NEXT;                                                                                   \
+	}                                                                                               \
+	op_A##n##32:                                                                                    \
+	{                                                                                               \
+		__atomic_fetch_##builtin((uint32_t *)ATOMIC_AT(D, 2, writes), (uint32_t)S,              \
+					 __ATOMIC_RELAXED);                                             \
+		NEXT;                                                                                   \
+	}                                                                                               \
+	op_FETCH_##n##64:                                                                               \
+	{                                                                                               \
+		S = __atomic_fetch_##builtin((uint64_t *)ATOMIC_AT(D, 3, writes), S, __ATOMIC_SEQ_CST); \
+		NEXT;                                                                                   \
+	}                                                                                               \
+	op_FETCH_##n##32:                                                                               \
+	{                                                                                               \
+		S = __atomic_fetch_##builtin((uint32_t *)ATOMIC_AT(D, 2, writes), (uint32_t)S,          \
+					     __ATOMIC_SEQ_CST);                                         \
+		NEXT;                                                                                   \
 	}
-#define ORDERED(bits, lg)                                                                        \
-	op_LOAD_ACQ##bits:                                                                       \
-	{                                                                                        \
+#define ORDERED(bits, lg)                                                                         \
+	op_LOAD_ACQ##bits:                                                                        \
+	{                                                                                         \
 		D = __atomic_load_n((uint##bits##_t *)ATOMIC_AT(S, lg, reads), __ATOMIC_ACQUIRE); \
-		NEXT;                                                                            \
-	}                                                                                        \
-	op_STORE_REL##bits:                                                                      \
-	{                                                                                        \
-		__atomic_store_n((uint##bits##_t *)ATOMIC_AT(D, lg, writes), (uint##bits##_t)S,  \
-			__ATOMIC_RELEASE);                                                       \
-		NEXT;                                                                            \
+		NEXT;                                                                             \
+	}                                                                                         \
+	op_STORE_REL##bits:                                                                       \
+	{                                                                                         \
+		__atomic_store_n((uint##bits##_t *)ATOMIC_AT(D, lg, writes), (uint##bits##_t)S,   \
+				 __ATOMIC_RELEASE);                                               \
+		NEXT;                                                                             \
 	}
 
-const void *const *LOOP_NAME(
-	struct vm_run *run, const struct vm_func *func, const uint64_t args[5], uint64_t *r0)
+const void *const *LOOP_NAME(struct vm_run *run, const struct vm_func *func, const uint64_t args[5],
+			     uint64_t *r0)
 {
 	static const void *const handlers[VM_N_HANDLERS] = {
 #define ISA_OP(name, code, variant, form, text) \
@@ -314,8 +315,8 @@ op_XCHG32:
 op_CMPXCHG64 : {
 	uint64_t old = r[0];
 
-	__atomic_compare_exchange_n(
-		(uint64_t *)ATOMIC_AT(D, 3, writes), &old, S, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+	__atomic_compare_exchange_n((uint64_t *)ATOMIC_AT(D, 3, writes), &old, S, false, __ATOMIC_SEQ_CST,
+				    __ATOMIC_SEQ_CST);
 	r[0] = old;
 	NEXT;
 }
@@ -323,7 +324,7 @@ op_CMPXCHG32 : {
 	uint32_t old = (uint32_t)r[0];
 
 	__atomic_compare_exchange_n((uint32_t *)ATOMIC_AT(D, 2, writes), &old, (uint32_t)S, false,
-		__ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+				    __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
 	r[0] = old;
 	NEXT;
 }
@@ -374,8 +375,7 @@ op_TAIL:
 		NEXT;
 	}
 	run->tails++;
-	if (LOOP_WATCHED ||
-		(target->engine == VM_ENGINE_INTERP && target->trusted == !LOOP_CHECKED)) {
+	if (LOOP_WATCHED || (target->engine == VM_ENGINE_INTERP && target->trusted == !LOOP_CHECKED)) {
 		prog = target;
 		run->prog = prog;
 		ip = prog->ops;

@@ -24,12 +24,16 @@ static enum isa_id id_at(const struct vm_prog *p, uint32_t pc)
 
 bool plan_access(const struct bpf_insn *i, uint8_t *base, uint32_t *bytes, bool *write)
 {
-	static const uint8_t size[] = {[BPF_W >> 3] = 4, [BPF_H >> 3] = 2, [BPF_B >> 3] = 1, [BPF_DW >> 3] = 8};
+	static const uint8_t size[] = {[BPF_W >> 3] = 4,
+				       [BPF_H >> 3] = 2,
+				       [BPF_B >> 3] = 1,
+				       [BPF_DW >> 3] = 8};
 	uint8_t class = BPF_CLASS(i->code);
 
 	if (class != BPF_LDX && class != BPF_ST && class != BPF_STX)
 		return false;
-	*write = class != BPF_LDX && (class == BPF_ST || BPF_MODE(i->code) != BPF_ATOMIC || i->imm != ISA_LOAD_ACQUIRE);
+	*write = class != BPF_LDX &&
+		 (class == BPF_ST || BPF_MODE(i->code) != BPF_ATOMIC || i->imm != ISA_LOAD_ACQUIRE);
 	*base = *write ? i->dst_reg : i->src_reg;
 	*bytes = size[BPF_SIZE(i->code) >> 3];
 	return true;
@@ -49,8 +53,8 @@ uint32_t plan_stack_bytes(const struct bpf_insn *insns, uint32_t n)
 		if (plan_access(i, &base, &bytes, &write) && base == 10)
 			off = i->off;
 		else if (BPF_CLASS(i->code) == BPF_ALU64 && i->src_reg == 10 && BPF_OP(i->code) == BPF_MOV &&
-			 pc + 1 < n && i[1].code == (BPF_ALU64 | BPF_ADD | BPF_K) && i[1].dst_reg == i->dst_reg &&
-			 i[1].imm < 0)
+			 pc + 1 < n && i[1].code == (BPF_ALU64 | BPF_ADD | BPF_K) &&
+			 i[1].dst_reg == i->dst_reg && i[1].imm < 0)
 			off = i[1].imm < -VM_FRAME_BYTES ? -VM_FRAME_BYTES : i[1].imm;
 		deep = off < deep ? off : deep;
 		pc += isa_is_wide(i);
@@ -133,7 +137,8 @@ static void arithmetic(struct known *k, const struct bpf_insn *i)
 	k->is_map[d] = false;
 	switch (i->code) {
 	case BPF_ALU64 | BPF_ADD | BPF_K:
-		k->is_frame[d] &= i->imm >= -4096 && i->imm <= 4096 && k->off[d] >= -4096 && k->off[d] <= 4096;
+		k->is_frame[d] &=
+			i->imm >= -4096 && i->imm <= 4096 && k->off[d] >= -4096 && k->off[d] <= 4096;
 		if (k->is_frame[d])
 			k->off[d] += i->imm;
 		return;
@@ -216,11 +221,14 @@ static void group(struct plan *p, uint32_t pc, uint32_t end, uint8_t kind, struc
 		enum isa_id id = id_at(p->prog, at);
 
 		if (at != pc) {
-			if (p->leader[at] || BPF_CLASS(insns[at].code) == BPF_JMP || BPF_CLASS(insns[at].code) == BPF_JMP32)
+			if (p->leader[at] || BPF_CLASS(insns[at].code) == BPF_JMP ||
+			    BPF_CLASS(insns[at].code) == BPF_JMP32)
 				return;
 			if (plan_access(&insns[at], &base, &bytes, &write) && base == g->base) {
 				g->min = insns[at].off < g->min ? insns[at].off : g->min;
-				g->max = insns[at].off + (int32_t)bytes > g->max ? insns[at].off + (int32_t)bytes : g->max;
+				g->max = insns[at].off + (int32_t)bytes > g->max
+						 ? insns[at].off + (int32_t)bytes
+						 : g->max;
 				g->end = at;
 				g->n++;
 				g->write |= write;
@@ -250,7 +258,8 @@ static void accesses(struct plan *p, const struct known *k, uint32_t pc, uint32_
 	uint8_t base;
 	bool write;
 
-	if (p->note[pc] || !plan_access(&insns[pc], &base, &bytes, &write) || plan_own(p->prog, base, insns[pc].off, bytes))
+	if (p->note[pc] || !plan_access(&insns[pc], &base, &bytes, &write) ||
+	    plan_own(p->prog, base, insns[pc].off, bytes))
 		return;
 	group(p, pc, end, k->kind[base], g);
 	if (!fits(p, g))
@@ -311,7 +320,8 @@ int plan_make(struct plan *p, const struct vm_prog *prog, const struct vm_prog_s
 		id = id_at(prog, pc);
 		if (!(isa_op(id)->fields & (ISA_J | ISA_L)) && id != ISA_LD64_FUNC)
 			continue;
-		to = (int64_t)pc + 1 + (isa_op(id)->fields & ISA_J ? prog->insns[pc].off : prog->insns[pc].imm);
+		to = (int64_t)pc + 1 +
+		     (isa_op(id)->fields & ISA_J ? prog->insns[pc].off : prog->insns[pc].imm);
 		p->leader[to] = 1;
 	}
 	for (i = 0; i < prog->n_funcs; i++)

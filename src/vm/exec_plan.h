@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * What can be known about a program before it is compiled, in one pass over its instructions: which accesses one check
- * can cover, where registers probably point to, which calls look up a map that is known.
+ * What can be known about a program before it is compiled, in one pass over its instructions: which accesses
+ * one check can cover, where registers probably point to, which calls look up a map that is known.
  *
- * Two kinds of knowledge are kept apart. What a register *probably* points to is carried along from branch to branch
- * without proof; it only decides which region a check asks first. What a register *holds* (a map's address, a distance
- * from the frame pointer) is proved, within instructions that control cannot enter but at their start.
+ * Two kinds of knowledge are kept apart. What a register *probably* points to is carried along from branch to
+ * branch without proof; it only decides which region a check asks first. What a register *holds* (a map's
+ * address, a distance from the frame pointer) is proved, within instructions that control cannot enter but at
+ * their start.
  */
 #ifndef VM_EXEC_PLAN_H
 #define VM_EXEC_PLAN_H
@@ -17,7 +18,8 @@
 
 enum plan_kind { PLAN_ANY, PLAN_STACK, PLAN_CTX, PLAN_PACKET, PLAN_VALUE /* and the lookup's number */ };
 
-/* Accesses through one register that does not change meanwhile: one check of [base + min, base + max) covers them. */
+/* Accesses through one register that does not change meanwhile: one check of [base + min, base + max) covers
+ * them. */
 struct plan_group {
 	uint32_t head, end; /* first and last of them */
 	int32_t min, max;
@@ -35,7 +37,8 @@ struct plan_lookup {
 struct plan {
 	const struct vm_prog *prog;
 	const struct vm_prog_spec *spec;
-	uint32_t *note;	    /* per instruction: PLAN_COVERED, or 1 + number of the group or lookup that starts here */
+	uint32_t *note;	    /* per instruction: PLAN_COVERED, or 1 + number of the group or lookup that starts
+			       here */
 	uint8_t *leader;    /* per instruction: jumps lead here */
 	uint64_t *entering; /* per instruction that a jump forward leads to: kinds of registers there */
 	struct plan_group *groups;
@@ -52,7 +55,8 @@ struct plan {
 int plan_make(struct plan *plan, const struct vm_prog *prog, const struct vm_prog_spec *spec);
 void plan_free(struct plan *plan);
 
-/* plan_access() is the register through which an instruction touches memory and how many bytes; false: it does not. */
+/* plan_access() is the register through which an instruction touches memory and how many bytes; false: it
+ * does not. */
 bool plan_access(const struct bpf_insn *insn, uint8_t *base, uint32_t *bytes, bool *write);
 /* plan_own() says whether such an access stays in the own frame by its numbers alone. */
 static inline bool plan_own(const struct vm_prog *prog, uint8_t base, int32_t off, uint32_t bytes)

@@ -10,8 +10,8 @@
 #include "base/clock.h"
 #include "vm/exec_plan.h"
 
-static int link_address(
-	struct vm_prog *p, const struct vm_prog_spec *spec, uint32_t pc, struct sluice_err *err)
+static int link_address(struct vm_prog *p, const struct vm_prog_spec *spec, uint32_t pc,
+			struct sluice_err *err)
 {
 	struct bpf_insn *i = &p->insns[pc];
 	uint64_t value = 0;
@@ -34,8 +34,7 @@ static int link_address(
 	return e;
 }
 
-static int link_call(
-	struct vm_prog *p, const struct vm_prog_spec *spec, uint32_t pc, struct sluice_err *err)
+static int link_call(struct vm_prog *p, const struct vm_prog_spec *spec, uint32_t pc, struct sluice_err *err)
 {
 	const struct bpf_insn *i = &p->insns[pc];
 	const struct vm_linker *l = spec->linker;
@@ -136,11 +135,11 @@ static int make(struct vm_prog *p, const struct vm_prog_spec *spec, struct sluic
 	p->stack_bytes = plan_stack_bytes(p->insns, p->n_insns);
 	p->stamp = clock_mono_ns();
 	for (i = 0; i < f.n; i++)
-		p->funcs[i] = (struct vm_func){p, f.start[i],
-			(i + 1 < f.n ? f.start[i + 1] : p->n_insns) - f.start[i], NULL};
+		p->funcs[i] =
+			(struct vm_func){p, f.start[i],
+					 (i + 1 < f.n ? f.start[i + 1] : p->n_insns) - f.start[i], NULL};
 	e = decode(p, spec, err);
-	if (e || spec->engine == VM_ENGINE_INTERP ||
-		(spec->engine == VM_ENGINE_BEST && !vm_engine_has_jit()))
+	if (e || spec->engine == VM_ENGINE_INTERP || (spec->engine == VM_ENGINE_BEST && !vm_engine_has_jit()))
 		return e;
 	p->engine = VM_ENGINE_JIT;
 	return vm_jit_compile(p, spec, err);

@@ -9,11 +9,10 @@
 
 #define ARG_BYTES_MAX (1u << 29) /* no map value or packet is larger; keeps sums from wrapping */
 
-struct vm_region vm_region_make(
-	enum vm_region_kind kind, const void *start, uint64_t len, bool writable, const char *name)
+struct vm_region vm_region_make(enum vm_region_kind kind, const void *start, uint64_t len, bool writable,
+				const char *name)
 {
-	struct vm_region r = {
-		.start = (uintptr_t)start, .len = len, .name = name, .kind = (uint8_t)kind};
+	struct vm_region r = {.start = (uintptr_t)start, .len = len, .name = name, .kind = (uint8_t)kind};
 	unsigned int lg;
 
 	for (lg = 0; lg < 4; lg++) {
@@ -88,7 +87,7 @@ static bool deeper(struct vm_run *run, uint64_t addr, uint64_t len)
 	uint64_t frame = (uintptr_t)run->stack + (VM_FRAMES - run->depth) * (uint64_t)VM_FRAME_BYTES;
 
 	if (!run->depth || run->clean == VM_FRAME_BYTES || len > sizeof(run->stack) || addr + len <= frame ||
-		addr >= frame + VM_FRAME_BYTES - run->clean)
+	    addr >= frame + VM_FRAME_BYTES - run->clean)
 		return false;
 	clean_rest(run, 0);
 	stack_region(run);
@@ -108,7 +107,7 @@ void vm_run_init(struct vm_run *run, const struct vm_env *env, void *host)
 }
 
 void vm_run_region(struct vm_run *run, enum vm_region_kind slot, const void *start, uint64_t len,
-	bool writable)
+		   bool writable)
 {
 	run->region[slot] = vm_region_make(slot, start, len, writable, NULL);
 }
@@ -119,8 +118,7 @@ void vm_run_forget(struct vm_run *run, const void *start, uint64_t len)
 	unsigned int i;
 
 	for (i = VM_REGION_SLOTS; i < VM_REGIONS; i++)
-		if (run->region[i].start < from + len &&
-			from < run->region[i].start + run->region[i].len)
+		if (run->region[i].start < from + len && from < run->region[i].start + run->region[i].len)
 			run->region[i] = (struct vm_region){0};
 }
 
@@ -134,7 +132,7 @@ static int find(struct vm_run *run, uint64_t addr, uint64_t len, bool write)
 	for (i = 0; i < VM_REGIONS; i++) {
 		r = &run->region[i];
 		if (addr - r->start < r->len && len <= r->len - (addr - r->start) &&
-			(write ? r->writes[0] : r->reads[0]))
+		    (write ? r->writes[0] : r->reads[0]))
 			return (int)i;
 	}
 	if (deeper(run, addr, len))
@@ -142,7 +140,7 @@ static int find(struct vm_run *run, uint64_t addr, uint64_t len, bool write)
 	if (!run->env->region || !run->env->region(run, addr, &found))
 		return -1;
 	if (addr - found.start >= found.len || len > found.len - (addr - found.start) ||
-		!(write ? found.writes[0] : found.reads[0]))
+	    !(write ? found.writes[0] : found.reads[0]))
 		return -1;
 	i = run->victim;
 	run->used = i > run->used ? i : run->used;
@@ -158,8 +156,8 @@ static uint64_t gap(const struct vm_region *r, uint64_t addr)
 	return addr - r->start < r->len ? 0 : addr - (r->start + r->len) + 1;
 }
 
-void vm_fault_at(struct vm_run *run, const struct vm_prog *prog, uint32_t pc,
-	enum vm_fault_reason reason, uint64_t addr, uint64_t size)
+void vm_fault_at(struct vm_run *run, const struct vm_prog *prog, uint32_t pc, enum vm_fault_reason reason,
+		 uint64_t addr, uint64_t size)
 {
 	struct vm_fault *f = &run->fault;
 	struct vm_region more;
@@ -173,14 +171,13 @@ void vm_fault_at(struct vm_run *run, const struct vm_prog *prog, uint32_t pc,
 		stack_region(run);
 	}
 	*f = (struct vm_fault){.reason = (uint8_t)reason,
-		.has_pc = true,
-		.pc = pc,
-		.prog = prog,
-		.addr = addr,
-		.size = size};
+			       .has_pc = true,
+			       .pc = pc,
+			       .prog = prog,
+			       .addr = addr,
+			       .size = size};
 	for (i = 0; i < VM_REGIONS; i++) {
-		if (!run->region[i].len ||
-			(f->has_near && gap(&run->region[i], addr) >= gap(&f->near, addr)))
+		if (!run->region[i].len || (f->has_near && gap(&run->region[i], addr) >= gap(&f->near, addr)))
 			continue;
 		f->near = run->region[i];
 		f->has_near = true;
@@ -193,8 +190,8 @@ void vm_fault_at(struct vm_run *run, const struct vm_prog *prog, uint32_t pc,
 	}
 }
 
-int vm_find(struct vm_run *run, const struct vm_prog *prog, uint32_t pc, uint64_t addr,
-	unsigned int lg, bool write)
+int vm_find(struct vm_run *run, const struct vm_prog *prog, uint32_t pc, uint64_t addr, unsigned int lg,
+	    bool write)
 {
 	int slot = find(run, addr, 1u << lg, write);
 
@@ -208,8 +205,7 @@ int vm_find_span(struct vm_run *run, uint64_t addr, uint64_t len, bool write)
 	return find(run, addr, len, write);
 }
 
-static bool bad_arg(
-	struct vm_run *run, int arg, enum vm_fault_reason reason, uint64_t addr, uint64_t size)
+static bool bad_arg(struct vm_run *run, int arg, enum vm_fault_reason reason, uint64_t addr, uint64_t size)
 {
 	vm_fault_at(run, run->prog, run->pc, reason, addr, size);
 	run->fault.arg = (uint8_t)arg;
@@ -254,8 +250,7 @@ static bool map_ok(struct vm_run *run, uint64_t map, int arg, uint32_t size[2])
 	       bad_arg(run, arg, VM_FAULT_ARG_MAP, map, 0);
 }
 
-static bool arg_ok(
-	struct vm_run *run, const struct vm_helper *h, const uint64_t *r, int n, uint32_t map[2])
+static bool arg_ok(struct vm_run *run, const struct vm_helper *h, const uint64_t *r, int n, uint32_t map[2])
 {
 	uint64_t v = r[n];
 
@@ -394,13 +389,11 @@ int vm_callback(struct vm_run *run, uint64_t func, const uint64_t args[5], uint6
 
 static const char *region_name(const struct vm_region *r)
 {
-	static const char *const names[] = {[VM_REGION_STACK] = "the stack",
-		[VM_REGION_CTX] = "the context",
-		[VM_REGION_PACKET] = "the packet",
-		[VM_REGION_MORE] = "the memory",
-		[VM_REGION_VALUE] = "a value of map ",
-		[VM_REGION_RECORD] = "a record of map ",
-		[VM_REGION_OTHER] = "memory of "};
+	static const char *const names[] =
+		{[VM_REGION_STACK] = "the stack",	[VM_REGION_CTX] = "the context",
+		 [VM_REGION_PACKET] = "the packet",	[VM_REGION_MORE] = "the memory",
+		 [VM_REGION_VALUE] = "a value of map ", [VM_REGION_RECORD] = "a record of map ",
+		 [VM_REGION_OTHER] = "memory of "};
 
 	return r->kind < sizeof(names) / sizeof(*names) ? names[r->kind] : "memory";
 }
@@ -416,15 +409,14 @@ static size_t say_near(const struct vm_fault *f, char *to, size_t size)
 		n = snprintf(to, size, ", which no memory of this program is near to");
 	else if (f->addr < r->start)
 		n = snprintf(to, size, ", %" PRIu64 " bytes before %s%s (%" PRIu64 " bytes)",
-			r->start - f->addr, region_name(r), map, r->len);
+			     r->start - f->addr, region_name(r), map, r->len);
 	else if (f->addr - r->start >= r->len)
-		n = snprintf(to, size,
-			", %" PRIu64 " bytes behind the end of %s%s (%" PRIu64 " bytes)",
-			f->addr - r->start - r->len, region_name(r), map, r->len);
+		n = snprintf(to, size, ", %" PRIu64 " bytes behind the end of %s%s (%" PRIu64 " bytes)",
+			     f->addr - r->start - r->len, region_name(r), map, r->len);
 	else
 		n = snprintf(to, size, ", at offset %" PRIu64 " of %s%s (%" PRIu64 " bytes%s)",
-			f->addr - r->start, region_name(r), map, r->len,
-			r->writes[0] ? "" : ", read-only");
+			     f->addr - r->start, region_name(r), map, r->len,
+			     r->writes[0] ? "" : ", read-only");
 	return n > 0 ? (size_t)n : 0;
 }
 
@@ -441,29 +433,29 @@ static void say_what(const struct vm_fault *f, char *to, size_t size)
 	case VM_FAULT_READ:
 	case VM_FAULT_WRITE:
 	case VM_FAULT_ALIGN:
-		n = snprintf(to, size, "%s %" PRIu64 " bytes at 0x%" PRIx64, what[f->reason],
-			f->size, f->addr);
+		n = snprintf(to, size, "%s %" PRIu64 " bytes at 0x%" PRIx64, what[f->reason], f->size,
+			     f->addr);
 		break;
 	case VM_FAULT_ARG_READ:
 	case VM_FAULT_ARG_WRITE:
 		n = snprintf(to, size,
-			"argument %u of %s must point to %" PRIu64 " %s bytes but is 0x%" PRIx64,
-			f->arg, f->what ? f->what : "a helper", f->size,
-			f->reason == VM_FAULT_ARG_READ ? "readable" : "writable", f->addr);
+			     "argument %u of %s must point to %" PRIu64 " %s bytes but is 0x%" PRIx64, f->arg,
+			     f->what ? f->what : "a helper", f->size,
+			     f->reason == VM_FAULT_ARG_READ ? "readable" : "writable", f->addr);
 		break;
 	case VM_FAULT_ARG_MAP:
 	case VM_FAULT_ARG_CTX:
 	case VM_FAULT_ARG_FUNC:
 		snprintf(to, size, "argument %u of %s must be %s but is 0x%" PRIx64, f->arg,
-			f->what ? f->what : "a helper",
-			f->reason == VM_FAULT_ARG_MAP	? "a map"
-			: f->reason == VM_FAULT_ARG_CTX ? "the context"
-							: "a function of the program",
-			f->addr);
+			 f->what ? f->what : "a helper",
+			 f->reason == VM_FAULT_ARG_MAP	 ? "a map"
+			 : f->reason == VM_FAULT_ARG_CTX ? "the context"
+							 : "a function of the program",
+			 f->addr);
 		return;
 	case VM_FAULT_ARG_SIZE:
 		snprintf(to, size, "argument %u of %s is an absurd size, %" PRIu64, f->arg,
-			f->what ? f->what : "a helper", f->size);
+			 f->what ? f->what : "a helper", f->size);
 		return;
 	case VM_FAULT_BUDGET:
 		snprintf(to, size, "ran longer than its budget of instructions");
@@ -496,9 +488,9 @@ char *vm_fault_text(const struct vm_fault *fault, char *to, size_t size)
 	if (p && fault->has_pc && fault->pc < p->n_insns) {
 		has_line = vm_prog_line(p, fault->pc, line, sizeof(line));
 		snprintf(to, size, "%s%sinstruction %u, %s: %s%s%s", p->name, p->name[0] ? ": " : "",
-			fault->pc,
-			isa_print(&p->insns[fault->pc], p->n_insns - fault->pc, insn, sizeof(insn)),
-			what, has_line ? "; at " : "", has_line ? line : "");
+			 fault->pc,
+			 isa_print(&p->insns[fault->pc], p->n_insns - fault->pc, insn, sizeof(insn)), what,
+			 has_line ? "; at " : "", has_line ? line : "");
 	} else {
 		snprintf(to, size, "%s", what);
 	}

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-/* Tail calls between engines of both kinds: 33 of them, out of functions, and what is refused. What somebody who
- * watches a program is told, and the source line in a fault. */
+/* Tail calls between engines of both kinds: 33 of them, out of functions, and what is refused. What somebody
+ * who watches a program is told, and the source line in a fault. */
 #include <inttypes.h>
 
 #include "base/test.h"
@@ -112,8 +112,7 @@ static void wrong_arguments(void **state)
 	enum vm_engine e;
 
 	(void)state;
-	for (e = VM_ENGINE_INTERP; e <= (vm_engine_has_jit() ? VM_ENGINE_JIT : VM_ENGINE_INTERP);
-		e++) {
+	for (e = VM_ENGINE_INTERP; e <= (vm_engine_has_jit() ? VM_ENGINE_JIT : VM_ENGINE_INTERP); e++) {
 		refused("r2 = 5\ncall bpf_tail_call\nexit", e,
 			"t: instruction 1, (85) call bpf_tail_call#12: argument 2 of tail_call "
 			"must be a map but is 0x5");
@@ -142,7 +141,7 @@ __attribute__((format(printf, 2, 3))) static void put(struct diary *d, const cha
 }
 
 static void step(struct vm_watch *watch, struct vm_run *r, const struct vm_prog *prog, uint32_t pc,
-	const uint64_t reg[11])
+		 const uint64_t reg[11])
 {
 	struct diary *d = (struct diary *)watch;
 
@@ -153,8 +152,8 @@ static void step(struct vm_watch *watch, struct vm_run *r, const struct vm_prog 
 		vm_run_fail(r, "that is enough");
 }
 
-static void called(struct vm_watch *watch, struct vm_run *r, const struct vm_helper *h, const uint64_t args[5],
-	uint64_t ret)
+static void called(struct vm_watch *watch, struct vm_run *r, const struct vm_helper *h,
+		   const uint64_t args[5], uint64_t ret)
 {
 	struct diary *d = (struct diary *)watch;
 
@@ -207,11 +206,11 @@ static const struct vm_linker twice_linker = {.helper = twice_only};
 static struct vm_prog *load_for(const char *text, bool trusted, enum vm_engine engine)
 {
 	struct vm_prog_spec spec = {.trusted = trusted,
-		.engine = engine,
-		.name = "t",
-		.linker = &twice_linker,
-		.line = line,
-		.owner = (void *)"fw"};
+				    .engine = engine,
+				    .name = "t",
+				    .linker = &twice_linker,
+				    .line = line,
+				    .owner = (void *)"fw"};
 	struct sluice_err err;
 	struct bpf_insn *insns;
 	struct vm_prog *prog;
@@ -252,7 +251,7 @@ static void watching_every_engine(void **state)
 		d.fail_at = 3;
 		assert_int_equal(vm_exec(&run, a, 0, 0, &r0), -EFAULT);
 		assert_string_equal(vm_fault_text(&run.fault, said, sizeof(said)),
-			"t: instruction 7, (b7) r6 = 8: that is enough; at fw.c:107: x = y;");
+				    "t: instruction 7, (b7) r6 = 8: that is enough; at fw.c:107: x = y;");
 		assert_int_equal(run.depth, 0);
 		run.watch = NULL;
 		assert_int_equal(vm_exec(&run, a, 0, 0, &r0), 0);
@@ -277,7 +276,8 @@ static void watching_checks(void **state)
 
 		if (i && !vm_engine_has_jit())
 			continue;
-		a = load_for("r1 = 16\nr0 = *(u8 *)(r1 +0)\nexit", true, i ? VM_ENGINE_JIT : VM_ENGINE_INTERP);
+		a = load_for("r1 = 16\nr0 = *(u8 *)(r1 +0)\nexit", true,
+			     i ? VM_ENGINE_JIT : VM_ENGINE_INTERP);
 		vm_run_init(&run, NULL, NULL);
 		run.watch = &d.watch;
 		assert_int_equal(vm_exec(&run, a, 0, 0, &r0), -EFAULT);
@@ -326,10 +326,8 @@ static void watching_tail_calls(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(every_pair_of_engines),
-		cmocka_unit_test(wrong_arguments),
-		cmocka_unit_test(watching_every_engine),
-		cmocka_unit_test(watching_checks),
+		cmocka_unit_test(every_pair_of_engines), cmocka_unit_test(wrong_arguments),
+		cmocka_unit_test(watching_every_engine), cmocka_unit_test(watching_checks),
 		cmocka_unit_test(watching_tail_calls),
 	};
 

@@ -2,7 +2,8 @@
 /* How compiled code looks up a map that it knows: arrays without a call, the others by their own function. */
 #include "vm/map_lookup.h"
 
-/* An address at which a value lies as long as the map does; NULL where lookups find something else than values. */
+/* An address at which a value lies as long as the map does; NULL where lookups find something else than
+ * values. */
 static void *any_value(struct map *map)
 {
 	const struct map_hash *h = (const struct map_hash *)map;

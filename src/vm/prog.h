@@ -21,8 +21,8 @@ struct vm_prog;
 struct vm_run;
 
 /* Every helper and kernel function: BPF's five arguments are the C call's first five. */
-typedef uint64_t (*vm_helper_fn)(
-	uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5, struct vm_run *run);
+typedef uint64_t (*vm_helper_fn)(uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5,
+				 struct vm_run *run);
 
 /*
  * What the checked profile holds an argument against before it calls a helper. A pointer must lie
@@ -42,7 +42,7 @@ enum vm_arg {
 	VM_ARG_SIZE,	    /* the size of the one before: at most 2^29 */
 	VM_ARG_FIXED,	    /* readable, helper->size[i] bytes */
 	VM_ARG_FIXED_OUT,   /* writable, helper->size[i] bytes */
-	VM_ARG_FUNC, /* a function of this program (ld_imm64 of a function): for vm_callback() */
+	VM_ARG_FUNC,	    /* a function of this program (ld_imm64 of a function): for vm_callback() */
 };
 
 struct vm_helper {
@@ -67,7 +67,8 @@ struct vm_lookup {
 	uint32_t cpu_off;
 	/* what it finds may be written */
 	bool writable;
-	/* an address at which value_bytes of some value live as long as the map; NULL: what it finds is no value */
+	/* an address at which value_bytes of some value live as long as the map; NULL: what it finds is no
+	 * value */
 	void *any_value;
 };
 
@@ -79,14 +80,12 @@ struct vm_lookup {
 struct vm_linker {
 	/* ld_imm64 with source map fd, map value, map index, map index value, BTF id: the 64 bits
 	 * it shall load */
-	int (*address)(void *owner, const struct bpf_insn insn[2], uint64_t *value,
-		struct sluice_err *err);
+	int (*address)(void *owner, const struct bpf_insn insn[2], uint64_t *value, struct sluice_err *err);
 	/* a helper by number; BPF_FUNC_tail_call is not asked for, the engines do it themselves */
-	int (*helper)(void *owner, int32_t number, const struct vm_helper **helper,
-		struct sluice_err *err);
+	int (*helper)(void *owner, int32_t number, const struct vm_helper **helper, struct sluice_err *err);
 	/* a kernel function by BTF id and the index of its BTF */
-	int (*kfunc)(void *owner, int32_t btf_id, int16_t btf_index,
-		const struct vm_helper **helper, struct sluice_err *err);
+	int (*kfunc)(void *owner, int32_t btf_id, int16_t btf_index, const struct vm_helper **helper,
+		     struct sluice_err *err);
 	/* how to look up the map that address() gave map for; false: call bpf_map_lookup_elem. Both must
 	 * answer the same. May be NULL */
 	bool (*lookup)(void *owner, uint64_t map, struct vm_lookup *how);
@@ -103,9 +102,9 @@ struct vm_prog_spec {
 	const struct bpf_insn *insns; /* copied */
 	uint32_t n_insns;
 	const char *name; /* for faults; copied, may be NULL */
-	bool trusted; /* a verifier accepted it: run without checks. False: every access is checked
-		       */
-	bool rfc; /* constants by RFC 9669 (isa_check_rfc()); false: as Linux has them */
+	bool trusted;	  /* a verifier accepted it: run without checks. False: every access is checked
+			   */
+	bool rfc;	  /* constants by RFC 9669 (isa_check_rfc()); false: as Linux has them */
 	enum vm_engine engine;
 	const struct vm_linker *linker;
 	void *owner; /* the loader's object, kept as vm_prog_owner() */

@@ -28,20 +28,20 @@
 #define VM_FRAMES 8	   /* main program and seven calls deep, as in the kernel */
 #define VM_FRAME_BYTES 512 /* stack of each */
 #define VM_TAIL_CALLS 33   /* in one run */
-#define VM_MAY_GOTO 8388608 /* times that may_goto is not taken in one run; the kernel's before 6.15, there for
-			       each function's frame */
+#define VM_MAY_GOTO                                                                                 \
+	8388608 /* times that may_goto is not taken in one run; the kernel's before 6.15, there for \
+		   each function's frame */
 #define VM_REGIONS                                                                                \
 	16 /* slots; the first three have their places, the rest remember what env->region() said \
 	    */
-#define VM_BUDGET \
-	(1u << 30) /* instructions of one run unless the caller says otherwise: a few seconds */
+#define VM_BUDGET (1u << 30) /* instructions of one run unless the caller says otherwise: a few seconds */
 
 enum vm_region_kind {
 	VM_REGION_STACK, /* the slot's number, too */
 	VM_REGION_CTX,
 	VM_REGION_PACKET, /* from data_meta (or data) to data_end */
-	VM_REGION_MORE, /* a second piece of the caller's own, e.g. the argument of a raw program */
-	VM_REGION_SLOTS, /* first slot of the memory */
+	VM_REGION_MORE,	  /* a second piece of the caller's own, e.g. the argument of a raw program */
+	VM_REGION_SLOTS,  /* first slot of the memory */
 	VM_REGION_VALUE = VM_REGION_SLOTS,
 	VM_REGION_RECORD,
 	VM_REGION_OTHER,
@@ -59,8 +59,8 @@ struct vm_region {
 	const char *name; /* of the map, for faults; may be NULL */
 	uint8_t kind;	  /* enum vm_region_kind */
 };
-struct vm_region vm_region_make(
-	enum vm_region_kind kind, const void *start, uint64_t len, bool writable, const char *name);
+struct vm_region vm_region_make(enum vm_region_kind kind, const void *start, uint64_t len, bool writable,
+				const char *name);
 
 /* Asked while a program runs. Each may be NULL: no such thing then. */
 struct vm_env {
@@ -70,8 +70,7 @@ struct vm_env {
 	/* a tail call: the program in slot index, NULL to go on in the present one */
 	const struct vm_prog *(*tail)(struct vm_run *run, uint64_t map, uint32_t index);
 	/* sizes of a map's key and value; false: this is no map */
-	bool (*map_sizes)(
-		struct vm_run *run, uint64_t map, uint32_t *key_bytes, uint32_t *value_bytes);
+	bool (*map_sizes)(struct vm_run *run, uint64_t map, uint32_t *key_bytes, uint32_t *value_bytes);
 };
 
 enum vm_fault_reason {
@@ -112,11 +111,11 @@ struct vm_watch {
 	/* before each instruction; pc is its index as loaded (a 64-bit immediate counts two), reg r0 to
 	 * r10, frames deep: run->depth */
 	void (*step)(struct vm_watch *watch, struct vm_run *run, const struct vm_prog *prog, uint32_t pc,
-		const uint64_t reg[11]);
+		     const uint64_t reg[11]);
 	/* after each helper and kernel function, with the arguments it got; may be NULL. A tail call that is
 	 * taken does not return: the next step is another program's */
 	void (*called)(struct vm_watch *watch, struct vm_run *run, const struct vm_helper *helper,
-		const uint64_t args[5], uint64_t ret);
+		       const uint64_t args[5], uint64_t ret);
 };
 
 struct vm_run {
@@ -127,11 +126,12 @@ struct vm_run {
 	const struct vm_prog *prog;
 	const struct vm_env *env;
 	struct vm_watch *watch; /* set after vm_run_init(), not while a program runs; NULL: nobody */
-	uint64_t ctx;	 /* r1 at the start: what VM_ARG_CTX means */
-	int64_t may_goto; /* times left that it is not taken */
-	uint32_t pc;	 /* of the helper call under way, if known */
-	uint32_t depth;	 /* frames in use */
-	uint32_t clean;	 /* checked: bytes of the last frame that are program's or zero; the rest is as it was left */
+	uint64_t ctx;		/* r1 at the start: what VM_ARG_CTX means */
+	int64_t may_goto;	/* times left that it is not taken */
+	uint32_t pc;		/* of the helper call under way, if known */
+	uint32_t depth;		/* frames in use */
+	uint32_t clean;	 /* checked: bytes of the last frame that are program's or zero; the rest is as it was
+			    left */
 	uint32_t tails;	 /* tail calls made */
 	uint32_t victim; /* slot that is given away next */
 	uint32_t used;	 /* highest slot given away in this run, 0: none */
@@ -154,7 +154,7 @@ void vm_run_init(struct vm_run *run, const struct vm_env *env, void *host);
 /* vm_run_region() sets one of the caller's slots (VM_REGION_CTX, _PACKET, _MORE); len 0: none.
  * Helpers that move packet edges call it, too. */
 void vm_run_region(struct vm_run *run, enum vm_region_kind slot, const void *start, uint64_t len,
-	bool writable);
+		   bool writable);
 
 /* vm_run_forget() drops what was remembered about memory that overlaps [start, start + len): a ring
  * record submitted. */
