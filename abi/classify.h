@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * The image of a compiled rule set: what src/classify writes and datapath/lib/classify.h reads.
+ *
+ *     struct classify_image   magic, size
+ *     struct classify_part    IPv4: parameters and the small tables of the services
+ *     struct classify_part    IPv6
+ *     tables                  of both; every offset counts bytes from the start of the image
+ *
+ * A packet's two addresses and its service (protocol, flags, ports) become class numbers; how the three give
+ * a rule is the part's structure. doc/classify.md says why it is so.
+ */
+#ifndef ABI_CLASSIFY_H
+#define ABI_CLASSIFY_H
+
+#include <linux/types.h>
+
+#define CLASSIFY_MAGIC 0x31534c43u /* "CLS1" */
+#define CLASSIFY_NONE 0x1ffffu	   /* no rule matches; rules are numbered below it */
+#define CLASSIFY_RULE_BITS 17
+#define CLASSIFY_MIX \
+	0x9e3779b97f4a7c15ull /* 2^64 by the golden ratio: a hash is the upper bits of the product */
+#define CLASSIFY_EXTRAS 32    /* values of a packet's "extra" field */
+
+/*
+ * A record: what an address is. The class is its longest prefix; the upper bits say which its longest middle
+ * or wide one is (struct classify_upper by that number), or, where the split has no middle ones, its wide
+ * class itself.
+ */
+#define CLASSIFY_CLASS_BITS 17
+#define CLASSIFY_CLASS_MASK ((1u << CLASSIFY_CLASS_BITS) - 1)
+#define CLASSIFY_UPPER_BITS 15
+
+/* An entry of a list: the service it wants and the rule. CLASSIFY_NONE with service 0 (any) ends a list. */
+#define CLASSIFY_ENTRY(service, rule) ((__u32)(service) << CLASSIFY_RULE_BITS | (rule))
+#define CLASSIFY_SPEC_BITS 15
+#define CLASSIFY_LIST_MAX \
+	8 /* entries of a list, its end not counted; longer ones are rows by service class */
+
+/* A reference to a list: 0 none; bit 0 clear: a list's offset; set: a row's, or of rows by wide class,
+ * plus 1. */
+#define CLASSIFY_REF_ROW 1u
+
+enum classify_structure {
+	CLASSIFY_EMPTY, /* no rules of this family */
+	CLASSIFY_CROSS, /* pair table, then rows by the third class */
+	CLASSIFY_SPLIT, /* narrow pairs hashed, lists by one narrow address, cells of wide pairs */
+};
+
+/* How an address becomes a record. */
+enum classify_front_kind {
+	CLASSIFY_FRONT_CELLS,  /* IPv4: three cells, 16, 8 and 8 bits */
+	CLASSIFY_FRONT_LEAVES, /* IPv4: a cell of 16 bits, a fork and a leaf, which search among boundaries */
+	CLASSIFY_FRONT_FORKS,  /* IPv4: the same with two forks, one below the other */
+	CLASSIFY_FRONT_PATHS,  /* IPv6: nodes that compare what their prefix skips */
+};
+
+/* A cell: an index into the next level's table and a shift that says how many of the next bits are added to
+ * it. */
+#define CLASSIFY_CELL(index, shift) ((__u32)(index) << 6 | (shift))
+
+struct classify_front {
+	__u32 kind;
+	__u32 root;   /* IPv4: 65536 cells; IPv6: number of the first node */
+	__u32 cells;  /* IPv4: the second level: cells or struct classify_fork; IPv6: struct classify_node */
+	__u32 leaves; /* IPv4: struct classify_leaf, or (CELLS) records; IPv6: not 0 if a prefix reaches the
+			 lower half */
+	__u32 unused[2];
+};
+
+/*
+ * The last 15 bits of an address against four boundaries: it counts how many are not above. A fork adds that
+ * to the number of a leaf (or of another fork), a leaf picks a record by it. CLASSIFY_NO_BOUND is above
+ * everything.
+ */
+#define CLASSIFY_NO_BOUND 0x8000u
+
+struct classify_fork {
+	__u64 bounds; /* four of 16 bits, ascending from the low end */
+	__u32 next;
+	__u32 unused;
+};
+
+struct classify_leaf { /* half a cache line */
+	__u64 bounds;
+	__u32 record[5];
+	__u32 unused;
+};
+
+/*
+ * A node of an IPv6 trie, about the upper or the lower half of the address. If the half >> 1 >> skip equals
+ * path, the next node is base + 1 + ((half << left) >> right), otherwise base. A leaf has width 0; its path
+ * is CLASSIFY_LEAF, in the bits from 32 on the root of the trie of the lower half (0: none, it is at its
+ * end), and below them the record.
+ */
+struct classify_node {
+	__u64 path;
+	__u32 base;
+	__u8 skip, left, right, width;
+};
+
+#define CLASSIFY_LEAF (1ull << 63)
+#define CLASSIFY_NODES_MAX (1u << 26)
+#define CLASSIFY_DEPTH_MAX 64 /* nodes on a path through one half: each tells a bit apart */
+
+/* A pair of narrow or middle classes. key 0: free. Two make a bucket, a key is in one of two buckets. */
+struct classify_pair {
+	__u64 key;   /* source class | destination class << CLASSIFY_CLASS_BITS, plus 1 */
+	__u32 first; /* entry */
+	__u32 rest;  /* reference */
+};
+
+struct classify_upper {
+	__u32 class, wide;
+};
+
+/* What one narrow or middle class has with all wide ones on the other side: a reference, and its smallest
+ * rule. */
+struct classify_side {
+	__u32 first_rule, ref;
+};
+
+/* An entry of such a list: for wide classes low..high of the other side. */
+struct classify_wide_entry {
+	__u32 entry;
+	__u16 low, high;
+};
+
+struct classify_cross {
+	__u32 order;	/* which class comes last: 0 service, 1 destination, 2 source */
+	__u32 n_second; /* of the pair's second class */
+	__u32 n_third;
+	__u32 pair; /* u16 by (first * n_second + second): a row's number */
+	__u32 rows; /* u16 by (row * n_third + third): a rule */
+};
+
+struct classify_split {
+	__u32 pairs; /* buckets of two struct classify_pair */
+	__u32 n_buckets;
+	__u32 upper[2];	   /* struct classify_upper of source, destination; 0: there are no middle prefixes */
+	__u32 side[2];	   /* struct classify_side by source class, by destination class; 0: none has any */
+	__u32 wides;	   /* struct classify_side by (source wide * n_wide + destination wide); 0: none */
+	__u32 n_wide;	   /* destination wide classes */
+	__u32 match;	   /* by service class: a bit for each specification */
+	__u32 match_bytes; /* of one service class */
+	__u32 cache;	   /* pairs of u64, 0: none */
+	__u32 cache_shift; /* 64 - log2 of how many pairs */
+	__u32 cache_dst, cache_service; /* where these begin in the cache's key, in bits */
+};
+
+/* 256 values each, added up: which protocol, flags and extra value, as an index into kinds. */
+struct classify_part {
+	__u32 structure;
+	__u32 index_of;			/* u32 by rule: its number in the caller's list; 0: the same */
+	struct classify_front front[2]; /* source, destination */
+	__u32 kinds;	/* u32: class of protocol, flags and extra, times the number of source port classes */
+	__u32 ports[2]; /* u16 by block and low byte: class of a port */
+	__u32 products; /* u32 by kind + source port class: times the number of destination port classes */
+	__u32 services; /* u16 by product + destination port class: service class */
+	struct classify_cross cross;
+	struct classify_split split;
+	__u32 unused[10];
+	__u16 proto[256], high[256], low[256]; /* protocol, upper and lower byte of the flags */
+	__u16 block[2][256];		       /* by the upper byte of a port: where in ports its 256 begin */
+	__u16 extra[CLASSIFY_EXTRAS];
+};
+
+struct classify_image {
+	__u32 magic, bytes;
+	__u32 unused[14];
+	struct classify_part part[2]; /* IPv4, IPv6 */
+};
+
+_Static_assert(sizeof(struct classify_fork) == 16, "classify_fork");
+_Static_assert(sizeof(struct classify_leaf) == 32, "classify_leaf");
+_Static_assert(sizeof(struct classify_node) == 16, "classify_node");
+_Static_assert(sizeof(struct classify_pair) == 16, "classify_pair");
+_Static_assert(sizeof(struct classify_side) == 8, "classify_side");
+_Static_assert(sizeof(struct classify_wide_entry) == 8, "classify_wide_entry");
+_Static_assert(sizeof(struct classify_part) % 8 == 0, "classify_part");
+_Static_assert(sizeof(struct classify_image) % 8 == 0, "classify_image");
+
+#endif

@@ -1,0 +1,334 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Which rule matches a packet first: the lookup in an image that src/classify compiled. BPF programs include
+ * it, and tests and benchmarks as plain C.
+ *
+ * The image stands at a place of CLASSIFY_ROOM bytes (a power of two, at most 256 MB) plus CLASSIFY_SLACK,
+ * aligned to 8. Every offset read from it is cut to that room, so that a damaged image gives a wrong rule and
+ * nothing worse. The place is written to only by the class cache, in whole words.
+ */
+#ifndef DATAPATH_LIB_CLASSIFY_H
+#define DATAPATH_LIB_CLASSIFY_H
+
+#include <linux/types.h>
+#include "abi/classify.h"
+
+#ifndef CLASSIFY_ROOM
+#define CLASSIFY_ROOM (32u << 20)
+#endif
+#define CLASSIFY_SLACK 64
+#define CLASSIFY_FN static inline __attribute__((always_inline, unused))
+
+_Static_assert((CLASSIFY_ROOM & (CLASSIFY_ROOM - 1)) == 0, "CLASSIFY_ROOM is a power of two");
+
+#define CLASSIFY_AT(m, type, off) \
+	((type *)((char *)(m) + ((__u32)(off) & (CLASSIFY_ROOM - 1) & ~(__u32)(sizeof(type) - 1))))
+#define CLASSIFY_AT16(m, off) (*CLASSIFY_AT(m, __u16, off))
+#define CLASSIFY_AT32(m, off) (*CLASSIFY_AT(m, __u32, off))
+#define CLASSIFY_AT64(m, off) (*CLASSIFY_AT(m, __u64, off))
+
+/* Loops stay loops: unrolled, they would cost more in instruction cache than they save. */
+#ifdef __clang__
+#define CLASSIFY_LOOP _Pragma("clang loop unroll(disable)")
+#else
+#define CLASSIFY_LOOP
+#endif
+
+#define CLASSIFY_LANES 0x0001000100010001ull
+#define CLASSIFY_GUARDS 0x8000800080008000ull
+
+/* What of a packet beyond its addresses is looked at. Ports and flags in host order, 0 where a packet has
+ * none. */
+struct classify_service {
+	__u16 sport, dport;
+	__u16 flags; /* TCP: flag byte << 8; ICMP: type << 8 | code */
+	__u8 proto;
+	__u8 extra; /* below CLASSIFY_EXTRAS, as the caller gives them meaning */
+};
+
+/* The service class. */
+CLASSIFY_FN __u32 classify_service_class(void *m, const struct classify_part *p,
+					 const struct classify_service *s)
+{
+	__u32 kind = p->proto[s->proto & 255] + p->high[s->flags >> 8 & 255] + p->low[s->flags & 255] +
+		     p->extra[s->extra & (CLASSIFY_EXTRAS - 1)];
+	__u32 sport =
+		CLASSIFY_AT16(m, p->ports[0] + 2 * (p->block[0][s->sport >> 8 & 255] + (s->sport & 255)));
+	__u32 dport =
+		CLASSIFY_AT16(m, p->ports[1] + 2 * (p->block[1][s->dport >> 8 & 255] + (s->dport & 255)));
+	__u32 product = CLASSIFY_AT32(m, p->products + 4 * (CLASSIFY_AT32(m, p->kinds + 4 * kind) + sport));
+
+	return CLASSIFY_AT16(m, p->services + 2 * (product + dport));
+}
+
+/* How many of four boundaries are not above the last 15 bits of an address: all four compared by one
+ * subtraction. */
+CLASSIFY_FN __u32 classify_count(__u32 address, __u64 bounds)
+{
+	__u64 x = ((address & 0x7fff) * CLASSIFY_LANES | CLASSIFY_GUARDS) - bounds;
+
+	return (__u32)(((x & CLASSIFY_GUARDS) >> 15) * CLASSIFY_LANES >> 48);
+}
+
+CLASSIFY_FN __u32 classify_fork_at(void *m, const struct classify_front *f, __u32 address, __u32 number)
+{
+	__u32 at = f->cells + (__u32)sizeof(struct classify_fork) * number;
+
+	return CLASSIFY_AT32(m, at + 8) + classify_count(address, CLASSIFY_AT64(m, at));
+}
+
+/* The record of an IPv4 address, given in host order. */
+CLASSIFY_FN __u32 classify_record4(void *m, const struct classify_front *f, __u32 address)
+{
+	__u32 cell = CLASSIFY_AT32(m, f->root + (address >> 16) * 4);
+	__u32 at = (cell >> 6) + (__u32)((__u64)(address << 16) >> (cell & 63));
+
+	if (f->kind == CLASSIFY_FRONT_CELLS) {
+		cell = CLASSIFY_AT32(m, f->cells + 4 * at);
+		at = (cell >> 6) + (__u32)((__u64)(address << 24) >> (cell & 63));
+		return CLASSIFY_AT32(m, f->leaves + 4 * at);
+	}
+	at = classify_fork_at(m, f, address, at);
+	if (f->kind == CLASSIFY_FRONT_FORKS)
+		at = classify_fork_at(m, f, address, at);
+	at = f->leaves + (__u32)sizeof(struct classify_leaf) * at;
+	return CLASSIFY_AT32(m, at + 8 + 4 * classify_count(address, CLASSIFY_AT64(m, at)));
+}
+
+/* From a node on to a leaf, by one half of an IPv6 address: the leaf's path. */
+CLASSIFY_FN __u64 classify_walk(void *m, const struct classify_front *f, __u32 node, __u64 half)
+{
+	__u64 path = 0, rest;
+	__u32 at, i;
+
+	CLASSIFY_LOOP
+	for (i = 0; i < CLASSIFY_DEPTH_MAX; i++) {
+		at = f->cells + (__u32)sizeof(struct classify_node) * node;
+		path = CLASSIFY_AT64(m, at);
+		rest = CLASSIFY_AT64(m, at + 8); /* base, skip, left, right, width from the low end */
+		if (!(rest >> 56))
+			break;
+		node = (__u32)rest;
+		if (half >> 1 >> (rest >> 32 & 63) == path)
+			node += 1 + (__u32)(half << (rest >> 40 & 63) >> (rest >> 48 & 63));
+	}
+	return path;
+}
+
+/* The record of an IPv6 address, its halves in host order. */
+CLASSIFY_FN __u32 classify_record6(void *m, const struct classify_front *f, __u64 high, __u64 low)
+{
+	__u64 path = classify_walk(m, f, f->root, high);
+	__u32 node = path >> 32 & 0x7fffffff;
+
+	if (f->leaves && node)
+		path = classify_walk(m, f, node, low);
+	return (__u32)path;
+}
+
+CLASSIFY_FN __u32 classify_by_cross(void *m, const struct classify_cross *c, __u32 src, __u32 dst,
+				    __u32 service)
+{
+	__u32 first = src, second = dst, third = service, row;
+
+	if (c->order == 1) {
+		second = service;
+		third = dst;
+	} else if (c->order == 2) {
+		first = dst;
+		second = service;
+		third = src;
+	}
+	row = CLASSIFY_AT16(m, c->pair + 2 * (first * c->n_second + second));
+	row = CLASSIFY_AT16(m, c->rows + 2 * (row * c->n_third + third));
+	return row + ((row + 1) & 0x10000); /* 0xffff is none; without a branch */
+}
+
+/* Does the service class whose bits stand at match have this entry's specification? */
+CLASSIFY_FN int classify_wants(void *m, __u32 match, __u32 entry)
+{
+	__u32 spec = entry >> CLASSIFY_RULE_BITS;
+
+	return CLASSIFY_AT32(m, match + (spec >> 5) * 4) >> (spec & 31) & 1;
+}
+
+/* What follows in a pair's list, when its first entry did not match. */
+CLASSIFY_FN __u32 classify_rest(void *m, __u32 ref, __u32 match, __u32 service)
+{
+	__u32 i, entry;
+
+	if (!ref)
+		return CLASSIFY_NONE;
+	if (ref & CLASSIFY_REF_ROW)
+		return CLASSIFY_AT32(m, ref - CLASSIFY_REF_ROW + 4 * service);
+	CLASSIFY_LOOP
+	for (i = 0; i < CLASSIFY_LIST_MAX; i++) {
+		entry = CLASSIFY_AT32(m, ref + 4 * i);
+		if (classify_wants(m, match, entry))
+			return entry & CLASSIFY_NONE;
+	}
+	return CLASSIFY_NONE;
+}
+
+/* Where in a bucket the key is; 0 if it is not. */
+CLASSIFY_FN __u32 classify_in_bucket(void *m, const struct classify_split *t, __u64 hash, __u64 key)
+{
+	__u32 at = t->pairs + 32 * (__u32)((hash >> 32) * t->n_buckets >> 32);
+
+	if (CLASSIFY_AT64(m, at) == key)
+		return at;
+	if (CLASSIFY_AT64(m, at + 16) == key)
+		return at + 16;
+	return 0;
+}
+
+CLASSIFY_FN __u32 classify_of_pair(void *m, const struct classify_split *t, __u32 src, __u32 dst, __u32 match,
+				   __u32 service)
+{
+	__u64 key = (src | (__u64)dst << CLASSIFY_CLASS_BITS) + 1, hash = key * CLASSIFY_MIX;
+	__u32 at = classify_in_bucket(m, t, hash, key), entry;
+
+	if (!at)
+		at = classify_in_bucket(m, t, hash * CLASSIFY_MIX, key);
+	if (!at)
+		return CLASSIFY_NONE;
+	entry = CLASSIFY_AT32(m, at + 8);
+	if (classify_wants(m, match, entry))
+		return entry & CLASSIFY_NONE;
+	return classify_rest(m, CLASSIFY_AT32(m, at + 12), match, service);
+}
+
+/* The rules of a class of one side whose other prefix is wide, unless best comes before all of them. */
+CLASSIFY_FN __u32 classify_of_side(void *m, __u32 side, __u32 wide, __u32 match, __u32 service, __u32 best)
+{
+	__u32 ref, i, entry, range, found;
+
+	if (CLASSIFY_AT32(m, side) >= best)
+		return best;
+	ref = CLASSIFY_AT32(m, side + 4);
+	if (ref & CLASSIFY_REF_ROW) {
+		ref = CLASSIFY_AT32(m, ref - CLASSIFY_REF_ROW + 4 * wide);
+		found = CLASSIFY_AT32(m, ref + 4 * service);
+		return found < best ? found : best;
+	}
+	CLASSIFY_LOOP
+	for (i = 0; i < CLASSIFY_LIST_MAX; i++) {
+		entry = CLASSIFY_AT32(m, ref + 8 * i);
+		range = CLASSIFY_AT32(m, ref + 8 * i + 4);
+		found = entry & CLASSIFY_NONE;
+		if (found >= best)
+			return best;
+		if (wide - (range & 0xffff) <= (range >> 16) - (range & 0xffff) &&
+		    classify_wants(m, match, entry))
+			return found;
+	}
+	return best;
+}
+
+CLASSIFY_FN __u32 classify_by_split(void *m, const struct classify_split *t, __u32 src, __u32 dst,
+				    __u32 service)
+{
+	__u32 cs = src & CLASSIFY_CLASS_MASK, us = src >> CLASSIFY_CLASS_BITS, ms = cs, ws = us;
+	__u32 cd = dst & CLASSIFY_CLASS_MASK, ud = dst >> CLASSIFY_CLASS_BITS, md = cd, wd = ud;
+	__u32 match = t->match + service * t->match_bytes, best = CLASSIFY_NONE, at, found, i;
+	int middle = t->upper[0] && t->upper[1];
+
+	if (middle) {
+		ms = CLASSIFY_AT32(m, t->upper[0] + 8 * us);
+		ws = CLASSIFY_AT32(m, t->upper[0] + 8 * us + 4);
+		md = CLASSIFY_AT32(m, t->upper[1] + 8 * ud);
+		wd = CLASSIFY_AT32(m, t->upper[1] + 8 * ud + 4);
+	}
+	CLASSIFY_LOOP
+	for (i = 0; i < 4; i++) {
+		found = classify_of_pair(m, t, i & 1 ? ms : cs, i & 2 ? md : cd, match, service);
+		best = found < best ? found : best;
+		if (!middle)
+			break;
+	}
+	CLASSIFY_LOOP
+	for (i = 0; i < 4; i++) {
+		at = i & 1 ? t->side[1] : t->side[0];
+		if (at) {
+			at += 8 * (i & 2 ? (i & 1 ? md : ms) : (i & 1 ? cd : cs));
+			best = classify_of_side(m, at, i & 1 ? ws : wd, match, service, best);
+		}
+		if (!middle && i == 1)
+			break;
+	}
+	if (t->wides) {
+		at = t->wides + 8 * (ws * t->n_wide + wd);
+		if (CLASSIFY_AT32(m, at) < best) {
+			found = CLASSIFY_AT32(m, CLASSIFY_AT32(m, at + 4) + 4 * service);
+			best = found < best ? found : best;
+		}
+	}
+	return best;
+}
+
+/*
+ * In front of it the cache: words of {source class, destination class, service class, rule + 1}, two to a
+ * place. A word is read and written whole, so that no CPU sees half of another's.
+ */
+CLASSIFY_FN __u32 classify_cached(void *m, const struct classify_split *t, __u32 src, __u32 dst,
+				  __u32 service)
+{
+	__u64 key = ((src & CLASSIFY_CLASS_MASK) | (__u64)(dst & CLASSIFY_CLASS_MASK) << (t->cache_dst & 63) |
+		     (__u64)service << (t->cache_service & 63)) +
+		    1; /* never that of an empty word */
+	__u32 at = t->cache + 16 * (__u32)(key * CLASSIFY_MIX >> (t->cache_shift & 63)), rule;
+	__u64 word = *(volatile __u64 *)CLASSIFY_AT(m, __u64, at), other;
+
+	if (word >> CLASSIFY_RULE_BITS == key)
+		return word & CLASSIFY_NONE;
+	other = *(volatile __u64 *)CLASSIFY_AT(m, __u64, at + 8);
+	if (other >> CLASSIFY_RULE_BITS == key)
+		return other & CLASSIFY_NONE;
+	rule = classify_by_split(m, t, src, dst, service);
+	*(volatile __u64 *)CLASSIFY_AT(m, __u64, at + 8) = word; /* the older one goes */
+	*(volatile __u64 *)CLASSIFY_AT(m, __u64, at) = key << CLASSIFY_RULE_BITS | rule;
+	return rule;
+}
+
+CLASSIFY_FN __u32 classify_by_records(void *m, const struct classify_part *p, __u32 src, __u32 dst,
+				      __u32 service)
+{
+	__u32 rule;
+
+	if (p->structure == CLASSIFY_CROSS)
+		rule = classify_by_cross(m, &p->cross, src & CLASSIFY_CLASS_MASK, dst & CLASSIFY_CLASS_MASK,
+					 service);
+	else if (p->split.cache)
+		rule = classify_cached(m, &p->split, src, dst, service);
+	else
+		rule = classify_by_split(m, &p->split, src, dst, service);
+	if (p->index_of && rule != CLASSIFY_NONE)
+		rule = CLASSIFY_AT32(m, p->index_of + 4 * rule);
+	return rule;
+}
+
+/* The first rule that matches an IPv4 packet, CLASSIFY_NONE if none does. Addresses in host order. */
+CLASSIFY_FN __u32 classify_ipv4(void *m, __u32 src, __u32 dst, const struct classify_service *s)
+{
+	const struct classify_part *p = &((const struct classify_image *)m)->part[0];
+
+	if (p->structure == CLASSIFY_EMPTY)
+		return CLASSIFY_NONE;
+	return classify_by_records(m, p, classify_record4(m, &p->front[0], src),
+				   classify_record4(m, &p->front[1], dst), classify_service_class(m, p, s));
+}
+
+/* The same for IPv6: halves of the addresses in host order. */
+CLASSIFY_FN __u32 classify_ipv6(void *m, __u64 src_high, __u64 src_low, __u64 dst_high, __u64 dst_low,
+				const struct classify_service *s)
+{
+	const struct classify_part *p = &((const struct classify_image *)m)->part[1];
+
+	if (p->structure == CLASSIFY_EMPTY)
+		return CLASSIFY_NONE;
+	return classify_by_records(m, p, classify_record6(m, &p->front[0], src_high, src_low),
+				   classify_record6(m, &p->front[1], dst_high, dst_low),
+				   classify_service_class(m, p, s));
+}
+
+#endif

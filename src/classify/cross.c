@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/*
+ * The pair table: two of the three classes lead to a row, the third picks the rule from it. Pairs in which
+ * the same rules matter for every third class share a row. Tried in the three orders there are; the smallest
+ * is kept. After Gupta and McKeown, "Packet classification on multiple fields", SIGCOMM 1999, with rows in
+ * place of their last table's equivalence classes.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "classify/sets.h"
+
+#define TABLE_MAX (8u << 20)  /* bytes of pair table and rows: beyond, the split is smaller and no slower */
+#define WORK_MAX (150u << 20) /* words to intersect: about 0.1 s */
+#define NO_RULE 0xffffu
+
+enum { SRC, DST, SERVICE };
+
+/* The three classes: how many, and which rules each value of one matches. */
+struct axis {
+	uint32_t n;
+	uint64_t *rules; /* by class: a bit for each rule */
+};
+
+struct cross {
+	struct work *w;
+	const struct family *f;
+	struct axis axis[3];
+	uint32_t words;
+};
+
+static const uint8_t orders[3][3] = {{SRC, DST, SERVICE}, {SRC, SERVICE, DST}, {DST, SERVICE, SRC}};
+
+struct tables {
+	uint16_t *pair;
+	struct sets rows; /* of 16 bits by third class, padded to words */
+	size_t bytes;
+};
+
+static int axes(struct cross *c)
+{
+	const struct services *s = &c->f->services;
+	uint32_t a, i, k, spec;
+	const struct side *side;
+
+	for (a = 0; a < 3; a++) {
+		c->axis[a].n = a == SERVICE ? s->n_classes : c->f->side[a].n;
+		c->axis[a].rules = work_array(c->w, (size_t)c->axis[a].n * c->words, 8);
+		if (!c->axis[a].rules)
+			return -ENOMEM;
+		for (i = 0; i < c->f->n; i++) {
+			if (a != SERVICE) {
+				side = &c->f->side[a];
+				for (k = side->of_rule[i]; k <= side->last[side->of_rule[i]]; k++)
+					c->axis[a].rules[(size_t)k * c->words + i / 64] |= 1ull << i % 64;
+				continue;
+			}
+			spec = s->of_rule[i];
+			for (k = 0; k < s->n_classes; k++)
+				if (s->match[(size_t)k * s->spec_words + spec / 64] >> spec % 64 & 1)
+					c->axis[a].rules[(size_t)k * c->words + i / 64] |= 1ull << i % 64;
+		}
+	}
+	return 0;
+}
+
+/* The classes of the third axis that a rule takes out of left: row gets it there. Returns false when none is
+ * left. */
+static bool claim(const struct cross *c, uint32_t axis, uint32_t rule, uint64_t *left, uint16_t *row)
+{
+	const struct services *s = &c->f->services;
+	uint32_t n = (c->axis[axis].n + 63) / 64, i, first, last;
+	uint64_t take, some = 0;
+
+	for (i = 0; i < n; i++) {
+		if (axis == SERVICE) {
+			take = s->classes[(size_t)s->of_rule[rule] * s->class_words + i];
+		} else {
+			first = c->f->side[axis].of_rule[rule];
+			last = c->f->side[axis].last[first];
+			take = last < i * 64 || first >= i * 64 + 64 ? 0 : ~0ull;
+			if (take && first > i * 64)
+				take &= ~0ull << (first - i * 64);
+			if (take && last < i * 64 + 63)
+				take &= ~0ull >> (63 - (last - i * 64));
+		}
+		take &= left[i];
+		left[i] ^= take;
+		some |= left[i];
+		for (; take; take &= take - 1)
+			row[i * 64 + (uint32_t)__builtin_ctzll(take)] = (uint16_t)rule;
+	}
+	return some != 0;
+}
+
+/* The row of a set of rules; its number, or negative. */
+static int64_t put_row(const struct cross *c, uint32_t axis, const uint64_t *set, uint64_t *left,
+		       uint64_t *row, struct tables *t)
+{
+	uint32_t n = c->axis[axis].n, i;
+	uint64_t bits;
+
+	memset(left, 0xff, (n + 63) / 64 * 8);
+	if (n % 64)
+		left[n / 64] = ~0ull >> (64 - n % 64);
+	memset(row, 0xff, (size_t)t->rows.words * 8);
+	for (i = 0; i < c->words; i++)
+		for (bits = set[i]; bits; bits &= bits - 1)
+			if (!claim(c, axis, i * 64 + (uint32_t)__builtin_ctzll(bits), left,
+				   (uint16_t *)(void *)row))
+				return sets_put(&t->rows, row);
+	return sets_put(&t->rows, row);
+}
+
+/* One order. -EFBIG: too large. */
+static int try_order(const struct cross *c, const uint8_t order[3], struct tables *t)
+{
+	const struct axis *a = &c->axis[order[0]], *b = &c->axis[order[1]];
+	uint32_t n = c->axis[order[2]].n, i, j, k;
+	size_t pairs = (size_t)a->n * b->n;
+	uint64_t *set, *left, *row;
+	int64_t nr, row_nr, *row_of;
+	struct sets sets;
+
+	if (pairs * 2 > TABLE_MAX || pairs * c->words > WORK_MAX)
+		return -EFBIG;
+	t->pair = work_array(c->w, pairs, 2);
+	set = work_array(c->w, c->words, 8);
+	left = work_array(c->w, n / 64 + 1, 8);
+	row_of = work_array(c->w, 65536, sizeof(*row_of));
+	if (!t->pair || !set || !left || !row_of || sets_init(&sets, c->w, c->words) ||
+	    sets_init(&t->rows, c->w, (n + 3) / 4) || !(row = work_array(c->w, t->rows.words, 8)))
+		return -ENOMEM;
+	for (i = 0; i < a->n; i++)
+		for (j = 0; j < b->n; j++) {
+			for (k = 0; k < c->words; k++)
+				set[k] = a->rules[(size_t)i * c->words + k] &
+					 b->rules[(size_t)j * c->words + k];
+			nr = sets_put(&sets, set);
+			if (nr < 0)
+				return -ENOMEM;
+			if (nr > 65535)
+				return -EFBIG;
+			if (!row_of[nr]) {
+				row_nr = put_row(c, order[2], set, left, row, t);
+				if (row_nr < 0)
+					return -ENOMEM;
+				row_of[nr] = row_nr + 1;
+			}
+			t->pair[(size_t)i * b->n + j] = (uint16_t)(row_of[nr] - 1);
+			t->bytes = pairs * 2 + (size_t)t->rows.n * n * 2;
+			if (t->bytes > TABLE_MAX)
+				return -EFBIG;
+		}
+	work_drop(c->w, sets.bits);
+	work_drop(c->w, sets.table);
+	return 0;
+}
+
+static int store(struct work *w, struct family *f, const struct cross *c, uint32_t order,
+		 const struct tables *t)
+{
+	struct classify_cross to = {.order = order,
+				    .n_second = c->axis[orders[order][1]].n,
+				    .n_third = c->axis[orders[order][2]].n};
+	size_t pairs = (size_t)c->axis[orders[order][0]].n * to.n_second;
+	uint32_t i;
+
+	to.pair = work_table(w, pairs, 2);
+	if (to.pair)
+		to.rows = work_table(w, (size_t)t->rows.n * to.n_third, 2);
+	if (!to.rows)
+		return -ENOSPC;
+	memcpy(w->image.data + to.pair, t->pair, pairs * 2);
+	for (i = 0; i < t->rows.n; i++)
+		memcpy(WORK_AT(w, uint16_t, to.rows) + (size_t)i * to.n_third, sets_at(&t->rows, i),
+		       (size_t)to.n_third * 2);
+	family_part(w, f)->cross = to;
+	family_part(w, f)->structure = CLASSIFY_CROSS;
+	f->report->structure = CLASSIFY_CROSS;
+	f->report->rule_bytes = t->bytes;
+	f->report->n_pairs = (uint32_t)pairs;
+	f->report->n_rows = t->rows.n;
+	snprintf(f->report->why, sizeof(f->report->why),
+		 "a pair table of %zu cells and %u rows takes %zu bytes", pairs, t->rows.n, t->bytes);
+	return 0;
+}
+
+int cross_build(struct work *w, struct family *f, bool *fits)
+{
+	struct cross c = {.w = w, .f = f, .words = (f->n + 63) / 64};
+	struct tables t[3];
+	uint32_t i, best = 3;
+	int e;
+
+	memset(t, 0, sizeof(t));
+	*fits = false;
+	/* rules are 16 bits here, and bits by class and rule must be of a size to work with */
+	if (f->n >= NO_RULE ||
+	    ((size_t)f->side[0].n + f->side[1].n + f->services.n_classes) * c.words > WORK_MAX / 8)
+		return 0;
+	e = axes(&c);
+	for (i = 0; !e && i < 3; i++) {
+		e = try_order(&c, orders[i], &t[i]);
+		if (e == -EFBIG)
+			e = 0;
+		else if (!e && (best == 3 || t[i].bytes < t[best].bytes))
+			best = i;
+	}
+	if (e || best == 3)
+		return e;
+	*fits = true;
+	return store(w, f, &c, best, &t[best]);
+}
