@@ -1,0 +1,275 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/*
+ * bench-classify DIR [FILTER]: what finding a packet's rule costs, in nanoseconds over a run of the same
+ * program that parses the packet and fetches a header but looks nothing up. DIR holds classify.bpf.o. 65,536
+ * different headers, each inside a rule drawn evenly from all, in random order; "hot": 1,024 of them. Rules
+ * are made in ClassBench's manner, and read from the ClassBench files that the environment's CLASSBENCH names
+ * (a folder), if it is set.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <linux/bpf.h>
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+
+#include "base/clock.h"
+#include "bench/bench.h"
+#include "bench/classify.h"
+#include "port/traffic_host.h"
+#include "tests/classify_rules.h"
+
+#define ROUNDS 65
+#define REPEAT 8192 /* short, so that few runs are interrupted; they go on where the last one stopped */
+#define WARM 16	    /* once through all headers */
+#define HOT 1024
+
+static struct classify_bench *shared;
+static struct bpf_object *obj;
+static const char *filter;
+
+static void open_programs(const char *dir)
+{
+	char path[4096];
+	struct bpf_map *map;
+
+	snprintf(path, sizeof(path), "%s/classify.bpf.o", dir);
+	obj = bpf_object__open(path);
+	if (!obj || bpf_object__load(obj))
+		die("cannot load %s", path);
+	map = bpf_object__find_map_by_name(obj, ".bss");
+	if (!map)
+		die("%s has no .bss", path);
+	shared =
+		mmap(NULL, bpf_map__value_size(map), PROT_READ | PROT_WRITE, MAP_SHARED, bpf_map__fd(map), 0);
+	if (shared == MAP_FAILED)
+		die("mapping .bss: %s", strerror(errno));
+}
+
+static int prog(const char *name, int family)
+{
+	struct bpf_program *p;
+	char full[32];
+
+	snprintf(full, sizeof(full), "%s%d", name, family);
+	p = bpf_object__find_program_by_name(obj, full);
+	if (!p)
+		die("no program %s", full);
+	return bpf_program__fd(p);
+}
+
+/* Zeroes where headers differ. */
+static size_t packet(uint8_t *to, int family)
+{
+	memset(to, 0, 64);
+	to[12] = family == 4 ? 0x08 : 0x86;
+	to[13] = family == 4 ? 0x00 : 0xdd;
+	to[14] = family == 4 ? 0x45 : 0x60;
+	if (family == 4) {
+		to[17] = 28;
+		to[23] = 17;
+	} else {
+		to[19] = 8;
+		to[20] = 17;
+	}
+	return 64;
+}
+
+static uint64_t word(const uint8_t *p, int n)
+{
+	uint64_t v = 0;
+
+	while (n--)
+		v = v << 8 | *p++;
+	return v;
+}
+
+static void put_headers(const struct rule_set *set, int family)
+{
+	uint64_t state = 20;
+	struct header h;
+	size_t i;
+
+	for (i = 0; i < CLASSIFY_HEADERS; i++) {
+		rules_header(set, rules_below(&state, (uint32_t)set->n), 0, &state, &h);
+		if (family == 4)
+			shared->headers.four[i] = (struct header4){(uint32_t)word(h.src, 4),
+								   (uint32_t)word(h.dst, 4),
+								   h.sport,
+								   h.dport,
+								   h.flags,
+								   h.proto,
+								   h.extra};
+		else
+			shared->headers.six[i] = (struct header6){{word(h.src, 8), word(h.src + 8, 8)},
+								  {word(h.dst, 8), word(h.dst + 8, 8)},
+								  h.sport,
+								  h.dport,
+								  h.flags,
+								  h.proto,
+								  h.extra};
+	}
+}
+
+/* Medians over the base, without locality and hot. */
+static void measure(int family, double *spread, double *hot)
+{
+	int base = prog("base", family), lookup = prog("lookup", family), i;
+	double a[ROUNDS], b[ROUNDS], t;
+	uint8_t p[64];
+	size_t len = packet(p, family);
+
+	shared->n_headers = CLASSIFY_HEADERS;
+	for (i = -WARM; i < ROUNDS; i++) {
+		t = bench_run_ns(lookup, p, len, REPEAT) - bench_run_ns(base, p, len, REPEAT);
+		a[i < 0 ? 0 : i] = t;
+	}
+	shared->n_headers = HOT;
+	for (i = -1; i < ROUNDS; i++) {
+		t = bench_run_ns(lookup, p, len, REPEAT) - bench_run_ns(base, p, len, REPEAT);
+		b[i < 0 ? 0 : i] = t;
+	}
+	*spread = bench_median(a, ROUNDS);
+	*hot = bench_median(b, ROUNDS);
+}
+
+static const char *structure_name(const struct classify_part_report *r)
+{
+	static const char *const names[] = {"none", "pair table", "split"};
+
+	return names[r->structure];
+}
+
+static void one(const char *name, const struct rule_set *set, int family, const struct classify_opts *opts)
+{
+	struct classify_report report;
+	struct sluice_err err;
+	double ms, spread, hot, target = set->n <= 64 ? 20 : set->n <= 1100 ? 30 : set->n <= 11000 ? 80 : 150;
+	struct classify_part_report *r = &report.part[family == 6];
+	char figure[128];
+	uint64_t began;
+	void *image;
+	size_t bytes;
+
+	if (filter && !strstr(name, filter))
+		return;
+	began = clock_mono_ns();
+	if (classify_compile(set->rules, set->n, opts, &image, &bytes, &report, &err))
+		die("%s: %s", name, err.text);
+	ms = (double)(clock_mono_ns() - began) / 1e6;
+	if (bytes > sizeof(shared->image) - 64)
+		die("%s: %zu bytes", name, bytes);
+	memcpy(shared->image, image, bytes);
+	free(image);
+	put_headers(set, family);
+	measure(family, &spread, &hot);
+	if (family == 6)
+		target *= 1.4;
+	printf("%-14s %6zu rules  %-10s %8.2f MB (front %.2f, services %.2f, rules %.2f)  %5u + %5u classes, "
+	       "%5u services  compiled in %.0f ms\n",
+	       name, set->n, structure_name(r), (double)bytes / 1e6, (double)r->front_bytes / 1e6,
+	       (double)r->service_bytes / 1e6, (double)r->rule_bytes / 1e6, r->n_classes[0], r->n_classes[1],
+	       r->n_services, ms);
+	snprintf(figure, sizeof(figure), "classify_%s", name);
+	bench_figure(figure, spread, "ns-over-parse", "<=", target);
+	snprintf(figure, sizeof(figure), "classify_%s_hot", name);
+	if (set->n > 1100 && set->n <= 11000)
+		bench_figure(figure, hot, "ns-over-parse", "<=", family == 6 ? 42 : 30);
+	else
+		bench_note(figure, hot, "ns-over-parse");
+	if (set->n > 1100) {
+		snprintf(figure, sizeof(figure), "classify_%s_compile", name);
+		bench_figure(figure, ms, "ms", "<=", set->n <= 11000 ? 1000 : 5000);
+	}
+}
+
+static void made(int family, const struct classify_opts *opts)
+{
+	static const struct {
+		size_t n;
+		const char *name;
+	} sizes[] = {{64, "64"}, {1000, "1k"}, {10000, "10k"}, {85000, "85k"}};
+	static const char *const kinds[] = {"acl", "fw", "ipc"};
+	struct rule_set set;
+	char name[64];
+	size_t i, k;
+
+	for (i = 0; i < sizeof(sizes) / sizeof(*sizes); i++)
+		for (k = 0; k < 3; k++) {
+			rules_make(&set, kinds[k], (uint8_t)family, sizes[i].n, 1);
+			snprintf(name, sizeof(name), "v%d_%s_%s", family, kinds[k], sizes[i].name);
+			one(name, &set, family, opts);
+			rules_free(&set);
+		}
+}
+
+static int not_hidden(const struct dirent *d)
+{
+	return d->d_name[0] != '.';
+}
+
+static void given(int family, const struct classify_opts *opts)
+{
+	const char *dir = getenv("CLASSBENCH");
+	struct dirent **names;
+	struct rule_set set;
+	char path[4096], name[64];
+	int n = dir ? scandir(dir, &names, not_hidden, alphasort) : 0, i;
+
+	for (i = 0; i < n; i++) {
+		snprintf(path, sizeof(path), "%s/%s", dir, names[i]->d_name);
+		if (!rules_read(&set, path, (uint8_t)family)) {
+			snprintf(name, sizeof(name), "v%d_given_%.*s", family,
+				 (int)strcspn(names[i]->d_name, "."), names[i]->d_name);
+			one(name, &set, family, opts);
+		}
+		rules_free(&set);
+		free(names[i]);
+	}
+	if (n > 0)
+		free(names);
+}
+
+int main(int argc, char **argv)
+{
+	struct classify_opts opts = {0};
+	struct traffic_hold hold;
+	uint8_t p[64];
+	int held, i;
+
+	for (i = 3; i < argc; i++) {
+		if (!strcmp(argv[i], "cross"))
+			opts.structure = CLASSIFY_ONLY_CROSS;
+		else if (!strcmp(argv[i], "split"))
+			opts.structure = CLASSIFY_ONLY_SPLIT;
+		else if (!strcmp(argv[i], "nocache"))
+			opts.cache = -1;
+		else if (!strcmp(argv[i], "cells"))
+			opts.fronts = CLASSIFY_FRONTS_CELLS;
+		else if (!strcmp(argv[i], "leaves"))
+			opts.fronts = CLASSIFY_FRONTS_LEAVES;
+		else if (!strcmp(argv[i], "forks"))
+			opts.fronts = CLASSIFY_FRONTS_FORKS;
+		else
+			die("usage: bench-classify DIR [NAME [cross|split] [cells|leaves|forks] [nocache]]");
+	}
+	if (argc < 2)
+		die("usage: bench-classify DIR [NAME [cross|split] [cells|leaves|forks] [nocache]]");
+	filter = argc > 2 ? argv[2] : NULL;
+	bench_pin(0);
+	open_programs(argv[1]);
+	held = !traffic_hold_open(&hold, prog("lookup", 4));
+	shared->n_headers = CLASSIFY_HEADERS;
+	printf("parse and fetch: %.1f ns\n", bench_run_ns(prog("base", 4), p, packet(p, 4), REPEAT));
+	for (i = 4; i <= 6; i += 2) {
+		given(i, &opts);
+		made(i, &opts);
+	}
+	if (held)
+		traffic_hold_close(&hold);
+	bpf_object__close(obj);
+	return 0;
+}
