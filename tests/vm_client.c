@@ -378,6 +378,29 @@ static int stall(void)
 	return s;
 }
 
+/* Names of pins that libc would not have passed on. */
+static void names(uint8_t *bytes)
+{
+	static const int ops[] = {WIRE_MKDIR, WIRE_ABOUT, WIRE_CHILD, WIRE_UNLINK, WIRE_RMDIR, 99};
+	struct wire_rec rec;
+	struct wire_req req;
+	uint32_t i, len;
+	int s = dial();
+
+	for (i = 0; i < 6 * 20; i++) {
+		req = (struct wire_req){.type = WIRE_PATH, .cmd = ops[i % 6], .first_fd = -1};
+		memcpy(bytes, &req, sizeof(req));
+		len = (uint32_t)snprintf((char *)bytes + sizeof(req), 32, "/sys/fs/bpf%s", i % 5 ? "/" : "");
+		memset(bytes + sizeof(req) + len, i % 3 ? 'n' : '/', i * 30);
+		len += i * 30;
+		CHECK(send(s, bytes, sizeof(req) + len, MSG_NOSIGNAL) > 0);
+		CHECK(recv(s, bytes, WIRE_BYTES, 0) >= (ssize_t)sizeof(rec));
+		memcpy(&rec, bytes, sizeof(rec));
+		CHECK(rec.type == WIRE_DONE && (!rec.addr || (int64_t)rec.addr > -4096));
+	}
+	close(s);
+}
+
 /* Whatever comes: headers right and wrong, answers nobody asked for, descriptors of all kinds, connections by the hundred. */
 static void hostile(char **argv)
 {
@@ -417,6 +440,7 @@ static void hostile(char **argv)
 		many[i] = stall();
 	CHECK(!bpf_map_update_elem(fd, &i, &(uint64_t){3}, 0));
 	CHECK(get(fd, i) == 3); /* nobody waits for them */
+	names(bytes);
 	for (i = 0; i < 300; i++)
 		close(many[i]);
 }

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/path.h"
 #include "broker/serve.h"
 #include "broker/socket.h"
 #include "broker/wire.h"
@@ -192,9 +193,11 @@ static void path(struct client *c, const struct wire_req *req, const char *name)
 {
 	struct vm_pin_about about = {0};
 	struct wire_about to = {0};
-	int e = -EINVAL;
+	char clean[PATH_MAX];
+	int e = path_clean(clean, name);
 
-	switch (req->cmd) {
+	name = clean;
+	switch (e ? -1 : req->cmd) {
 	case WIRE_ABOUT:
 		e = vm_pin_about(c->vm, name, &about);
 		break;

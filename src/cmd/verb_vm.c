@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
+#include <bpf/libbpf.h>
 
 #include "base/err.h"
 #include "base/view.h"
@@ -190,6 +191,7 @@ int verb_vm(int argc, char **argv)
 		return code;
 	config.n_cpus = (uint32_t)opt.cpus;
 	config.seed = opt.seed;
+	libbpf_set_print(NULL); /* what it says of the command's types is the command's affair: it gets an errno */
 	cli_catch_signals();
 	if (vm_new(&config, &vm, &err) || interfaces(vm, &err))
 		code = cli_fail(&verb, &err);

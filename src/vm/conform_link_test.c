@@ -355,7 +355,7 @@ static void pins(void **unused)
 {
 	union bpf_attr a = {.map_type = BPF_MAP_TYPE_ARRAY, .key_size = 4, .value_size = 4, .max_entries = 1};
 	struct vm_pin_about about;
-	char name[NAME_MAX + 1], path[PATH_MAX];
+	char name[NAME_MAX + 1], path[PATH_MAX], longest[PATH_MAX] = "/sys/fs/bpf/";
 	int fd;
 
 	(void)unused;
@@ -370,6 +370,12 @@ static void pins(void **unused)
 	assert_int_equal(vm_pin_mkdir(vm, "/sys/fs/bpf/d"), 0);
 	assert_int_equal(vm_pin_mkdir(vm, "/sys/fs/bpf/d"), -EEXIST);
 	assert_int_equal(vm_pin_mkdir(vm, "/tmp/d"), -EPERM);
+	memset(longest + 12, 'n', NAME_MAX + 1);
+	assert_int_equal(vm_pin_mkdir(vm, longest), -ENAMETOOLONG);
+	assert_int_equal(pin(fd, longest), -ENAMETOOLONG);
+	longest[12 + NAME_MAX] = '\0';
+	assert_int_equal(vm_pin_mkdir(vm, longest), 0);
+	assert_int_equal(vm_pin_rmdir(vm, longest), 0);
 	assert_int_equal(pin(fd, "/sys/fs//bpf/./d/e/../x"), 0);
 	assert_int_equal(pin(fd, "/sys/fs/bpf/d/x"), -EEXIST);
 	assert_int_equal(pin(fd, "/sys/fs/bpf/d/x/y"), -ENOTDIR);

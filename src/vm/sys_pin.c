@@ -38,6 +38,8 @@ static int check_place(struct vm *vm, const char *path)
 
 	if (!path_below(path, ROOT))
 		return -EPERM;
+	if (len - up - 1 > NAME_MAX)
+		return -ENAMETOOLONG;
 	if (len == strlen(ROOT) || *find(vm, path, len))
 		return -EEXIST;
 	if (up == strlen(ROOT))
