@@ -158,7 +158,7 @@ static inline uint32_t match(const struct lpm *t, const uint8_t *key, uint32_t m
 static void *lookup(struct map *map, const void *arg, uint32_t cpu)
 {
 	const struct lpm *t = (const struct lpm *)map;
-	const uint8_t *key = (const uint8_t *)arg + 4;
+	const uint8_t *key = arg ? (const uint8_t *)arg + 4 : NULL;
 	uint32_t most = map_u32(arg), seq, at, slot;
 
 	(void)cpu;
@@ -287,7 +287,7 @@ static void insert(struct lpm *t, const uint8_t *key, uint32_t bits, uint32_t sl
 static int update(struct map *map, const void *arg, const void *value, uint64_t flags, uint32_t cpu)
 {
 	struct lpm *t = (struct lpm *)map;
-	const uint8_t *key = (const uint8_t *)arg + 4;
+	const uint8_t *key = arg ? (const uint8_t *)arg + 4 : NULL;
 	uint32_t bits = map_u32(arg), way[MAX_DEPTH], n, slot, old = 0;
 	int e = 0;
 
@@ -336,7 +336,7 @@ static void prune(struct lpm *t, const uint32_t *way, uint32_t i)
 static int del(struct map *map, const void *arg)
 {
 	struct lpm *t = (struct lpm *)map;
-	const uint8_t *key = (const uint8_t *)arg + 4;
+	const uint8_t *key = arg ? (const uint8_t *)arg + 4 : NULL;
 	uint32_t bits = map_u32(arg), way[MAX_DEPTH], n, up = 0, i;
 	int e = 0;
 
@@ -374,7 +374,7 @@ static uint32_t leftmost(const struct lpm *t, uint32_t at)
 static int next(struct map *map, const void *arg, void *to)
 {
 	struct lpm *t = (struct lpm *)map;
-	const uint8_t *key = (const uint8_t *)arg + 4;
+	const uint8_t *key = arg ? (const uint8_t *)arg + 4 : NULL;
 	uint32_t bits = arg ? map_u32(arg) : UINT32_MAX, way[MAX_DEPTH], n = 0, at = 0;
 
 	spin_take(&t->lock);
