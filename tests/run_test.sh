@@ -338,6 +338,11 @@ kernel_run() {
 	run "$O:verdicts" --in "$T/late.pcap" --engine kernel --dump seen >"$T/k" 2>"$T/k.err" || return 1
 	grep -q 'clocks are the machine.s' "$T/k.err" && same "$(run "$O:verdicts" --in "$T/late.pcap" --dump seen | text)" "$(text <"$T/k")"
 }
+kernel_chain() { # joined programs, on both
+	run "$O:verdicts" "$O:second" --in "$T/mixed.pcap" --go-on pass,drop,tx --engine kernel --out all="$T/kc.pcap" 2>/dev/null | text >"$T/k" &&
+		run "$O:verdicts" "$O:second" --in "$T/mixed.pcap" --go-on pass,drop,tx --out all="$T/vc.pcap" | text >"$T/v" &&
+		cmp "$T/k" "$T/v" && cmp "$T/kc.pcap" "$T/vc.pcap"
+}
 trusted() {
 	same "$(run "$O:verdicts" --in "$T/mixed.pcap" | text)" "$(run "$O:verdicts" --in "$T/mixed.pcap" --trusted | text)" &&
 		run "$O:verdicts" --in "$T/mixed.pcap" --trusted | grep -q 'compiled, trusted$' &&
@@ -431,6 +436,7 @@ echo '[{"key":1,"value":{"packets":"many"}}]' >"$T/bad.json"
 case_ "a map from JSON that does not fit" expect_fail 2 'bad.json: entry 1: .*many' run "$O:verdicts" --in "$T/all.pcap" --map seen="$T/bad.json"
 case_ "the same file twice" expect_fail 2 'x.pcap is named twice; all=FILE' run "$O:verdicts" --in "$T/all.pcap" --out pass="$T/x.pcap",drop="$T/x.pcap"
 case_ "writing what is read" expect_fail 2 'all.pcap is read in this run' run "$O:verdicts" --in "$T/all.pcap" --out pass="$T/all.pcap"
+case_ "... as coverage" expect_fail 2 'all.pcap is read in this run' run "$O:verdicts" --in "$T/all.pcap" --coverage "$T/all.pcap"
 case_ "... which is whole" summary
 case_ "a name that is no capture's" expect_fail 2 'a capture is called NAME.pcap or NAME.pcapng' run "$O:verdicts" --in "$T/all.pcap" --out pass="$T/x.txt"
 case_ "an unknown verdict" expect_fail 2 '--out passed=.*: wanted VERDICT=FILE' run "$O:verdicts" --in "$T/all.pcap" --out passed="$T/x.pcap"
@@ -445,6 +451,7 @@ if [ "$(id -u)" = 0 ]; then
 	case_ "the kernel's engine says what it cannot" kernel_run
 	case_ "3,000 packets are the same on all engines, for every program" engines "$T/mixed.pcap"
 	case_ "every verdict is the same on all engines" engines "$T/all.pcap"
+	case_ "a chain is the same on both engines" kernel_chain
 	case_ "trusted: the kernel's verifier first" trusted
 	case_ "trusted without root" expect_fail 4 '--trusted: .*CAP_' \
 		setpriv --reuid 65534 --regid 65534 --clear-groups "$T/open/sluice" run "$T/open/replay.bpf.o:verdicts" --in "$T/open/all.pcap" --trusted

@@ -180,8 +180,7 @@ static bool stop(struct replay_sink *sink)
 	return cli_stop;
 }
 
-/* Is path one of the captures that are read? Writing would empty it first. */
-static bool is_input(const char *path)
+bool run_is_input(const char *path)
 {
 	struct stat a, b;
 	size_t i;
@@ -217,7 +216,7 @@ static int open_out(struct run_show *s, const char *text, char *path, struct slu
 			       text);
 	if (s->n_out == FILES)
 		return err_set(err, -EINVAL, "--out: more than %d files", FILES);
-	if (is_input(path))
+	if (run_is_input(path))
 		return err_set(err, -EINVAL, "--out: %s is read in this run, it cannot be written as well", path);
 	for (i = 0; i < s->n_out; i++)
 		if (same_file(s->out[i].path, path))
@@ -369,7 +368,9 @@ int run_show_end(struct run_show *s, const struct replay_stats *stats, json_t *j
 	json_decref(wrong);
 	if (s->lines) {
 		fputs("\n],", stdout);
-		json_object_set_new(json, "packet", json_true()); /* it is open: run_print() goes on */
+		json_object_set_new(json, "packet", json_true()); /* it is open: print_json() goes on */
+	} else if (run_opts.verdicts) {
+		json_object_set_new(json, "packet", json_array());
 	}
 	return e;
 }

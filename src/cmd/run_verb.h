@@ -54,4 +54,7 @@ struct replay_sink *run_show_sink(struct run_show *s);
 int run_show_end(struct run_show *s, const struct replay_stats *stats, json_t *json, bool *bad, struct sluice_err *err);
 void run_show_free(struct run_show *s);
 
+/* run_is_input(): is path one of the captures that are read? Writing would empty it first. */
+bool run_is_input(const char *path);
+
 #endif

@@ -138,6 +138,8 @@ static int open_watchers(struct session *s, struct sluice_err *err)
 	e = coverage_new(s->loaded.vm, &s->coverage, err);
 	if (e)
 		return err_prefix(err, "--coverage");
+	if (run_is_input(run_opts.coverage))
+		return err_set(err, -EINVAL, "--coverage: %s is read in this run, it cannot be written as well", run_opts.coverage);
 	s->coverage_file = fopen(run_opts.coverage, "we");
 	if (!s->coverage_file)
 		return err_set(err, errno == ENOENT ? -ENOENT : -EACCES, "--coverage %s: %s", run_opts.coverage, strerror(errno));

@@ -125,6 +125,7 @@ void vm_worker_run(struct vm_worker *w, const struct vm_frame *in, const struct 
 	p->ctx.egress_ifindex = 0;
 	w->host.now_ns = in->time_ns;
 	w->host.redirect_asked = false; /* by the packet before, which went elsewhere */
+	w->run.budget = w->budget;
 	out->error = timer_run(&w->run); /* those that are due before this packet */
 	set_region(&w->run, &p->ctx);
 	w->run.budget = w->budget;
