@@ -39,7 +39,8 @@ void *buf_add(struct buf *b, size_t len)
 	if (!reserve(b, len))
 		return NULL;
 	p = b->data + b->len;
-	memset(p, 0, len);
+	if (len) /* nothing may be the first thing there: then there is no memory */
+		memset(p, 0, len);
 	b->len += len;
 	return p;
 }
