@@ -37,13 +37,13 @@ example() { # PROGRAM
 no_such_interface() { "$1" nosuch0 "$BUILD/examples/sources.bpf.o" 1 2>"$T/err"; [ $? = 1 ] && grep -q "no interface" "$T/err"; }
 exports() { # the interface of the shared library is what the headers declare, and the seam
 	nm -D --defined-only "$lib/libsluice.so.0" | awk '$2 == "T" || $2 == "B" || $2 == "D" || $2 == "R" { print $3 }' | sort >"$T/have"
-	{ sed -nE 's/.*(^|[ *])(sluice_[a-z0-9_]+)\(.*/\2/p' "$T"/root/usr/local/include/sluice/*.h | grep -vE '^sluice_.*_t$'; printf 'syscall\nepoll_ctl\n'; } | sort -u >"$T/declared"
+	{ sed -nE 's/.*(^|[ *])(sluice_[a-z0-9_]+)\(.*/\2/p' "$T"/root/usr/local/include/sluice/*.h | grep -vE '^sluice_.*_t$'; printf 'syscall\nepoll_ctl\nioctl\n'; } | sort -u >"$T/declared"
 	comm -23 "$T/have" "$T/declared" >"$T/extra"
 	cat "$T/extra"
 	[ ! -s "$T/extra" ] && grep -q sluice_chain_attach "$T/have"
 }
 static_names() {
-	nm -g --defined-only "$lib/libsluice.a" | awk 'NF == 3 { print $3 }' | grep -vE '^(sluice_|syscall$|epoll_ctl$)' >"$T/extra"
+	nm -g --defined-only "$lib/libsluice.a" | awk 'NF == 3 { print $3 }' | grep -vE '^(sluice_|syscall$|epoll_ctl$|ioctl$)' >"$T/extra"
 	cat "$T/extra"
 	[ ! -s "$T/extra" ]
 }

@@ -10,6 +10,7 @@
 #include <stdarg.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 #include <bpf/bpf.h>
@@ -48,6 +49,19 @@ static long elsewhere(const long *a)
 	return -1;
 }
 
+/* The one event that programs write to is the engine's; any other one the kernel's. */
+static long perf_open(const long *a)
+{
+	long ret = vm_perf_open(engine, (const void *)a[0], (int)a[1], (int)a[2], (int)a[3], (unsigned long)a[4]);
+
+	if (ret == -ENOENT)
+		return raw_call(__NR_perf_event_open, a);
+	if (ret >= 0)
+		return ret;
+	errno = (int)-ret;
+	return -1;
+}
+
 SLUICE_API long syscall(long nr, ...)
 {
 	struct seam_capture *capture = current;
@@ -63,6 +77,8 @@ SLUICE_API long syscall(long nr, ...)
 		ret = answer(a);
 	else if (nr == __NR_bpf && sluice_vm_on && sluice_vm_on())
 		ret = elsewhere(a);
+	else if (nr == __NR_perf_event_open && engine)
+		ret = perf_open(a);
 	else
 		ret = raw_call(nr, a);
 	if (nr != __NR_bpf)
@@ -101,6 +117,23 @@ SLUICE_API int epoll_ctl(int epfd, int op, int fd, struct epoll_event *event)
 	}
 	errno = (int)saved;
 	return (int)raw_call(__NR_epoll_ctl, (const long[6]){epfd, op, wait, event ? (long)&edge : 0});
+}
+
+/* A perf event of the engine's is enabled by ioctl(2), which knows nothing of memfds. */
+SLUICE_API int ioctl(int fd, unsigned long request, ...)
+{
+	const int saved = errno;
+	va_list ap;
+	long arg, ret;
+
+	va_start(ap, request);
+	arg = va_arg(ap, long);
+	va_end(ap);
+	ret = raw_call(__NR_ioctl, (const long[6]){fd, (long)request, arg});
+	if (ret == 0 || errno != ENOTTY || !engine || vm_perf_control(engine, fd, request))
+		return (int)ret;
+	errno = saved;
+	return 0;
 }
 
 struct vm *seam_engine(struct vm *vm)

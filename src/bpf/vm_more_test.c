@@ -178,10 +178,58 @@ static void both_say_the_same(void **unused)
 			assert_true(refused[i] > 20 && refused[i] < asked[i] - 20);
 }
 
+struct heard {
+	unsigned int n;
+	uint64_t lost;
+	uint8_t last[2048];
+	uint32_t bytes;
+};
+
+static void sample(void *arg, int cpu, void *data, uint32_t bytes)
+{
+	struct heard *h = arg;
+
+	assert_int_equal(cpu, 0);
+	assert_true(bytes <= sizeof(h->last));
+	memcpy(h->last, data, bytes);
+	h->bytes = bytes;
+	h->n++;
+}
+
+static void lost(void *arg, int cpu, unsigned long long n)
+{
+	(void)cpu;
+	((struct heard *)arg)->lost += n;
+}
+
+static struct perf_buffer *listen_to(struct side *s, struct heard *h)
+{
+	struct perf_buffer *pb;
+
+	seam_engine(s->vm);
+	pb = perf_buffer__new(bpf_object__find_map_fd_by_name(s->obj, "events"), 1, sample, lost, h, NULL);
+	if (!pb)
+		fail_msg("perf_buffer__new: %s", strerror(errno));
+	seam_engine(NULL);
+	return pb;
+}
+
+static int hear(struct side *s, struct perf_buffer *pb, int wait_ms)
+{
+	int n;
+
+	seam_engine(s->vm);
+	n = perf_buffer__poll(pb, wait_ms);
+	seam_engine(NULL);
+	return n;
+}
+
 /* The object with number iterators and other kernel functions, by a user who may do nothing. */
 static int as_nobody(void)
 {
+	static struct heard heard;
 	static struct side v;
+	struct perf_buffer *pb;
 	struct ask q = {.op = 10, .a = 5, .b = 4};
 	uint8_t data[14 + sizeof(q)] = {0};
 	struct sluice_err err;
@@ -198,6 +246,15 @@ static int as_nobody(void)
 	put_to(&v, data, sizeof(data));
 	if (v.ret || v.retval != XDP_DROP || s[0] != 0 || s[1] != 5 + 6 + 7 + 8 || s[2] != 4)
 		return 3;
+	/* and its events by libbpf's reader */
+	q = (struct ask){.op = 16, .a = 1, .len = 9, .text = "eventful"};
+	memcpy(data + 14, &q, sizeof(q));
+	pb = listen_to(&v, &heard);
+	put_to(&v, data, sizeof(data));
+	if (s[0] != 0 || hear(&v, pb, 1000) != 1 || heard.n != 1 || strcmp((char *)heard.last, "eventful"))
+		return 4;
+	seam_engine(vm);
+	perf_buffer__free(pb);
 	close_side(&v);
 	vm_free(vm);
 	return 0;
@@ -221,11 +278,92 @@ static void without_privilege(void **unused)
 	assert_int_equal(WEXITSTATUS(status), 0);
 }
 
+/* libbpf's own reader, on both: same answers, same samples. */
+static void perf_events(void **unused)
+{
+	static struct heard hk, hv;
+	static struct side k, v;
+	struct perf_buffer *pk, *pv;
+	const struct vm_config config = {.seed = 5};
+	uint8_t data[14 + sizeof(struct ask)] = {0};
+	struct ask q = {.op = 16};
+	struct sluice_err err;
+	struct vm *vm;
+	cpu_set_t all, first;
+	unsigned int i, sent = 0;
+
+	(void)unused;
+	if (geteuid() != 0 || !getenv("BUILD"))
+		skip();
+	assert_int_equal(vm_new(&config, &vm, &err), 0);
+	CPU_ZERO(&first);
+	CPU_SET(0, &first);
+	assert_int_equal(sched_getaffinity(0, sizeof(all), &all), 0);
+	assert_int_equal(sched_setaffinity(0, sizeof(first), &first), 0);
+	open_side(&k, NULL);
+	open_side(&v, vm);
+	pk = listen_to(&k, &hk);
+	pv = listen_to(&v, &hv);
+	for (i = 0; i < 5000; i++) {
+		q.len = (uint16_t)rnd(65536);
+		q.a = (int32_t)rnd(64);
+		q.b = rnd(30) ? (int32_t)rnd(100) : -1;
+		snprintf(q.text, TEXT, "number %u of many, with some more words behind it", i);
+		memcpy(data + 14, &q, sizeof(q));
+		put_to(&k, data, sizeof(data));
+		put_to(&v, data, sizeof(data));
+		if (memcmp(k.memory[0], v.memory[0], 64) != 0)
+			fail_msg("len %u a %d b %d: said %lld %lld", q.len & 63, q.a, q.b,
+				 *(long long *)(void *)k.memory[0], *(long long *)(void *)v.memory[0]);
+		sent += *(int64_t *)(void *)v.memory[0] == 0;
+		if (rnd(4)) /* else they gather */
+			continue;
+		hear(&k, pk, 0);
+		hear(&v, pv, 0);
+		assert_int_equal(hv.n, sent);
+		assert_int_equal(hk.n, sent);
+		assert_int_equal(hk.bytes, hv.bytes);
+		/* what fills the last eight bytes is not the program's */
+		assert_memory_equal(hk.last, hv.last, hk.bytes > 8 ? hk.bytes - 8 : 0);
+	}
+	assert_true(sent > 2000 && sent < 4900);
+	assert_int_equal(hear(&v, pv, 0), 0);
+	/* nobody reads: what finds no room is counted, and told with the next that does */
+	q.len = 60;
+	q.a = 1;
+	q.b = 0;
+	memcpy(data + 14, &q, sizeof(q));
+	for (i = 0; i < 200; i++) {
+		put_to(&k, data, sizeof(data));
+		put_to(&v, data, sizeof(data));
+		assert_memory_equal(k.memory[0], v.memory[0], 64);
+	}
+	assert_int_equal(*(int64_t *)(void *)v.memory[0], -ENOSPC);
+	hear(&k, pk, 0);
+	assert_int_equal(hear(&v, pv, 1000), 1);
+	put_to(&k, data, sizeof(data));
+	put_to(&v, data, sizeof(data));
+	hear(&k, pk, 0);
+	assert_int_equal(hear(&v, pv, 1000), 1);
+	assert_int_equal(hv.n, hk.n);
+	assert_int_equal(hv.lost, hk.lost);
+	assert_true(hv.lost > 100);
+	sched_setaffinity(0, sizeof(all), &all);
+	seam_engine(vm);
+	perf_buffer__free(pv);
+	seam_engine(NULL);
+	perf_buffer__free(pk);
+	close_side(&k);
+	close_side(&v);
+	vm_free(vm);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(both_say_the_same),
 		cmocka_unit_test(without_privilege),
+		cmocka_unit_test(perf_events),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

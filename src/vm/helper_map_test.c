@@ -2,6 +2,8 @@
 /* Helpers on maps: what programs may only read, walks with a callback that deletes, values of other CPUs,
  * locks, cookies. */
 #include <pthread.h>
+#include <sys/ioctl.h>
+#include <linux/perf_event.h>
 
 #include "vm/helper_fn.h"
 #include "vm/helper_test.h"
@@ -229,6 +231,63 @@ static void cookies_age(void **unused)
 		       "argument 2 of sk_lookup_udp"));
 }
 
+/* What is an event of ours, and what a program may say of it. */
+static void events(void **unused)
+{
+	struct perf_event_attr a = {.type = PERF_TYPE_SOFTWARE,
+				    .size = sizeof(a),
+				    .config = PERF_COUNT_SW_BPF_OUTPUT,
+				    .sample_type = PERF_SAMPLE_RAW};
+	int map = make_fd(BPF_MAP_TYPE_PERF_EVENT_ARRAY, 4, 4, 2, 0),
+	    other = make_fd(BPF_MAP_TYPE_ARRAY, 4, 4, 2, 0), fd, prog;
+	static const char text[] =
+		"r2 = map[fd:%d]\nr3 = %d\nr4 = r10\nr4 += -8\nr5 = %d\ncall bpf_perf_event_output\nexit";
+	struct perf_event_mmap_page *page;
+
+	(void)unused;
+	assert_int_equal(vm_perf_open(vm, NULL, -1, 0, -1, 0), -EFAULT);
+	assert_int_equal(vm_perf_open(vm, &a, 0, 0, -1, 0), -EINVAL);
+	assert_int_equal(vm_perf_open(vm, &a, -1, 2, -1, 0), -EINVAL);
+	assert_int_equal(vm_perf_open(vm, &a, -1, -1, -1, 0), -EINVAL);
+	assert_int_equal(vm_perf_open(vm, &a, -1, 0, 3, 0), -EINVAL);
+	a.sample_type |= PERF_SAMPLE_TIME;
+	assert_int_equal(vm_perf_open(vm, &a, -1, 0, -1, 0), -EINVAL);
+	a.sample_type = PERF_SAMPLE_RAW;
+	a.config = PERF_COUNT_SW_CPU_CLOCK;
+	assert_int_equal(vm_perf_open(vm, &a, -1, 0, -1, 0), -ENOENT);
+	a.config = PERF_COUNT_SW_BPF_OUTPUT;
+	fd = vm_perf_open(vm, &a, -1, 0, -1, PERF_FLAG_FD_CLOEXEC);
+	assert_true(fd >= 0);
+	assert_int_equal(vm_perf_control(vm, fd, PERF_EVENT_IOC_ENABLE), 0);
+	assert_int_equal(vm_perf_control(vm, fd, PERF_EVENT_IOC_PERIOD), -ENOTTY);
+	assert_int_equal(vm_perf_control(vm, map, PERF_EVENT_IOC_ENABLE), -EINVAL);
+	assert_int_equal(put(map, 0, &other), -EBADF);
+	prog = load(text, map, 0, 8);
+	assert_int_equal(say(prog), -ENOENT);
+	assert_int_equal(put(map, 0, &fd), 0);
+	assert_int_equal(say(prog), -ENOSPC); /* nobody has mapped it */
+	page = mmap(NULL, 4 * 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	assert_true(page != MAP_FAILED);
+	assert_int_equal(say(prog), -ENOSPC); /* three pages of data are no ring */
+	munmap(page, 4 * 4096);
+	page = mmap(NULL, 3 * 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	assert_true(page != MAP_FAILED);
+	assert_int_equal(say(prog), 0);
+	assert_int_equal(page->data_size, 2 * 4096);
+	assert_int_equal(page->data_head, 24);
+	page->data_tail = 1ull << 60; /* nonsense: no room, nothing else */
+	assert_int_equal(say(prog), -ENOSPC);
+	munmap(page, 3 * 4096);
+	assert_int_equal(say(load(text, map, 2, 8)), -E2BIG);
+	assert_int_equal(say(load(text, other, 0, 8)), -EINVAL);
+	host.cpu = 1;
+	assert_int_equal(say(prog), -EOPNOTSUPP);
+	host.cpu = 0;
+	assert_non_null(strstr(fault(load(text, map, 0, 9)),
+			       "argument 4 of perf_event_output must point to 9 readable bytes"));
+	close(fd);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -237,6 +296,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(other_cpus, fixture_new, fixture_free),
 		cmocka_unit_test_setup_teardown(locks, fixture_new, fixture_free),
 		cmocka_unit_test_setup_teardown(hashes, fixture_new, fixture_free),
+		cmocka_unit_test_setup_teardown(events, fixture_new, fixture_free),
 		cmocka_unit_test_setup_teardown(cookies_age, fixture_new, fixture_free),
 	};
 

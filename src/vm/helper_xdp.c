@@ -5,6 +5,8 @@
 #include <string.h>
 
 #include "vm/helper_fn.h"
+#include "vm/perf.h"
+#include "vm/sys_prog.h"
 
 #define MOST_META 255
 
@@ -140,6 +142,26 @@ DEFINE(csum_diff)
 	s = (uint32_t)((t & 0xffffffffu) + (t >> 32));
 	s = (s & 0xffff) + (s >> 16);
 	return (s & 0xffff) + (s >> 16); /* 16 bits, as the kernel since 6.13 */
+}
+
+DEFINE(perf_event_output)
+{
+	const struct xdp_md *c = &packet(a1)->ctx;
+	uint64_t index = a3 & BPF_F_INDEX_MASK, bytes = (a3 & BPF_F_CTXLEN_MASK) >> 32;
+	uint32_t cpu = host_of(run)->cpu;
+	struct map *map = map_of(a2);
+	struct obj *perf;
+
+	if (a3 & ~(BPF_F_INDEX_MASK | BPF_F_CTXLEN_MASK) || map->type != BPF_MAP_TYPE_PERF_EVENT_ARRAY)
+		return refuse(EINVAL);
+	if (bytes > c->data_end - c->data)
+		return refuse(EFAULT);
+	if (index == BPF_F_CURRENT_CPU)
+		index = cpu;
+	if (index >= map->max_entries)
+		return refuse(E2BIG);
+	perf = map_perf_event(map, (uint32_t)index);
+	return perf ? answer(perf_output(perf, cpu, ptr(a4), a5, ptr(c->data), bytes)) : refuse(ENOENT);
 }
 
 static uint64_t redirect(struct vm_run *run, struct map *map, uint64_t index, uint64_t flags)

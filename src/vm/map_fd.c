@@ -12,7 +12,7 @@
 #include "vm/sys_prog.h"
 #include "vm/user.h"
 
-/* Slots of 8 bytes: struct obj *, or for perf events a descriptor + 1. */
+/* Slots of 8 bytes: struct obj *, or for the kernel's perf events a descriptor + 1. */
 struct map_fd {
 	struct map map;
 	struct map_shape inner;
@@ -43,6 +43,23 @@ static int init(struct map *map, const union bpf_attr *attr)
 	map->data_bytes = (uint64_t)map->max_entries * 8;
 	map->data = map_reserve(map->data_bytes);
 	return map->data ? 0 : -ENOMEM;
+}
+
+#define MOST_FD UINT32_MAX /* no address of an object is so small */
+
+static void drop_slot(uint64_t v)
+{
+	if (v > MOST_FD)
+		obj_put((struct obj *)(uintptr_t)v);
+	else if (v)
+		close((int)v - 1);
+}
+
+struct obj *map_perf_event(struct map *map, uint32_t index)
+{
+	uint64_t v = index < map->max_entries ? __atomic_load_n((uint64_t *)(void *)map->data + index, __ATOMIC_ACQUIRE) : 0;
+
+	return v > MOST_FD ? (struct obj *)(uintptr_t)v : NULL;
 }
 
 /* The shape that every inner map must have, from the example given. */
@@ -89,14 +106,8 @@ static void fini(struct map *map)
 {
 	uint32_t i;
 
-	for (i = 0; map->data && i < map->max_entries; i++) {
-		uint64_t v = *((uint64_t *)(void *)map->data + i);
-
-		if (v && map->type == BPF_MAP_TYPE_PERF_EVENT_ARRAY)
-			close((int)v - 1);
-		else if (v)
-			obj_put((struct obj *)(uintptr_t)v);
-	}
+	for (i = 0; map->data && i < map->max_entries; i++)
+		drop_slot(*((uint64_t *)(void *)map->data + i));
 	map_release(map->data, map->data_bytes);
 }
 
@@ -186,10 +197,7 @@ static int del_slot(struct map *map, const void *key)
 	old = __atomic_exchange_n(slot(map, key), 0, __ATOMIC_ACQ_REL);
 	if (!old)
 		return -ENOENT;
-	if (map->type == BPF_MAP_TYPE_PERF_EVENT_ARRAY)
-		close((int)old - 1);
-	else
-		obj_put((struct obj *)(uintptr_t)old);
+	drop_slot(old);
 	return 0;
 }
 
@@ -198,12 +206,17 @@ static int write_perf(struct map *map, const void *key, const void *value, uint6
 	char path[64], target[64];
 	ssize_t n;
 	uint64_t old;
+	struct obj *perf;
 	int fd;
 
 	if (flags != BPF_ANY)
 		return -EINVAL;
 	if (!slot(map, key))
 		return -E2BIG;
+	if (obj_of_fd(map->vm, (int)map_u32(value), OBJ_PERF, &perf) == 0) {
+		drop_slot(__atomic_exchange_n(slot(map, key), (uint64_t)(uintptr_t)perf, __ATOMIC_ACQ_REL));
+		return 0;
+	}
 	fd = user_fd_dup((int)map_u32(value));
 	if (fd < 0)
 		return -EBADF;
@@ -215,8 +228,7 @@ static int write_perf(struct map *map, const void *key, const void *value, uint6
 		return -EBADF;
 	}
 	old = __atomic_exchange_n(slot(map, key), (uint64_t)fd + 1, __ATOMIC_ACQ_REL);
-	if (old)
-		close((int)old - 1);
+	drop_slot(old);
 	return 0;
 }
 

@@ -146,7 +146,7 @@ static void free_obj(struct obj *obj)
 }
 
 /* Links first: they hold programs; those hold maps, and maps hold maps and BTF. */
-static const enum obj_kind order[] = {OBJ_LINK, OBJ_PROG, OBJ_MAP, OBJ_BTF, OBJ_STATS};
+static const enum obj_kind order[] = {OBJ_LINK, OBJ_PROG, OBJ_MAP, OBJ_BTF, OBJ_PERF, OBJ_STATS};
 
 void obj_sweep(struct vm *vm)
 {

@@ -16,7 +16,7 @@
 
 struct vm;
 
-enum obj_kind { OBJ_MAP, OBJ_PROG, OBJ_BTF, OBJ_LINK, OBJ_STATS /* of BPF_ENABLE_STATS */, OBJ_KINDS };
+enum obj_kind { OBJ_MAP, OBJ_PROG, OBJ_BTF, OBJ_LINK, OBJ_PERF /* event, of vm_perf_open() */, OBJ_STATS /* of BPF_ENABLE_STATS */, OBJ_KINDS };
 
 struct obj {
 	enum obj_kind kind;

@@ -12,6 +12,7 @@
 #include "base/err.h"
 #include "vm/fib.h"
 #include "vm/map_ring.h"
+#include "vm/perf.h"
 #include "vm/sys.h"
 #include "vm/timer.h"
 #include "vm/user.h"
@@ -273,11 +274,14 @@ bool vm_owns(struct vm *vm, int fd)
 int vm_wait_fd(struct vm *vm, int fd)
 {
 	struct obj *obj;
-	int e = obj_of_fd(vm, fd, OBJ_MAP, &obj);
+	int e = obj_any_of_fd(vm, fd, &obj);
 
 	if (e)
 		return e;
-	e = ((struct map *)obj)->ops == &map_ring_ops ? ring_wait_fd((struct map *)obj) : -EINVAL;
+	if (obj->kind == OBJ_PERF)
+		e = perf_wait_fd(obj);
+	else
+		e = obj->kind == OBJ_MAP && ((struct map *)obj)->ops == &map_ring_ops ? ring_wait_fd((struct map *)obj) : -EINVAL;
 	obj_put(obj);
 	return e;
 }

@@ -118,7 +118,7 @@ long sys_info(struct vm *vm, union bpf_attr *attr)
 		e = btf_info((struct vm_btf *)obj, attr);
 	} else if (obj->kind == OBJ_LINK) {
 		e = link_answer(obj, attr);
-	} else if (obj->kind == OBJ_STATS) {
+	} else if (obj->kind == OBJ_STATS || obj->kind == OBJ_PERF) {
 		e = -EINVAL;
 	} else {
 		e = prog_answer((struct vm_program *)obj, attr);

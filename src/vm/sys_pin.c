@@ -95,7 +95,7 @@ long sys_pin(struct vm *vm, union bpf_attr *attr)
 	e = obj_any_of_fd(vm, (int)attr->bpf_fd, &obj);
 	if (e)
 		return e;
-	if (obj->kind == OBJ_BTF || obj->kind == OBJ_STATS)
+	if (obj->kind == OBJ_BTF || obj->kind == OBJ_STATS || obj->kind == OBJ_PERF)
 		e = -EINVAL;
 	if (!e)
 		e = path_of(attr, path);

@@ -23,6 +23,8 @@ struct map_of_hash {
 };
 
 struct map_shape *map_inner_shape(struct map *map);
+/* map_perf_event() is the event of this engine's in a place of a perf event array; NULL: none. */
+struct obj *map_perf_event(struct map *map, uint32_t index);
 /* map_fd_clear() empties a program array; was there anything in it? */
 bool map_fd_clear(struct map *map);
 

@@ -136,6 +136,17 @@ int vm_copy_network(struct vm *vm, struct sluice_err *err);
  */
 size_t vm_trace_read(struct vm *vm, char *to, size_t size);
 
+/*
+ * vm_perf_open() is perf_event_open(2) for the one event that programs write to: PERF_COUNT_SW_BPF_OUTPUT of one CPU
+ * (pid -1), samples of raw bytes, as libbpf's perf_buffer asks for. vm_perf_control() is ioctl(2) on it: enabling,
+ * disabling and resetting it change nothing.
+ *
+ * returns: a descriptor to map and to put into a perf event array; it is waited on as a ring buffer is (vm_wait_fd())
+ * errors:  -ENOENT another event, -EINVAL another way to ask, -EFAULT, -E2BIG, -ENOMEM; -ENOTTY another request
+ */
+int vm_perf_open(struct vm *vm, const void *attr, int pid, int cpu, int group_fd, unsigned long flags);
+int vm_perf_control(struct vm *vm, int fd, unsigned long request);
+
 /* vm_owns() tells whether fd stands for an object of this engine. */
 bool vm_owns(struct vm *vm, int fd);
 

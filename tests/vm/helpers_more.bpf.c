@@ -283,6 +283,23 @@ static int timed(const struct ask *q)
 	return XDP_PASS;
 }
 
+struct {
+	__uint(type, BPF_MAP_TYPE_PERF_EVENT_ARRAY);
+	__uint(key_size, 4);
+	__uint(value_size, 4);
+	__uint(max_entries, 4);
+} events SEC(".maps");
+
+static int event(struct xdp_md *ctx, const struct ask *q)
+{
+	char copy[64];
+	__u64 index = q->a & 3 ? BPF_F_CURRENT_CPU : (__u64)(q->a >> 2 & 7);
+
+	__builtin_memcpy(copy, q->text, sizeof(copy));
+	said[0] = bpf_perf_event_output(ctx, &events, index | (__u64)(q->b & 0x3ff) << 32 | (__u64)(q->b == -1) << 60, copy, q->len & 63);
+	return XDP_PASS;
+}
+
 static int network(struct xdp_md *ctx, const struct ask *q)
 {
 	struct bpf_fib_lookup p;
@@ -311,6 +328,8 @@ int ask(struct xdp_md *ctx)
 	said[7] = q.op;
 	if (q.op < 6)
 		return text(&q);
+	if (q.op == 16)
+		return event(ctx, &q);
 	if (q.op == 15)
 		return timed(&q);
 	if (q.op >= 13)
