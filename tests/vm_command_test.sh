@@ -13,6 +13,9 @@ cp "$BUILD/examples/counter.bpf.o" "$OBJ"
 BPFTOOL=$(PATH=$PATH:/usr/sbin:/sbin command -v bpftool) || BPFTOOL=
 export BPFTOOL OBJ T
 
+# where sluice is sanitized: under itself something is preloaded in front of the sanitizer
+export ASAN_OPTIONS="${ASAN_OPTIONS:-detect_leaks=1}:verify_asan_link_order=0"
+
 # as somebody without privilege
 if [ "$(id -u)" = 0 ]; then
 	plain() { setpriv --reuid 65534 --regid 65534 --clear-groups --bounding-set -all env TMPDIR=/tmp "$@"; }
