@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The classic pcap format (draft-ietf-opsawg-pcap), read from a regular file: a third of what libpcap takes, which reads
- * through stdio twice a packet (bench/replay.c compares). Everything else - pcapng, FIFOs, standard input - is libpcap's.
+ * The classic pcap format (draft-ietf-opsawg-pcap), read from a regular file: in 29 ns a packet of 64 bytes, where
+ * libpcap, which calls stdio twice a packet, takes 49 (bench/replay.c). Everything else - pcapng, FIFOs, standard input - is libpcap's.
  */
 #ifndef REPLAY_PCAP_H
 #define REPLAY_PCAP_H
