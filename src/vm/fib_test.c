@@ -76,6 +76,29 @@ static struct fib *parsed(const char *text)
 	return f;
 }
 
+/* Any bytes in any place: understood or refused, nothing else. */
+static void damaged(void **unused)
+{
+	static const char good[] =
+		LINKS "2: a    inet 10.0.0.1/24 brd 10.0.0.255 scope global a\n"
+		      "10.1.0.0/16 proto static metric 20 \n\tnexthop via inet6 fe80::1 dev b weight 2\n"
+		      "10.5.0.0/24  encap ip id 5 dst 10.9.9.9 dev a scope link mtu lock 1300 src 10.0.0.1\n"
+		      "fe80::9 dev b lladdr 02:00:00:00:00:09 router STALE\nforwarding a off inet6\n";
+	static const char bytes[] = " \n\t\\:/.0159afx-\xff\0@";
+	char text[sizeof(good)];
+	struct sluice_err err;
+	unsigned int i, n, refused = 0;
+
+	(void)unused;
+	for (i = 0; i < 20000; i++) {
+		memcpy(text, good, sizeof(good));
+		for (n = 1 + rnd(4); n; n--)
+			text[rnd(sizeof(text) - 1)] = bytes[rnd(sizeof(bytes) - 1)];
+		refused += vm_set_network(vm, text, rnd(3) ? sizeof(text) - 1 : rnd(sizeof(text)), &err) != 0;
+	}
+	assert_in_range(refused, 2000, 19000);
+}
+
 /* "IF GATEWAY metric" of the way to an address, "none", or a type. */
 static const char *way(const struct fib *f, const char *to, uint32_t table)
 {
@@ -190,6 +213,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(mistakes, fixture_new, fixture_free),
+		cmocka_unit_test_setup_teardown(damaged, fixture_new, fixture_free),
 		cmocka_unit_test_setup_teardown(understood, fixture_new, fixture_free),
 		cmocka_unit_test_setup_teardown(helper_arguments, fixture_new, fixture_free),
 	};

@@ -27,6 +27,7 @@ struct vm_host {
 	struct map *redirect_map;
 	uint64_t redirect_index, redirect_flags;
 	bool redirect_asked;
+	uint32_t *held; /* the spin lock that the program holds */
 };
 
 /* helper_find() finds a helper by number; NULL: unknown here. */
@@ -41,6 +42,9 @@ bool helper_licence_is_gpl(const char *licence);
 /* helper_check() refuses what can be told before a program runs: -EACCES it writes into a map that it may only read. */
 struct vm_program;
 int helper_check(struct vm_program *prog, struct sluice_err *err);
+
+/* helper_give_back() ends a lock that a program did not: call it after each run. */
+void helper_give_back(struct vm_host *host);
 
 /* helper_packet_region() tells the checks where the packet is now. */
 void helper_packet_region(struct vm_run *run);

@@ -178,6 +178,20 @@ static void locks(void **unused)
 	assert_int_equal((int64_t)value[1], 1000 - 4 * TURNS);
 	assert_int_equal(value[2], 4 * TURNS);
 	assert_int_equal((uint32_t)value[0], 0);
+	/* none is kept, none is waited for for ever */
+	assert_non_null(strstr(fault(load("r1 = map[fd:%d]+0\ncall bpf_spin_lock\nr1 = map[fd:%d]+0\ncall "
+					  "bpf_spin_lock\nexit",
+					  fd, fd)),
+			       "takes a lock while it holds one"));
+	helper_give_back(&host);
+	assert_non_null(strstr(fault(load("r1 = map[fd:%d]+0\ncall bpf_spin_unlock\nexit", fd)),
+			       "gives back a lock that it does not hold"));
+	assert_int_equal(say(load("r1 = map[fd:%d]+0\ncall bpf_spin_lock\nr0 = 0\nexit", fd)), 0);
+	host.held = NULL; /* as if another thread had it */
+	budget = 1000;
+	assert_non_null(strstr(fault(load("r1 = map[fd:%d]+0\ncall bpf_spin_lock\nexit", fd)),
+			       "waits too long for a lock"));
+	budget = VM_BUDGET;
 	assert_non_null(strstr(fault(load("r1 = 16\ncall bpf_spin_lock\nexit")),
 			       "argument 1 of spin_lock must point to 4 writable bytes"));
 	assert_non_null(strstr(fault(load("r1 = r10\nr1 += -3\ncall bpf_spin_unlock\nexit")),

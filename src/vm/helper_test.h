@@ -17,6 +17,7 @@ static struct vm_packet *packet;
 static struct vm_host host;
 static struct vm_run run;
 static char load_log[512];
+static int64_t budget = VM_BUDGET;
 
 /* Loads text ("r1 = map[fd:%d]" filled in by the caller); a descriptor, or a negative errno with load_log. */
 static inline int load_as(const char *text, uint32_t type, uint32_t attach, const char *licence)
@@ -79,7 +80,7 @@ static inline int exec(int fd, uint64_t *ret)
 	int e;
 
 	assert_int_equal(obj_of_fd(vm, fd, OBJ_PROG, &obj), 0);
-	run.budget = VM_BUDGET;
+	run.budget = budget;
 	helper_packet_region(&run);
 	e = vm_exec(&run, ((struct vm_program *)obj)->code, (uintptr_t)&packet->ctx, 0, ret);
 	obj_put(obj);

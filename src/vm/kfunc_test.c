@@ -109,7 +109,9 @@ static void counts(void **unused)
 	assert_int_equal(say(prog), 804); /* -3 ... 4 */
 	/* never ends: the program sets it back each time */
 	prog = with("loop: r1 = 5\n*(u64 *)(r10 -8) = r1\n" DYN(-8) CALL "goto loop\nexit", ids[NEXT]);
+	budget = 100000;
 	assert_non_null(strstr(fault(prog), "ran longer than its budget of instructions"));
+	budget = VM_BUDGET;
 	assert_non_null(strstr(fault(with("r1 = 64\n" CALL "exit", ids[NEXT])),
 			       "argument 1 of bpf_iter_num_next must point to 8 writable bytes"));
 }

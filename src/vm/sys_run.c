@@ -189,6 +189,7 @@ static int run_all(struct vm *vm, struct vm_program *prog, union bpf_attr *attr,
 			break;
 		helper_packet_region(run);
 		e = vm_exec(run, prog->code, (uintptr_t)&p->ctx, 0, &ret);
+		helper_give_back(&host);
 	}
 	ns = clock_mono_ns() - start;
 	if (obj_any(vm, OBJ_STATS)) {

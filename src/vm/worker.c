@@ -131,6 +131,7 @@ void vm_worker_run(struct vm_worker *w, const struct vm_frame *in, const struct 
 	w->run.budget = w->budget;
 	if (!out->error)
 		out->error = vm_exec(&w->run, w->prog->code, (uintptr_t)&p->ctx, 0, &r0);
+	helper_give_back(&w->host);
 	out->verdict = out->error ? XDP_ABORTED : (uint32_t)r0;
 	out->n_targets = 0;
 	if (out->verdict == XDP_REDIRECT) {
