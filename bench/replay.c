@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * bench-replay DIR SLUICE TMP: packets through programs on one core. From memory: the user-space engine, checked and
- * trusted, and the kernel's BPF_PROG_TEST_RUN, one call a packet, interleaved. End to end: `sluice run` on a file of ten
- * million packets of 64 bytes, and what of that is reading the file.
+ * bench-replay DIR SLUICE TMP: packets through programs on one core. From memory: the user-space engine,
+ * checked and trusted, and the kernel's BPF_PROG_TEST_RUN, one call a packet, interleaved. End to end:
+ * `sluice run` on a file of ten million packets of 64 bytes, and what of that is reading the file.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -122,8 +122,8 @@ static double kernel_ns(const struct loaded *l)
 	uint32_t i;
 
 	for (i = 0; i < KERNEL_PACKETS; i++) {
-		LIBBPF_OPTS(bpf_test_run_opts, o, .data_in = packet[i], .data_size_in = BYTES, .data_out = out,
-			    .data_size_out = sizeof(out));
+		LIBBPF_OPTS(bpf_test_run_opts, o, .data_in = packet[i], .data_size_in = BYTES,
+			    .data_out = out, .data_size_out = sizeof(out));
 
 		if (bpf_prog_test_run_opts(l->fd, &o) || o.retval != XDP_DROP)
 			die("BPF_PROG_TEST_RUN: %s", strerror(errno));
@@ -150,13 +150,14 @@ static void measure(const char *dir, const char *name, double ns[N_WAYS])
 		ns[w] = bench_median(v[w], ROUNDS);
 		unload(&l[w]);
 	}
-	printf("%-12s %10.1f %10.1f %12.1f   M/s: %6.1f %6.1f %6.2f\n", name, ns[CHECKED], ns[TRUSTED], ns[IN_KERNEL],
-	       1000 / ns[CHECKED], 1000 / ns[TRUSTED], 1000 / ns[IN_KERNEL]);
+	printf("%-12s %10.1f %10.1f %12.1f   M/s: %6.1f %6.1f %6.2f\n", name, ns[CHECKED], ns[TRUSTED],
+	       ns[IN_KERNEL], 1000 / ns[CHECKED], 1000 / ns[TRUSTED], 1000 / ns[IN_KERNEL]);
 }
 
 static void write_file(const char *path)
 {
-	uint32_t head[6] = {0xa1b2c3d4, 2 | 4 << 16, 0, 0, 65535, 1}, record[4] = {1000000000, 0, BYTES, BYTES}, i;
+	uint32_t head[6] = {0xa1b2c3d4, 2 | 4 << 16, 0, 0, 65535, 1},
+		 record[4] = {1000000000, 0, BYTES, BYTES}, i;
 	FILE *f = fopen(path, "wbe");
 	struct statvfs room;
 
@@ -264,7 +265,8 @@ static double mapped_ns(const char *path)
 
 static void end_to_end(const char *dir, const char *sluice, const char *tmp)
 {
-	double s[FILE_ROUNDS], wall[FILE_ROUNDS], read[FILE_ROUNDS], pcap[FILE_ROUNDS], mapped[FILE_ROUNDS], rate;
+	double s[FILE_ROUNDS], wall[FILE_ROUNDS], read[FILE_ROUNDS], pcap[FILE_ROUNDS], mapped[FILE_ROUNDS],
+		rate;
 	char path[4096], prog[4096];
 	char *argv[] = {(char *)sluice, "run", prog, "--in", path, "--expect", "drop=10000000", NULL};
 	int i;
@@ -280,9 +282,11 @@ static void end_to_end(const char *dir, const char *sluice, const char *tmp)
 	}
 	unlink(path);
 	rate = FILE_PACKETS / bench_median(s, FILE_ROUNDS) / 1e6;
-	printf("\nsluice run on a file of %u M packets: %.2f s of CPU in %.2f s, %.0f ns a packet, of which reading %.0f ns; libpcap\n"
-	       "reads it in %.0f ns a packet, the least possible (mapped, touched) is %.0f ns\n", FILE_PACKETS / 1000000,
-	       bench_median(s, FILE_ROUNDS), bench_median(wall, FILE_ROUNDS), 1000 / rate, bench_median(read, FILE_ROUNDS), bench_median(pcap, FILE_ROUNDS),
+	printf("\nsluice run on a file of %u M packets: %.2f s of CPU in %.2f s, %.0f ns a packet, of which "
+	       "reading %.0f ns; libpcap\n"
+	       "reads it in %.0f ns a packet, the least possible (mapped, touched) is %.0f ns\n",
+	       FILE_PACKETS / 1000000, bench_median(s, FILE_ROUNDS), bench_median(wall, FILE_ROUNDS),
+	       1000 / rate, bench_median(read, FILE_ROUNDS), bench_median(pcap, FILE_ROUNDS),
 	       bench_median(mapped, FILE_ROUNDS));
 	bench_figure("replay_file_mpps", rate, "M/s", ">=", 5);
 	bench_note("replay_read", bench_median(read, FILE_ROUNDS), "ns");

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * capture FILE [OPTION=VALUE...] HEX[*N]...   a pcap file of these frames, each N times, a microsecond apart; zN is one of
- *                                             N zeroes
- * capture FILE [OPTION=VALUE...] random SEED N [SOURCES]   of N built packets of all sorts, or of plain UDP from so many
+ * capture FILE [OPTION=VALUE...] HEX[*N]...   a pcap file of these frames, each N times, a microsecond apart;
+ * zN is one of N zeroes capture FILE [OPTION=VALUE...] random SEED N [SOURCES]   of N built packets of all
+ * sorts, or of plain UDP from so many
  *
- * Options: start=SECONDS, link=TYPE, snap=BYTES (frames are cut there), and cut=BYTES, which the file loses at its end.
+ * Options: start=SECONDS, link=TYPE, snap=BYTES (frames are cut there), and cut=BYTES, which the file loses
+ * at its end.
  */
 #include <stdbool.h>
 #include <stdint.h>
@@ -70,11 +71,14 @@ static void put_hex(const char *hex)
 		put_frame(frame, len);
 }
 
-/* Anything: v4 and v6, UDP, TCP and ICMP, tags, sizes; one in eight then with a byte that is wrong, one in sixteen short. */
+/* Anything: v4 and v6, UDP, TCP and ICMP, tags, sizes; one in eight then with a byte that is wrong, one in
+ * sixteen short. */
 static void put_random(void)
 {
 	static uint8_t frame[FRAME_MAX];
-	struct net_packet p = {.src_mac = {2, 0, 0, 0, 0, 1}, .dst_mac = {2, 0, 0, 0, 0, 2}, .ttl = (uint8_t)rnd(256)};
+	struct net_packet p = {.src_mac = {2, 0, 0, 0, 0, 1},
+			       .dst_mac = {2, 0, 0, 0, 0, 2},
+			       .ttl = (uint8_t)rnd(256)};
 	struct net_layout at;
 	struct sluice_err err;
 	char text[64];
@@ -109,8 +113,12 @@ static void put_source(uint32_t sources)
 {
 	static uint8_t frame[64];
 	static bool built;
-	struct net_packet p = {.src_mac = {2, 0, 0, 0, 0, 1}, .dst_mac = {2, 0, 0, 0, 0, 2}, .ttl = 64, .l4 = NET_UDP,
-			       .sport = 1000, .dport = 53};
+	struct net_packet p = {.src_mac = {2, 0, 0, 0, 0, 1},
+			       .dst_mac = {2, 0, 0, 0, 0, 2},
+			       .ttl = 64,
+			       .l4 = NET_UDP,
+			       .sport = 1000,
+			       .dport = 53};
 	struct net_layout at;
 	struct sluice_err err;
 	uint32_t addr = 0x0a000000 + rnd(sources);
@@ -151,7 +159,8 @@ int main(int argc, char **argv)
 	long end;
 
 	if (argc < 2 || !(file = fopen(argv[1], "wb"))) {
-		fprintf(stderr, "usage: capture FILE [OPTION=VALUE...] HEX[*N]... | random SEED N [SOURCES]\n");
+		fprintf(stderr,
+			"usage: capture FILE [OPTION=VALUE...] HEX[*N]... | random SEED N [SOURCES]\n");
 		return 2;
 	}
 	while (a < argc && option(argv[a]))

@@ -85,8 +85,10 @@ static int compare(const struct run_loaded *a, const struct run_loaded *b, struc
 	for (i = 0; i < a->objects.n; i++) {
 		x = program_code(a->objects.member[i].prog);
 		y = program_code(b->objects.member[i].prog);
-		if (x->n_insns != y->n_insns || memcmp(x->insns, y->insns, x->n_insns * sizeof(*x->insns)) != 0)
-			return err_set(err, -EACCES, "--trusted: what the kernel verified of %s is not what is there now; "
+		if (x->n_insns != y->n_insns ||
+		    memcmp(x->insns, y->insns, x->n_insns * sizeof(*x->insns)) != 0)
+			return err_set(err, -EACCES,
+				       "--trusted: what the kernel verified of %s is not what is there now; "
 				       "leave the file alone, or run it without --trusted",
 				       program_object_name(b->objects.member[i].prog));
 	}
@@ -107,7 +109,8 @@ static int new_engine(struct run_loaded *l, struct sluice_err *err)
 {
 	struct vm_config config = {
 		.n_cpus = (uint32_t)run_opts.cpus,
-		.seed = run_opts.have_seed ? run_opts.seed : 1, /* the same every time, unless told otherwise */
+		.seed = run_opts.have_seed ? run_opts.seed
+					   : 1, /* the same every time, unless told otherwise */
 		.engine = run_engine(),
 		.trusted = run_opts.trusted,
 		.trace = printed,
@@ -125,8 +128,8 @@ static int add_if(struct run_loaded *l, const char *text, uint32_t *ifindex, str
 	uint64_t n = 0;
 
 	if (!len || len >= sizeof(spec.name))
-		return err_set(err, -EINVAL, "--if %s: wanted NAME or NAME=NUMBER, of at most %zu characters", text,
-			       sizeof(spec.name) - 1);
+		return err_set(err, -EINVAL, "--if %s: wanted NAME or NAME=NUMBER, of at most %zu characters",
+			       text, sizeof(spec.name) - 1);
 	memcpy(spec.name, text, len);
 	if (eq && text_u64(eq + 1, 1, INT32_MAX, &n, err))
 		return err_prefix(err, "--if %s", text);
@@ -154,7 +157,9 @@ static int set_ifs(struct run_loaded *l, struct sluice_err *err)
 		} else {
 			ifindex = if_nametoindex(run_opts.ifs.item[i]);
 			if (!ifindex)
-				e = err_set(err, -ENODEV, "--if %s: there is no such interface here, and the kernel wants one",
+				e = err_set(err, -ENODEV,
+					    "--if %s: there is no such interface here, and the kernel wants "
+					    "one",
 					    run_opts.ifs.item[i]);
 		}
 		if (!i)
@@ -178,7 +183,8 @@ static int set_net(struct run_loaded *l, struct sluice_err *err)
 		return vm_copy_network(l->vm, err) ? err_prefix(err, "--net host") : 0;
 	f = fopen(run_opts.net, "re");
 	if (!f)
-		return err_set(err, errno == ENOENT ? -ENOENT : -EACCES, "--net %s: %s", run_opts.net, strerror(errno));
+		return err_set(err, errno == ENOENT ? -ENOENT : -EACCES, "--net %s: %s", run_opts.net,
+			       strerror(errno));
 	while (!e && (n = fread(piece, 1, sizeof(piece), f)) > 0) {
 		buf_put(&text, piece, n);
 		if (text.len > NET_BYTES)
@@ -190,7 +196,8 @@ static int set_net(struct run_loaded *l, struct sluice_err *err)
 	if (!e && text.failed)
 		e = err_nomem(err);
 	if (!e) {
-		e = vm_set_network(l->vm, (const char *)(text.data ? text.data : (const uint8_t *)""), text.len, err);
+		e = vm_set_network(l->vm, (const char *)(text.data ? text.data : (const uint8_t *)""),
+				   text.len, err);
 		if (e)
 			err_prefix(err, "--net %s", run_opts.net);
 	}
@@ -222,7 +229,8 @@ static void stay_on_cpu(void)
 	sched_setaffinity(0, sizeof(set), &set);
 }
 
-int run_load(const struct cli_verb *verb, char **specs, size_t n, struct run_loaded *l, struct sluice_err *err)
+int run_load(const struct cli_verb *verb, char **specs, size_t n, struct run_loaded *l,
+	     struct sluice_err *err)
 {
 	struct run_loaded verified = {.prog_fd = -1};
 	int e = 0;

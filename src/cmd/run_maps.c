@@ -12,8 +12,8 @@
 #include "cmd/run_verb.h"
 
 /* The first object's map of that name; with several objects others may have one, too. */
-static int open_map(const struct run_loaded *l, const char *option, const char *name, size_t len, struct sluice_map **map,
-		    struct sluice_err *err)
+static int open_map(const struct run_loaded *l, const char *option, const char *name, size_t len,
+		    struct sluice_map **map, struct sluice_err *err)
 {
 	char text[128];
 	int fd = -ENOENT;
@@ -52,7 +52,8 @@ static void as_text(json_t *v, struct buf *to)
 	switch (json_typeof(v)) {
 	case JSON_OBJECT:
 		buf_printf(to, "{");
-		json_object_foreach(v, name, item) {
+		json_object_foreach(v, name, item)
+		{
 			buf_printf(to, "%s%s: ", sep, name);
 			as_text(item, to);
 			sep = ", ";
@@ -61,7 +62,8 @@ static void as_text(json_t *v, struct buf *to)
 		break;
 	case JSON_ARRAY:
 		buf_printf(to, "[");
-		json_array_foreach(v, i, item) {
+		json_array_foreach(v, i, item)
+		{
 			buf_printf(to, "%s", i ? ", " : "");
 			as_text(item, to);
 		}
@@ -86,7 +88,8 @@ static void as_text(json_t *v, struct buf *to)
 }
 
 /* Devices and CPUs are numbers in a dump; whoever has no type has bare words and bytes. */
-static void one_text(const struct sluice_map *map, bool key, const struct sluice_type *type, json_t *v, struct buf *to)
+static void one_text(const struct sluice_map *map, bool key, const struct sluice_type *type, json_t *v,
+		     struct buf *to)
 {
 	const struct sluice_map_info *i = sluice_map_info(map);
 	json_t *number = json_object_get(v, i->holds == SLUICE_MAP_DEVICE ? "ifindex" : "qsize");
@@ -95,13 +98,17 @@ static void one_text(const struct sluice_map *map, bool key, const struct sluice
 	const char *s = json_string_value(v);
 	size_t len = s ? strlen(s) : 0;
 
-	if (!key && (i->holds == SLUICE_MAP_DEVICE || i->holds == SLUICE_MAP_CPU) && json_is_integer(number)) {
+	if (!key && (i->holds == SLUICE_MAP_DEVICE || i->holds == SLUICE_MAP_CPU) &&
+	    json_is_integer(number)) {
 		buf_printf(to, "hex:");
 		for (at = 0; at < i->value_size; at++)
 			buf_printf(to, "%02x", at < 4 ? bytes[at] : 0);
 	} else if (s && (type->prefix || !type->btf)) {
 		/* a prefix is a word; digits are the hex of exactly that many bytes */
-		buf_printf(to, "%s%s", len == (size_t)type->size * 2 && strspn(s, "0123456789abcdef") == len ? "hex:" : "", s);
+		buf_printf(to, "%s%s",
+			   len == (size_t)type->size * 2 && strspn(s, "0123456789abcdef") == len ? "hex:"
+												 : "",
+			   s);
 	} else {
 		as_text(v, to);
 	}
@@ -120,8 +127,9 @@ static int put_entry(struct sluice_map *map, json_t *entry, struct sluice_err *e
 
 	sluice_map_types(map, &key_type, &value_type);
 	if (!e && (!!key == i->keyless || (!values && !json_object_get(entry, "value"))))
-		e = err_set(err, -EINVAL, i->keyless ? "wanted an object with value" :
-						       "wanted an object with key and value (or values, one for each CPU)");
+		e = err_set(err, -EINVAL,
+			    i->keyless ? "wanted an object with value"
+				       : "wanted an object with key and value (or values, one for each CPU)");
 	for (k = 0; k < n && !e; k++) {
 		v = values ? json_array_get(values, k) : json_object_get(entry, "value");
 		one_text(map, false, value_type, v, &b[k]);
@@ -130,7 +138,8 @@ static int put_entry(struct sluice_map *map, json_t *entry, struct sluice_err *e
 	}
 	if (!e && key) {
 		one_text(map, true, key_type, key, &b[n]);
-		e = b[n].failed ? err_nomem(err) : sluice_type_parse(key_type, (const char *)b[n].data, bytes, err);
+		e = b[n].failed ? err_nomem(err)
+				: sluice_type_parse(key_type, (const char *)b[n].data, bytes, err);
 		if (e)
 			err_prefix(err, "key");
 	}
@@ -152,11 +161,14 @@ static int fill_map(struct sluice_map *map, const char *path, struct sluice_err 
 	int e = 0;
 
 	if (!file)
-		return err_set(err, why.line < 0 ? -ENOENT : -EBADMSG, why.line < 0 ? "%s: %s" : "%s is no JSON: %s, line %d",
-			       path, why.text, why.line);
+		return err_set(err, why.line < 0 ? -ENOENT : -EBADMSG,
+			       why.line < 0 ? "%s: %s" : "%s is no JSON: %s, line %d", path, why.text,
+			       why.line);
 	if (!json_is_array(file))
-		e = err_set(err, -EBADMSG, "%s: wanted an array of entries, as sluice map dump --json writes it", path);
-	json_array_foreach(file, i, entry) {
+		e = err_set(err, -EBADMSG,
+			    "%s: wanted an array of entries, as sluice map dump --json writes it", path);
+	json_array_foreach(file, i, entry)
+	{
 		if (e)
 			break;
 		e = put_entry(map, entry, err);
@@ -178,7 +190,8 @@ int run_fill_maps(struct run_loaded *l, struct sluice_err *err)
 		eq = strchr(run_opts.maps.item[i], '=');
 		if (!eq || eq == run_opts.maps.item[i] || !eq[1])
 			return err_set(err, -EINVAL, "--map %s: wanted NAME=FILE", run_opts.maps.item[i]);
-		e = open_map(l, "map", run_opts.maps.item[i], (size_t)(eq - run_opts.maps.item[i]), &map, err);
+		e = open_map(l, "map", run_opts.maps.item[i], (size_t)(eq - run_opts.maps.item[i]), &map,
+			     err);
 		if (e)
 			break;
 		e = fill_map(map, eq + 1, err);
@@ -222,7 +235,8 @@ int run_check_dumps(const struct run_loaded *l, struct sluice_err *err)
 		if (e)
 			break;
 		if (!sluice_map_info(map)->walkable)
-			e = err_set(err, -EOPNOTSUPP, "--dump %s: %s", run_opts.dump.item[i], sluice_map_info(map)->why_not);
+			e = err_set(err, -EOPNOTSUPP, "--dump %s: %s", run_opts.dump.item[i],
+				    sluice_map_info(map)->why_not);
 		sluice_map_close(map);
 	}
 	return e;

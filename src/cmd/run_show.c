@@ -34,7 +34,7 @@ struct run_show {
 	} expect[FILES];
 	size_t n_expect;
 	uint64_t want[REPLAY_VERDICTS];
-	uint32_t wanted; /* bits of want that count */
+	uint32_t wanted;		/* bits of want that count */
 	char ingress[16], targets[512]; /* of the packet under way */
 	uint64_t faults, lines;
 	struct sluice_err err; /* what went wrong in target(), until done() */
@@ -63,8 +63,8 @@ static uint32_t bit_of(uint32_t verdict)
 	return 1u << (verdict < REPLAY_VERDICTS ? verdict : REPLAY_VERDICTS - 1);
 }
 
-static void write_out(struct run_show *s, const struct replay_packet *p, uint32_t verdict, const void *data, uint32_t len,
-		      const char *ifname, const char *comment)
+static void write_out(struct run_show *s, const struct replay_packet *p, uint32_t verdict, const void *data,
+		      uint32_t len, const char *ifname, const char *comment)
 {
 	uint32_t cut = p->wire_len > p->len ? p->wire_len - p->len : 0;
 	size_t i;
@@ -74,15 +74,16 @@ static void write_out(struct run_show *s, const struct replay_packet *p, uint32_
 			replay_out_write(s->out[i].out, p->time_ns, data, len, len + cut, ifname, comment);
 }
 
-static int hold_against(struct run_show *s, const struct replay_packet *p, uint32_t verdict, const void *data, uint32_t len,
-			struct sluice_err *err)
+static int hold_against(struct run_show *s, const struct replay_packet *p, uint32_t verdict, const void *data,
+			uint32_t len, struct sluice_err *err)
 {
 	size_t i;
 	int e = 0;
 
 	for (i = 0; i < s->n_expect && !e; i++)
 		if (s->expect[i].verdicts & bit_of(verdict))
-			e = replay_expect_packet(s->expect[i].expect, p->number, replay_verdict(verdict), data, len, err);
+			e = replay_expect_packet(s->expect[i].expect, p->number, replay_verdict(verdict),
+						 data, len, err);
 	return e;
 }
 
@@ -96,7 +97,8 @@ static void target_name(const struct run_show *s, const struct replay_target *t,
 		snprintf(to, size, "%s %u", t->kind == REPLAY_TO_CPU ? "cpu" : "xsk", t->index);
 }
 
-static void target(struct replay_sink *sink, const struct replay_packet *packet, const struct replay_target *t)
+static void target(struct replay_sink *sink, const struct replay_packet *packet,
+		   const struct replay_target *t)
 {
 	struct run_show *s = (struct run_show *)sink;
 	char name[48], comment[192];
@@ -106,10 +108,11 @@ static void target(struct replay_sink *sink, const struct replay_packet *packet,
 	target_name(s, t, name, sizeof(name));
 	snprintf(s->targets + n, sizeof(s->targets) - n, "%s%s%s%s", n ? "," : "", name, left ? "" : ":",
 		 left ? "" : replay_verdict(t->verdict));
-	snprintf(comment, sizeof(comment), "redirect to %s%s%s%s%s", name, t->map ? " by map " : "", t->map ? t->map : "",
-		 t->verdict == XDP_PASS ? "" : ", whose program says ",
+	snprintf(comment, sizeof(comment), "redirect to %s%s%s%s%s", name, t->map ? " by map " : "",
+		 t->map ? t->map : "", t->verdict == XDP_PASS ? "" : ", whose program says ",
 		 t->verdict == XDP_PASS ? "" : replay_verdict(t->verdict));
-	write_out(s, packet, XDP_REDIRECT, t->data, t->len, t->kind == REPLAY_TO_IF ? name : s->ingress, comment);
+	write_out(s, packet, XDP_REDIRECT, t->data, t->len, t->kind == REPLAY_TO_IF ? name : s->ingress,
+		  comment);
 	if (left && !s->err.code)
 		hold_against(s, packet, XDP_REDIRECT, t->data, t->len, &s->err);
 }
@@ -131,13 +134,15 @@ static void line(struct run_show *s, const struct replay_packet *p, const struct
 	json_t *entry;
 
 	if (!cli.json) {
-		printf("%" PRIu64 " %" PRIu64 ".%09" PRIu64 " %s %u %u %s\n", p->number, p->time_ns / 1000000000u,
-		       p->time_ns % 1000000000u, replay_verdict(r->verdict), p->len, r->len, s->targets[0] ? s->targets : "-");
+		printf("%" PRIu64 " %" PRIu64 ".%09" PRIu64 " %s %u %u %s\n", p->number,
+		       p->time_ns / 1000000000u, p->time_ns % 1000000000u, replay_verdict(r->verdict), p->len,
+		       r->len, s->targets[0] ? s->targets : "-");
 		return;
 	}
 	entry = json_pack("{s:I, s:o, s:s, s:I, s:I, s:s}", "number", (json_int_t)p->number, "time_ns",
-			  json_sprintf("%" PRIu64, p->time_ns), "verdict", replay_verdict(r->verdict), "bytes_in",
-			  (json_int_t)p->len, "bytes_out", (json_int_t)r->len, "targets", s->targets);
+			  json_sprintf("%" PRIu64, p->time_ns), "verdict", replay_verdict(r->verdict),
+			  "bytes_in", (json_int_t)p->len, "bytes_out", (json_int_t)r->len, "targets",
+			  s->targets);
 	fputs(s->lines++ ? ",\n" : "{\"packet\":[\n", stdout);
 	json_dumpf(entry, stdout, JSON_COMPACT);
 	json_decref(entry);
@@ -188,7 +193,8 @@ bool run_is_input(const char *path)
 	if (stat(path, &a) || !S_ISREG(a.st_mode))
 		return false;
 	for (i = 0; i < run_opts.in.n + run_opts.expect_pcap.n; i++) {
-		const char *in = i < run_opts.in.n ? run_opts.in.item[i] : run_opts.expect_pcap.item[i - run_opts.in.n];
+		const char *in = i < run_opts.in.n ? run_opts.in.item[i]
+						   : run_opts.expect_pcap.item[i - run_opts.in.n];
 
 		if (i >= run_opts.in.n && verdict_bits(in, strcspn(in, "=")))
 			in = path_of(in);
@@ -202,7 +208,8 @@ static bool same_file(const char *a, const char *b)
 {
 	struct stat x, y;
 
-	return !strcmp(a, b) || (!stat(a, &x) && !stat(b, &y) && S_ISREG(x.st_mode) && x.st_dev == y.st_dev && x.st_ino == y.st_ino);
+	return !strcmp(a, b) || (!stat(a, &x) && !stat(b, &y) && S_ISREG(x.st_mode) && x.st_dev == y.st_dev &&
+				 x.st_ino == y.st_ino);
 }
 
 static int open_out(struct run_show *s, const char *text, char *path, struct sluice_err *err)
@@ -212,15 +219,20 @@ static int open_out(struct run_show *s, const char *text, char *path, struct slu
 	int e;
 
 	if (!strchr(text, '=') || !bits || !*path)
-		return err_set(err, -EINVAL, "--out %s: wanted VERDICT=FILE, with aborted, drop, pass, tx, redirect, other or all",
+		return err_set(err, -EINVAL,
+			       "--out %s: wanted VERDICT=FILE, with aborted, drop, pass, tx, redirect, other "
+			       "or all",
 			       text);
 	if (s->n_out == FILES)
 		return err_set(err, -EINVAL, "--out: more than %d files", FILES);
 	if (run_is_input(path))
-		return err_set(err, -EINVAL, "--out: %s is read in this run, it cannot be written as well", path);
+		return err_set(err, -EINVAL, "--out: %s is read in this run, it cannot be written as well",
+			       path);
 	for (i = 0; i < s->n_out; i++)
 		if (same_file(s->out[i].path, path))
-			return err_set(err, -EINVAL, "--out: %s is named twice; all=FILE writes every verdict into one file",
+			return err_set(err, -EINVAL,
+				       "--out: %s is named twice; all=FILE writes every verdict into one "
+				       "file",
 				       path);
 	e = replay_out_new(path, &s->out[s->n_out].out, err);
 	if (e)
@@ -232,7 +244,8 @@ static int open_out(struct run_show *s, const char *text, char *path, struct slu
 
 /* VERDICT=X[,VERDICT=X...] each; the list's text is kept by the options and taken apart in place. */
 static int each(const struct opt_list *list, struct run_show *s,
-		int (*one)(struct run_show *s, const char *text, char *value, struct sluice_err *err), struct sluice_err *err)
+		int (*one)(struct run_show *s, const char *text, char *value, struct sluice_err *err),
+		struct sluice_err *err)
 {
 	char *text, *item, *save;
 	size_t i;
@@ -243,7 +256,8 @@ static int each(const struct opt_list *list, struct run_show *s,
 		if (!text)
 			return err_nomem(err);
 		for (item = strtok_r(text, ",", &save); item && !e; item = strtok_r(NULL, ",", &save))
-			e = one(s, item, strchr(item, '=') ? strchr(item, '=') + 1 : item + strlen(item), err);
+			e = one(s, item, strchr(item, '=') ? strchr(item, '=') + 1 : item + strlen(item),
+				err);
 	}
 	return e;
 }
@@ -255,7 +269,9 @@ static int open_count(struct run_show *s, const char *text, char *value, struct 
 	uint64_t n;
 
 	if (!bits || bits == ALL || !*value)
-		return err_set(err, -EINVAL, "--expect %s: wanted VERDICT=NUMBER, with aborted, drop, pass, tx, redirect or other",
+		return err_set(err, -EINVAL,
+			       "--expect %s: wanted VERDICT=NUMBER, with aborted, drop, pass, tx, redirect "
+			       "or other",
 			       text);
 	if (text_count(value, 0, UINT64_MAX, &n, err))
 		return err_prefix(err, "--expect %.*s", (int)len, text);
@@ -283,7 +299,8 @@ static int open_expect(struct run_show *s, const char *text, struct sluice_err *
 	return 0;
 }
 
-int run_show_new(const struct cli_verb *verb, const struct run_loaded *l, struct run_show **to, struct sluice_err *err)
+int run_show_new(const struct cli_verb *verb, const struct run_loaded *l, struct run_show **to,
+		 struct sluice_err *err)
 {
 	struct run_show *s = calloc(1, sizeof(*s));
 	size_t i;
@@ -321,10 +338,10 @@ static void check_counts(const struct run_show *s, const struct replay_stats *st
 		if (!(s->wanted >> v & 1) || stats->verdict[v] == s->want[v])
 			continue;
 		*bad = true;
-		cli_warn(s->verb, "expected %s=%" PRIu64 ", there were %" PRIu64, replay_verdict(v), s->want[v],
-			 stats->verdict[v]);
-		json_array_append_new(wrong, json_sprintf("expected %s=%" PRIu64 ", there were %" PRIu64, replay_verdict(v),
-							  s->want[v], stats->verdict[v]));
+		cli_warn(s->verb, "expected %s=%" PRIu64 ", there were %" PRIu64, replay_verdict(v),
+			 s->want[v], stats->verdict[v]);
+		json_array_append_new(wrong, json_sprintf("expected %s=%" PRIu64 ", there were %" PRIu64,
+							  replay_verdict(v), s->want[v], stats->verdict[v]));
 	}
 }
 
@@ -348,7 +365,8 @@ static int check_captures(struct run_show *s, json_t *wrong, bool *bad, struct s
 	return e;
 }
 
-int run_show_end(struct run_show *s, const struct replay_stats *stats, json_t *json, bool *bad, struct sluice_err *err)
+int run_show_end(struct run_show *s, const struct replay_stats *stats, json_t *json, bool *bad,
+		 struct sluice_err *err)
 {
 	json_t *wrong = json_array();
 	size_t i;

@@ -24,7 +24,8 @@ enum vm_engine run_engine(void);
 /* run_raw() is sluice run --raw; the exit code. */
 int run_raw(const struct cli_verb *verb, char **args, int n_args);
 
-/* Programs, loaded and joined, on the engine asked for; that engine answers this thread's bpf(2) until run_unload(). */
+/* Programs, loaded and joined, on the engine asked for; that engine answers this thread's bpf(2) until
+ * run_unload(). */
 struct run_loaded {
 	struct vm *vm; /* NULL: the kernel */
 	struct objects objects;
@@ -32,7 +33,8 @@ struct run_loaded {
 	int prog_fd;
 	uint32_t ifindex; /* on which packets come in */
 };
-int run_load(const struct cli_verb *verb, char **specs, size_t n, struct run_loaded *l, struct sluice_err *err);
+int run_load(const struct cli_verb *verb, char **specs, size_t n, struct run_loaded *l,
+	     struct sluice_err *err);
 void run_unload(struct run_loaded *l);
 
 /* run_if_name() is what an interface is called on that engine; to is at least 16 bytes. */
@@ -45,13 +47,15 @@ int run_dump_maps(const struct run_loaded *l, json_t *json, struct sluice_err *e
 
 /*
  * Everybody who looks at packets: --out, --verdicts, --expect, --expect-pcap, and faults.
- * run_show_new() opens all files. run_show_end() closes them and adds what was found to json; *bad: something is not as
- * it should be, and was said.
+ * run_show_new() opens all files. run_show_end() closes them and adds what was found to json; *bad: something
+ * is not as it should be, and was said.
  */
 struct run_show;
-int run_show_new(const struct cli_verb *verb, const struct run_loaded *l, struct run_show **s, struct sluice_err *err);
+int run_show_new(const struct cli_verb *verb, const struct run_loaded *l, struct run_show **s,
+		 struct sluice_err *err);
 struct replay_sink *run_show_sink(struct run_show *s);
-int run_show_end(struct run_show *s, const struct replay_stats *stats, json_t *json, bool *bad, struct sluice_err *err);
+int run_show_end(struct run_show *s, const struct replay_stats *stats, json_t *json, bool *bad,
+		 struct sluice_err *err);
 void run_show_free(struct run_show *s);
 
 /* run_is_input(): is path one of the captures that are read? Writing would empty it first. */

@@ -15,53 +15,147 @@ struct run_opts run_opts;
 static bool have_trace, have_limit;
 
 static const struct cli_opt opts[] = {
-	{.name = "in", .letter = 'i', .kind = OPT_LIST, .arg = "FILE", .to = &run_opts.in,
+	{.name = "in",
+	 .letter = 'i',
+	 .kind = OPT_LIST,
+	 .arg = "FILE",
+	 .to = &run_opts.in,
 	 .help = "packets: pcap or pcapng, - is standard input; several are merged by time"},
-	{.name = "in-order", .kind = OPT_FLAG, .to = &run_opts.in_order, .help = "one capture behind the other instead"},
-	{.name = "out", .letter = 'o', .kind = OPT_LIST, .arg = "VERDICT=FILE,...", .to = &run_opts.out,
+	{.name = "in-order",
+	 .kind = OPT_FLAG,
+	 .to = &run_opts.in_order,
+	 .help = "one capture behind the other instead"},
+	{.name = "out",
+	 .letter = 'o',
+	 .kind = OPT_LIST,
+	 .arg = "VERDICT=FILE,...",
+	 .to = &run_opts.out,
 	 .help = "write packets as they left, to NAME.pcap or NAME.pcapng; all=FILE: every verdict"},
 	{.name = "verdicts", .kind = OPT_FLAG, .to = &run_opts.verdicts, .help = "a line a packet"},
-	{.name = "dump", .letter = 'd', .kind = OPT_LIST, .arg = "MAP", .to = &run_opts.dump,
+	{.name = "dump",
+	 .letter = 'd',
+	 .kind = OPT_LIST,
+	 .arg = "MAP",
+	 .to = &run_opts.dump,
 	 .help = "show the entries of a map at the end"},
-	{.name = "set", .letter = 's', .kind = OPT_LIST, .arg = "NAME=VALUE", .to = &run_opts.set,
+	{.name = "set",
+	 .letter = 's',
+	 .kind = OPT_LIST,
+	 .arg = "NAME=VALUE",
+	 .to = &run_opts.set,
 	 .help = "write a global variable before loading, by its type"},
-	{.name = "map", .letter = 'M', .kind = OPT_LIST, .arg = "NAME=FILE", .to = &run_opts.maps,
+	{.name = "map",
+	 .letter = 'M',
+	 .kind = OPT_LIST,
+	 .arg = "NAME=FILE",
+	 .to = &run_opts.maps,
 	 .help = "fill a map with JSON as sluice map dump --json writes it"},
-	{.name = "expect", .letter = 'e', .kind = OPT_LIST, .arg = "VERDICT=N,...", .to = &run_opts.expect,
+	{.name = "expect",
+	 .letter = 'e',
+	 .kind = OPT_LIST,
+	 .arg = "VERDICT=N,...",
+	 .to = &run_opts.expect,
 	 .help = "exit 1 unless that many packets got the verdict"},
-	{.name = "expect-pcap", .kind = OPT_LIST, .arg = "[VERDICT=]FILE", .to = &run_opts.expect_pcap,
+	{.name = "expect-pcap",
+	 .kind = OPT_LIST,
+	 .arg = "[VERDICT=]FILE",
+	 .to = &run_opts.expect_pcap,
 	 .help = "exit 1 unless just these packets left (pass, tx and redirect), or got the verdict"},
-	{.name = "engine", .kind = OPT_TEXT, .arg = "vm|kernel", .to = &run_opts.engine,
+	{.name = "engine",
+	 .kind = OPT_TEXT,
+	 .arg = "vm|kernel",
+	 .to = &run_opts.engine,
 	 .help = "user space (default), or BPF_PROG_TEST_RUN packet by packet"},
 	{.name = "interp", .kind = OPT_FLAG, .to = &run_opts.interp, .help = "interpret"},
-	{.name = "jit", .kind = OPT_FLAG, .to = &run_opts.jit, .help = "compile (default where there is a compiler)"},
-	{.name = "trusted", .kind = OPT_FLAG, .to = &run_opts.trusted,
+	{.name = "jit",
+	 .kind = OPT_FLAG,
+	 .to = &run_opts.jit,
+	 .help = "compile (default where there is a compiler)"},
+	{.name = "trusted",
+	 .kind = OPT_FLAG,
+	 .to = &run_opts.trusted,
 	 .help = "let the kernel verify the programs, then run them without checks (root)"},
-	{.name = "if", .kind = OPT_LIST, .arg = "NAME[=NUMBER]", .to = &run_opts.ifs,
+	{.name = "if",
+	 .kind = OPT_LIST,
+	 .arg = "NAME[=NUMBER]",
+	 .to = &run_opts.ifs,
 	 .help = "interface that packets come in on; further ones are targets of redirects"},
-	{.name = "net", .kind = OPT_TEXT, .arg = "FILE|host", .to = &run_opts.net,
+	{.name = "net",
+	 .kind = OPT_TEXT,
+	 .arg = "FILE|host",
+	 .to = &run_opts.net,
 	 .help = "routes and neighbours for bpf_fib_lookup(), as ip -details prints them, or this host's"},
-	{.name = "priority", .letter = 'P', .kind = OPT_U64, .arg = "N", .to = &run_opts.priority, .max = 1000000,
-	 .given = &run_opts.have_priority, .help = "place in the chain (default: the program's XDP_RUN_CONFIG, or 50)"},
-	{.name = "go-on", .letter = 'g', .kind = OPT_TEXT, .arg = "VERDICTS", .to = &run_opts.go_on,
+	{.name = "priority",
+	 .letter = 'P',
+	 .kind = OPT_U64,
+	 .arg = "N",
+	 .to = &run_opts.priority,
+	 .max = 1000000,
+	 .given = &run_opts.have_priority,
+	 .help = "place in the chain (default: the program's XDP_RUN_CONFIG, or 50)"},
+	{.name = "go-on",
+	 .letter = 'g',
+	 .kind = OPT_TEXT,
+	 .arg = "VERDICTS",
+	 .to = &run_opts.go_on,
 	 .help = "verdicts after which the next program runs (default: XDP_RUN_CONFIG, or pass)"},
-	{.name = "cpus", .kind = OPT_U64, .arg = "N", .to = &run_opts.cpus, .min = 1, .max = 4096,
-	 .given = &run_opts.have_cpus, .help = "CPUs of the engine: packets take turns on them (default: all on the first)"},
-	{.name = "seed", .kind = OPT_U64, .arg = "N", .to = &run_opts.seed, .min = 1, .max = UINT64_MAX,
-	 .given = &run_opts.have_seed, .help = "of random numbers and hashes (1)"},
-	{.name = "clock", .kind = OPT_TEXT, .arg = "capture|real", .to = &run_opts.clock,
+	{.name = "cpus",
+	 .kind = OPT_U64,
+	 .arg = "N",
+	 .to = &run_opts.cpus,
+	 .min = 1,
+	 .max = 4096,
+	 .given = &run_opts.have_cpus,
+	 .help = "CPUs of the engine: packets take turns on them (default: all on the first)"},
+	{.name = "seed",
+	 .kind = OPT_U64,
+	 .arg = "N",
+	 .to = &run_opts.seed,
+	 .min = 1,
+	 .max = UINT64_MAX,
+	 .given = &run_opts.have_seed,
+	 .help = "of random numbers and hashes (1)"},
+	{.name = "clock",
+	 .kind = OPT_TEXT,
+	 .arg = "capture|real",
+	 .to = &run_opts.clock,
 	 .help = "what time programs are told: the packet's (default), or the machine's"},
-	{.name = "limit", .kind = OPT_U64, .arg = "N", .to = &run_opts.limit, .min = 1, .max = INT64_MAX,
-	 .given = &have_limit, .help = "stop a run after about N instructions (1 G)"},
-	{.name = "repeat", .kind = OPT_COUNT, .arg = "N", .to = &run_opts.repeat, .min = 1, .max = UINT32_MAX,
+	{.name = "limit",
+	 .kind = OPT_U64,
+	 .arg = "N",
+	 .to = &run_opts.limit,
+	 .min = 1,
+	 .max = INT64_MAX,
+	 .given = &have_limit,
+	 .help = "stop a run after about N instructions (1 G)"},
+	{.name = "repeat",
+	 .kind = OPT_COUNT,
+	 .arg = "N",
+	 .to = &run_opts.repeat,
+	 .min = 1,
+	 .max = UINT32_MAX,
 	 .help = "run all packets N times to measure; only the first time counts otherwise"},
-	{.name = "stop-on-fault", .kind = OPT_FLAG, .to = &run_opts.stop_on_fault,
+	{.name = "stop-on-fault",
+	 .kind = OPT_FLAG,
+	 .to = &run_opts.stop_on_fault,
 	 .help = "end at the first packet on which a program does wrong"},
-	{.name = "trace", .letter = 't', .kind = OPT_U64, .arg = "N", .to = &run_opts.trace, .min = 1, .max = UINT64_MAX,
-	 .given = &have_trace, .help = "show packet N instruction by instruction"},
-	{.name = "coverage", .kind = OPT_TEXT, .arg = "FILE", .to = &run_opts.coverage,
+	{.name = "trace",
+	 .letter = 't',
+	 .kind = OPT_U64,
+	 .arg = "N",
+	 .to = &run_opts.trace,
+	 .min = 1,
+	 .max = UINT64_MAX,
+	 .given = &have_trace,
+	 .help = "show packet N instruction by instruction"},
+	{.name = "coverage",
+	 .kind = OPT_TEXT,
+	 .arg = "FILE",
+	 .to = &run_opts.coverage,
 	 .help = "write which source lines ran, as lcov's tracefile"},
-	{.name = "raw", .kind = OPT_FLAG, .to = &run_opts.raw,
+	{.name = "raw",
+	 .kind = OPT_FLAG,
+	 .to = &run_opts.raw,
 	 .help = "read instructions as hex digits from standard input; the argument is their memory"},
 	{0},
 };
@@ -70,8 +164,10 @@ static const struct cli_verb verb = {
 	.name = "run",
 	.usage = "OBJ[:PROG]... --in FILE... [OPTION...]   or   --raw [MEMORY] < INSTRUCTIONS",
 	.summary = "run packets of captures through XDP programs, without privilege",
-	.text = "Several objects are a chain, as sluice attach makes it. Every access is checked; a program that touches\n"
-		"other memory or does not end is stopped, its packet counts as aborted, and the exit status is 1.\n"
+	.text = "Several objects are a chain, as sluice attach makes it. Every access is checked; a program "
+		"that touches\n"
+		"other memory or does not end is stopped, its packet counts as aborted, and the exit status "
+		"is 1.\n"
 		"\n"
 		"  sluice run firewall.o --in day.pcap --expect drop=12 --out pass=passed.pcapng\n"
 		"  sluice run limit.o --in flood.pcap --set max_pps=1000 --dump sources --coverage out.info\n"
@@ -105,12 +201,17 @@ static int check_words(struct sluice_err *err)
 		return err_set(err, -EINVAL, "--engine %s: vm or kernel is wanted", e);
 	if (c && strcmp(c, "capture") != 0 && strcmp(c, "real") != 0)
 		return err_set(err, -EINVAL, "--clock %s: capture or real is wanted", c);
-	if (kernel && (run_opts.interp || run_opts.jit || run_opts.trusted || run_opts.coverage || have_trace || have_limit ||
-		       run_opts.have_cpus || run_opts.have_seed || run_opts.net || c))
-		return err_set(err, -EINVAL, "--engine kernel goes without --interp, --jit, --trusted, --coverage, --trace, "
-			       "--limit, --cpus, --seed, --net and --clock: the kernel runs programs in its own way");
+	if (kernel &&
+	    (run_opts.interp || run_opts.jit || run_opts.trusted || run_opts.coverage || have_trace ||
+	     have_limit || run_opts.have_cpus || run_opts.have_seed || run_opts.net || c))
+		return err_set(err, -EINVAL,
+			       "--engine kernel goes without --interp, --jit, --trusted, --coverage, "
+			       "--trace, "
+			       "--limit, --cpus, --seed, --net and --clock: the kernel runs programs in its "
+			       "own way");
 	if (!run_opts.in.n)
-		return err_set(err, -EINVAL, "no packets: name a capture with --in FILE, or - for standard input");
+		return err_set(err, -EINVAL,
+			       "no packets: name a capture with --in FILE, or - for standard input");
 	return 0;
 }
 
@@ -120,7 +221,8 @@ static size_t take_stdin(char **args, size_t n)
 	size_t i, kept = 0;
 
 	for (i = 0; i < n; i++)
-		if (!strcmp(args[i], "-") && run_opts.in.n < sizeof(run_opts.in.item) / sizeof(*run_opts.in.item))
+		if (!strcmp(args[i], "-") &&
+		    run_opts.in.n < sizeof(run_opts.in.item) / sizeof(*run_opts.in.item))
 			run_opts.in.item[run_opts.in.n++] = "-";
 		else
 			args[kept++] = args[i];
@@ -139,10 +241,13 @@ static int open_watchers(struct session *s, struct sluice_err *err)
 	if (e)
 		return err_prefix(err, "--coverage");
 	if (run_is_input(run_opts.coverage))
-		return err_set(err, -EINVAL, "--coverage: %s is read in this run, it cannot be written as well", run_opts.coverage);
+		return err_set(err, -EINVAL,
+			       "--coverage: %s is read in this run, it cannot be written as well",
+			       run_opts.coverage);
 	s->coverage_file = fopen(run_opts.coverage, "we");
 	if (!s->coverage_file)
-		return err_set(err, errno == ENOENT ? -ENOENT : -EACCES, "--coverage %s: %s", run_opts.coverage, strerror(errno));
+		return err_set(err, errno == ENOENT ? -ENOENT : -EACCES, "--coverage %s: %s",
+			       run_opts.coverage, strerror(errno));
 	return 0;
 }
 
@@ -203,7 +308,8 @@ static int end_watchers(struct session *s, struct sluice_err *err)
 	if (s->trace) {
 		replay_trace_end(s->trace);
 		if (!s->trace_text.len)
-			e = err_set(err, -EINVAL, "--trace %" PRIu64 ": packet %" PRIu64 " did not run; %" PRIu64 " did",
+			e = err_set(err, -EINVAL,
+				    "--trace %" PRIu64 ": packet %" PRIu64 " did not run; %" PRIu64 " did",
 				    run_opts.trace, run_opts.trace, s->stats.packets);
 	}
 	if (!s->coverage)
@@ -249,8 +355,8 @@ static void print_rest(const struct session *s)
 	if (st->lost)
 		printf("redirected nowhere: %" PRIu64 "\n", st->lost);
 	if (s->coverage)
-		printf("lines: %u of %u, functions: %u of %u, branches: %u of %u\n", c->lines_hit, c->lines, c->funcs_hit,
-		       c->funcs, c->branches_hit, c->branches);
+		printf("lines: %u of %u, functions: %u of %u, branches: %u of %u\n", c->lines_hit, c->lines,
+		       c->funcs_hit, c->funcs, c->branches_hit, c->branches);
 	if (st->stopped)
 		printf("stopped before the end\n");
 }
@@ -263,7 +369,8 @@ static void print_text(const struct session *s)
 	printf("%-9s %12s %14s\n", "verdict", "packets", "bytes");
 	for (v = 0; v < REPLAY_VERDICTS; v++)
 		if (st->verdict[v])
-			printf("%-9s %12" PRIu64 " %14" PRIu64 "\n", replay_verdict(v), st->verdict[v], st->verdict_bytes[v]);
+			printf("%-9s %12" PRIu64 " %14" PRIu64 "\n", replay_verdict(v), st->verdict[v],
+			       st->verdict_bytes[v]);
 	printf("%-9s %12" PRIu64 " %14" PRIu64 "\n", "all", st->packets, st->bytes);
 	print_rest(s);
 	if (st->runs)
@@ -276,8 +383,9 @@ static json_t *verdicts_json(const struct replay_stats *st)
 	uint32_t v;
 
 	for (v = 0; v < REPLAY_VERDICTS; v++)
-		json_array_append_new(list, json_pack("{s:s, s:I, s:I}", "verdict", replay_verdict(v), "packets",
-						      (json_int_t)st->verdict[v], "bytes", (json_int_t)st->verdict_bytes[v]));
+		json_array_append_new(list, json_pack("{s:s, s:I, s:I}", "verdict", replay_verdict(v),
+						      "packets", (json_int_t)st->verdict[v], "bytes",
+						      (json_int_t)st->verdict_bytes[v]));
 	return list;
 }
 
@@ -295,21 +403,23 @@ static void fill_json(const struct session *s, json_t *to)
 	json_object_set_new(to, "verdicts", verdicts_json(st));
 	json_object_set_new(to, "faults", json_integer((json_int_t)st->faults));
 	json_object_set_new(to, "redirected_nowhere", json_integer((json_int_t)st->lost));
-	json_object_set_new(to, "left_out", json_pack("{s:I, s:I, s:I}", "short", (json_int_t)in->too_short, "long",
-						      (json_int_t)in->too_long, "refused", (json_int_t)st->refused));
+	json_object_set_new(to, "left_out",
+			    json_pack("{s:I, s:I, s:I}", "short", (json_int_t)in->too_short, "long",
+				      (json_int_t)in->too_long, "refused", (json_int_t)st->refused));
 	json_object_set_new(to, "cut", json_integer((json_int_t)in->cut));
 	json_object_set_new(to, "stopped", json_boolean(st->stopped));
 	json_object_set_new(to, "ns_per_packet", json_real(ns_a_packet(st)));
 	if (s->coverage)
 		json_object_set_new(to, "coverage",
-				    json_pack("{s:i, s:i, s:i, s:i, s:i, s:i}", "lines", (int)c->lines, "lines_hit",
-					      (int)c->lines_hit, "functions", (int)c->funcs, "functions_hit",
-					      (int)c->funcs_hit, "branches", (int)c->branches, "branches_hit",
-					      (int)c->branches_hit));
+				    json_pack("{s:i, s:i, s:i, s:i, s:i, s:i}", "lines", (int)c->lines,
+					      "lines_hit", (int)c->lines_hit, "functions", (int)c->funcs,
+					      "functions_hit", (int)c->funcs_hit, "branches",
+					      (int)c->branches, "branches_hit", (int)c->branches_hit));
 	if (!s->trace_text.len)
 		return;
 	json_object_set_new(to, "trace", json_array());
-	for (line = strtok_r((char *)s->trace_text.data, "\n", &save); line; line = strtok_r(NULL, "\n", &save))
+	for (line = strtok_r((char *)s->trace_text.data, "\n", &save); line;
+	     line = strtok_r(NULL, "\n", &save))
 		json_array_append_new(json_object_get(to, "trace"), json_string(line));
 }
 
@@ -332,8 +442,9 @@ static int print_json(json_t *json)
 static int say_kernel_limits(const struct session *s)
 {
 	if (!s->loaded.vm)
-		cli_warn(&verb, "the kernel's test run knows no capture time and no redirect targets: clocks are the machine's, "
-			 "redirected packets are shown without where to");
+		cli_warn(&verb, "the kernel's test run knows no capture time and no redirect targets: clocks "
+				"are the machine's, "
+				"redirected packets are shown without where to");
 	return 0;
 }
 
@@ -400,7 +511,8 @@ int verb_run(int argc, char **argv)
 		return run_raw(&verb, args, n_args);
 	n = take_stdin(args, (size_t)n_args);
 	if (!n)
-		return cli_usage(&verb, "which programs? Name an object, or say --raw for instructions from standard input");
+		return cli_usage(&verb, "which programs? Name an object, or say --raw for instructions from "
+					"standard input");
 	if (check_words(&err))
 		return cli_usage(&verb, "%s", err.text);
 	cli_catch_signals();

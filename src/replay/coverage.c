@@ -121,7 +121,8 @@ int coverage_new(struct vm *vm, struct coverage **to, struct sluice_err *err)
 	if (e)
 		e = err_nomem(err);
 	else if (!c->n)
-		e = err_set(err, -ENOENT, "no program has line records, so no line can be covered: compile with -g");
+		e = err_set(err, -ENOENT,
+			    "no program has line records, so no line can be covered: compile with -g");
 	if (e)
 		coverage_free(c);
 	else
@@ -176,11 +177,12 @@ static int order(const void *a, const void *b)
 
 static bool same(const struct row *a, const struct row *b)
 {
-	return a->kind == b->kind && a->line == b->line && a->block == b->block && !strcmp(a->file, b->file) &&
-	       (a->kind != ROW_FUNC || !strcmp(a->func, b->func));
+	return a->kind == b->kind && a->line == b->line && a->block == b->block &&
+	       !strcmp(a->file, b->file) && (a->kind != ROW_FUNC || !strcmp(a->func, b->func));
 }
 
-/* Sorted rows, of which equal ones become one: of one program's line the most, of several programs the sum. */
+/* Sorted rows, of which equal ones become one: of one program's line the most, of several programs the sum.
+ */
 static void merge(struct coverage *c, size_t from, bool most)
 {
 	size_t i, n = from;
@@ -215,7 +217,10 @@ static int gather_lines(struct coverage *c, const struct counted *p)
 		for (most = 0, pc = line.pc; pc < end; pc++)
 			most = p->runs[pc] > most ? p->runs[pc] : most;
 		if (line.line && *line.file)
-			e = add_row(c, &(struct row){.file = line.file, .line = line.line, .kind = ROW_LINE, .runs = most});
+			e = add_row(c, &(struct row){.file = line.file,
+						     .line = line.line,
+						     .kind = ROW_LINE,
+						     .runs = most});
 	}
 	return e;
 }
@@ -230,15 +235,22 @@ static int gather_rest(struct coverage *c, const struct counted *p)
 
 	for (i = 0; (name = lines_func(p->lines, i, &pc)) && !e; i++)
 		if (lines_at(p->lines, pc, &line) && line.line && *line.file)
-			e = add_row(c, &(struct row){.file = line.file, .func = name, .line = line.line, .kind = ROW_FUNC,
+			e = add_row(c, &(struct row){.file = line.file,
+						     .func = name,
+						     .line = line.line,
+						     .kind = ROW_FUNC,
 						     .runs = p->runs[pc]});
 	insns = vm_prog_insns(p->prog, &n);
 	if (!p->runs[0]) /* it may have been joined into another, which has the same jumps elsewhere */
 		n = 0;
 	for (pc = 0; pc < n && !e; pc++) {
 		if (is_branch(&insns[pc]) && lines_at(p->lines, pc, &line) && line.line && *line.file)
-			e = add_row(c, &(struct row){.file = line.file, .line = line.line, .kind = ROW_BRANCH,
-						     .block = pc, .runs = p->runs[pc], .taken = p->taken[pc]});
+			e = add_row(c, &(struct row){.file = line.file,
+						     .line = line.line,
+						     .kind = ROW_BRANCH,
+						     .block = pc,
+						     .runs = p->runs[pc],
+						     .taken = p->taken[pc]});
 		if (insns[pc].code == (BPF_LD | BPF_IMM | BPF_DW))
 			pc++;
 	}
@@ -273,8 +285,8 @@ static void write_row(const struct row *r, uint32_t block, FILE *to, struct cove
 		break;
 	case ROW_BRANCH:
 		if (runs)
-			fprintf(to, "BRDA:%u,%u,0,%llu\nBRDA:%u,%u,1,%llu\n", r->line, block, taken, r->line, block,
-				runs - taken);
+			fprintf(to, "BRDA:%u,%u,0,%llu\nBRDA:%u,%u,1,%llu\n", r->line, block, taken, r->line,
+				block, runs - taken);
 		else
 			fprintf(to, "BRDA:%u,%u,0,-\nBRDA:%u,%u,1,-\n", r->line, block, r->line, block);
 		s->branches += 2;
@@ -300,8 +312,8 @@ static void write_file(const struct row *r, size_t n, FILE *to, struct coverage_
 		block = i && r[i].line == r[i - 1].line && r[i].kind == r[i - 1].kind ? block + 1 : 0;
 		write_row(&r[i], block, to, &s);
 	}
-	fprintf(to, "FNF:%u\nFNH:%u\nBRF:%u\nBRH:%u\nLF:%u\nLH:%u\nend_of_record\n", s.funcs, s.funcs_hit, s.branches,
-		s.branches_hit, s.lines, s.lines_hit);
+	fprintf(to, "FNF:%u\nFNH:%u\nBRF:%u\nBRH:%u\nLF:%u\nLH:%u\nend_of_record\n", s.funcs, s.funcs_hit,
+		s.branches, s.branches_hit, s.lines, s.lines_hit);
 	sum->files++;
 	sum->funcs += s.funcs;
 	sum->funcs_hit += s.funcs_hit;

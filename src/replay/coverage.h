@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Which source lines of the engine's programs ran, how often, and which way conditional jumps went: by the line records
- * that the programs were loaded with, written as lcov's tracefile (geninfo(1), "FILES").
+ * Which source lines of the engine's programs ran, how often, and which way conditional jumps went: by the
+ * line records that the programs were loaded with, written as lcov's tracefile (geninfo(1), "FILES").
  */
 #ifndef REPLAY_COVERAGE_H
 #define REPLAY_COVERAGE_H
@@ -32,9 +32,9 @@ void coverage_free(struct coverage *c);
 struct vm_watch *coverage_watch(struct coverage *c);
 
 /*
- * coverage_write() writes the tracefile. A line counts as often as its most frequent instruction; what several programs
- * have of one source line is added up.
- * errors:  -ENOMEM; what could not be written is in ferror(to)
+ * coverage_write() writes the tracefile. A line counts as often as its most frequent instruction; what
+ * several programs have of one source line is added up. errors:  -ENOMEM; what could not be written is in
+ * ferror(to)
  */
 int coverage_write(struct coverage *c, FILE *to, struct coverage_sum *sum, struct sluice_err *err);
 

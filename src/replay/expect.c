@@ -94,8 +94,8 @@ static uint32_t differing(const uint8_t *a, const uint8_t *b, uint32_t len, uint
 	return n;
 }
 
-static void compare(struct replay_expect *x, const struct replay_packet *want, uint64_t number, const char *verdict,
-		    const uint8_t *data, uint32_t len)
+static void compare(struct replay_expect *x, const struct replay_packet *want, uint64_t number,
+		    const char *verdict, const uint8_t *data, uint32_t len)
 {
 	uint32_t n, first = 0, least = len < want->len ? len : want->len;
 
@@ -104,18 +104,19 @@ static void compare(struct replay_expect *x, const struct replay_packet *want, u
 		return;
 	if (x->n_wrong++ >= SHOWN)
 		return;
-	buf_printf(&x->diff, "%s: packet %llu (packet %llu of the input, %s): ", x->name, (unsigned long long)x->wanted,
-		   (unsigned long long)number, verdict);
+	buf_printf(&x->diff, "%s: packet %llu (packet %llu of the input, %s): ", x->name,
+		   (unsigned long long)x->wanted, (unsigned long long)number, verdict);
 	if (len != want->len)
 		buf_printf(&x->diff, "%u bytes, wanted %u%s", len, want->len, n ? "; " : "");
 	if (n)
-		buf_printf(&x->diff, "%u byte%s differ%s, the first at %u", n, n == 1 ? "" : "s", n == 1 ? "s" : "", first);
+		buf_printf(&x->diff, "%u byte%s differ%s, the first at %u", n, n == 1 ? "" : "s",
+			   n == 1 ? "s" : "", first);
 	buf_printf(&x->diff, "\n");
 	rows(&x->diff, want->data, want->len, data, len);
 }
 
-int replay_expect_packet(struct replay_expect *x, uint64_t number, const char *verdict, const void *data, uint32_t len,
-			 struct sluice_err *err)
+int replay_expect_packet(struct replay_expect *x, uint64_t number, const char *verdict, const void *data,
+			 uint32_t len, struct sluice_err *err)
 {
 	struct replay_packet want;
 	int got = x->surplus ? 0 : replay_in_next(x->in, &want, err);
@@ -128,8 +129,9 @@ int replay_expect_packet(struct replay_expect *x, uint64_t number, const char *v
 		return 0;
 	}
 	if (!x->surplus++)
-		buf_printf(&x->diff, "%s: has %llu packets; packet %llu of the input (%s, %u bytes) is one too many\n", x->name,
-			   (unsigned long long)x->wanted, (unsigned long long)number, verdict, len);
+		buf_printf(&x->diff,
+			   "%s: has %llu packets; packet %llu of the input (%s, %u bytes) is one too many\n",
+			   x->name, (unsigned long long)x->wanted, (unsigned long long)number, verdict, len);
 	return 0;
 }
 
@@ -144,12 +146,15 @@ int replay_expect_end(struct replay_expect *x, uint64_t *n_wrong, struct buf *di
 	if (got < 0)
 		return got;
 	if (x->n_wrong > SHOWN)
-		buf_printf(&x->diff, "%s: %llu more packets differ\n", x->name, (unsigned long long)(x->n_wrong - SHOWN));
+		buf_printf(&x->diff, "%s: %llu more packets differ\n", x->name,
+			   (unsigned long long)(x->n_wrong - SHOWN));
 	if (x->surplus > 1)
-		buf_printf(&x->diff, "%s: %llu packets are too many\n", x->name, (unsigned long long)x->surplus);
+		buf_printf(&x->diff, "%s: %llu packets are too many\n", x->name,
+			   (unsigned long long)x->surplus);
 	if (missing)
 		buf_printf(&x->diff, "%s: %llu packet%s missing, only the first %llu came\n", x->name,
-			   (unsigned long long)missing, missing == 1 ? " is" : "s are", (unsigned long long)had);
+			   (unsigned long long)missing, missing == 1 ? " is" : "s are",
+			   (unsigned long long)had);
 	*n_wrong = x->n_wrong + x->surplus + missing;
 	buf_put(diff, x->diff.data, x->diff.len);
 	return x->diff.failed || diff->failed ? err_nomem(err) : 0;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-/* Captures as one stream. Formats: pcap.c for the plain case, libpcap for all else; what they hand over is checked here. */
+/* Captures as one stream. Formats: pcap.c for the plain case, libpcap for all else; what they hand over is
+ * checked here. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -34,7 +35,8 @@ struct replay_in {
 
 static int open_file(const char *path, struct sluice_err *err)
 {
-	int fd = strcmp(path, "-") ? open(path, O_RDONLY | O_CLOEXEC) : fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3);
+	int fd = strcmp(path, "-") ? open(path, O_RDONLY | O_CLOEXEC)
+				   : fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3);
 	const char *name = strcmp(path, "-") ? path : "standard input";
 	struct stat st;
 
@@ -75,11 +77,12 @@ static int open_source(struct source *s, const char *path, struct sluice_err *er
 	if (pcap_datalink(s->pcap) == DLT_EN10MB)
 		return 0;
 	link = pcap_datalink_val_to_name(pcap_datalink(s->pcap));
-	return err_set(err, -ENOEXEC, "%s has packets of link type %s; a capture of Ethernet is wanted", s->name,
-		       link ? link : "unknown");
+	return err_set(err, -ENOEXEC, "%s has packets of link type %s; a capture of Ethernet is wanted",
+		       s->name, link ? link : "unknown");
 }
 
-int replay_in_new(const char *const *path, size_t n, bool in_order, struct replay_in **to, struct sluice_err *err)
+int replay_in_new(const char *const *path, size_t n, bool in_order, struct replay_in **to,
+		  struct sluice_err *err)
 {
 	struct replay_in *in;
 	size_t i, n_stdin = 0;
@@ -127,7 +130,8 @@ void replay_in_free(struct replay_in *in)
 
 static int damaged(const struct source *s, const char *why, struct sluice_err *err)
 {
-	return err_set(err, -EBADMSG, "%s is damaged at packet %llu: %s", s->name, (unsigned long long)s->number + 1, why);
+	return err_set(err, -EBADMSG, "%s is damaged at packet %llu: %s", s->name,
+		       (unsigned long long)s->number + 1, why);
 }
 
 /* One record: 1, 0 at the end. */

@@ -43,11 +43,12 @@ static int judge(struct kernel_runner *r, int e, struct sluice_err *err)
 		return privilege_missing("running a program in the kernel", err);
 	if (r->ran || !bpf_prog_test_run_opts(r->prog_fd, &o))
 		return -EMSGSIZE;
-	return err_set(err, e, "the kernel does not run this program on packets (BPF_PROG_TEST_RUN): %s", strerror(-e));
+	return err_set(err, e, "the kernel does not run this program on packets (BPF_PROG_TEST_RUN): %s",
+		       strerror(-e));
 }
 
-int kernel_run(struct kernel_runner *r, const void *data, uint32_t len, struct replay_result *result, uint64_t *ns,
-	       struct sluice_err *err)
+int kernel_run(struct kernel_runner *r, const void *data, uint32_t len, struct replay_result *result,
+	       uint64_t *ns, struct sluice_err *err)
 {
 	struct xdp_md ctx = {.data_end = len, .ingress_ifindex = r->ifindex};
 	LIBBPF_OPTS(bpf_test_run_opts, o, .data_in = data, .data_size_in = len, .data_out = r->out,
@@ -64,7 +65,9 @@ int kernel_run(struct kernel_runner *r, const void *data, uint32_t len, struct r
 		return judge(r, -errno, err);
 	r->ran = true;
 	meta = ctx_out.data < o.data_size_out ? ctx_out.data : 0;
-	*result = (struct replay_result){.verdict = o.retval, .data = r->out + meta, .len = o.data_size_out - meta,
+	*result = (struct replay_result){.verdict = o.retval,
+					 .data = r->out + meta,
+					 .len = o.data_size_out - meta,
 					 .meta_len = meta};
 	*ns = o.duration;
 	return 0;

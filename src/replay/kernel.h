@@ -17,7 +17,7 @@ void kernel_runner_free(struct kernel_runner *r);
  * out:     *result  data is valid until the next run; *ns what the kernel measured
  * errors:  -EMSGSIZE the kernel does not run packets like this one; any other: it runs none (err)
  */
-int kernel_run(struct kernel_runner *r, const void *data, uint32_t len, struct replay_result *result, uint64_t *ns,
-	       struct sluice_err *err);
+int kernel_run(struct kernel_runner *r, const void *data, uint32_t len, struct replay_result *result,
+	       uint64_t *ns, struct sluice_err *err);
 
 #endif

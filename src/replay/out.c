@@ -126,7 +126,8 @@ int replay_out_new(const char *path, struct replay_out **to, struct sluice_err *
 		return err_set(err, -EINVAL, "%s: a capture is called NAME.pcap or NAME.pcapng", path);
 	fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
 	if (fd < 0)
-		return err_set(err, errno == ENOENT ? -ENOENT : -errno, "%s cannot be written: %s", path, strerror(errno));
+		return err_set(err, errno == ENOENT ? -ENOENT : -errno, "%s cannot be written: %s", path,
+			       strerror(errno));
 	if (fstat(fd, &st) || S_ISDIR(st.st_mode) || S_ISBLK(st.st_mode)) {
 		close(fd);
 		return err_set(err, -EINVAL, "%s is no file that a capture could be written to", path);
@@ -149,10 +150,11 @@ int replay_out_new(const char *path, struct replay_out **to, struct sluice_err *
 	return 0;
 }
 
-void replay_out_write(struct replay_out *o, uint64_t time_ns, const void *data, uint32_t len, uint32_t wire_len,
-		      const char *ifname, const char *comment)
+void replay_out_write(struct replay_out *o, uint64_t time_ns, const void *data, uint32_t len,
+		      uint32_t wire_len, const char *ifname, const char *comment)
 {
-	uint32_t head[4] = {(uint32_t)(time_ns / 1000000000u), (uint32_t)(time_ns % 1000000000u), len, wire_len};
+	uint32_t head[4] = {(uint32_t)(time_ns / 1000000000u), (uint32_t)(time_ns % 1000000000u), len,
+			    wire_len};
 	uint32_t number;
 
 	if (!o->ng) {

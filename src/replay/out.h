@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Packets into a capture file: pcap with nanoseconds, or pcapng, whose packets say on which interface and have a comment
- * (opt_comment). Formats: draft-ietf-opsawg-pcap and draft-ietf-opsawg-pcapng.
+ * Packets into a capture file: pcap with nanoseconds, or pcapng, whose packets say on which interface and
+ * have a comment (opt_comment). Formats: draft-ietf-opsawg-pcap and draft-ietf-opsawg-pcapng.
  */
 #ifndef REPLAY_OUT_H
 #define REPLAY_OUT_H
@@ -15,7 +15,8 @@ struct replay_out;
  * replay_out_new() makes (or empties) a file; its name says which format: .pcap or .pcapng.
  *
  * out:     *out    NULL on failure
- * errors:  -EINVAL another name, or no regular file, FIFO or device that can be written; -errno of open(2); -ENOMEM
+ * errors:  -EINVAL another name, or no regular file, FIFO or device that can be written; -errno of open(2);
+ * -ENOMEM
  */
 int replay_out_new(const char *path, struct replay_out **out, struct sluice_err *err);
 
@@ -27,10 +28,11 @@ int replay_out_new(const char *path, struct replay_out **out, struct sluice_err 
  *          comment   UTF-8, or NULL
  * errors:  none here: what could not be written is said by replay_out_close()
  */
-void replay_out_write(struct replay_out *out, uint64_t time_ns, const void *data, uint32_t len, uint32_t wire_len,
-		      const char *ifname, const char *comment);
+void replay_out_write(struct replay_out *out, uint64_t time_ns, const void *data, uint32_t len,
+		      uint32_t wire_len, const char *ifname, const char *comment);
 
-/* replay_out_close() writes out what is left, and frees; -EIO, -ENOSPC: not everything is in the file. NULL is nothing. */
+/* replay_out_close() writes out what is left, and frees; -EIO, -ENOSPC: not everything is in the file. NULL
+ * is nothing. */
 int replay_out_close(struct replay_out *out, struct sluice_err *err);
 
 #endif

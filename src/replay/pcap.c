@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-/* Classic pcap out of one buffer. The bytes are somebody else's: every length is held against what was read. */
+/* Classic pcap out of one buffer. The bytes are somebody else's: every length is held against what was read.
+ */
 #include <byteswap.h>
 #include <errno.h>
 #include <stddef.h>
@@ -23,7 +24,7 @@ _Static_assert(BUFFER_BYTES >= PCAP_MOST_BYTES + RECORD_HEADER, "a packet fits")
 struct pcap_file {
 	int fd;
 	bool swapped, nano, over;
-	uint32_t snap; /* of longer packets the rest is passed over, as libpcap does */
+	uint32_t snap;	  /* of longer packets the rest is passed over, as libpcap does */
 	uint32_t at, end; /* of what is in the buffer and not yet handed out */
 	uint8_t buffer[BUFFER_BYTES];
 };
@@ -72,7 +73,8 @@ static bool header(struct pcap_file *f)
 		version[0] = bswap_16(version[0]);
 		version[1] = bswap_16(version[1]);
 	}
-	return view_ok(&v) && (f->nano || magic == MAGIC_MICRO) && version[0] == 2 && version[1] == 4 && link == ETHERNET;
+	return view_ok(&v) && (f->nano || magic == MAGIC_MICRO) && version[0] == 2 && version[1] == 4 &&
+	       link == ETHERNET;
 }
 
 struct pcap_file *pcap_file_new(int fd)

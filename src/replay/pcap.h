@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The classic pcap format (draft-ietf-opsawg-pcap), read from a regular file: in 29 ns a packet of 64 bytes, where
- * libpcap, which calls stdio twice a packet, takes 49 (bench/replay.c). Everything else - pcapng, FIFOs, standard input - is libpcap's.
+ * The classic pcap format (draft-ietf-opsawg-pcap), read from a regular file: in 29 ns a packet of 64 bytes,
+ * where libpcap, which calls stdio twice a packet, takes 49 (bench/replay.c). Everything else - pcapng,
+ * FIFOs, standard input - is libpcap's.
  */
 #ifndef REPLAY_PCAP_H
 #define REPLAY_PCAP_H
@@ -20,8 +21,9 @@ struct pcap_record {
 };
 
 /*
- * pcap_file_new() takes over fd if it is open on a classic capture of Ethernet at its beginning, of version 2.4; NULL, and fd as it
- * was, if it is anything else (or memory is short): then somebody else should look.
+ * pcap_file_new() takes over fd if it is open on a classic capture of Ethernet at its beginning, of
+ * version 2.4; NULL, and fd as it was, if it is anything else (or memory is short): then somebody else should
+ * look.
  */
 struct pcap_file *pcap_file_new(int fd);
 void pcap_file_free(struct pcap_file *f);

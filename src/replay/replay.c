@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * The loop: packets are read in batches and run in batches, so that a clock is asked twice a batch and the next packet can
- * be fetched while one runs. Only where somebody wants to see each packet, a clock is asked around each.
+ * The loop: packets are read in batches and run in batches, so that a clock is asked twice a batch and the
+ * next packet can be fetched while one runs. Only where somebody wants to see each packet, a clock is asked
+ * around each.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -36,13 +37,13 @@ struct replay {
 	struct vm_frame *frame;
 	size_t n, cap;
 	bool over;
-	uint64_t last_ns;  /* the clock so far */
-	uint64_t clock_ns; /* what asking a clock twice takes */
-	uint64_t skip_ns;  /* spent in the sink, of the packet under way */
+	uint64_t last_ns;		 /* the clock so far */
+	uint64_t clock_ns;		 /* what asking a clock twice takes */
+	uint64_t skip_ns;		 /* spent in the sink, of the packet under way */
 	const struct replay_packet *now; /* the one that is running */
-	bool counted;	   /* the first time through */
+	bool counted;			 /* the first time through */
 	struct both both;
-	char text[1024];   /* of the last fault */
+	char text[1024]; /* of the last fault */
 };
 
 const char *replay_verdict(uint32_t verdict)
@@ -56,7 +57,9 @@ static void deliver(void *arg, const struct vm_target *target, const struct vm_p
 {
 	struct replay *r = arg;
 	struct replay_target t = {
-		.kind = target->kind == VM_TO_IF ? REPLAY_TO_IF : target->kind == VM_TO_CPU ? REPLAY_TO_CPU : REPLAY_TO_XSK,
+		.kind = target->kind == VM_TO_IF    ? REPLAY_TO_IF
+			: target->kind == VM_TO_CPU ? REPLAY_TO_CPU
+						    : REPLAY_TO_XSK,
 		.index = target->index,
 		.map = target->map,
 		.verdict = target->verdict,
@@ -128,7 +131,8 @@ static int fill(struct replay *r, struct sluice_err *err)
 			break;
 		e = room(r, err);
 		if (!e && all && r->bytes.len + packet.len > REPLAY_KEPT_BYTES)
-			e = err_set(err, -ENOSPC, "more than %u MiB of packets to repeat (reached at packet %llu)",
+			e = err_set(err, -ENOSPC,
+				    "more than %u MiB of packets to repeat (reached at packet %llu)",
 				    REPLAY_KEPT_BYTES >> 20, (unsigned long long)packet.number);
 		if (e)
 			return e;
@@ -262,7 +266,10 @@ static bool run_one(struct replay *r, size_t i, struct replay_result *result)
 	vm_worker_run(r->worker, &r->frame[i], NULL, &d);
 	ns = clock_mono_ns() - start;
 	r->stats->run_ns += ns > r->skip_ns + r->clock_ns ? ns - r->skip_ns - r->clock_ns : 0;
-	*result = (struct replay_result){.verdict = d.verdict, .data = d.data, .len = d.len, .meta_len = d.meta_len,
+	*result = (struct replay_result){.verdict = d.verdict,
+					 .data = d.data,
+					 .len = d.len,
+					 .meta_len = d.meta_len,
 					 .n_targets = (uint32_t)d.n_targets};
 	if (d.error)
 		end = wrong(r, i, &d, result);
@@ -336,7 +343,8 @@ static bool told_to_stop(const struct replay *r)
 static int run_batch(struct replay *r, struct sluice_err *err)
 {
 	const struct replay_config *c = r->config;
-	bool each = r->kernel || c->watch || (c->look && r->counted) || (c->sink && c->sink->each && r->counted);
+	bool each =
+		r->kernel || c->watch || (c->look && r->counted) || (c->sink && c->sink->each && r->counted);
 	int e = 0;
 
 	if (!r->n)
@@ -375,7 +383,11 @@ int replay_run(struct replay_in *in, const struct replay_config *config, struct 
 	       struct sluice_err *err)
 {
 	struct replay r = {.config = config, .in = in, .stats = stats, .clock_ns = clock_cost()};
-	struct vm_worker_config w = {.seed = config->seed, .budget = config->budget, .watch = config->watch, .deliver = deliver, .arg = &r};
+	struct vm_worker_config w = {.seed = config->seed,
+				     .budget = config->budget,
+				     .watch = config->watch,
+				     .deliver = deliver,
+				     .arg = &r};
 	int e;
 
 	memset(stats, 0, sizeof(*stats));

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-/* One run as text. An instruction is written when the next one starts: only then it is known what it changed. */
+/* One run as text. An instruction is written when the next one starts: only then it is known what it changed.
+ */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdarg.h>
@@ -51,8 +52,8 @@ static __attribute__((format(printf, 2, 3))) void say(struct replay_trace *t, co
 
 static const char *ctx_member(uint64_t off)
 {
-	static const char *const names[] = {"data", "data_end", "data_meta", "ingress_ifindex", "rx_queue_index",
-					    "egress_ifindex"};
+	static const char *const names[] = {"data",	      "data_end",      "data_meta", "ingress_ifindex",
+					    "rx_queue_index", "egress_ifindex"};
 
 	return off % 4 == 0 && off / 4 < sizeof(names) / sizeof(*names) ? names[off / 4] : "inside a member";
 }
@@ -149,7 +150,8 @@ static void finish(struct replay_trace *t, struct vm_run *run, const uint64_t *r
 }
 
 /* What memory the instruction is about to touch. */
-static void accesses(struct replay_trace *t, struct vm_run *run, const struct bpf_insn *i, const uint64_t *reg)
+static void accesses(struct replay_trace *t, struct vm_run *run, const struct bpf_insn *i,
+		     const uint64_t *reg)
 {
 	static const char *const bytes[] = {"4 bytes", "2 bytes", "1 byte", "8 bytes"}; /* BPF_SIZE() >> 3 */
 	uint8_t class = BPF_CLASS(i->code);
@@ -165,8 +167,10 @@ static void accesses(struct replay_trace *t, struct vm_run *run, const struct bp
 	if (load) {
 		snprintf(text, sizeof(text), "%s of %s", size, where);
 	} else {
-		number(run, class == BPF_ST ? (uint64_t)(int64_t)i->imm : reg[i->src_reg], reg[10], v, sizeof(v));
-		snprintf(text, sizeof(text), "%s%s of %s %s %s", atomic ? "atomic: " : "", size, where, atomic ? "with" : "=", v);
+		number(run, class == BPF_ST ? (uint64_t)(int64_t)i->imm : reg[i->src_reg], reg[10], v,
+		       sizeof(v));
+		snprintf(text, sizeof(text), "%s%s of %s %s %s", atomic ? "atomic: " : "", size, where,
+			 atomic ? "with" : "=", v);
 	}
 	note(t, text);
 }
@@ -227,12 +231,31 @@ static unsigned int arity(const struct vm_helper *h)
 	static const struct {
 		const char *name;
 		unsigned int n;
-	} more[] = {{"map_update_elem", 4}, {"map_push_elem", 3}, {"map_lookup_percpu_elem", 3}, {"for_each_map_elem", 4},
-		    {"loop", 4}, {"ringbuf_output", 4}, {"ringbuf_reserve", 3}, {"ringbuf_submit", 2},
-		    {"ringbuf_discard", 2}, {"ringbuf_query", 2}, {"redirect", 2}, {"redirect_map", 3},
-		    {"xdp_adjust_head", 2}, {"xdp_adjust_tail", 2}, {"xdp_adjust_meta", 2}, {"csum_diff", 5},
-		    {"tail_call", 3}, {"spin_lock", 1}, {"spin_unlock", 1}, {"fib_lookup", 4}, {"timer_start", 3},
-		    {"perf_event_output", 5}, {"check_mtu", 5}, {"trace_printk", 5}, {"skb_load_bytes", 4}};
+	} more[] = {{"map_update_elem", 4},
+		    {"map_push_elem", 3},
+		    {"map_lookup_percpu_elem", 3},
+		    {"for_each_map_elem", 4},
+		    {"loop", 4},
+		    {"ringbuf_output", 4},
+		    {"ringbuf_reserve", 3},
+		    {"ringbuf_submit", 2},
+		    {"ringbuf_discard", 2},
+		    {"ringbuf_query", 2},
+		    {"redirect", 2},
+		    {"redirect_map", 3},
+		    {"xdp_adjust_head", 2},
+		    {"xdp_adjust_tail", 2},
+		    {"xdp_adjust_meta", 2},
+		    {"csum_diff", 5},
+		    {"tail_call", 3},
+		    {"spin_lock", 1},
+		    {"spin_unlock", 1},
+		    {"fib_lookup", 4},
+		    {"timer_start", 3},
+		    {"perf_event_output", 5},
+		    {"check_mtu", 5},
+		    {"trace_printk", 5},
+		    {"skb_load_bytes", 4}};
 	unsigned int n = 5, i;
 
 	while (n && h->arg[n - 1] == VM_ARG_ANY)
@@ -255,8 +278,8 @@ static void hex(const void *p, uint64_t len, char *to, size_t size)
 }
 
 /* One argument: what it points to, for what the helper reads there; it was checked before the call. */
-static void argument(struct vm_run *run, const struct vm_helper *h, const uint64_t args[5], unsigned int i, uint64_t fp,
-		     char *to, size_t size)
+static void argument(struct vm_run *run, const struct vm_helper *h, const uint64_t args[5], unsigned int i,
+		     uint64_t fp, char *to, size_t size)
 {
 	uint32_t key = 0, value = 0;
 	uint64_t len = 0;
@@ -289,8 +312,8 @@ static void argument(struct vm_run *run, const struct vm_helper *h, const uint64
 		hex((const void *)(uintptr_t)args[i], len, to, size);
 }
 
-static void called(struct vm_watch *watch, struct vm_run *run, const struct vm_helper *helper, const uint64_t args[5],
-		   uint64_t ret)
+static void called(struct vm_watch *watch, struct vm_run *run, const struct vm_helper *helper,
+		   const uint64_t args[5], uint64_t ret)
 {
 	struct replay_trace *t = (struct replay_trace *)watch;
 	char text[480], one[128], v[160];
@@ -310,7 +333,7 @@ static void called(struct vm_watch *watch, struct vm_run *run, const struct vm_h
 	if (t->pending && t->prog == run->prog && t->pc == run->pc) {
 		note(t, text);
 		t->reg[0] = ret; /* said already */
-	} else { /* functions of the program ran meanwhile */
+	} else {		 /* functions of the program ran meanwhile */
 		finish(t, run, NULL);
 		say(t, "%*s       %s\n", (int)(run->depth - 1) * 2, "", text);
 	}

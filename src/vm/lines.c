@@ -132,7 +132,8 @@ bool lines_get(const struct vm_lines *l, uint32_t i, struct vm_line *to)
 	return true;
 }
 
-/* The last of n records of size bytes, each starting with its instruction's index, that starts at or before pc; -1. */
+/* The last of n records of size bytes, each starting with its instruction's index, that starts at or before
+ * pc; -1. */
 static int64_t last_before(const void *records, uint32_t n, size_t size, uint32_t pc)
 {
 	uint32_t low = 0, high = n, mid, at;

@@ -15,7 +15,7 @@ struct btf;
 struct vm_prog;
 
 struct vm_lines {
-	const struct btf *btf; /* lives as long as the program */
+	const struct btf *btf;	    /* lives as long as the program */
 	struct bpf_line_info *line; /* ascending by insn_off */
 	struct bpf_func_info *func;
 	uint32_t n_lines, n_funcs, n_insns;
@@ -41,7 +41,8 @@ const struct vm_lines *lines_of(const struct vm_prog *prog);
 bool lines_get(const struct vm_lines *l, uint32_t i, struct vm_line *to);
 bool lines_at(const struct vm_lines *l, uint32_t pc, struct vm_line *to);
 
-/* lines_func() is the name of function i and where it starts; NULL: there is none. lines_func_at() its number, or -1. */
+/* lines_func() is the name of function i and where it starts; NULL: there is none. lines_func_at() its
+ * number, or -1. */
 const char *lines_func(const struct vm_lines *l, uint32_t i, uint32_t *pc);
 int lines_func_at(const struct vm_lines *l, uint32_t pc);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Frames: the memory that a packet and its context lie in while programs run on it. All of it lies below 4 GiB, so that
- * the 32 bits of the context's data and data_end are addresses.
+ * Frames: the memory that a packet and its context lie in while programs run on it. All of it lies below 4
+ * GiB, so that the 32 bits of the context's data and data_end are addresses.
  *
  *     context | headroom | packet ......... | room to grow | what the kernel keeps behind
  *               256        data_meta ...  data_end           320
@@ -14,8 +14,9 @@
 #include "vm/helper.h"
 
 #define PACKET_MOST_BYTES (64u << 10)
-#define PACKET_FRAME_BYTES 4096 /* the kernel's test run has a page for headroom, packet and what it keeps behind */
-#define PACKET_TAIL_BYTES 320	/* struct skb_shared_info */
+#define PACKET_FRAME_BYTES \
+	4096 /* the kernel's test run has a page for headroom, packet and what it keeps behind */
+#define PACKET_TAIL_BYTES 320 /* struct skb_shared_info */
 
 struct vm_arena {
 	uint8_t *mem;
@@ -30,8 +31,8 @@ void packet_arena_free(struct vm_arena *a);
 /*
  * packet_place() puts a packet into its frame, and its edges into the context.
  *
- * in:      data  meta_len bytes of metadata, then the packet; len of both together, at most what the arena is for
- *          meta_len  at most HELPER_HEADROOM
+ * in:      data  meta_len bytes of metadata, then the packet; len of both together, at most what the arena is
+ * for meta_len  at most HELPER_HEADROOM
  */
 static inline void packet_place(struct vm_packet *p, const void *data, uint32_t len, uint32_t meta_len)
 {

@@ -26,21 +26,25 @@ static void drop(void *arg, const struct vm_target *target, const struct vm_pack
 	(void)arg, (void)target, (void)packet;
 }
 
-static int check(struct vm *vm, const struct vm_program *p, const struct vm_worker_config *c, struct sluice_err *err)
+static int check(struct vm *vm, const struct vm_program *p, const struct vm_worker_config *c,
+		 struct sluice_err *err)
 {
 	if (p->shape.type != BPF_PROG_TYPE_XDP || p->shape.attach_type == BPF_XDP_DEVMAP ||
 	    p->shape.attach_type == BPF_XDP_CPUMAP)
-		return err_set(err, -EOPNOTSUPP, "program %s cannot be run on packets as they arrive: an XDP program for an "
-			       "interface is wanted", p->name);
+		return err_set(err, -EOPNOTSUPP,
+			       "program %s cannot be run on packets as they arrive: an XDP program for an "
+			       "interface is wanted",
+			       p->name);
 	if (c->cpu >= vm->n_cpus)
 		return err_set(err, -EINVAL, "CPU %u: the engine has %u", c->cpu, vm->n_cpus);
 	if (c->longest > PACKET_MOST_BYTES + HELPER_HEADROOM)
-		return err_set(err, -EINVAL, "packets of %u bytes: at most %u are possible", c->longest, PACKET_MOST_BYTES);
+		return err_set(err, -EINVAL, "packets of %u bytes: at most %u are possible", c->longest,
+			       PACKET_MOST_BYTES);
 	return 0;
 }
 
-int vm_worker_new(struct vm *vm, int prog_fd, const struct vm_worker_config *config, struct vm_worker **worker,
-		  struct sluice_err *err)
+int vm_worker_new(struct vm *vm, int prog_fd, const struct vm_worker_config *config,
+		  struct vm_worker **worker, struct sluice_err *err)
 {
 	static const struct vm_worker_config defaults;
 	const struct vm_worker_config *c = config ? config : &defaults;
@@ -64,7 +68,9 @@ int vm_worker_new(struct vm *vm, int prog_fd, const struct vm_worker_config *con
 	}
 	__atomic_fetch_add(&vm->running, 1, __ATOMIC_ACQ_REL);
 	w->prog = (struct vm_program *)prog;
-	w->host = (struct vm_host){.vm = vm, .packet = w->arena.packet, .cpu = c->cpu,
+	w->host = (struct vm_host){.vm = vm,
+				   .packet = w->arena.packet,
+				   .cpu = c->cpu,
 				   .random = c->seed ? c->seed : vm->seed};
 	w->budget = c->budget ? c->budget : VM_BUDGET;
 	w->deliver = c->deliver ? c->deliver : drop;
@@ -105,7 +111,8 @@ static inline void set_region(struct vm_run *run, const struct xdp_md *ctx)
 		helper_packet_region(run);
 }
 
-void vm_worker_run(struct vm_worker *w, const struct vm_frame *in, const struct vm_frame *next, struct vm_done *out)
+void vm_worker_run(struct vm_worker *w, const struct vm_frame *in, const struct vm_frame *next,
+		   struct vm_done *out)
 {
 	struct vm_packet *p = w->arena.packet;
 	uint64_t r0;

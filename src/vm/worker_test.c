@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-/* Workers: packets in and as they left, what the program is told, faults, targets, what is refused. And source lines. */
+/* Workers: packets in and as they left, what the program is told, faults, targets, what is refused. And
+ * source lines. */
 #include <bpf/btf.h>
 
 #include "vm/helper_test.h"
@@ -19,7 +20,8 @@ static struct vm_worker *worker_of(int fd, const struct vm_worker_config *config
 static void packets(void **unused)
 {
 	/* r0 = length + 1000 * interface + 10000 * queue */
-	int fd = load("r0 = *(u32 *)(r1 +4)\nr2 = *(u32 *)(r1 +0)\nr0 -= r2\nr3 = *(u32 *)(r1 +12)\nr3 *= 1000\nr0 += r3\n"
+	int fd = load("r0 = *(u32 *)(r1 +4)\nr2 = *(u32 *)(r1 +0)\nr0 -= r2\nr3 = *(u32 *)(r1 +12)\nr3 *= "
+		      "1000\nr0 += r3\n"
 		      "r3 = *(u32 *)(r1 +16)\nr3 *= 10000\nr0 += r3\n*(u8 *)(r2 +1) = 9\nexit");
 	struct vm_worker *w = worker_of(fd, NULL);
 	uint8_t bytes[2000] = {1, 2, 3};
@@ -43,7 +45,8 @@ static void packets(void **unused)
 static void metadata(void **unused)
 {
 	/* takes 4 bytes of metadata more and writes there what the first 4 were */
-	int fd = load("r6 = r1\nr2 = *(u32 *)(r1 +8)\nr7 = *(u32 *)(r2 +0)\nr2 = -4\ncall bpf_xdp_adjust_meta\nr8 = r0\n"
+	int fd = load("r6 = r1\nr2 = *(u32 *)(r1 +8)\nr7 = *(u32 *)(r2 +0)\nr2 = -4\ncall "
+		      "bpf_xdp_adjust_meta\nr8 = r0\n"
 		      "r2 = *(u32 *)(r6 +8)\n*(u32 *)(r2 +0) = r7\nr0 = r8\nexit");
 	struct vm_worker *w = worker_of(fd, NULL);
 	uint8_t bytes[4 + 60] = {5, 6, 7, 8, 99};
@@ -63,8 +66,9 @@ static void metadata(void **unused)
 /* What one packet left in its headroom is not there for the next. */
 static void headroom(void **unused)
 {
-	int fd = load("r6 = r1\nr2 = -8\ncall bpf_xdp_adjust_head\nr2 = *(u32 *)(r6 +0)\nr0 = *(u8 *)(r2 +0)\n"
-		      "*(u8 *)(r2 +0) = 7\nexit");
+	int fd =
+		load("r6 = r1\nr2 = -8\ncall bpf_xdp_adjust_head\nr2 = *(u32 *)(r6 +0)\nr0 = *(u8 *)(r2 +0)\n"
+		     "*(u8 *)(r2 +0) = 7\nexit");
 	struct vm_worker *w = worker_of(fd, NULL);
 	uint8_t bytes[60] = {0};
 	struct vm_frame in = {.data = bytes, .len = sizeof(bytes)};
@@ -96,7 +100,8 @@ static void faults(void **unused)
 	assert_int_equal(out.error, -EFAULT);
 	assert_int_equal(out.verdict, XDP_ABORTED);
 	assert_int_equal(out.fault->pc, 1);
-	assert_non_null(strstr(vm_fault_text(out.fault, text, sizeof(text)), "0 bytes behind the end of the packet (60 bytes)"));
+	assert_non_null(strstr(vm_fault_text(out.fault, text, sizeof(text)),
+			       "0 bytes behind the end of the packet (60 bytes)"));
 	in.len = 61; /* and the next one runs */
 	vm_worker_run(w, &in, NULL, &out);
 	assert_int_equal(out.error, 0);
@@ -146,7 +151,8 @@ static void targets(void **unused)
 
 static void refused(void **unused)
 {
-	int fd = load("r0 = 2\nexit"), devmap = load_as("r0 = 2\nexit", BPF_PROG_TYPE_XDP, BPF_XDP_DEVMAP, "GPL");
+	int fd = load("r0 = 2\nexit"),
+	    devmap = load_as("r0 = 2\nexit", BPF_PROG_TYPE_XDP, BPF_XDP_DEVMAP, "GPL");
 	struct vm_worker_config config = {.cpu = 4096};
 	struct vm_worker *w;
 	struct sluice_err err;
@@ -183,8 +189,12 @@ static void lines(void **unused)
 	struct btf *btf = make_btf(&func, off);
 	struct bpf_line_info line[] = {{1, off[0], off[1], 10 << 10 | 3}, {3, off[0], off[2], 11 << 10 | 2}};
 	struct bpf_func_info f = {0, (uint32_t)func};
-	union bpf_attr a = {.insn_cnt = 5, .line_info = (uintptr_t)line, .line_info_cnt = 2,
-			    .line_info_rec_size = sizeof(*line), .func_info = (uintptr_t)&f, .func_info_cnt = 1,
+	union bpf_attr a = {.insn_cnt = 5,
+			    .line_info = (uintptr_t)line,
+			    .line_info_cnt = 2,
+			    .line_info_rec_size = sizeof(*line),
+			    .func_info = (uintptr_t)&f,
+			    .func_info_cnt = 1,
 			    .func_info_rec_size = sizeof(f)};
 	struct vm_lines l;
 	struct vm_line at;
@@ -202,7 +212,8 @@ static void lines(void **unused)
 	assert_string_equal(lines_func(&l, 0, &pc), "filter");
 	assert_int_equal(lines_func_at(&l, 4), 0);
 	lines_free(&l);
-	line[1].insn_off = 1; /* the kernel's rules: ascending, inside, strings that are there, whole records */
+	line[1].insn_off =
+		1; /* the kernel's rules: ascending, inside, strings that are there, whole records */
 	assert_int_equal(lines_take(&l, &a, btf), -EINVAL);
 	lines_free(&l);
 	line[1] = (struct bpf_line_info){5, off[0], off[2], 0};

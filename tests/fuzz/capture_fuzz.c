@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * Fuzzes the captures that are read: any bytes are a file. What the reader of plain pcap takes it reads as libpcap does,
- * packet by packet, to the same end; whatever is handed out has the lengths that were promised, and every byte is there.
+ * Fuzzes the captures that are read: any bytes are a file. What the reader of plain pcap takes it reads as
+ * libpcap does, packet by packet, to the same end; whatever is handed out has the lengths that were promised,
+ * and every byte is there.
  */
 #include <stdint.h>
 #include <stdio.h>
