@@ -139,7 +139,8 @@ static void covers(const struct policy *p, const struct policy_ruleset *set, con
 static void packets(struct random_state *r, const struct policy *p, const struct policy_ruleset *set,
 		    uint32_t n)
 {
-	uint8_t frame[4096];
+	_Alignas(4) uint8_t room[4096];
+	uint8_t *frame = room + 2; /* so that the IP header is aligned, as the kernel has it */
 	struct policy_packet k;
 	uint32_t i, j, len;
 

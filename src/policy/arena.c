@@ -44,9 +44,9 @@ fail:
 
 void *arena_copy(struct arena *a, const void *data, size_t len)
 {
-	void *p = len ? arena_add(a, len) : NULL;
+	void *p = arena_add(a, len ? len : 1);
 
-	return p ? memcpy(p, data, len) : NULL;
+	return p && len ? memcpy(p, data, len) : p;
 }
 
 char *arena_text(struct arena *a, const char *s, size_t len)

@@ -17,7 +17,7 @@ struct arena {
 };
 
 void *arena_add(struct arena *a, size_t len);			 /* zeroed, aligned to 16; NULL once failed */
-void *arena_copy(struct arena *a, const void *data, size_t len); /* NULL for nothing, too */
+void *arena_copy(struct arena *a, const void *data, size_t len); /* of nothing: a place for nothing */
 char *arena_text(struct arena *a, const char *s, size_t len);	 /* with a NUL behind; NULL once failed */
 void arena_free(struct arena *a);
 

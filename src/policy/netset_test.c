@@ -124,6 +124,43 @@ static void sets(void **state)
 		against_table(i % 2);
 }
 
+/* Prefixes taken off a span follow each other, fill it, and two of them never make a larger one. */
+static void takes(uint64_t first, uint64_t last, bool v6)
+{
+	struct policy_span4 s4 = {(uint32_t)first, (uint32_t)last};
+	struct policy_span6 s6 = {{first >> 32, first << 32}, {last >> 32, last << 32 | UINT32_MAX}};
+	uint64_t at = first, n;
+	unsigned int len;
+	bool more = true;
+
+	while (more) {
+		assert_true(at == (v6 ? s6.first.hi << 32 | s6.first.lo >> 32 : s4.first));
+		len = v6 ? policy_span6_take(&s6, &more) - 64 : policy_span4_take(&s4, &more);
+		n = UINT64_C(1) << (32 - len);
+		assert_true(at % n == 0 && at + n - 1 <= last);
+		/* the next larger one would not be aligned, or too large */
+		assert_true(len == 0 || at % (2 * n) != 0 || at + 2 * n - 1 > last);
+		at += n;
+	}
+	assert_true(at == last + 1);
+}
+
+static void prefixes(void **state)
+{
+	uint64_t first;
+	int i;
+
+	(void)state;
+	takes(0, UINT32_MAX, false);
+	takes(0, UINT32_MAX, true);
+	takes(1, UINT32_MAX - 1, false);
+	takes(UINT32_MAX, UINT32_MAX, false);
+	for (i = 0; i < 20000; i++) {
+		first = below(UINT32_MAX);
+		takes(first, first + below(((uint32_t)(UINT32_MAX - first) >> below(30)) + 1), i % 2);
+	}
+}
+
 static void files(void **state)
 {
 	static const char text[] = "# a list\n192.0.2.1\r\n  10.0.0.0/8 # "
@@ -180,10 +217,8 @@ static void million(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(ranges),
-		cmocka_unit_test(sets),
-		cmocka_unit_test(files),
-		cmocka_unit_test(million),
+		cmocka_unit_test(ranges), cmocka_unit_test(sets),    cmocka_unit_test(prefixes),
+		cmocka_unit_test(files),  cmocka_unit_test(million),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -79,6 +79,36 @@ const char *policy_path(struct policy *p, const char *from, const char *name)
 	return path;
 }
 
+/*
+ * The length of a character of UTF-8 that a terminal may see, 0 for anything else: control characters of both
+ * sorts (below 0x20; U+0080 to U+009F) could make it do things.
+ */
+static size_t glyph(const char *s, const char *end)
+{
+	unsigned char c = (unsigned char)*s;
+	size_t n = c < 0x80 ? 1 : c >> 5 == 6 ? 2 : c >> 4 == 14 ? 3 : c >> 3 == 30 ? 4 : 0, i;
+
+	if (!n || n > (size_t)(end - s) || c < ' ' || c == 0x7f)
+		return 0;
+	for (i = 1; i < n; i++)
+		if ((s[i] & 0xc0) != 0x80)
+			return 0;
+	return c < 0xc2 && n == 2 ? 0 : c == 0xc2 && (unsigned char)s[1] < 0xa0 ? 0 : n;
+}
+
+/* Text that comes from outside, for a terminal. */
+static void harmless(char *s)
+{
+	char *end = s + strlen(s);
+	size_t n;
+
+	for (; s < end; s += n ? n : 1) {
+		n = glyph(s, end);
+		if (!n)
+			*s = '?';
+	}
+}
+
 static void diag(struct policy *p, struct policy_pos pos, enum policy_severity severity, const char *fmt,
 		 va_list ap)
 {
@@ -87,6 +117,7 @@ static void diag(struct policy *p, struct policy_pos pos, enum policy_severity s
 	uint32_t i;
 
 	vsnprintf(text, sizeof(text), fmt, ap);
+	harmless(text);
 	if (p->n_diags) { /* a word that was looked at twice */
 		d = &p->diags[p->n_diags - 1];
 		if (!memcmp(&d->pos, &pos, sizeof(pos)) && !strcmp(d->text, text))
@@ -189,38 +220,60 @@ struct policy_where policy_where(const struct policy *p, struct policy_pos pos)
 	};
 }
 
+/* Part of a line, each character that a terminal should not see as one '?'; len bytes at most, whole
+ * characters. */
+static const char *show(struct buf *to, const char *s, const char *end, size_t len)
+{
+	const char *from = s;
+	size_t n;
+
+	while (s < end && (size_t)(s - from) < len) {
+		n = glyph(s, end);
+		if (n)
+			buf_put(to, s, n);
+		else if (*s == '\t' || *s == '\r')
+			buf_printf(to, "%c", *s == '\t' ? '\t' : ' ');
+		else if ((*s & 0xc0) != 0x80)
+			buf_printf(to, "?");
+		s += n ? n : 1;
+	}
+	return s;
+}
+
+/* As many of c as there are characters; tabs stay tabs. */
+static void under(struct buf *to, const char *s, const char *end, char c)
+{
+	for (; s < end; s++)
+		if ((*s & 0xc0) != 0x80)
+			buf_printf(to, "%c", *s == '\t' ? '\t' : c);
+}
+
 void policy_diag_print(const struct policy *p, const struct policy_diag *d, struct buf *to)
 {
 	const struct policy_source *s = &p->sources[d->pos.file];
 	struct policy_where w = policy_where(p, d->pos);
 	const char *line = s->text + s->lines[w.line - 1], *end = s->text + s->len, *at = s->text + d->pos.at,
-		   *c;
-	const char *nl = memchr(line, '\n', (size_t)(end - line));
+		   *shown;
+	const char *nl = memchr(line, '\n', (size_t)(end - line)), *last = at + d->pos.len;
 	bool cut = false;
 
-	buf_printf(to, "%s:%u:%u: %s: %s\n", w.path, w.line, w.column,
+	show(to, w.path, w.path + strlen(w.path), strlen(w.path));
+	buf_printf(to, ":%u:%u: %s: %s\n", w.line, w.column,
 		   d->severity == POLICY_ERROR ? "error" : "warning", d->text);
 	end = nl ? nl : end;
 	if (at - line > WINDOW / 2 + 16) { /* a long line: only what is around */
-		line = at - WINDOW / 2;
-		while ((*line & 0xc0) == 0x80)
-			line--;
+		for (line = at - WINDOW / 2; line < at && (*line & 0xc0) == 0x80; line++)
+			;
 		cut = true;
 	}
 	buf_printf(to, "%5u | %s", w.line, cut ? "..." : "");
-	for (c = line; c < end && (c - line < WINDOW || (*c & 0xc0) == 0x80); c++)
-		buf_printf(to, "%c",
-			   (unsigned char)*c < ' ' && *c != '\t' ? (*c == '\r' ? ' ' : '?')
-			   : *c == 0x7f				 ? '?'
-								 : *c);
-	buf_printf(to, "%s\n      | %s", c < end ? "..." : "", cut ? "   " : "");
-	for (c = line; c < at; c++)
-		if ((*c & 0xc0) != 0x80)
-			buf_printf(to, "%c", *c == '\t' ? '\t' : ' ');
+	shown = show(to, line, end, WINDOW);
+	buf_printf(to, "%s\n      | %s", shown < end ? "..." : "", cut ? "   " : "");
+	under(to, line, at, ' ');
 	buf_printf(to, "^");
-	for (c = at + 1; c < at + d->pos.len && c < end && c - line < WINDOW; c++)
-		if ((*c & 0xc0) != 0x80)
-			buf_printf(to, "%c", *c == '\t' ? '\t' : '^');
+	last = last > shown ? shown : last;
+	if (at < last)
+		under(to, at + 1, last, '^');
 	buf_printf(to, "\n");
 }
 

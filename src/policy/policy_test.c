@@ -250,6 +250,35 @@ static void keys(void **state)
 	buf_free(&scratch);
 }
 
+/* What a text holds does not reach the terminal as it is; a line of nothing but parts of characters is a
+ * line, too. */
+static void terminal(void **state)
+{
+	struct buf said = {0};
+	struct policy *p;
+	int e;
+
+	(void)state;
+	text.len = 0;
+	buf_printf(&text, "filter on eth0 {\n\xc2\x9b\x1b[2J \xe2\x82\xac \xff\n}\n");
+	p = read_policy(&e);
+	assert_int_equal(e, -EINVAL);
+	policy_diag_print(p, &p->diags[0], &said);
+	buf_put(&said, "", 1);
+	assert_string_equal((char *)said.data, "main.conf:2:1: error: a character that has no meaning here; "
+					       "such stand in comments and strings only\n"
+					       "    2 | ??[2J \xe2\x82\xac ?\n"
+					       "      | ^\n");
+	policy_free(p);
+	repeat("", "\x85", 1000, "x");
+	p = read_policy(&e);
+	said.len = 0;
+	policy_diag_print(p, &p->diags[p->n_diags - 1], &said);
+	assert_in_range(said.len, 50, 400);
+	policy_free(p);
+	buf_free(&said);
+}
+
 /* Names of files are seen from the file they stand in; printed, from the outermost. */
 static int read_tree(void *ctx, const char *path, size_t max, struct buf *to, struct sluice_err *err)
 {
@@ -293,6 +322,7 @@ int main(void)
 		cmocka_unit_test(hostile),
 		cmocka_unit_test(bombs),
 		cmocka_unit_test(keys),
+		cmocka_unit_test(terminal),
 		cmocka_unit_test(paths),
 	};
 	int rc = cmocka_run_group_tests(tests, NULL, NULL);

@@ -86,17 +86,6 @@ static struct policy_addr6 mapped(uint32_t v4)
 	return (struct policy_addr6){0, UINT64_C(0xffff00000000) | v4};
 }
 
-/* One of the prefixes whose union a span is; from a span on, steps behind the prefix it returns. */
-static uint8_t next_prefix4(uint64_t *first, uint64_t last)
-{
-	uint32_t bits = 0; /* of the host part */
-
-	while (bits < 32 && !(*first >> bits & 1) && *first + (UINT64_C(2) << bits) - 1 <= last)
-		bits++;
-	*first += UINT64_C(1) << bits;
-	return (uint8_t)(128 - bits);
-}
-
 struct prefix {
 	struct policy_addr6 addr;
 	uint8_t len;
@@ -110,9 +99,10 @@ static int prefixes(const struct policy_rule *r, bool v6, enum policy_field fiel
 		    int max)
 {
 	const struct policy_addrs *a = field == POLICY_FROM ? &r->ip[v6].from : &r->ip[v6].to;
-	struct policy_range range;
-	uint64_t first;
-	int n = 0, bits;
+	struct policy_span4 s4 = {0};
+	struct policy_span6 s6 = {{0}};
+	bool more;
+	int n = 0;
 	uint32_t i;
 
 	if (!(r->fields >> field & 1)) {
@@ -122,19 +112,16 @@ static int prefixes(const struct policy_rule *r, bool v6, enum policy_field fiel
 	if (a->n_sets)
 		return -1;
 	for (i = 0; i < a->n; i++) {
-		if (v6) {
-			range = (struct policy_range){a->v6[i].first, a->v6[i].last, true};
-			bits = policy_range_bits(&range);
-			if (bits < 0 || n == max)
-				return -1;
-			out[n++] = (struct prefix){range.first, (uint8_t)bits};
-			continue;
-		}
-		for (first = a->v4[i].first; first <= a->v4[i].last;) {
+		if (v6)
+			s6 = a->v6[i];
+		else
+			s4 = a->v4[i];
+		for (more = true; more; n++) {
 			if (n == max)
 				return -1;
-			out[n].addr = mapped((uint32_t)first);
-			out[n++].len = next_prefix4(&first, a->v4[i].last);
+			out[n].addr = v6 ? s6.first : mapped(s4.first);
+			out[n].len = (uint8_t)(v6 ? policy_span6_take(&s6, &more)
+						  : 96 + policy_span4_take(&s4, &more));
 		}
 	}
 	return n;

@@ -216,3 +216,35 @@ void policy_spans_not(const struct policy_spans *s, bool v6, struct policy_spans
 	else
 		not4(s, out);
 }
+
+unsigned int policy_span4_take(struct policy_span4 *span, bool *more)
+{
+	uint64_t first = span->first;
+	unsigned int host = 0;
+
+	while (host < 32 && !(first >> host & 1) && first + (UINT64_C(2) << host) - 1 <= span->last)
+		host++;
+	first += UINT64_C(1) << host;
+	*more = first <= span->last;
+	span->first = (uint32_t)first;
+	return 32 - host;
+}
+
+unsigned int policy_span6_take(struct policy_span6 *span, bool *more)
+{
+	unsigned __int128 first = (unsigned __int128)span->first.hi << 64 | span->first.lo;
+	unsigned __int128 last = (unsigned __int128)span->last.hi << 64 | span->last.lo, host_mask = 0, wider;
+	unsigned int host = 0;
+
+	while (host < 128) {
+		wider = host_mask << 1 | 1;
+		if (first & wider || last - first < wider)
+			break;
+		host_mask = wider;
+		host++;
+	}
+	*more = first + host_mask != last;
+	first += host_mask + 1;
+	span->first = (struct policy_addr6){(uint64_t)(first >> 64), (uint64_t)first};
+	return 128 - host;
+}

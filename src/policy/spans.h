@@ -68,6 +68,16 @@ double policy_spans_count(const struct policy_spans *s, bool v6);
 void policy_spans_not(const struct policy_spans *s, bool v6, struct policy_spans *out);
 
 /*
+ * policy_span4_take(), policy_span6_take() take the first of the fewest prefixes that make up a span off it.
+ *
+ * in:      span   not empty; its first address is the prefix's
+ * out:     *span  what is left, *more  whether anything is
+ * returns: the prefix's length
+ */
+unsigned int policy_span4_take(struct policy_span4 *span, bool *more);
+unsigned int policy_span6_take(struct policy_span6 *span, bool *more);
+
+/*
  * policy_netset_parse() adds the addresses of a text: one address, prefix or range a line, # and ; begin
  * comments, blanks around are allowed. Sorted at the end.
  *
