@@ -38,9 +38,10 @@ void *buf_add(struct buf *b, size_t len)
 
 	if (!reserve(b, len))
 		return NULL;
+	if (!b->data) /* no bytes, and none before */
+		return NULL;
 	p = b->data + b->len;
-	if (len) /* nothing may be the first thing there: then there is no memory */
-		memset(p, 0, len);
+	memset(p, 0, len);
 	b->len += len;
 	return p;
 }
