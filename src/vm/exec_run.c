@@ -182,6 +182,14 @@ void vm_fault_at(struct vm_run *run, const struct vm_prog *prog, uint32_t pc, en
 		f->near = run->region[i];
 		f->has_near = true;
 	}
+	/* compiled code knows what it looked up by address only */
+	for (i = 0; i < VM_VALUES && run->env->region && run->found_by == prog && !prog->trusted; i++) {
+		if (!run->value[i] || !run->env->region(run, run->value[i], &more) ||
+		    (f->has_near && gap(&more, addr) >= gap(&f->near, addr)))
+			continue;
+		f->near = more;
+		f->has_near = true;
+	}
 	/* the region that it starts in is nearer than any other, also if it ends too soon or is
 	 * read-only */
 	if (run->env->region && run->env->region(run, addr, &more)) {

@@ -323,12 +323,148 @@ static void watching_tail_calls(void **state)
 	}
 }
 
+/* -------- what lookups found, across programs -------- */
+
+/* Map 0 has values of 64 bytes, map 1 of 8; one each. */
+static uint64_t values[2][16];
+static const uint32_t value_bytes[2] = {64, 8};
+
+static uint64_t look(uint64_t map, uint64_t key, uint64_t c, uint64_t d, uint64_t e, struct vm_run *r)
+{
+	(void)key, (void)c, (void)d, (void)e, (void)r;
+	return map;
+}
+
+static int look_only(void *owner, int32_t number, const struct vm_helper **h, struct sluice_err *err)
+{
+	static const struct vm_helper l = {"map_lookup_elem", look, {VM_ARG_MAP, VM_ARG_KEY}, {0}};
+
+	(void)owner, (void)err;
+	*h = &l;
+	return number == BPF_FUNC_map_lookup_elem ? 0 : -EINVAL;
+}
+
+static int which_map(void *owner, const struct bpf_insn insn[2], uint64_t *value, struct sluice_err *err)
+{
+	(void)owner, (void)err;
+	*value = (uintptr_t)values[insn->imm];
+	return 0;
+}
+
+static bool how_to_look(void *owner, uint64_t map, struct vm_lookup *how)
+{
+	(void)owner;
+	*how = (struct vm_lookup){.kind = VM_LOOKUP_ARRAY,
+				  .key_bytes = 4,
+				  .value_bytes = value_bytes[map == (uintptr_t)values[1]],
+				  .data = (uint8_t *)(uintptr_t)map,
+				  .max_entries = 1,
+				  .stride = 64,
+				  .any_value = (void *)(uintptr_t)map,
+				  .writable = true};
+	return true;
+}
+
+static bool value_region(struct vm_run *r, uint64_t addr, struct vm_region *region)
+{
+	int i;
+
+	(void)r;
+	for (i = 0; i < 2; i++)
+		if (addr - (uintptr_t)values[i] < value_bytes[i]) {
+			*region = vm_region_make(VM_REGION_VALUE, values[i], value_bytes[i], true, "m");
+			return true;
+		}
+	return false;
+}
+
+static bool any_sizes(struct vm_run *r, uint64_t map, uint32_t *key, uint32_t *value)
+{
+	(void)r;
+	*key = 4;
+	*value = value_bytes[map == (uintptr_t)values[1]];
+	return true;
+}
+
+static struct vm_prog *load_looking(const char *text, enum vm_engine engine)
+{
+	static const struct vm_linker l = {.address = which_map, .helper = look_only, .lookup = how_to_look};
+	struct vm_prog_spec spec = {.engine = engine, .name = "t", .linker = &l};
+	struct sluice_err err;
+	struct bpf_insn *insns;
+	struct vm_prog *prog;
+
+	if (isa_parse(text, &insns, &spec.n_insns, &err))
+		fail_msg("%s", err.text);
+	spec.insns = insns;
+	if (vm_prog_new(&spec, &prog, &err))
+		fail_msg("%s", err.text);
+	free(insns);
+	return prog;
+}
+
+/* The caller's lookup found 64 bytes, the program that its function went on in found 8. The caller makes its
+ * pointer the other one: what compiled code remembers of its own lookup must not be taken for that. */
+static void values_of_another_program(void **state)
+{
+	static const struct vm_env other = {.tail = tail, .map_sizes = any_sizes, .region = value_region};
+	static const char caller[] = "*(u32 *)(r10 -4) = 0\n"
+				     "r8 = r1\n"
+				     "r2 = r10\n"
+				     "r2 += -4\n"
+				     "r1 = map[fd:0]\n"
+				     "call bpf_map_lookup_elem\n"
+				     "r6 = r0\n"
+				     "r9 = *(u64 *)(r6 +16)\n"
+				     "r1 = r8\n"
+				     "call f\n"
+				     "r7 = r6\n"
+				     "r7 -= r0\n"
+				     "r6 -= r7\n"
+				     "r0 = *(u64 *)(r6 +16)\n"
+				     "exit\n"
+				     "f: r2 = 0x1000\n"
+				     "r3 = 0\n"
+				     "call bpf_tail_call\n"
+				     "exit\n";
+	static const char finder[] = "*(u32 *)(r10 -4) = 0\n"
+				     "r2 = r10\n"
+				     "r2 += -4\n"
+				     "r1 = map[fd:1]\n"
+				     "call bpf_map_lookup_elem\n"
+				     "exit\n";
+	static struct vm_run run;
+	uint64_t count = 0, r0;
+	struct vm_prog *a, *b;
+	char said[512], first[512];
+	int i;
+
+	(void)state;
+	for (i = 0; i < 4; i++) {
+		if (i && !vm_engine_has_jit())
+			continue;
+		a = load_looking(caller, i & 1 ? VM_ENGINE_JIT : VM_ENGINE_INTERP);
+		b = load_looking(finder, i & 2 ? VM_ENGINE_JIT : VM_ENGINE_INTERP);
+		table[0] = b;
+		vm_run_init(&run, &other, NULL);
+		vm_run_region(&run, VM_REGION_CTX, &count, sizeof(count), true);
+		assert_int_equal(vm_exec(&run, a, (uintptr_t)&count, 0, &r0), -EFAULT);
+		vm_fault_text(&run.fault, said, sizeof(said));
+		assert_non_null(strstr(said, "t: instruction 14, (79) r0 = *(u64 *)(r6 +16): reads 8 bytes"));
+		if (!i)
+			snprintf(first, sizeof(first), "%s", said);
+		assert_string_equal(said, first);
+		vm_prog_free(a);
+		vm_prog_free(b);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_pair_of_engines), cmocka_unit_test(wrong_arguments),
 		cmocka_unit_test(watching_every_engine), cmocka_unit_test(watching_checks),
-		cmocka_unit_test(watching_tail_calls),
+		cmocka_unit_test(watching_tail_calls),	 cmocka_unit_test(values_of_another_program),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
