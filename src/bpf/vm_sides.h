@@ -33,7 +33,7 @@ struct side {
 	struct bpf_object *obj;
 	int prog, data, bss;
 	uint32_t data_bytes, bss_bytes;
-	uint8_t memory[2][8192];
+	_Alignas(8) uint8_t memory[2][8192];
 	long ret;
 	uint32_t retval;
 };

@@ -23,7 +23,8 @@ struct lines {
 
 static bool blank(char c)
 {
-	return c == ' ' || c == '\t' || c == '\r' || c == '\\'; /* which ip -o puts where a line would end */
+	/* a backslash is what ip -o puts where a line would end */
+	return c == ' ' || c == '\t' || c == '\r' || c == '\\' || !c;
 }
 
 /* The next word into l->word; false: there is none. One that is too long is cut: it is none that is known. */
