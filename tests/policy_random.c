@@ -266,6 +266,26 @@ static void stmt(struct random_state *r, struct policy *p, uint32_t number_of, s
 	}
 }
 
+/* A rule about what an earlier one is about: with one condition less, or turned round, or the same. */
+static void relative(struct random_state *r, struct policy *p, const struct policy_stmt *of,
+		     struct policy_stmt *s)
+{
+	uint32_t i, drop = random_below(r, 8), turn = random_below(r, 12);
+
+	s->matches = arena_add(&p->arena, (of->n_matches + 1) * sizeof(*s->matches));
+	s->n_matches = 0;
+	s->name = NULL;
+	for (i = 0; i < of->n_matches; i++) {
+		/* what others need stays: ports a protocol, types ICMP */
+		if (i == drop && of->matches[i].field >= POLICY_FROM)
+			continue;
+		s->matches[s->n_matches] = of->matches[i];
+		if (i == turn && of->matches[i].field >= POLICY_FROM)
+			s->matches[s->n_matches].negated = !of->matches[i].negated;
+		s->n_matches++;
+	}
+}
+
 void random_policy(struct random_state *r, struct policy *p, uint32_t n_rules)
 {
 	static const char *const modes[] = {"auto", "native", "generic", "offload"};
@@ -310,8 +330,11 @@ void random_policy(struct random_state *r, struct policy *p, uint32_t n_rules)
 		f->default_drop = one_in(r, 2);
 		f->n_stmts = random_below(r, n_rules + 1);
 		f->stmts = arena_add(&p->arena, (f->n_stmts + 1) * sizeof(*f->stmts));
-		for (j = 0; j < f->n_stmts; j++)
+		for (j = 0; j < f->n_stmts; j++) {
 			stmt(r, p, j, &f->stmts[j]);
+			if (j && one_in(r, 4))
+				relative(r, p, &f->stmts[random_below(r, j)], &f->stmts[j]);
+		}
 	}
 }
 

@@ -5,6 +5,7 @@
  *   - a tree that is printed and parsed is the same tree; what that prints is the same text
  *   - rules in normal form match just the packets that the oracle says they match
  *   - the packet parser of the oracle agrees with the one of the data path, on every packet cut anywhere
+ *   - rules that are never reached are found like by comparing each with each
  *   - a rule that is said to cover another matches what that one matches
  */
 #include <stdio.h>
@@ -15,7 +16,7 @@
 #include "policy_random.h"
 #include "policy/oracle.h"
 
-static uint64_t seed, n_matches, n_asked, n_rules, n_covers;
+static uint64_t seed, n_matches, n_asked, n_rules, n_covers, n_unreached;
 
 static void fail(const char *what, const struct buf *text)
 {
@@ -136,6 +137,36 @@ static void covers(const struct policy *p, const struct policy_ruleset *set, con
 		fail("a rule that covers another does not match what that one matches", NULL);
 }
 
+static bool decides(const struct policy_rule *r)
+{
+	return r->stmt->action == POLICY_PASS || r->stmt->action == POLICY_DROP ||
+	       r->stmt->action == POLICY_REDIRECT || r->stmt->action == POLICY_CPU;
+}
+
+/* Rules that are never reached, by comparing each with each: just these were warned of. */
+static void reach(const struct policy *p, const struct policy_ruleset *set)
+{
+	const struct policy_rule *r, *a;
+	struct buf text = {0};
+	bool covered, said;
+	uint32_t i;
+
+	for (r = set->rules; r < set->rules + set->n; r++) {
+		covered = false;
+		for (a = set->rules; a < r && !r->never && !covered; a++)
+			covered = decides(a) && !a->never && policy_rule_covers(a, r);
+		said = false;
+		for (i = 0; i < p->n_diags; i++)
+			said |= p->diags[i].pos.at == r->stmt->pos.at &&
+				strstr(p->diags[i].text, "is never reached");
+		n_unreached += covered;
+		if (covered == said || p->n_diags == POLICY_DIAGS_MAX)
+			continue;
+		policy_stmt_print(r->stmt, &text);
+		fail(covered ? "never reached, but not said:" : "reached, but said otherwise:", &text);
+	}
+}
+
 static void packets(struct random_state *r, const struct policy *p, const struct policy_ruleset *set,
 		    uint32_t n)
 {
@@ -170,6 +201,7 @@ static void one_policy(struct random_state *r, uint32_t n_packets)
 		fail("printed, parsed and printed, the text is another", &text);
 	for (i = 0; i < parsed->n_filters; i++) {
 		n_rules += parsed->rulesets[i].n;
+		reach(parsed, &parsed->rulesets[i]);
 		packets(r, parsed, &parsed->rulesets[i], n_packets);
 	}
 	arena_free(&tree->arena);
@@ -191,9 +223,9 @@ int main(int argc, char **argv)
 		r.s = seed * 0x9e3779b97f4a7c15 | 1;
 		one_policy(&r, n_packets);
 	}
-	printf("%u policies, %llu rules, %llu questions, %llu yes, %llu covered\n", n,
+	printf("%u policies, %llu rules, %llu questions, %llu yes, %llu covered, %llu never reached\n", n,
 	       (unsigned long long)n_rules, (unsigned long long)n_asked, (unsigned long long)n_matches,
-	       (unsigned long long)n_covers);
+	       (unsigned long long)n_covers, (unsigned long long)n_unreached);
 	/* a test that never says yes tests little */
 	return n_matches * 100 > n_asked ? 0 : 1;
 }

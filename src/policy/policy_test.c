@@ -250,6 +250,75 @@ static void keys(void **state)
 	buf_free(&scratch);
 }
 
+/* Which rule covers which: the second matches nothing that the first does not, whatever is in the sets. */
+static void covers(void **state)
+{
+	static const struct {
+		const char *a, *b;
+		bool covers;
+	} pairs[] = {
+		{"", "arp", true},
+		{"ip", "arp", false},
+		{"ip", "tcp", true},
+		{"tcp", "tcp from 10.0.0.1 to port 80", true},
+		{"tcp to port 80", "tcp", false},
+		{"tcp to port { 80, 443 }", "tcp to port 443", true},
+		{"tcp to port 80-90", "tcp to port { 80, 85-91 }", false},
+		{"proto not udp", "proto { tcp, gre }", true},
+		{"icmp", "icmp4 type 8", true},
+		{"icmp4", "icmp type echo-request", false},
+		{"from 10.0.0.0/8", "from { 10.1.0.0/16, 10.2.0.1 }", true},
+		{"from 10.0.0.0/8", "from { 10.1.0.0/16, 2001:db8::/32 }", false},
+		{"from { 10.0.0.0/8, 2001:db8::/32 }", "from { 10.1.0.0/16, 2001:db8:1::/48 }", true},
+		{"from not 10.0.0.0/8", "from 11.0.0.1", true},
+		{"from not 10.0.0.0/8", "from 10.0.0.1", false},
+		{"from @s", "udp from @s", true},
+		{"from { @s, @t }", "from @s", true},
+		{"from @s", "from { @s, @t }", false},
+		{"from @s", "from 198.51.100.1", false}, /* which is in it, but may not stay there */
+		{"from 198.51.100.0/24", "from @s", false},
+		{"from not @s", "from not @s", true},
+		{"from not @s", "from not { @s, 10.0.0.1 }", true},
+		{"from not { @s, 10.0.0.1 }", "from not @s", false},
+		{"from not @s", "from not { @s, @t }", true},
+		{"from not { @s, @t }", "from not @s", false},
+		{"from not @s", "from @t", false},
+		{"tcp flags syn", "tcp flags syn,fin", true},
+		{"tcp flags syn/syn,ack", "tcp flags syn", false},
+		{"length > 100", "length 200-300", true},
+		{"length > 100", "length > 99", false},
+		{"vlan any", "vlan 7", true},
+		{"vlan any", "vlan { 7, none }", false},
+		{"fragment", "fragment later", true},
+		{"in eth0", "tcp in eth0", true},
+		{"in eth0", "in eth*", false},
+		{"matching \"udp\"", "ip4 matching \"udp\"", true},
+		{"matching \"udp\"", "udp", false},
+		{"matching \"udp\"", "not matching \"udp\"", false},
+		{"malformed", "malformed cut", true},
+		{"ether type arp", "ether type { arp, lldp }", false},
+	};
+	const struct policy_rule *r;
+	struct policy *p;
+	size_t i;
+	int e;
+
+	(void)state;
+	for (i = 0; i < sizeof(pairs) / sizeof(*pairs); i++) {
+		text.len = 0;
+		buf_printf(&text,
+			   "set s { 198.51.100.0/24 }\nset t { 192.0.2.0/24 }\nfilter on eth0 {\ncount "
+			   "%s\ncount %s\n}\n",
+			   pairs[i].a, !strcmp(pairs[i].b, "arp") ? "ether type arp" : pairs[i].b);
+		p = read_policy(&e);
+		assert_int_equal(e, 0);
+		r = p->rulesets[0].rules;
+		if (policy_rule_covers(&r[0], &r[1]) != pairs[i].covers)
+			fail_msg("'%s' covers '%s': not %d", pairs[i].a, pairs[i].b, pairs[i].covers);
+		policy_free(p);
+	}
+}
+
 /* What a text holds does not reach the terminal as it is; a line of nothing but parts of characters is a
  * line, too. */
 static void terminal(void **state)
@@ -322,6 +391,7 @@ int main(void)
 		cmocka_unit_test(hostile),
 		cmocka_unit_test(bombs),
 		cmocka_unit_test(keys),
+		cmocka_unit_test(covers),
 		cmocka_unit_test(terminal),
 		cmocka_unit_test(paths),
 	};
