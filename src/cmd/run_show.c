@@ -33,6 +33,8 @@ struct run_show {
 		uint32_t verdicts;
 	} expect[FILES];
 	size_t n_expect;
+	char *text[2 * sizeof(((struct opt_list *)0)->item) / sizeof(char *)]; /* of --expect and --out */
+	size_t n_texts;
 	uint64_t want[REPLAY_VERDICTS];
 	uint32_t wanted;		/* bits of want that count */
 	char ingress[16], targets[512]; /* of the packet under way */
@@ -252,9 +254,10 @@ static int each(const struct opt_list *list, struct run_show *s,
 	int e = 0;
 
 	for (i = 0; i < list->n && !e; i++) {
-		text = strdup(list->item[i]); /* lives as long as the process: paths point into it */
+		text = strdup(list->item[i]);
 		if (!text)
 			return err_nomem(err);
+		s->text[s->n_texts++] = text; /* paths point into it */
 		for (item = strtok_r(text, ",", &save); item && !e; item = strtok_r(NULL, ",", &save))
 			e = one(s, item, strchr(item, '=') ? strchr(item, '=') + 1 : item + strlen(item),
 				err);
@@ -401,5 +404,7 @@ void run_show_free(struct run_show *s)
 		replay_out_close(s->out[i].out, NULL);
 	for (i = 0; s && i < s->n_expect; i++)
 		replay_expect_free(s->expect[i].expect);
+	while (s && s->n_texts)
+		free(s->text[--s->n_texts]);
 	free(s);
 }

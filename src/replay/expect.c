@@ -156,6 +156,6 @@ int replay_expect_end(struct replay_expect *x, uint64_t *n_wrong, struct buf *di
 			   (unsigned long long)missing, missing == 1 ? " is" : "s are",
 			   (unsigned long long)had);
 	*n_wrong = x->n_wrong + x->surplus + missing;
-	buf_put(diff, x->diff.data, x->diff.len);
+	buf_printf(diff, "%s", x->diff.data ? (const char *)x->diff.data : "");
 	return x->diff.failed || diff->failed ? err_nomem(err) : 0;
 }

@@ -25,7 +25,7 @@ int replay_expect_packet(struct replay_expect *x, uint64_t number, const char *v
  * replay_expect_end() tells how it went, after the last packet.
  *
  * out:     *n_wrong  packets that differ, are missing or too many
- *          diff      lines that say which and how, of the first ten
+ *          diff      lines that say which and how, of the first ten; a NUL is behind them
  */
 int replay_expect_end(struct replay_expect *x, uint64_t *n_wrong, struct buf *diff, struct sluice_err *err);
 
