@@ -82,7 +82,7 @@ case_ "explain: a redirect" says 'redirect to eth1 by the rule in sketch.conf:23
 case_ "explain: spread over CPUs" says 'cpu by the rule in sketch.conf:24' 'tcp 198.18.0.1:1 > 203.0.113.1:22'
 case_ "explain: no IP" says 'pass by default in sketch.conf:25' 'arp on eth0'
 cat >why.want <<'X'
-tcp 198.18.0.1:4711 > 203.0.113.10:443 vlan 7 length 60
+tcp 198.18.0.1:4711 > 203.0.113.10:443 syn vlan 7 length 60
   - sketch.conf:11: pass from @admins as "admins"
         not from @admins: it is from 198.18.0.1
   - sketch.conf:12: drop from @bogons
@@ -152,6 +152,14 @@ case_ "words: type of the other family" words "ICMP has no type 'packet-too-big'
 case_ "words: too short" words "a length of 40 is too little, its headers alone take 54" 'tcp 1.1.1.1:1 > 2.2.2.2:2 length 40'
 case_ "words: too many tags" words "more than 4 VLAN tags" 'arp vlan 1 vlan 2 vlan 3 vlan 4 vlan 5'
 case_ "words: something else" words "found 'please', expected TCP flags, type, code, length, ttl, dscp, vlan, fragment, ether or on" 'arp please'
+own() { # what is said of a packet makes the same packet again
+	for k in 'tcp [2001:db8::1]:4711 > [2001:db8::2]:443 syn,ack vlan 9 vlan 7 length 200' 'tcp 1.1.1.1:1 > 2.2.2.2:2 none length 60' \
+		'icmp 1.1.1.1 > 2.2.2.2 type 3 code 1 length 60' 'proto 99 1.1.1.1 > 2.2.2.2 fragment first length 60' 'ether type lldp length 60' \
+		'udp 1.1.1.1:1 > 2.2.2.2:2 length 1514'; do
+		[ "$("$SLUICE" explain sketch.conf "$k" | head -n 1)" = "$k" ] || { "$SLUICE" explain sketch.conf "$k"; return 1; }
+	done
+}
+case_ "words: a packet's own words make it again" own
 explain_json() {
 	"$SLUICE" explain sketch.conf 'tcp 198.18.0.1:4711 > 203.0.113.10:443 syn' -j |
 		jq -e '.verdict == "pass" and .default == false and .line == 19 and .shadow == false and (.looked_at | length) == 9 and

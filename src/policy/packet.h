@@ -63,7 +63,7 @@ int packet_words(const char *words, uint8_t *frame, uint32_t room, struct policy
 		 struct sluice_err *err);
 
 /* packet_say() writes one line about a packet, for a buffer of at least PACKET_SAY; returns to. */
-#define PACKET_SAY 256
+#define PACKET_SAY 384
 char *packet_say(const struct policy_packet *p, char *to, size_t size);
 
 #endif

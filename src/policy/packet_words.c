@@ -450,6 +450,26 @@ static const char *const malforms[] = {"",
 				       " (cut behind the IP header)",
 				       " (too many extension headers)"};
 
+/* What the upper header says beyond ports; the characters written. */
+static int say_upper(const struct policy_packet *k, char *to, size_t size)
+{
+	const struct policy_word *w;
+	uint32_t bit;
+	size_t n = 0;
+
+	if (k->has_icmp)
+		return snprintf(to, size, " type %u code %u", k->icmp_type, k->icmp_code);
+	if (k->has_flags && !k->flags)
+		return snprintf(to, size, " none");
+	for (bit = 1; k->has_flags && bit < 256; bit <<= 1) {
+		for (w = words_row(WORDS_FLAGS, 0); w->lo != bit; w++)
+			;
+		if (k->flags & bit)
+			n += (size_t)snprintf(to + n, size - n, "%c%s", n ? ',' : ' ', w->name);
+	}
+	return (int)n;
+}
+
 char *packet_say(const struct policy_packet *k, char *to, size_t size)
 {
 	char from[NET_ADDR_TEXT], dst[NET_ADDR_TEXT];
@@ -472,6 +492,7 @@ char *packet_say(const struct policy_packet *k, char *to, size_t size)
 				      from, k->from_port, dst, k->to_port);
 		else
 			n += snprintf(to + n, size - (size_t)n, "%s > %s", from, dst);
+		n += say_upper(k, to + n, size - (size_t)n);
 	}
 	if (k->n_tags)
 		n += snprintf(to + n, size - (size_t)n, " vlan %u", k->vlan[0]);
