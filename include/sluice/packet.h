@@ -70,8 +70,9 @@ SLUICE_API int sluice_packet_match(const char *text, const void *frame, size_t l
  * in:      mtu     of IP packets: the bytes of a fragment from its IP header on
  *          id      identification that all fragments carry
  * out:     to, *len   up to size bytes, with the Ethernet header and tags of the whole
- * errors:  -ENOENT there are not that many, -EINVAL no IP packet, a fragment already, or an mtu that leaves
- * no eight bytes of content -ENOSPC does not fit into size thread:  any
+ * errors:  -ENOENT there are not that many, -EINVAL no IP packet, a fragment already, or an mtu that leaves no eight
+ *          bytes of content, -ENOSPC does not fit into size
+ * thread:  any
  */
 SLUICE_API int sluice_packet_fragment(const void *frame, size_t frame_len, size_t mtu, uint32_t id,
 				      unsigned int nth, void *to, size_t size, size_t *len,

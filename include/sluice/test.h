@@ -58,8 +58,7 @@ SLUICE_API int sluice_test_load(struct sluice_test *test, struct sluice_err *err
  * _leave(). */
 SLUICE_API struct sluice_object *sluice_test_object(struct sluice_test *test);
 SLUICE_API bool sluice_test_in_kernel(const struct sluice_test *test);
-/* sluice_test_enter() has this thread's bpf(2) calls answered by the test's engine until sluice_test_leave().
- */
+/* sluice_test_enter() has this thread's bpf(2) calls answered by the test's engine until sluice_test_leave(). */
 SLUICE_API void sluice_test_enter(struct sluice_test *test);
 SLUICE_API void sluice_test_leave(struct sluice_test *test);
 
@@ -95,10 +94,7 @@ struct sluice_test_case {
 	const char *name;
 	void (*run)(struct sluice_test *test);
 };
-#define SLUICE_TEST_CASE(function)  \
-	{                           \
-#function, function \
-	}
+#define SLUICE_TEST_CASE(function) {#function, function}
 SLUICE_API int sluice_test_run_all(const struct sluice_test_config *config,
 				   void (*set_up)(struct sluice_test *test),
 				   const struct sluice_test_case *cases, size_t n_cases, FILE *tap);
@@ -110,33 +106,37 @@ SLUICE_API void sluice_test_skip(struct sluice_test *test, const char *why);
  * first, then:
  *
  *   before the packet
- *   sluice_test_set(variable, text)       a global variable; those in .rodata (const volatile) before load
- * only sluice_test_put(map, key, value)      an entry; key NULL pushes (queue, stack) sluice_test_del(map,
- * key) sluice_test_clock(ns)                 what the program's clocks say; 0: real time. Only "vm": a
- * failure in the kernel sluice_test_cpu(cpu)                  on which the program runs, below the number of
- * possible CPUs; to begin with 0 sluice_test_from(ifindex, rx_queue)   where packets come from; to begin with
- * 1 ("lo") and 0. The kernel wants an interface that is there, with that queue
+ *   sluice_test_set(variable, text)     a global variable; those in .rodata (const volatile) before load only
+ *   sluice_test_put(map, key, value)    an entry; key NULL pushes (queue, stack)
+ *   sluice_test_del(map, key)
+ *   sluice_test_clock(ns)               what the program's clocks say; 0: real time. Only "vm": a failure in the
+ *                                       kernel
+ *   sluice_test_cpu(cpu)                on which the program runs, below the number of possible CPUs; to begin
+ *                                       with 0
+ *   sluice_test_from(ifindex, queue)    where packets come from; to begin with 1 ("lo") and 0. The kernel wants an
+ *                                       interface that is there, with that queue
  *
  *   the packet
- *   sluice_test_send(format, ...)         builds it (printf's format of packet text) and runs the program
- *   sluice_test_send_bytes(bytes, len)    the kernel takes 14 to some 3500 bytes, "vm" 0 to 65536
+ *   sluice_test_send(format, ...)       builds it (printf's format of packet text) and runs the program
+ *   sluice_test_send_bytes(bytes, len)  the kernel takes 14 to some 3500 bytes, "vm" 0 to 65536
  *   sluice_test_send_fragment(mtu, nth, format, ...)   the nth fragment of it
  *   sluice_test_expect(verdict, format, ...)           sends, and checks the verdict
  *
  *   checks, of the last packet
  *   sluice_test_verdict(verdict)
- *   sluice_test_packet(format, ...)       the packet as it left is as expected (sluice_packet_match())
- *   sluice_test_bytes(bytes, len)         is exactly this; the difference is shown row by row
- *   sluice_test_unchanged()               is as it was sent
- *   sluice_test_target(text)              of XDP_REDIRECT: "if 3", "cpu 1", "xsk 0"; several in their order
- * with ", " between; "none" for a broadcast to nobody. The kernel does not tell: there the check is counted
- * as unknown if the verdict is XDP_REDIRECT
+ *   sluice_test_packet(format, ...)     the packet as it left is as expected (sluice_packet_match())
+ *   sluice_test_bytes(bytes, len)       is exactly this; the difference is shown row by row
+ *   sluice_test_unchanged()             is as it was sent
+ *   sluice_test_target(text)            of XDP_REDIRECT: "if 3", "cpu 1", "xsk 0"; several in their order with ", "
+ *                                       between; "none" for a broadcast to nobody. The kernel does not tell: there
+ *                                       the check is counted as unknown if the verdict is XDP_REDIRECT
  *
  *   checks of state
- *   sluice_test_value(map, key, value)    an entry; of a per-CPU map all CPUs' values added up. key NULL: the
- * head sluice_test_absent(map, key) sluice_test_entries(map, n)           how many there are
- *   sluice_test_variable(name, value)     a global variable
- *   sluice_test_true(expression)          anything else
+ *   sluice_test_value(map, key, value)  an entry; of a per-CPU map all CPUs' values added up. key NULL: the head
+ *   sluice_test_absent(map, key)
+ *   sluice_test_entries(map, n)         how many there are
+ *   sluice_test_variable(name, value)   a global variable
+ *   sluice_test_true(expression)        anything else
  */
 #define sluice_test_set(t, variable, text) \
 	sluice_test_set_at(SLUICE_TEST_AT(t, "set " #variable), variable, text)

@@ -114,8 +114,7 @@ char *isa_print(const struct bpf_insn *insns, uint32_t left, char *to, size_t si
  */
 int isa_parse(const char *text, struct bpf_insn **insns, uint32_t *n, struct sluice_err *err);
 
-/* isa_helper_name() names a helper ("bpf_map_lookup_elem"), NULL if this version does not know it.
- */
+/* isa_helper_name() names a helper ("bpf_map_lookup_elem"), NULL if this version does not know it. */
 const char *isa_helper_name(int32_t number);
 /* isa_helper_number() is the other direction; -1 if unknown. */
 int32_t isa_helper_number(const char *name, size_t len);

@@ -42,8 +42,7 @@ static void each_row_is_itself(void **state)
 	}
 }
 
-/* 256 codes, with variants around the known ones: what decodes has exactly that code and variant.
- */
+/* 256 codes, with variants around the known ones: what decodes has exactly that code and variant. */
 static void nothing_else_decodes(void **state)
 {
 	static const int32_t imms[] = {0,    1,	   8,	 16,   32,    64,    0x40,  0x41,  0x50, 0xa0,

@@ -134,8 +134,7 @@ static void one(const char *expression, uint64_t *yes)
 
 	assert_non_null(p);
 	c = p->rulesets[0].rules[0].matching;
-	/* optimised like ours: without it libpcap reads more of a packet, and says no to some that end early
-	 */
+	/* optimised like ours: without it libpcap reads more of a packet, and says no to some that end early */
 	assert_int_equal(pcap_compile(pcap, &prog, expression, 1, PCAP_NETMASK_UNKNOWN), 0);
 	for (i = 0; i < 20000; i++) {
 		h.caplen = packet(frame);

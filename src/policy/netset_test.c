@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-/* Addresses, prefixes and ranges as text, and sets of them against a table of every address of a small net.
- */
+/* Addresses, prefixes and ranges as text, and sets of them against a table of every address of a small net. */
 #include <stdio.h>
 
 #include "base/test.h"

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-/* Rules in their normal form: what is written becomes sorted spans and bits, families apart, nothing negated.
- */
+/* Rules in their normal form: what is written becomes sorted spans and bits, families apart, nothing negated. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>

@@ -63,8 +63,7 @@ struct policy_names {
 	bool negated;
 };
 
-/* Classic BPF, as in <linux/filter.h>; checked: jumps forward and inside, no division by 0, ends in a return.
- */
+/* Classic BPF, as in <linux/filter.h>; checked: jumps forward and inside, no division by 0, ends in a return. */
 struct policy_insn {
 	uint16_t code;
 	uint8_t jt, jf;
@@ -117,8 +116,7 @@ struct policy_packet;
 bool policy_rule_match(const struct policy *p, const struct policy_rule *r,
 		       const struct policy_packet *packet);
 
-/* policy_rule_key(): 64 bits that are the same for rules of the same name or, without a name, the same text.
- */
+/* policy_rule_key(): 64 bits that are the same for rules of the same name or, without a name, the same text. */
 uint64_t policy_rule_key(const struct policy_stmt *s, struct buf *scratch);
 
 #endif

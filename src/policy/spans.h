@@ -48,8 +48,7 @@ int policy_addr6_cmp(struct policy_addr6 a, struct policy_addr6 b);
 int policy_range_parse(const char *text, size_t len, struct policy_range *r, bool *loose,
 		       struct sluice_err *err);
 
-/* policy_range_format() writes the shortest of the three forms; size at least POLICY_RANGE_TEXT. Returns to.
- */
+/* policy_range_format() writes the shortest of the three forms; size at least POLICY_RANGE_TEXT. Returns to. */
 #define POLICY_RANGE_TEXT (2 * NET_ADDR_TEXT)
 char *policy_range_format(const struct policy_range *r, char *to, size_t size);
 

@@ -181,8 +181,7 @@ static bool same(const struct row *a, const struct row *b)
 	       !strcmp(a->file, b->file) && (a->kind != ROW_FUNC || !strcmp(a->func, b->func));
 }
 
-/* Sorted rows, of which equal ones become one: of one program's line the most, of several programs the sum.
- */
+/* Sorted rows, of which equal ones become one: of one program's line the most, of several programs the sum. */
 static void merge(struct coverage *c, size_t from, bool most)
 {
 	size_t i, n = from;

@@ -32,9 +32,10 @@ void coverage_free(struct coverage *c);
 struct vm_watch *coverage_watch(struct coverage *c);
 
 /*
- * coverage_write() writes the tracefile. A line counts as often as its most frequent instruction; what
- * several programs have of one source line is added up. errors:  -ENOMEM; what could not be written is in
- * ferror(to)
+ * coverage_write() writes the tracefile. A line counts as often as its most frequent instruction; what several programs
+ * have of one source line is added up.
+ *
+ * errors:  -ENOMEM; what could not be written is in ferror(to)
  */
 int coverage_write(struct coverage *c, FILE *to, struct coverage_sum *sum, struct sluice_err *err);
 

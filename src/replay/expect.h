@@ -15,8 +15,9 @@ int replay_expect_new(const char *path, struct replay_expect **to, struct sluice
 void replay_expect_free(struct replay_expect *x);
 
 /*
- * replay_expect_packet() compares the next packet; number and verdict are of the packet that it was made of,
- * for people. errors:  -EBADMSG the capture of what is wanted is damaged
+ * replay_expect_packet() compares the next packet; number and verdict are of the packet that it was made of, for people.
+ *
+ * errors:  -EBADMSG the capture of what is wanted is damaged
  */
 int replay_expect_packet(struct replay_expect *x, uint64_t number, const char *verdict, const void *data,
 			 uint32_t len, struct sluice_err *err);

@@ -38,10 +38,12 @@ struct replay_in;
  * replay_in_new() opens captures.
  *
  * in:      path      n of them, 1..REPLAY_IN_MAX; "-": standard input
- *          in_order  true: the second begins where the first ends. false: by time stamp, of equal ones the
- * capture named first; within a capture always as it is out:     *in       NULL on failure owns:    the
- * caller frees it; standard input stays open errors:  -ENOENT no such file, -ENOEXEC no capture, or not of
- * Ethernet (the link type is named), -EINVAL how many, standard input twice, -ENOMEM
+ *          in_order  true: the second begins where the first ends. false: by time stamp, of equal ones the capture
+ *                    named first; within a capture always as it is
+ * out:     *in       NULL on failure
+ * owns:    the caller frees it; standard input stays open
+ * errors:  -ENOENT no such file, -ENOEXEC no capture, or not of Ethernet (the link type is named), -EINVAL how many,
+ *          standard input twice, -ENOMEM
  */
 int replay_in_new(const char *const *path, size_t n, bool in_order, struct replay_in **in,
 		  struct sluice_err *err);
@@ -51,8 +53,8 @@ void replay_in_free(struct replay_in *in);
  * replay_in_next() hands out the next packet that can be run.
  *
  * returns: 1 a packet, 0 the end
- * errors:  -EBADMSG a capture is damaged or ends within a packet (err names it and the packet); what came
- * before has been handed out
+ * errors:  -EBADMSG a capture is damaged or ends within a packet (err names it and the packet); what came before has
+ *          been handed out
  */
 int replay_in_next(struct replay_in *in, struct replay_packet *packet, struct sluice_err *err);
 

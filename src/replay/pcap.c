@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-/* Classic pcap out of one buffer. The bytes are somebody else's: every length is held against what was read.
- */
+/* Classic pcap out of one buffer. The bytes are somebody else's: every length is held against what was read. */
 #include <byteswap.h>
 #include <errno.h>
 #include <stddef.h>

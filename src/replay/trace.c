@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-/* One run as text. An instruction is written when the next one starts: only then it is known what it changed.
- */
+/* One run as text. An instruction is written when the next one starts: only then it is known what it changed. */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdarg.h>

@@ -57,8 +57,7 @@ struct sluice_test {
 struct vm *unit_enter(struct sluice_test *t);
 bool unit_leave(const struct sluice_test_at *at, struct vm *before, bool ok);
 
-/* unit_say() adds a line "  name      text" to the report; unit_say_err() err's sentence. Both return false.
- */
+/* unit_say() adds a line "  name      text" to the report; unit_say_err() err's sentence. Both return false. */
 bool unit_say(struct sluice_test *t, const char *name, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 bool unit_say_err(struct sluice_test *t, const struct sluice_err *err);

@@ -122,8 +122,7 @@ void vm_run_forget(struct vm_run *run, const void *start, uint64_t len)
 			run->region[i] = (struct vm_region){0};
 }
 
-/* The region that bytes [addr, addr + len) lie in: a slot's number, or -1. len 0 asks for nothing.
- */
+/* The region that bytes [addr, addr + len) lie in: a slot's number, or -1. len 0 asks for nothing. */
 static int find(struct vm_run *run, uint64_t addr, uint64_t len, bool write)
 {
 	struct vm_region *r, found;

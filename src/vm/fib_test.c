@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-/* Networks as text: what is understood, what is refused with which sentence, and the helper's bad arguments.
- */
+/* Networks as text: what is understood, what is refused with which sentence, and the helper's bad arguments. */
 #include <arpa/inet.h>
 
 #include "vm/fib.h"

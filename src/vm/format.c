@@ -77,8 +77,7 @@ static int take_number(struct format *f, uint32_t bytes)
 	return take(f, bytes);
 }
 
-/* Copies a string of the program's; what does not fit any more is cut, and what lies behind what is readable.
- */
+/* Copies a string of the program's; what does not fit any more is cut, and what lies behind what is readable. */
 static int take_string(struct parse *p, struct format_arg *a, uint64_t addr)
 {
 	struct format *f = p->f;

@@ -99,8 +99,7 @@ static uint32_t path_mtu(const struct fib_route *r, const struct fib_link *out, 
 	return out->mtu < MOST_MTU4 ? out->mtu : MOST_MTU4;
 }
 
-/* The way is found: writes it into the answer, in the kernel's order, which shows when it stops in between.
- */
+/* The way is found: writes it into the answer, in the kernel's order, which shows when it stops in between. */
 static int64_t tell(struct vm *vm, struct bpf_fib_lookup *p, const struct fib_query *q,
 		    const struct fib_route *r, const struct fib_hop *hop, uint32_t flags)
 {

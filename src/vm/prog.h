@@ -117,11 +117,11 @@ struct vm_prog_spec {
  * vm_prog_new() checks, links, decodes and (engine) compiles a program.
  *
  * out:     *prog   NULL on failure
- * owns:    the caller frees it with vm_prog_free() when nothing runs it any more; what the linker's
- * answers point to must live as long errors:  -EINVAL the instructions break a rule (err:
- * "instruction 7: ..."), -E2BIG more than 1M of them, -EOPNOTSUPP an instruction or engine that is
- * not there, -ENOMEM; and the linker's own thread:  any; a program may be run by several threads at
- * once, each with its own struct vm_run
+ * owns:    the caller frees it with vm_prog_free() when nothing runs it any more; what the linker's answers point to
+ *          must live as long
+ * errors:  -EINVAL the instructions break a rule (err: "instruction 7: ..."), -E2BIG more than 1M of them, -EOPNOTSUPP
+ *          an instruction or engine that is not there, -ENOMEM; and the linker's own
+ * thread:  any; a program may be run by several threads at once, each with its own struct vm_run
  */
 int vm_prog_new(const struct vm_prog_spec *spec, struct vm_prog **prog, struct sluice_err *err);
 void vm_prog_free(struct vm_prog *prog);

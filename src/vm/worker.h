@@ -56,16 +56,15 @@ struct vm_worker_config {
  * in:      config  may be NULL: all defaults
  * out:     *worker  NULL on failure
  * owns:    the caller frees it. While there is a worker, the engine frees no program and no map
- * errors:  -EBADF, -EINVAL prog_fd is no program of this engine, or there is no such CPU; -EOPNOTSUPP it is
- * no XDP program that could be attached to an interface; -ENOMEM thread:  a worker is for one thread at a
- * time; several workers may run the same program
+ * errors:  -EBADF, -EINVAL prog_fd is no program of this engine, or there is no such CPU; -EOPNOTSUPP it is no XDP
+ *          program that could be attached to an interface; -ENOMEM
+ * thread:  a worker is for one thread at a time; several workers may run the same program
  */
 int vm_worker_new(struct vm *vm, int prog_fd, const struct vm_worker_config *config,
 		  struct vm_worker **worker, struct sluice_err *err);
 void vm_worker_free(struct vm_worker *worker);
 
-/* vm_worker_watch() sets or (NULL) ends who looks on, between two runs. vm_worker_cpu() moves to another CPU.
- */
+/* vm_worker_watch() sets or (NULL) ends who looks on, between two runs. vm_worker_cpu() moves to another CPU. */
 void vm_worker_watch(struct vm_worker *worker, struct vm_watch *watch);
 void vm_worker_cpu(struct vm_worker *worker, uint32_t cpu);
 
