@@ -49,10 +49,10 @@ enum classify_structure {
 
 /* How an address becomes a record. */
 enum classify_front_kind {
-	CLASSIFY_FRONT_CELLS,  /* IPv4: three cells, 16, 8 and 8 bits */
+	CLASSIFY_FRONT_CELLS,  /* IPv4: three cells of 12, 10 and 10 bits */
 	CLASSIFY_FRONT_LEAVES, /* IPv4: a cell of 16 bits, a fork and a leaf, which search among boundaries */
 	CLASSIFY_FRONT_FORKS,  /* IPv4: the same with two forks, one below the other */
-	CLASSIFY_FRONT_PATHS,  /* IPv6: nodes that compare what their prefix skips */
+	CLASSIFY_FRONT_TREES,  /* IPv6: a root by some bits, below it trees that search among boundaries */
 };
 
 /* A cell: an index into the next level's table and a shift that says how many of the next bits are added to
@@ -61,11 +61,12 @@ enum classify_front_kind {
 
 struct classify_front {
 	__u32 kind;
-	__u32 root;   /* IPv4: 65536 cells; IPv6: number of the first node */
-	__u32 cells;  /* IPv4: the second level: cells or struct classify_fork; IPv6: struct classify_node */
-	__u32 leaves; /* IPv4: struct classify_leaf, or (CELLS) records; IPv6: not 0 if a prefix reaches the
-			 lower half */
-	__u32 unused[2];
+	__u32 root;	/* IPv4: cells by address >> shift; IPv6: u32 numbers of trees, 2^bits of the window and four of the rest */
+	__u32 cells;	/* IPv4: the second level: cells or struct classify_fork; IPv6: struct classify_branch */
+	__u32 leaves;	/* IPv4: struct classify_leaf, or (CELLS) records; IPv6: struct classify_twig */
+	__u32 depth[2]; /* IPv6: branches above a twig, in trees of the upper and of the lower half */
+	__u32 shift, bits; /* IPv4: bits in front of the last level; IPv6, the window: from base on 2^bits stretches of 2^shift values of the upper half */
+	__u64 base;
 };
 
 /*
@@ -88,20 +89,25 @@ struct classify_leaf { /* half a cache line */
 };
 
 /*
- * A node of an IPv6 trie, about the upper or the lower half of the address. If the half >> 1 >> skip equals
- * path, the next node is base + 1 + ((half << left) >> right), otherwise base. A leaf has width 0; its path
- * is CLASSIFY_LEAF, in the bits from 32 on the root of the trie of the lower half (0: none, it is at its
- * end), and below them the record.
+ * IPv6 addresses are looked up by their upper half, and by the lower one where a prefix reaches into it. Both a branch and
+ * a twig count how many of their limits are below the last 63 bits of the half; what is before them took the first one
+ * into account. A limit that is not used is CLASSIFY_NO_LIMIT. A cache line each.
  */
-struct classify_node {
-	__u64 path;
-	__u32 base;
-	__u8 skip, left, right, width;
+#define CLASSIFY_DEPTH_MAX 8 /* branches: 5 * 8^8 stretches */
+#define CLASSIFY_NO_LIMIT (~0ull >> 1)
+
+struct classify_branch {
+	__u64 limit[7];
+	__u32 next; /* the number of the first of eight branches or twigs */
+	__u32 unused;
 };
 
-#define CLASSIFY_LEAF (1ull << 63)
-#define CLASSIFY_NODES_MAX (1u << 26)
-#define CLASSIFY_DEPTH_MAX 64 /* nodes on a path through one half: each tells a bit apart */
+struct classify_twig {
+	__u64 limit[4];
+	__u32 record[5];
+	__u32 lower; /* bit N: record N is the number of the first of two trees of the lower half, by its first bit */
+	__u32 unused[2];
+};
 
 /* A pair of narrow or middle classes. key 0: free. Two make a bucket, a key is in one of two buckets. */
 struct classify_pair {
@@ -173,7 +179,8 @@ struct classify_image {
 
 _Static_assert(sizeof(struct classify_fork) == 16, "classify_fork");
 _Static_assert(sizeof(struct classify_leaf) == 32, "classify_leaf");
-_Static_assert(sizeof(struct classify_node) == 16, "classify_node");
+_Static_assert(sizeof(struct classify_branch) == 64, "classify_branch");
+_Static_assert(sizeof(struct classify_twig) == 64, "classify_twig");
 _Static_assert(sizeof(struct classify_pair) == 16, "classify_pair");
 _Static_assert(sizeof(struct classify_side) == 8, "classify_side");
 _Static_assert(sizeof(struct classify_wide_entry) == 8, "classify_wide_entry");

@@ -77,20 +77,26 @@ static uint8_t length(const struct shares *s, uint64_t *state)
 	return 32;
 }
 
-/* IPv4's 32 bits as IPv6: behind 2001::/16, so that a /16 becomes a /32; hosts become /48, /64 or /128. */
+/*
+ * IPv4's 32 bits as IPv6, in one of four manners. Behind 2001::/16, so that a /16 becomes a /32, hosts /48, /64 or /128
+ * (twice as often); anywhere, from the first bit on; as a translator does, behind 64:ff9b::/96 (RFC 6052).
+ */
 static void stretch(uint32_t address, uint8_t *to, uint8_t *len, uint64_t seed)
 {
+	static const uint8_t translator[12] = {0, 0x64, 0xff, 0x9b}, provider[12] = {0x20, 0x01};
+	uint32_t at = seed % 4 == 3 ? 12 : seed % 4 == 2 ? 0 : 2, i, kind;
 	uint64_t state = address ^ seed;
-	uint32_t i, kind = rules_below(&state, 3);
 
-	for (i = 0; i < 16; i++)
-		to[i] = (uint8_t)(i < 2 ? (i ? 0x01 : 0x20) : i < 6 ? address >> (8 * (5 - i)) : 0);
-	if (*len == 32) {
-		for (i = 6; i < 16; i++)
+	memcpy(to, at == 12 ? translator : provider, at);
+	for (i = 0; i < 4; i++)
+		to[at + i] = (uint8_t)(address >> (24 - 8 * i));
+	kind = rules_below(&state, 3);
+	if (*len == 32 && at < 12) {
+		for (i = at + 4; i < 16; i++)
 			to[i] = (uint8_t)rules_random(&state);
 		*len = kind ? kind == 1 ? 64 : 128 : 48;
 	} else if (*len) {
-		*len = (uint8_t)(*len + 16);
+		*len = (uint8_t)(*len + 8 * at);
 	}
 }
 

@@ -80,12 +80,12 @@ CLASSIFY_FN __u32 classify_fork_at(void *m, const struct classify_front *f, __u3
 /* The record of an IPv4 address, given in host order. */
 CLASSIFY_FN __u32 classify_record4(void *m, const struct classify_front *f, __u32 address)
 {
-	__u32 cell = CLASSIFY_AT32(m, f->root + (address >> 16) * 4);
-	__u32 at = (cell >> 6) + (__u32)((__u64)(address << 16) >> (cell & 63));
+	__u32 cell = CLASSIFY_AT32(m, f->root + (address >> (f->shift & 31)) * 4);
+	__u32 at = (cell >> 6) + (__u32)((__u64)(address << ((32 - f->shift) & 31)) >> (cell & 63));
 
 	if (f->kind == CLASSIFY_FRONT_CELLS) {
 		cell = CLASSIFY_AT32(m, f->cells + 4 * at);
-		at = (cell >> 6) + (__u32)((__u64)(address << 24) >> (cell & 63));
+		at = (cell >> 6) + (__u32)((__u64)(address << (f->bits & 31)) >> (cell & 63));
 		return CLASSIFY_AT32(m, f->leaves + 4 * at);
 	}
 	at = classify_fork_at(m, f, address, at);
@@ -95,35 +95,50 @@ CLASSIFY_FN __u32 classify_record4(void *m, const struct classify_front *f, __u3
 	return CLASSIFY_AT32(m, at + 8 + 4 * classify_count(address, CLASSIFY_AT64(m, at)));
 }
 
-/* From a node on to a leaf, by one half of an IPv6 address: the leaf's path. */
-CLASSIFY_FN __u64 classify_walk(void *m, const struct classify_front *f, __u32 node, __u64 half)
+/* Is the limit at off below x? Both have 63 bits, so the difference's sign tells. */
+CLASSIFY_FN __u32 classify_over(void *m, __u32 off, __u64 x)
 {
-	__u64 path = 0, rest;
-	__u32 at, i;
+	return (__u32)((CLASSIFY_AT64(m, off) - x) >> 63);
+}
+
+/* From a tree's number to where its record stands, by one half of an IPv6 address; *lower as in struct
+ * classify_twig. */
+CLASSIFY_FN __u32 classify_climb(void *m, const struct classify_front *f, __u32 depth, __u32 tree, __u64 half,
+				 __u32 *lower)
+{
+	__u64 x = half & CLASSIFY_NO_LIMIT;
+	__u32 i, at, k;
 
 	CLASSIFY_LOOP
 	for (i = 0; i < CLASSIFY_DEPTH_MAX; i++) {
-		at = f->cells + (__u32)sizeof(struct classify_node) * node;
-		path = CLASSIFY_AT64(m, at);
-		rest = CLASSIFY_AT64(m, at + 8); /* base, skip, left, right, width from the low end */
-		if (!(rest >> 56))
+		if (i >= depth)
 			break;
-		node = (__u32)rest;
-		if (half >> 1 >> (rest >> 32 & 63) == path)
-			node += 1 + (__u32)(half << (rest >> 40 & 63) >> (rest >> 48 & 63));
+		at = f->cells + (__u32)sizeof(struct classify_branch) * tree;
+		k = classify_over(m, at, x) + classify_over(m, at + 8, x) + classify_over(m, at + 16, x) +
+		    classify_over(m, at + 24, x) + classify_over(m, at + 32, x) +
+		    classify_over(m, at + 40, x) + classify_over(m, at + 48, x);
+		tree = CLASSIFY_AT32(m, at + 56) + k;
 	}
-	return path;
+	at = f->leaves + (__u32)sizeof(struct classify_twig) * tree;
+	k = classify_over(m, at, x) + classify_over(m, at + 8, x) + classify_over(m, at + 16, x) +
+	    classify_over(m, at + 24, x);
+	*lower = CLASSIFY_AT32(m, at + 52) >> k & 1;
+	return CLASSIFY_AT32(m, at + 32 + 4 * k);
 }
 
 /* The record of an IPv6 address, its halves in host order. */
 CLASSIFY_FN __u32 classify_record6(void *m, const struct classify_front *f, __u64 high, __u64 low)
 {
-	__u64 path = classify_walk(m, f, f->root, high);
-	__u32 node = path >> 32 & 0x7fffffff;
+	__u64 window = (high - f->base) >> (f->shift & 63);
+	__u32 lower, record;
 
-	if (f->leaves && node)
-		path = classify_walk(m, f, node, low);
-	return (__u32)path;
+	if (window >> (f->bits & 63))
+		window = (1ull << (f->bits & 63)) + (high >> 62);
+	record = classify_climb(m, f, f->depth[0], CLASSIFY_AT32(m, f->root + 4 * (__u32)window), high,
+				&lower);
+	if (lower)
+		record = classify_climb(m, f, f->depth[1], record + (__u32)(low >> 63), low, &lower);
+	return record;
 }
 
 CLASSIFY_FN __u32 classify_by_cross(void *m, const struct classify_cross *c, __u32 src, __u32 dst,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * IPv4 addresses to records, in two forms that are read without a branch. Cells of 16, 8 and 8 bits; or a
+ * IPv4 addresses to records, in two forms that are read without a branch. Cells of 12, 10 and 10 bits; or a
  * cell of 16 bits and below it boundaries, five groups of them told apart by a fork and five records by a
  * leaf. The first takes fewer instructions, the second a fraction of the memory.
  */
@@ -12,7 +12,7 @@
 
 #define FORK_BOUNDS 24 /* five leaves of four, and the four between them */
 #define FORKS_BOUNDS 124
-#define CELLS_MAX (768u << 10) /* bytes of cells behind the first level: with more the leaves are faster */
+#define CELLS_MAX (256u << 10) /* bytes of cells: two sides with more leave no room in a second-level cache */
 
 struct piece {
 	uint32_t start, class;
@@ -25,9 +25,11 @@ struct tables {
 	struct piece *pieces;
 	uint32_t n;
 	struct buf cells, last; /* cells or forks, records or leaves */
-	uint32_t *shared_cell,
-		*shared_last; /* by class: one of each for whole regions of it, its number plus 1 */
+	/* by class: one of each for whole regions of it, its number plus 1 */
+	uint32_t *shared_cell, *shared_last;
 	enum classify_front_kind kind;
+	/* bits that the root tells apart, and those in front of the last level */
+	uint32_t first, second;
 };
 
 static uint32_t record_of(const struct side *s, uint32_t class)
@@ -75,7 +77,8 @@ static uint32_t put_record(struct tables *t, uint32_t at)
 	return (uint32_t)(t->last.len / 4 - 1);
 }
 
-/* The second level's cell for 2^bits addresses, bits 8 or more, with n boundaries behind the piece at. */
+/* The second level's cell for 2^bits addresses, as many as the last level can tell apart or all alike, with n
+ * boundaries behind the piece at. */
 static uint32_t second_cell(struct tables *t, uint32_t first, uint32_t bits, uint32_t at, uint32_t n)
 {
 	uint32_t *shared = &t->shared_last[t->pieces[at].class], width, i,
@@ -166,44 +169,47 @@ static bool put_second(struct tables *t, uint32_t index, uint32_t first, uint32_
 	return !t->last.failed && !t->cells.failed;
 }
 
-/* The first level's cell for a /16. */
+/* The root's cell for the addresses from first on. */
 static uint32_t first_cell(struct tables *t, uint32_t first, uint32_t at)
 {
-	uint32_t n = inside(t, first, first + 0xffff, &at), *shared = &t->shared_cell[t->pieces[at].class];
+	uint32_t bits = 32 - t->first, n = inside(t, first, first + (1u << bits) - 1, &at);
+	uint32_t *shared = &t->shared_cell[t->pieces[at].class], width = 0, i, index;
 	bool cells = t->kind == CLASSIFY_FRONT_CELLS;
 	size_t size = cells ? 4 : sizeof(struct classify_fork);
-	uint32_t width = 0, i, index = (uint32_t)(t->cells.len / size);
 
+	index = (uint32_t)(t->cells.len / size);
 	if (!n && *shared)
 		return CLASSIFY_CELL(*shared - 1, 32);
 	if (!n)
 		*shared = index + 1;
 	else if (cells)
-		width = width_for(t, first, 16, 0, 8, 0, at);
+		width = width_for(t, first, bits, 0, t->second - t->first, 0, at);
 	else /* forks see 15 bits */
-		width = width_for(t, first, 16, 1, 16,
+		width = width_for(t, first, bits, 1, bits,
 				  t->kind == CLASSIFY_FRONT_FORKS ? FORKS_BOUNDS : FORK_BOUNDS, at);
 	if (!buf_add(&t->cells, size << width))
 		return 0;
 	for (i = 0; i < 1u << width; i++) {
-		at = piece_at(t, first + (i << (16 - width)), at);
-		if (!put_second(t, index + i, first + (i << (16 - width)), n ? 16 - width : 8, at))
+		at = piece_at(t, first + (i << (bits - width)), at);
+		if (!put_second(t, index + i, first + (i << (bits - width)), bits - width, at))
 			return 0;
 	}
 	return CLASSIFY_CELL(index, 32 - width);
 }
 
-/* Builds both levels behind the root; false if memory is short or the cells would get too large. */
-static int build(struct tables *t, uint32_t *root, size_t max)
+/* Builds everything; -EFBIG if what is behind the root would be larger than max. */
+static int build(struct tables *t, uint32_t *root, uint32_t first, uint32_t second, size_t max)
 {
 	uint32_t i, at = 0;
 
+	t->first = first;
+	t->second = second;
 	t->cells.len = t->last.len = 0;
 	memset(t->shared_cell, 0, (size_t)t->side->n * 4);
 	memset(t->shared_last, 0, (size_t)t->side->n * 4);
-	for (i = 0; i < 65536; i++) {
-		at = piece_at(t, i << 16, at);
-		root[i] = first_cell(t, i << 16, at);
+	for (i = 0; i < 1u << first; i++) {
+		at = piece_at(t, i << (32 - first), at);
+		root[i] = first_cell(t, i << (32 - first), at);
 		if (t->cells.failed || t->last.failed)
 			return err_nomem(t->w->err);
 		if (t->cells.len + t->last.len > max)
@@ -224,9 +230,9 @@ static uint32_t put(struct work *w, const void *data, size_t bytes)
 static int store(struct tables *t, struct family *f, int which, const uint32_t *root)
 {
 	struct work *w = t->w;
-	struct classify_front front = {.kind = t->kind};
+	struct classify_front front = {.kind = t->kind, .shift = 32 - t->first, .bits = t->second};
 
-	front.root = put(w, root, 65536 * 4);
+	front.root = put(w, root, (size_t)4 << t->first);
 	if (front.root)
 		front.cells = put(w, t->cells.data, t->cells.len);
 	if (front.cells)
@@ -238,7 +244,8 @@ static int store(struct tables *t, struct family *f, int which, const uint32_t *
 	return 0;
 }
 
-/* Cells while they are small; then one fork, or two where these take less than two thirds. */
+/* Cells while they are small, with a small root while they are very small; then one fork, or two if these
+ * take less. */
 static int choose(struct tables *t, uint32_t *root, enum classify_fronts forced)
 {
 	size_t one;
@@ -246,21 +253,21 @@ static int choose(struct tables *t, uint32_t *root, enum classify_fronts forced)
 
 	if (forced == CLASSIFY_FRONTS_CELLS || !forced) {
 		t->kind = CLASSIFY_FRONT_CELLS;
-		e = build(t, root, forced ? SIZE_MAX : CELLS_MAX);
+		e = build(t, root, 12, 22, forced ? SIZE_MAX : CELLS_MAX);
 	}
 	if (e != -EFBIG)
 		return e;
 	t->kind = CLASSIFY_FRONT_LEAVES;
-	e = build(t, root, SIZE_MAX);
+	e = build(t, root, 16, 16, SIZE_MAX);
 	if (e || forced == CLASSIFY_FRONTS_LEAVES)
 		return e;
 	one = t->cells.len + t->last.len;
 	t->kind = CLASSIFY_FRONT_FORKS;
-	e = build(t, root, forced ? SIZE_MAX : one / 3 * 2);
+	e = build(t, root, 16, 16, forced ? SIZE_MAX : one / 3 * 2);
 	if (e != -EFBIG)
 		return e;
 	t->kind = CLASSIFY_FRONT_LEAVES;
-	return build(t, root, SIZE_MAX);
+	return build(t, root, 16, 16, SIZE_MAX);
 }
 
 static int one_side(struct work *w, struct family *f, int which)

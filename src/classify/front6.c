@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * IPv6 addresses to records: a trie over the upper half and, for the few /64 that have prefixes inside, one
- * over the lower half. A node first compares what all that is inside it has in common, then tells as many
- * parts apart as pay off, so that long common stretches cost one comparison (path and level compression,
- * after Nilsson and Karlsson, "IP-address lookup using LC-tries", JSAC 1999).
+ * IPv6 addresses to records. The stretches of the upper half that belong to different prefixes are searched
+ * in trees of cache lines, eight ways at a branch and five at a twig. Where most boundaries are close
+ * together - behind a provider's prefix - a window of equal stretches is laid over them, each with a tree of
+ * its own, so that the trees are low. All trees have the same depth: nothing in the lookup branches by
+ * address. A half that has prefixes inside leads to two more trees, of the lower half.
  */
 #include <errno.h>
 #include <string.h>
@@ -11,211 +12,374 @@
 #include "base/err.h"
 #include "classify/work.h"
 
-#define WIDTH_MAX 16
+#define TWIG 5
+#define BRANCH 8
 
-/* Values of a half from start on lead to leaf, until the next one's start. */
+/* Values of a half from start on, until the next one's start. */
 struct piece {
 	uint64_t start;
-	uint64_t leaf; /* a leaf's path */
+	uint32_t target; /* a record, or a tree of the lower half */
+	bool lower;
 };
 
-struct trie {
+struct trees {
 	struct work *w;
-	struct buf nodes;
-	uint32_t per_piece; /* nodes that may be spent for a piece of a node's inside */
+	struct buf branches, twigs;
 };
 
-static uint32_t n_nodes(const struct trie *t)
-{
-	return (uint32_t)(t->nodes.len / sizeof(struct classify_node));
-}
-
-static struct classify_node *node_at(const struct trie *t, uint32_t i)
-{
-	return (struct classify_node *)(void *)t->nodes.data + i;
-}
-
-static void put_leaf(const struct trie *t, uint32_t at, uint64_t leaf)
-{
-	*node_at(t, at) = (struct classify_node){.path = leaf, .base = at};
-}
-
-/* A stretch of 2^bits values from first on (bits may be 64), and the pieces that lie in it, the first one
- * from before. */
-struct stretch {
-	uint64_t first;
-	uint32_t bits;
-	const struct piece *pieces;
-	uint32_t n;
+struct window {
+	uint64_t base;
+	uint32_t shift, bits;
 };
 
-/* The part of a stretch that is not all `rest`: where it begins and ends. */
-static void other_than(const struct stretch *s, uint64_t rest, uint64_t *low, uint64_t *high)
+static uint32_t n_branches(const struct trees *t)
 {
-	*low = s->pieces[0].leaf == rest ? s->pieces[1].start : s->first;
-	*high = s->pieces[s->n - 1].leaf == rest ? s->pieces[s->n - 1].start - 1
-						 : s->first + (s->bits == 64 ? ~0ull : (1ull << s->bits) - 1);
+	return (uint32_t)(t->branches.len / sizeof(struct classify_branch));
 }
 
-/* Bits of the smallest aligned block that holds both. */
-static uint32_t block_bits(uint64_t low, uint64_t high)
+static uint32_t n_twigs(const struct trees *t)
 {
-	return low == high ? 1 : 64 - (uint32_t)__builtin_clzll(low ^ high);
+	return (uint32_t)(t->twigs.len / sizeof(struct classify_twig));
 }
 
-static struct stretch narrowed(const struct stretch *s, uint64_t first, uint32_t bits)
+/* Branches above a twig that n pieces need. */
+static uint32_t depth_for(uint32_t n)
 {
-	uint64_t last = first + (bits == 64 ? ~0ull : (1ull << bits) - 1);
-	struct stretch to = {.first = first, .bits = bits};
-	uint32_t low = 0, high = s->n, mid, end;
+	uint32_t depth = 0;
+
+	for (n = (n + TWIG - 1) / TWIG; n > 1; n = (n + BRANCH - 1) / BRANCH)
+		depth++;
+	return depth;
+}
+
+static uint64_t limit_before(const struct piece *p)
+{
+	return (p->start - 1) & CLASSIFY_NO_LIMIT;
+}
+
+static struct classify_twig twig_of(const struct piece *pieces, uint32_t n)
+{
+	struct classify_twig twig = {.limit = {0}};
+	uint32_t i;
+
+	for (i = 0; i < TWIG; i++) {
+		if (i < TWIG - 1)
+			twig.limit[i] = i + 1 < n ? limit_before(pieces + i + 1) : CLASSIFY_NO_LIMIT;
+		twig.record[i] = pieces[i < n ? i : n - 1].target;
+		twig.lower |= (uint32_t)pieces[i < n ? i : n - 1].lower << i;
+	}
+	return twig;
+}
+
+/* Room for n nodes of a level, one behind the other: the first one's number. */
+static int reserve(struct trees *t, uint32_t level, uint32_t n, uint32_t *first)
+{
+	*first = level ? n_branches(t) : n_twigs(t);
+	if (!buf_add(level ? &t->branches : &t->twigs, (size_t)n * 64))
+		return err_nomem(t->w->err);
+	return 0;
+}
+
+static int put_node(struct trees *t, uint32_t level, uint32_t at, const struct piece *pieces, uint32_t n)
+{
+	struct classify_branch branch = {.limit = {0}};
+	uint32_t each = TWIG, i, children;
+	int e;
+
+	if (!level) {
+		((struct classify_twig *)(void *)t->twigs.data)[at] = twig_of(pieces, n);
+		return 0;
+	}
+	for (i = 1; i < level; i++)
+		each *= BRANCH;
+	children = (n + each - 1) / each;
+	e = reserve(t, level - 1, children, &branch.next);
+	for (i = 0; i < BRANCH - 1; i++)
+		branch.limit[i] =
+			i + 1 < children ? limit_before(pieces + (i + 1) * each) : CLASSIFY_NO_LIMIT;
+	for (i = 0; !e && i < children; i++)
+		e = put_node(t, level - 1, branch.next + i, pieces + i * each,
+			     n - i * each < each ? n - i * each : each);
+	if (!e)
+		((struct classify_branch *)(void *)t->branches.data)[at] = branch;
+	return e;
+}
+
+/* The pieces of first..last: where they begin (the first may be from before), and how many. */
+static const struct piece *within(const struct piece *pieces, uint32_t n, uint64_t first, uint64_t last,
+				  uint32_t *n_in)
+{
+	uint32_t low = 0, high = n, mid, end;
 
 	while (high - low > 1) { /* the last piece that starts at or before first */
 		mid = low + (high - low) / 2;
-		if (s->pieces[mid].start <= first)
+		if (pieces[mid].start <= first)
 			low = mid;
 		else
 			high = mid;
 	}
-	for (end = low + 1, high = s->n; end < high;) { /* the first one that starts behind last */
+	for (end = low + 1, high = n; end < high;) { /* the first one that starts behind last */
 		mid = end + (high - end) / 2;
-		if (s->pieces[mid].start <= last)
+		if (pieces[mid].start <= last)
 			end = mid + 1;
 		else
 			high = mid;
 	}
-	to.pieces = s->pieces + low;
-	to.n = end - low;
-	return to;
+	*n_in = end - low;
+	return pieces + low;
 }
 
-static int build(struct trie *t, uint32_t at, const struct stretch *s)
+static uint64_t window_last(const struct window *v)
 {
-	uint64_t low, high, low2, high2, rest = s->pieces[0].leaf;
-	uint32_t bits, width = 1, base, i;
-	struct stretch in, part;
-	int e = 0;
+	return v->base + (((1ull << v->bits) - 1) << v->shift) + ((1ull << v->shift) - 1);
+}
 
-	if (s->n == 1) {
-		put_leaf(t, at, rest);
-		return 0;
+/* The pieces of a quarter of the space without those inside the window. */
+static uint32_t outside(const struct window *v, const struct piece *pieces, uint32_t n, uint32_t quarter,
+			struct piece *to)
+{
+	uint64_t first = (uint64_t)quarter << 62, last = first + (~0ull >> 2), behind = window_last(v) + 1;
+	const struct piece *in = within(pieces, n, first, last, &n);
+	uint32_t i, m = 0;
+
+	for (i = 0; i < n; i++) {
+		if (in[i].start > v->base && in[i].start < behind)
+			continue;
+		if (behind > first && behind <= last && in[i].start > behind &&
+		    (!m || to[m - 1].start < behind))
+			goto add_behind; /* what the window ends with goes on behind it */
+		to[m++] = in[i];
+		continue;
+	add_behind:
+		to[m++] = (struct piece){behind, in[i - 1].target, in[i - 1].lower};
+		to[m++] = in[i];
 	}
-	other_than(s, rest, &low, &high);
-	other_than(s, s->pieces[s->n - 1].leaf, &low2, &high2);
-	if (block_bits(low2, high2) < block_bits(low, high)) {
-		rest = s->pieces[s->n - 1].leaf;
-		low = low2;
-		high = high2;
+	if (behind > first && behind <= last && m && to[m - 1].start < behind && in[n - 1].start < behind)
+		to[m++] = (struct piece){behind, in[n - 1].target, in[n - 1].lower};
+	if (!m || to[0].start > first) /* the window begins the quarter, or holds all of it */
+		memmove(to + 1, to, m++ * sizeof(*to)), to[0] = in[0];
+	return m;
+}
+
+/* The largest number of pieces that a stretch of the window or the rest has. */
+static uint32_t fullest(const struct window *v, const struct piece *pieces, uint32_t n, struct piece *scratch)
+{
+	uint64_t at, before = ~0ull;
+	uint32_t i, most = 0, count = 0, m;
+
+	for (i = 0; i < n; i++) {
+		at = (pieces[i].start - v->base) >> v->shift;
+		if (at >> v->bits)
+			continue;
+		count = at == before ? count + 1 : 2; /* and the one from before */
+		before = at;
+		most = count > most ? count : most;
 	}
-	bits = block_bits(low, high);
-	in = narrowed(s, bits == 64 ? 0 : low >> bits << bits, bits);
-	while (width < bits && width < WIDTH_MAX && 2u << width <= t->per_piece * in.n)
-		width++;
-	base = n_nodes(t);
-	if (base + (2u << width) > CLASSIFY_NODES_MAX ||
-	    !buf_add(&t->nodes, (1 + ((size_t)1 << width)) * sizeof(struct classify_node)))
-		return err_nomem(t->w->err);
-	*node_at(t, at) = (struct classify_node){.path = in.first >> 1 >> (bits - 1),
-						 .base = base,
-						 .skip = (uint8_t)(bits - 1),
-						 .left = (uint8_t)(64 - bits),
-						 .right = (uint8_t)(64 - width),
-						 .width = (uint8_t)width};
-	put_leaf(t, base, rest);
-	for (i = 0; !e && i < 1u << width; i++) {
-		part = narrowed(&in, in.first + ((uint64_t)i << (bits - width)), bits - width);
-		e = build(t, base + 1 + i, &part);
+	for (i = 0; i < 4; i++) {
+		m = outside(v, pieces, n, i, scratch);
+		most = m > most ? m : most;
+	}
+	return most;
+}
+
+/* Where the window goes: the place that makes trees lowest, then emptiest. Its first bits are those of the
+ * middle piece. */
+static struct window choose_window(const struct piece *pieces, uint32_t n, struct piece *scratch)
+{
+	uint64_t middle = pieces[n / 2].start;
+	struct window best = {.bits = n > 4000 ? 16 : n > 400 ? 13 : 9}, v = best;
+	uint32_t least = UINT32_MAX, skip, most;
+
+	for (skip = 0; skip + best.bits < 64; skip++) {
+		v.shift = 64 - skip - best.bits;
+		v.base = skip ? middle >> (64 - skip) << (64 - skip) : 0;
+		most = fullest(&v, pieces, n, scratch);
+		if (most < least) {
+			least = most;
+			best = v;
+		}
+	}
+	return best;
+}
+
+/* Trees of the lower half: one for each value of its first bit. */
+static int lower_trees(struct trees *t, const struct piece *pieces, uint32_t n, uint32_t depth,
+		       uint32_t *first)
+{
+	const struct piece *in;
+	uint32_t i, m;
+	int e = reserve(t, depth, 2, first);
+
+	for (i = 0; !e && i < 2; i++) {
+		in = within(pieces, n, (uint64_t)i << 63, ((uint64_t)i << 63) + (~0ull >> 1), &m);
+		e = put_node(t, depth, *first + i, in, m);
 	}
 	return e;
 }
 
-/* A trie over the pieces; its root's number. */
-static int put_trie(struct trie *t, const struct piece *pieces, uint32_t n, uint32_t *root)
+static uint32_t record_of(const struct side *s, uint32_t class)
 {
-	struct stretch all = {.bits = 64, .pieces = pieces, .n = n};
-
-	*root = n_nodes(t);
-	if (!buf_add(&t->nodes, sizeof(struct classify_node)))
-		return err_nomem(t->w->err);
-	return build(t, *root, &all);
+	return class | s->upper[class] << CLASSIFY_CLASS_BITS;
 }
 
-static uint64_t leaf_of(const struct side *s, uint32_t class)
+/* Pieces that follow one another and lead to the same are one. */
+static void add(struct piece *pieces, uint32_t *n, uint64_t start, uint32_t target, bool lower)
 {
-	return CLASSIFY_LEAF | class | s->upper[class] << CLASSIFY_CLASS_BITS;
-}
-
-/* Pieces that follow one another and lead to the same leaf are one. */
-static void add(struct piece *pieces, uint32_t *n, uint64_t start, uint64_t leaf)
-{
-	if (*n && pieces[*n - 1].leaf == leaf)
+	if (*n && pieces[*n - 1].target == target && pieces[*n - 1].lower == lower)
 		return;
-	pieces[(*n)++] = (struct piece){start, leaf};
+	pieces[(*n)++] = (struct piece){start, target, lower};
 }
 
-static int halves(struct trie *t, const struct side *s, const struct side_range *r, uint32_t n,
-		  uint32_t *root, bool *lower)
+/* The ranges that begin inside one value of the upper half, from *i on; low gets their pieces of the lower
+ * half. */
+static uint32_t lower_pieces(const struct side *s, const struct side_range *r, uint32_t n, uint32_t *i,
+			     struct piece *low)
 {
-	struct piece *high = work_array(t->w, 2 * (size_t)n + 1, sizeof(*high)),
-		     *low = work_array(t->w, n + 1, sizeof(*low));
-	uint32_t i, m = 0, k, inner;
+	uint64_t half = (uint64_t)(r[*i].start >> 64);
+	uint32_t k = 0;
+
+	if ((uint64_t)r[*i].start) /* what is before belongs to the range before */
+		add(low, &k, 0, record_of(s, r[*i - 1].class), false);
+	for (; *i < n && (uint64_t)(r[*i].start >> 64) == half; ++*i)
+		add(low, &k, (uint64_t)r[*i].start, record_of(s, r[*i].class), false);
+	return k;
+}
+
+/* Pieces of the upper half, with the trees of the lower half; *depth of the latter. */
+static int halves(struct trees *t, const struct side *s, const struct side_range *r, uint32_t n,
+		  struct piece *high, uint32_t *n_high, uint32_t *depth)
+{
+	struct piece *low = work_array(t->w, (size_t)n + 1, sizeof(*low));
+	uint32_t i, k, tree, most = 0;
 	uint64_t half;
 	int e;
 
-	if (!high || !low)
+	if (!low)
 		return -ENOMEM;
 	for (i = 0; i < n;) {
+		k = lower_pieces(s, r, n, &i, low);
+		most = k > most ? k : most;
+	}
+	*depth = depth_for(most);
+	for (i = 0; i < n;) {
 		half = (uint64_t)(r[i].start >> 64);
-		k = 0;
-		if ((uint64_t)r[i].start) /* what is before belongs to the range before */
-			add(low, &k, 0, leaf_of(s, r[i - 1].class));
-		for (; i < n && (uint64_t)(r[i].start >> 64) == half; i++)
-			add(low, &k, (uint64_t)r[i].start, leaf_of(s, r[i].class));
+		k = lower_pieces(s, r, n, &i, low);
 		if (k == 1) {
-			add(high, &m, half, low[0].leaf);
+			add(high, n_high, half, low[0].target, false);
 			continue;
 		}
-		e = put_trie(t, low, k, &inner);
+		e = lower_trees(t, low, k, *depth, &tree);
 		if (e)
 			return e;
-		add(high, &m, half, CLASSIFY_LEAF | (uint64_t)inner << 32);
-		*lower = true;
+		add(high, n_high, half, tree, true);
 		if (half != ~0ull && (i == n || r[i].start != (classify_u128)(half + 1) << 64))
-			add(high, &m, half + 1, low[k - 1].leaf);
+			add(high, n_high, half + 1, low[k - 1].target, false);
 	}
-	e = put_trie(t, high, m, root);
-	work_drop(t->w, high);
 	work_drop(t->w, low);
+	return 0;
+}
+
+/* A tree, or one that is there already for all stretches that are of this single piece. */
+static int put_tree(struct trees *t, uint32_t depth, const struct piece *pieces, uint32_t n,
+		    const struct side *s, uint32_t *shared, uint32_t *number)
+{
+	uint32_t class = pieces[0].target & CLASSIFY_CLASS_MASK;
+	bool share = n == 1 && !pieces[0].lower && class < s->n;
+	int e;
+
+	if (share && shared[class]) {
+		*number = shared[class] - 1;
+		return 0;
+	}
+	e = reserve(t, depth, 1, number);
+	if (!e)
+		e = put_node(t, depth, *number, pieces, n);
+	if (share)
+		shared[class] = *number + 1;
 	return e;
+}
+
+static int put_root(struct trees *t, const struct side *s, const struct piece *pieces, uint32_t n,
+		    struct classify_front *front)
+{
+	struct piece *scratch = work_array(t->w, (size_t)n + 8, sizeof(*scratch));
+	uint32_t *shared = work_array(t->w, s->n, 4), i, m, number = 0, root;
+	const struct piece *in;
+	struct window v;
+	uint64_t first;
+	int e = 0;
+
+	if (!scratch || !shared)
+		return -ENOMEM;
+	v = choose_window(pieces, n, scratch);
+	front->depth[0] = depth_for(fullest(&v, pieces, n, scratch));
+	front->base = v.base;
+	front->shift = v.shift;
+	front->bits = v.bits;
+	root = work_table(t->w, (1u << v.bits) + 4, 4);
+	if (!root)
+		return -ENOSPC;
+	front->root = root;
+	for (i = 0; !e && i < (1u << v.bits) + 4; i++) {
+		if (i < 1u << v.bits) {
+			first = v.base + ((uint64_t)i << v.shift);
+			in = within(pieces, n, first, first + ((1ull << v.shift) - 1), &m);
+		} else {
+			m = outside(&v, pieces, n, i - (1u << v.bits), scratch);
+			in = scratch;
+		}
+		e = put_tree(t, front->depth[0], in, m, s, shared, &number);
+		WORK_AT(t->w, uint32_t, root)[i] = number;
+	}
+	work_drop(t->w, scratch);
+	work_drop(t->w, shared);
+	return e;
+}
+
+/* Aligned to a cache line; 0 with err set. */
+static uint32_t put_lines(struct work *w, const struct buf *b)
+{
+	uint32_t at = work_table(w, b->len / 64 + 1, 64);
+
+	if (!at)
+		return 0;
+	at = (at + 63) & ~63u;
+	if (b->len)
+		memcpy(w->image.data + at, b->data, b->len);
+	return at;
 }
 
 static int one_side(struct work *w, struct family *f, int which)
 {
 	const struct side *s = &f->side[which];
-	struct classify_front front = {.kind = CLASSIFY_FRONT_PATHS};
-	struct trie t = {.w = w, .per_piece = 2};
+	struct classify_front front = {.kind = CLASSIFY_FRONT_TREES};
+	struct trees t = {.w = w};
 	struct side_range *ranges;
-	bool lower = false;
-	uint32_t n;
+	struct piece *high;
+	uint32_t n, n_high = 0;
 	int e = side_ranges(w, s, &ranges, &n);
 
-	/* node 0 stands for none */
-	if (!e && !buf_add(&t.nodes, sizeof(struct classify_node)))
-		e = err_nomem(w->err);
+	if (e)
+		return e;
+	high = work_array(w, 2 * (size_t)n + 1, sizeof(*high));
+	e = high ? halves(&t, s, ranges, n, high, &n_high, &front.depth[1]) : -ENOMEM;
 	if (!e)
-		e = halves(&t, s, ranges, n, &front.root, &lower);
-	if (!e && t.nodes.failed)
+		e = put_root(&t, s, high, n_high, &front);
+	if (!e && (t.branches.failed || t.twigs.failed))
 		e = err_nomem(w->err);
 	if (!e) {
-		front.cells = work_table(w, n_nodes(&t), sizeof(struct classify_node));
-		if (front.cells)
-			memcpy(w->image.data + front.cells, t.nodes.data, t.nodes.len);
-		else
-			e = -ENOSPC;
+		front.cells = put_lines(w, &t.branches);
+		front.leaves = front.cells ? put_lines(w, &t.twigs) : 0;
+		e = front.leaves ? 0 : -ENOSPC;
 	}
-	front.leaves = lower;
 	family_part(w, f)->front[which] = front;
 	f->report->front[which] = front.kind;
-	buf_free(&t.nodes);
+	if (front.depth[0] + front.depth[1] + 2 > f->depth)
+		f->depth = front.depth[0] + front.depth[1] + 2;
+	buf_free(&t.branches);
+	buf_free(&t.twigs);
+	work_drop(w, ranges);
+	work_drop(w, high);
 	return e;
 }
 
