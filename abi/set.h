@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * How a set of addresses or prefixes lies in memory: what datapath/lib/set.h reads and src/sets writes.
+ *
+ * One block of memory, one family. Positions are numbers of 64-byte lines from its start, so that whatever
+ * stands in a damaged header, nothing is misaligned; the reader holds every one against the memory's size.
+ *
+ *     head | root | deep | table "front": buckets, keys, spill, info, counts, trees | "book" | bits
+ *
+ * A table is a hash of buckets of 16 lanes of 16 bits. Lane 15 is the bucket's flags; each other lane is a
+ * slot: 0 free, 0x8000 | print taken, anything else (the top bit clear) a slot that was freed in that epoch.
+ * What goes with a slot lies in arrays under the slot's number: key, value, tree, info, counts.
+ *
+ * Addresses: the front table's keys are the addresses. Prefixes: the keys are cells. A cell of level T (a
+ * multiple of 4) stands for T leading bits; its value has a bit for each of the 16 prefixes of T + 4 bits
+ * that are covered by an element of T + 1 to T + 4 bits. The root is an array by the first 16 bits: what
+ * elements of up to 20 bits cover, and which levels there are below. A reader looks at all levels named for
+ * its address; levels know nothing of each other, so a change touches one cell. IPv4 has levels 20, 24, 28;
+ * IPv6 20 to 124, those from 28 on named in the array "deep", by a hash of the first 28 bits.
+ *
+ * doc/sets.md has the reasons, the order of stores, and the measurements.
+ */
+#ifndef ABI_SET_H
+#define ABI_SET_H
+
+#include <linux/types.h>
+
+#define SET_MAGIC 0x5e75a1ceu
+#define SET_VERSION 1
+
+#define SET_LINE 64
+#define SET_LANES 16 /* one of them the flags */
+#define SET_FLAGS_LANE 15
+#define SET_USED 0x8000u /* in a slot */
+#define SET_SPILLED 1u	 /* in the flags: keys of this bucket are in the spill area */
+#define SET_EPOCH_MASK 0x3fffu
+#define SET_WINDOW 16		  /* entries of the spill area that are looked at */
+#define SET_ROOT_LEVEL (1u << 16) /* of a root entry: level 20; next bits: 24, 28 (IPv6: 28 up) */
+#define SET_EXACT_BITS 17 /* buckets (log2) from which bucket and print together are the whole 32-bit key */
+
+enum set_kind {
+	SET_ADDRS = 1,
+	SET_PREFIXES = 2,
+};
+
+/* Positions are in lines; 0: not there. */
+struct set_table {
+	__u32 buckets;
+	__u32 bucket_shift; /* 5; 6 with values: 16 of 16 bits behind the lanes */
+	__u32 index_shift;  /* bucket = hash >> this */
+	__u32 print_shift;  /* print = (hash >> this) & 0x7fff */
+	__u32 keys;  /* struct set_key or, in a narrow table, __u32; not there if bucket and print say all */
+	__u32 spill; /* struct set_spill */
+	__u32 spill_mask; /* entries - 1; SET_WINDOW - 1 more follow */
+	__u32 info;	  /* struct set_info */
+	__u32 counts;	  /* struct set_count */
+	__u32 trees;	  /* __u32 */
+	__u32 bits;	  /* log2 of the number of buckets */
+	__u32 narrow;	  /* keys of 32 bits */
+	__u32 reserved[4];
+};
+
+struct set_head {
+	__u32 magic;
+	__u16 version;
+	__u8 kind;   /* enum set_kind */
+	__u8 family; /* 4 or 6 */
+	__u32 root;
+	__u32 deep;	  /* IPv6 prefixes */
+	__u32 deep_shift; /* entry of deep = set_deep_hash() >> this */
+	__u32 flags;	  /* enum set_flags */
+	__u64 seed[4];
+	__u64 lines; /* all of it, in lines */
+	struct set_table front, book;
+	/* the writer's own */
+	__u32 busy;	  /* a change has begun and not ended */
+	__u32 epoch;	  /* grace periods that ended */
+	__u64 n;	  /* elements; right while not busy */
+	__u32 short_bits; /* prefixes: which elements up to /20 there are, bit (1 << len | prefix) */
+	__u32 n_short;
+	__u32 n_spilled, n_freed; /* entries in spill areas; slots freed since the epoch began */
+	__u64 lens[3]; /* lengths of elements in the book, bit by bit; may name some that are gone */
+	__u32 reserved[2];
+};
+
+enum set_flags {
+	SET_EXPIRES = 1,
+	SET_COUNTS = 2,
+};
+
+struct set_key {
+	__u64 hi, lo;
+};
+
+struct set_info {
+	__u32 expires; /* seconds on the owner's clock; 0 never */
+	__u32 tag;     /* in a book: the prefix length + 1 */
+};
+
+struct set_count {
+	__u64 packets, bytes;
+};
+
+/* Keys that found no room in their bucket, or met another key with the same print there. */
+struct set_spill {
+	__u64 hi, lo;
+	__u32 state; /* 0 free, SET_SPILL_USED | bucket, or freed: epoch + 1 */
+	__u16 value;
+	__u16 tag;
+	__u32 tree;
+	__u32 reserved;
+};
+#define SET_SPILL_USED 0x80000000u
+
+#define SET_BOOK_AT 128 /* of struct set_head */
+#define SET_LENS_AT 224
+
+_Static_assert(sizeof(struct set_table) == 64, "struct set_table");
+_Static_assert(sizeof(struct set_head) == 256, "struct set_head");
+_Static_assert(__builtin_offsetof(struct set_head, book) == SET_BOOK_AT, "book");
+_Static_assert(__builtin_offsetof(struct set_head, lens) == SET_LENS_AT, "lens");
+_Static_assert(sizeof(struct set_spill) == 32, "struct set_spill");
+
+/* A permutation of the 32-bit numbers: bucket and print tell the key, once the two are 32 bits together. */
+static inline __attribute__((always_inline, unused)) __u32 set_mix(__u32 key, __u64 seed)
+{
+	__u32 h = (key ^ (__u32)seed) * 0x9e3779b1u;
+
+	h = (h ^ h >> 15 ^ (__u32)(seed >> 32)) * 0x85ebca77u;
+	return h;
+}
+
+/* Sums of products of (seed + key half), as datapath/lib/hash.h: unknown seeds keep chosen keys apart. */
+static inline __attribute__((always_inline, unused)) __u64 set_hash(__u64 hi, __u64 lo, __u32 tag,
+								    const volatile __u64 *seed)
+{
+	__u64 s = ((__u32)seed[0] + (hi & 0xffffffff)) * ((__u32)(seed[0] >> 32) + (hi >> 32)) +
+		  (seed[1] + (lo & 0xffffffff)) * (seed[2] + (lo >> 32)) + tag * (seed[3] | 1);
+
+	return (s ^ s >> 32) * 0x9e3779b97f4a7c15ull;
+}
+
+/* Of the first 28 bits of an IPv6 address; used from the top bit down. */
+static inline __attribute__((always_inline, unused)) __u64 set_deep_hash(__u64 hi, __u64 seed)
+{
+	return ((hi >> 36) ^ (seed & 0xfffffff)) * 0x9e3779b97f4a7c15ull;
+}
+
+/*
+ * The number of a lane as a slot: lane L of word W of a bucket is the bit 16 * L + W of a match, and this
+ * product's top four bits differ for the sixteen of them (a de Bruijn sequence of 16 bits in four pieces).
+ */
+#define SET_LANE_MAGIC 0x08009a00ae00f000ull
+
+#endif

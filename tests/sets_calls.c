@@ -1,0 +1,265 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* sets-calls: single cases of the calls in sets/set.h: ranges, plans, mistakes with their sentences. */
+#include <errno.h>
+#include <stdbool.h>
+
+#include "sets_common.h"
+
+static struct sluice_err err;
+
+static void says(int got, int want, const char *sentence)
+{
+	if (got != want || strcmp(err.text, sentence) != 0)
+		FAIL("%d '%s', not %d '%s'", got, err.text, want, sentence);
+}
+
+struct list {
+	char text[4096];
+	unsigned int n;
+};
+
+static int put(void *arg, const struct sets_elem *e)
+{
+	struct list *l = arg;
+
+	if (l->n++ < 40)
+		snprintf(l->text + strlen(l->text), sizeof(l->text) - strlen(l->text), "%llx:%llx/%u ",
+			 (unsigned long long)e->hi, (unsigned long long)e->lo, e->len);
+	return 0;
+}
+
+static int third(void *arg, const struct sets_elem *e)
+{
+	(void)e;
+	return ++*(int *)arg == 3 ? 33 : 0;
+}
+
+static void range(uint8_t family, uint64_t fh, uint64_t fl, uint64_t lh, uint64_t ll, const char *want)
+{
+	struct list l = {.n = 0};
+
+	if (sets_range(family, fh, fl, lh, ll, put, &l) || strcmp(l.text, want) != 0)
+		FAIL("a range became '%s', not '%s'", l.text, want);
+}
+
+static void ranges(void)
+{
+	struct list l = {.n = 0};
+	int n = 0;
+
+	range(4, 0, 0xc0000205, 0, 0xc0000205, "0:c0000205/32 ");
+	range(4, 0, 0xc0000200, 0, 0xc00002ff, "0:c0000200/24 ");
+	range(4, 0, 0xc0000201, 0, 0xc0000206, "0:c0000201/32 0:c0000202/31 0:c0000204/31 0:c0000206/32 ");
+	range(4, 0, 0, 0, 0xffffffff, "0:0/0 ");
+	range(4, 0, 1, 0, 3, "0:1/32 0:2/31 ");
+	range(6, 0, 0, UINT64_MAX, UINT64_MAX, "0:0/0 ");
+	range(6, 1, UINT64_MAX, 2, 0, "1:ffffffffffffffff/128 2:0/128 ");
+	range(6, 0x20010db8ull << 32, 0, (0x20010db8ull << 32) + 0xffff, UINT64_MAX,
+	      "20010db800000000:0/48 ");
+	if (sets_range(4, 0, 1, 0, 0xfffffffe, put, &l) || l.n != 62)
+		FAIL("the longest IPv4 range became %u prefixes, not 62", l.n);
+	l.n = 0;
+	if (sets_range(6, 0, 1, UINT64_MAX, UINT64_MAX - 1, put, &l) || l.n != 254)
+		FAIL("the longest IPv6 range became %u prefixes, not 254", l.n);
+	if (sets_range(4, 0, 2, 0, 1, put, &l) != -EINVAL ||
+	    sets_range(4, 0, 1, 0, 1ull << 32, put, &l) != -EINVAL)
+		FAIL("a range that is none was taken");
+	if (sets_range(4, 0, 1, 0, 0xfffffffe, third, &n) != 33 || n != 3)
+		FAIL("a call that stops did not stop");
+}
+
+static int stop(void *arg, const struct sets_elem *e, const struct set_count *counts)
+{
+	(void)e, (void)counts;
+	return ++*(int *)arg == 2 ? 7 : 0;
+}
+
+static bool allowed;
+
+static int no_grace(void *arg)
+{
+	++*(int *)arg;
+	return allowed ? 0 : -EOPNOTSUPP;
+}
+
+static struct sets *make(const struct sets_spec *spec, uint8_t **mem, size_t *bytes)
+{
+	struct sets *set;
+
+	if (sets_bytes(spec, bytes, &err))
+		FAIL("%s", err.text);
+	*mem = guarded(*bytes);
+	if (sets_create(*mem, *bytes, spec, &set, &err))
+		FAIL("%s", err.text);
+	return set;
+}
+
+static void mistakes(void)
+{
+	struct sets_spec spec = {.family = 5, .kind = SET_ADDRS, .n = 10};
+	struct sets_elem e = {.lo = 1, .len = 24};
+	struct sets *set;
+	char want[100];
+	uint8_t *mem;
+	size_t bytes;
+
+	says(sets_bytes(&spec, &bytes, &err), -EINVAL,
+	     "a set of family 5, kind 1 and flags 0 does not exist");
+	spec.family = 6;
+	spec.n = 1u << 24;
+	says(sets_bytes(&spec, &bytes, &err), -EINVAL,
+	     "a set of 16777216 elements needs 608 MB, a program reaches 512; split it");
+	spec.n = 10000000;
+	if (sets_bytes(&spec, &bytes, &err))
+		FAIL("10 million IPv6 addresses do not fit: %s", err.text);
+	spec = (struct sets_spec){.family = 4, .kind = SET_ADDRS, .n = 10};
+	set = make(&spec, &mem, &bytes);
+	says(sets_add(set, &e, NULL, &err), -EINVAL, "a prefix of 24 bits in a set of IPv4 addresses");
+	e.len = 32;
+	says(sets_del(set, &e, &err), -ENOENT, "the set has no such element");
+	e.expires = 5;
+	says(sets_add(set, &e, NULL, &err), -EINVAL, "an element that expires in a set made without expiry");
+	sets_free(set);
+	if (sets_open(mem, 100, NULL, NULL, &set, &err) != -EINVAL ||
+	    strncmp(err.text, "100 bytes at ", 13) != 0)
+		FAIL("100 bytes were taken for a set: %s", err.text);
+	mem[0] ^= 1;
+	says(sets_open(mem, bytes, NULL, NULL, &set, &err), -EBADMSG,
+	     "this memory holds no set, or a damaged one; build it again");
+	guarded_free(mem, bytes);
+	spec.kind = SET_PREFIXES;
+	set = make(&spec, &mem, &bytes);
+	e = (struct sets_elem){.lo = 0xc0000201, .len = 24};
+	says(sets_add(set, &e, NULL, &err), -EINVAL,
+	     "a prefix has bits beyond its length of 24; leave them 0");
+	e = (struct sets_elem){.lo = 0, .len = 33};
+	says(sets_add(set, &e, NULL, &err), -EINVAL, "a prefix of 33 bits in a set of IPv4 prefixes");
+	e = (struct sets_elem){.hi = 1, .lo = 0, .len = 32};
+	says(sets_add(set, &e, NULL, &err), -EINVAL,
+	     "a prefix has bits beyond its length of 32; leave them 0");
+	sets_free(set);
+	snprintf(want, sizeof(want), "%zu bytes for a set that needs %zu, from a multiple of 64 on",
+		 bytes - 64, bytes);
+	says(sets_create(mem, bytes - 64, &spec, &set, &err), -EINVAL, want);
+	guarded_free(mem, bytes);
+}
+
+/* Everything, nothing, and both around a smaller element. */
+static void default_route(const struct variant *v)
+{
+	struct sets_spec spec = {.family = v->family, .kind = SET_PREFIXES, .n = 10, .seed = 4};
+	struct sets_elem all = {.len = 0},
+			 one = {.hi = v->family == 6 ? 1ull << 40 : 0, .lo = 0x0a000000, .len = 32}, found;
+	struct sets *set;
+	uint8_t *mem;
+	size_t bytes;
+	unsigned int i;
+	int n = 0;
+
+	cut(v, &one);
+	set = make(&spec, &mem, &bytes);
+	if (sets_add(set, &one, NULL, &err) || sets_add(set, &all, NULL, &err))
+		FAIL("%s", err.text);
+	for (i = 0; i < 100; i++)
+		if (!has(v, mem, bytes, rnd_of(&rnd_state), rnd_of(&rnd_state) >> 32))
+			FAIL("not everything is in a set of everything");
+	if (sets_walk(set, stop, &n) != 7 || n != 2)
+		FAIL("a walk did not stop");
+	if (sets_test(set, one.hi, one.lo, &found) || found.len != 32)
+		FAIL("not the longest prefix is found");
+	if (sets_del(set, &all, &err) || sets_test(set, 5, 5, &found) != -ENOENT ||
+	    has(v, mem, bytes, 5, 5) || !has(v, mem, bytes, one.hi, one.lo))
+		FAIL("what is left is not what was left");
+	sets_free(set);
+	guarded_free(mem, bytes);
+}
+
+static void plans(void)
+{
+	struct sets_elem e[4] = {{.lo = 0x0a000000, .len = 32},
+				 {.lo = 0x0a000001, .len = 32},
+				 {.lo = 0x0a000010, .len = 29},
+				 {.lo = 0x0b000000, .len = 8}};
+	struct sets_spec spec = {.family = 4};
+
+	sets_plan(&spec, e, 2);
+	if (spec.kind != SET_ADDRS || spec.n != 2)
+		FAIL("two addresses are not planned as that");
+	sets_plan(&spec, e, 4);
+	if (spec.kind != SET_PREFIXES || spec.n != 4 || spec.cells != 2)
+		FAIL("four elements in two cells: kind %u, %llu cells", spec.kind,
+		     (unsigned long long)spec.cells);
+}
+
+/* Full: says so, after waiting for room in vain, and keeps what it has. */
+static void full(void)
+{
+	int graces = 0;
+	struct sets_spec spec =
+		{.family = 6, .kind = SET_ADDRS, .n = 1, .seed = 8, .grace = no_grace, .grace_arg = &graces};
+	struct sets_stats stats;
+	struct sets_elem e = {.hi = 7, .len = 128};
+	struct sets *set;
+	char want[80];
+	uint8_t *mem;
+	size_t bytes;
+	uint64_t n, slots[50];
+	const struct set_key *keys;
+	unsigned int i, kept;
+	int r;
+
+	set = make(&spec, &mem, &bytes);
+	for (e.lo = 0; !(r = sets_add(set, &e, NULL, &err)); e.lo++)
+		;
+	n = e.lo;
+	snprintf(want, sizeof(want), "the set is full with %llu elements; build a larger one",
+		 (unsigned long long)n);
+	says(r, -ENOSPC, want);
+	if (n < 2400 || graces)
+		FAIL("full with %llu of 2457 elements, %d waits", (unsigned long long)n, graces);
+	for (e.lo = 0; e.lo < n; e.lo++)
+		if (!set_addr6(mem, bytes - SET_LINE, e.hi, e.lo))
+			FAIL("a full set lost an element");
+	/* what was freed keeps its key until a grace period has passed: a reader may be at it */
+	keys = (const struct set_key *)(const void *)(mem + ((struct set_head *)(void *)mem)->front.keys *
+								    SET_LINE);
+	for (e.lo = 0; e.lo < 50; e.lo++) {
+		slots[e.lo] = set_addr6(mem, bytes - SET_LINE, e.hi, e.lo) - 1;
+		if (sets_del(set, &e, &err))
+			FAIL("%s", err.text);
+	}
+	for (e.lo = n; e.lo < n + 5000; e.lo++)
+		sets_add(set, &e, NULL, NULL);
+	for (i = kept = 0; i < 50; i++)
+		if (slots[i] < 256 * SET_LANES && keys[slots[i]].hi == e.hi && keys[slots[i]].lo == i)
+			kept++;
+	sets_stats(set, &stats);
+	if (kept < 45 || graces < 1000 || stats.freed != 50)
+		FAIL("of 50 freed slots %u keep their keys, %d waits, %llu freed", kept, graces,
+		     (unsigned long long)stats.freed);
+	/* an hour later */
+	allowed = true;
+	for (e.lo = n; e.lo < n + 5000; e.lo++)
+		sets_add(set, &e, NULL, NULL);
+	for (i = kept = 0; i < 50; i++)
+		if (slots[i] < 256 * SET_LANES && keys[slots[i]].lo == i)
+			kept++;
+	sets_stats(set, &stats);
+	if (kept > 5 || stats.n < n - 5)
+		FAIL("of 50 freed slots %u are not used again, %llu elements", kept,
+		     (unsigned long long)stats.n);
+	sets_free(set);
+	guarded_free(mem, bytes);
+}
+
+int main(void)
+{
+	ranges();
+	mistakes();
+	default_route(&variants[4]);
+	default_route(&variants[6]);
+	plans();
+	full();
+	puts("all right");
+	return 0;
+}
