@@ -13,10 +13,10 @@
  *
  * Addresses: the front table's keys are the addresses. Prefixes: the keys are cells. A cell of level T (a
  * multiple of 4) stands for T leading bits; its value has a bit for each of the 16 prefixes of T + 4 bits
- * that are covered by an element of T + 1 to T + 4 bits. The root is an array by the first 16 bits: what
- * elements of up to 20 bits cover, and which levels there are below. A reader looks at all levels named for
+ * that are covered by an element of T + 1 to T + 4 bits. The root is an array by the first 16 or 20 bits: what
+ * elements of up to four bits more cover, and which levels there are below. A reader looks at all levels named for
  * its address; levels know nothing of each other, so a change touches one cell. IPv4 has levels 20, 24, 28;
- * IPv6 20 to 124, those from 28 on named in the array "deep", by a hash of the first 28 bits.
+ * IPv6 20 to 124 (a root by 20 bits leaves level 20 out), those from 28 on named in the array "deep", by a hash of the first 28 bits.
  *
  * doc/sets.md has the reasons, the order of stores, and the measurements.
  */
@@ -70,13 +70,14 @@ struct set_head {
 	__u32 deep_shift; /* entry of deep = set_deep_hash() >> this */
 	__u32 flags;	  /* enum set_flags */
 	__u64 seed[4];
-	__u64 lines; /* all of it, in lines */
+	__u32 lines;	  /* all of it, in lines */
+	__u32 root_shift; /* entry of root = first word of the address >> this; 16 or 20 bits are left */
 	struct set_table front, book;
 	/* the writer's own */
 	__u32 busy;	  /* a change has begun and not ended */
 	__u32 epoch;	  /* grace periods that ended */
 	__u64 n;	  /* elements; right while not busy */
-	__u32 short_bits; /* prefixes: which elements up to /20 there are, bit (1 << len | prefix) */
+	__u32 short_bits; /* prefixes: which elements are in the root, bit (1 << len | prefix) */
 	__u32 n_short;
 	__u32 n_spilled, n_freed; /* entries in spill areas; slots freed since the epoch began */
 	__u64 lens[3]; /* lengths of elements in the book, bit by bit; may name some that are gone */

@@ -147,7 +147,11 @@ static void mistakes(void)
 /* Everything, nothing, and both around a smaller element. */
 static void default_route(const struct variant *v)
 {
-	struct sets_spec spec = {.family = v->family, .kind = SET_PREFIXES, .n = 10, .seed = 4};
+	struct sets_spec spec = {.family = v->family,
+				 .kind = SET_PREFIXES,
+				 .n = 10,
+				 .seed = 4,
+				 .root_bits = v->root_bits};
 	struct sets_elem all = {.len = 0},
 			 one = {.hi = v->family == 6 ? 1ull << 40 : 0, .lo = 0x0a000000, .len = 32}, found;
 	struct sets *set;
@@ -258,6 +262,7 @@ int main(void)
 	mistakes();
 	default_route(&variants[4]);
 	default_route(&variants[6]);
+	default_route(&variants[8]);
 	plans();
 	full();
 	puts("all right");

@@ -130,6 +130,7 @@ int main(int argc, char **argv)
 		struct sets_spec spec = {.family = v->family,
 					 .kind = v->kind,
 					 .flags = v->flags,
+					 .root_bits = v->root_bits,
 					 .n = ELEMS,
 					 .seed = t};
 		struct sluice_err err;

@@ -159,6 +159,7 @@ int main(int argc, char **argv)
 		struct sets_spec spec = {.family = v->family,
 					 .kind = v->kind,
 					 .flags = v->flags,
+					 .root_bits = v->root_bits,
 					 .n = ELEMS,
 					 .seed = 5 + i};
 		struct room *r = &rooms[i];

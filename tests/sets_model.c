@@ -18,7 +18,7 @@
 #define STABLE 400
 #define ABSENT 400
 #define ROOM 2400 /* elements: the smallest table, well filled */
-#define MOST 2300
+#define MOST 2150
 
 static const struct variant *v;
 static struct sets *set;
@@ -341,6 +341,7 @@ static void run(uint64_t n)
 	struct sets_spec spec = {.family = v->family,
 				 .kind = v->kind,
 				 .flags = v->flags,
+				 .root_bits = v->root_bits,
 				 .n = ROOM,
 				 .seed = rnd_state,
 				 .grace = wait_for_readers};

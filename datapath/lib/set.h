@@ -177,14 +177,14 @@ SET_FN __u32 set_level4(const void *mem, __u64 limit, __u32 addr, __u32 level)
 
 SET_FN __u32 set_covers4(const void *mem, __u64 limit, __u32 addr)
 {
-	__u64 at = (__u64)SET_HEAD(mem)->root * SET_LINE + (addr >> 16) * 4;
-	__u32 root, hit = 0;
+	__u32 shift = SET_HEAD(mem)->root_shift & 31, root, hit = 0;
+	__u64 at = (__u64)SET_HEAD(mem)->root * SET_LINE + (__u64)(addr >> shift) * 4;
 
 	SET_PIN(at);
 	if (at > limit)
 		return 0;
 	root = SET_GET(__u32, mem + at);
-	if (root >> (addr >> 12 & 15) & 1)
+	if (root >> (addr >> ((shift - 4) & 31) & 15) & 1)
 		return 1;
 	if (root & SET_ROOT_LEVEL)
 		hit |= set_level4(mem, limit, addr, 20);
@@ -247,7 +247,8 @@ SET_RARE __u32 set_later6(const void *mem, __u64 limit, __u64 hi, __u64 lo, __u3
 SET_FN __u32 set_covers6(const void *mem, __u64 limit, __u64 hi, __u64 lo)
 {
 	const volatile struct set_head *head = SET_HEAD(mem);
-	__u64 at = (__u64)head->root * SET_LINE + (hi >> 48) * 4, found, word;
+	__u32 shift = head->root_shift & 63;
+	__u64 at = (__u64)head->root * SET_LINE + (hi >> shift) * 4, found, word;
 	__u32 mask, bit, bucket, spilled, later = 0;
 	const struct set_level *l;
 	int i;
@@ -256,7 +257,7 @@ SET_FN __u32 set_covers6(const void *mem, __u64 limit, __u64 hi, __u64 lo)
 	if (at > limit)
 		return 0;
 	mask = SET_GET(__u32, mem + at);
-	if (mask >> (hi >> 44 & 15) & 1)
+	if (mask >> (hi >> ((shift - 4) & 63) & 15) & 1)
 		return 1;
 	mask >>= 16;
 	if (mask & 4) {

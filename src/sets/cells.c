@@ -74,9 +74,9 @@ static unsigned int level_of(bool v6, struct table_key *key)
 	return 63 - end;
 }
 
-static bool is_level(bool v6, unsigned int level)
+static bool is_level(const struct sets *set, unsigned int level)
 {
-	return level % 4 == 0 && level >= CELLS_SHORT && level <= (v6 ? 124 : 28);
+	return level % 4 == 0 && level >= set->most_short && level <= (set->v6 ? 124 : 28);
 }
 
 static uint32_t first_32(const struct sets *set, uint64_t hi, uint64_t lo)
@@ -94,14 +94,14 @@ static bool short_bit(const struct sets *set, uint32_t i)
 	return set->shorts[i / 64] >> (i % 64) & 1;
 }
 
-/* What short elements cover of a /16 of which none up to /16 covers all. */
-static uint16_t covered_16(const struct sets *set, uint32_t p)
+/* What short elements cover of a root entry of which none covers all. */
+static uint16_t covered_entry(const struct sets *set, uint32_t p)
 {
 	uint32_t tree = 0, d, i;
 
 	for (d = 1; d <= 4; d++)
 		for (i = 0; i < 1u << d; i++)
-			if (short_bit(set, 1u << (16 + d) | p << d | i))
+			if (short_bit(set, 1u << (set->root_bits + d) | p << d | i))
 				tree |= 1u << (1u << d | i);
 	return covered(tree);
 }
@@ -111,16 +111,16 @@ static void store_cover(struct sets *set, uint32_t p, uint32_t cover)
 	__atomic_store_n(&set->root[p], (set->root[p] & ~0xffffu) | cover, __ATOMIC_RELEASE);
 }
 
-/* The root below a prefix of at most 16 bits that no shorter element covers: down both ways. */
+/* The root below a prefix no longer than its entries that no shorter element covers: down both ways. */
 static void refresh(struct sets *set, unsigned int len, uint32_t prefix)
 {
-	uint32_t i, first = prefix << (16 - len);
+	uint32_t i, n = 1u << (set->root_bits - len), first = prefix * n;
 
 	if (short_bit(set, 1u << len | prefix)) {
-		for (i = 0; i < 1u << (16 - len); i++)
+		for (i = 0; i < n; i++)
 			store_cover(set, first + i, 0xffff);
-	} else if (len == 16) {
-		store_cover(set, prefix, covered_16(set, prefix));
+	} else if (len == set->root_bits) {
+		store_cover(set, prefix, covered_entry(set, prefix));
 	} else {
 		refresh(set, len + 1, prefix << 1);
 		refresh(set, len + 1, prefix << 1 | 1);
@@ -131,11 +131,12 @@ static void refresh_root(struct sets *set, unsigned int len, uint32_t addr)
 {
 	unsigned int l;
 
-	for (l = 0; l < len && l <= 16; l++)
+	for (l = 0; l < len && l <= set->root_bits; l++)
 		if (short_bit(set, 1u << l | (uint32_t)((uint64_t)addr >> (32 - l))))
 			return; /* covered whatever is below */
-	if (len > 16)
-		store_cover(set, addr >> 16, covered_16(set, addr >> 16));
+	if (len > set->root_bits)
+		store_cover(set, addr >> (32 - set->root_bits),
+			    covered_entry(set, addr >> (32 - set->root_bits)));
 	else
 		refresh(set, len, (uint32_t)((uint64_t)addr >> (32 - len)));
 }
@@ -161,11 +162,11 @@ static void name(uint32_t *at, uint32_t bit)
 /* Root and deep name the level for all addresses of a cell; they go on doing so when the cell is gone. */
 static void name_level(struct sets *set, uint64_t hi, uint64_t lo, unsigned int level)
 {
-	unsigned int n = (level - CELLS_SHORT) / 4;
+	unsigned int n = (level - CELLS_FIRST) / 4;
 
 	if (set->v6 && level >= 28)
 		name(&set->deep[set_deep_hash(hi, set->front.seed[0]) >> set->deep_shift], 1u << level / 4);
-	name(&set->root[first_32(set, hi, lo) >> 16], SET_ROOT_LEVEL << (n < 2 ? n : 2));
+	name(&set->root[first_32(set, hi, lo) >> (32 - set->root_bits)], SET_ROOT_LEVEL << (n < 2 ? n : 2));
 }
 
 int cells_add(struct sets *set, const struct sets_elem *e)
@@ -175,7 +176,7 @@ int cells_add(struct sets *set, const struct sets_elem *e)
 	uint32_t node, *tree;
 	uint64_t slot;
 
-	if (e->len <= CELLS_SHORT)
+	if (e->len <= set->most_short)
 		return change_short(set, e, true);
 	key = key_of(set->v6, e->hi, e->lo, level);
 	node = node_of(set->v6, e);
@@ -199,7 +200,7 @@ int cells_del(struct sets *set, const struct sets_elem *e)
 	struct table_key key;
 	uint64_t slot;
 
-	if (e->len <= CELLS_SHORT)
+	if (e->len <= set->most_short)
 		return change_short(set, e, false);
 	key = key_of(set->v6, e->hi, e->lo, cells_level(e->len));
 	node = node_of(set->v6, e);
@@ -222,7 +223,7 @@ bool cells_has(const struct sets *set, const struct sets_elem *e)
 	struct table_key key;
 	uint64_t slot;
 
-	if (e->len <= CELLS_SHORT)
+	if (e->len <= set->most_short)
 		return short_bit(set, short_index(set, e));
 	key = key_of(set->v6, e->hi, e->lo, cells_level(e->len));
 	slot = table_find(&set->front, &key);
@@ -256,7 +257,7 @@ static int walk_cell(struct sets *set, uint64_t slot, int (*each)(void *arg, con
 
 	table_key_of(&set->front, slot, &key);
 	level = level_of(set->v6, &key);
-	if (!is_level(set->v6, level))
+	if (!is_level(set, level))
 		return 0; /* damaged */
 	for (tree &= ~3u; tree && !r; tree &= tree - 1) {
 		node = (uint32_t)__builtin_ctz(tree);
@@ -276,7 +277,7 @@ int cells_walk(struct sets *set, int (*each)(void *arg, const struct sets_elem *
 	unsigned int bit;
 	int r = 0;
 
-	for (i = 0; i < (1u << (CELLS_SHORT + 1)) / 64; i++)
+	for (i = 0; i < (2u << set->most_short) / 64; i++)
 		for (word = set->shorts[i]; word && !r; word &= word - 1) {
 			bit = (unsigned int)(i * 64) + (unsigned int)__builtin_ctzll(word);
 			if (!bit)
@@ -300,7 +301,7 @@ void cells_repair(struct sets *set)
 	uint32_t tree;
 
 	set->head->n_short = 0;
-	for (i = 0; i < (1u << (CELLS_SHORT + 1)) / 64; i++)
+	for (i = 0; i < (2u << set->most_short) / 64; i++)
 		set->head->n_short += (uint32_t)__builtin_popcountll(set->shorts[i]);
 	refresh(set, 0, 0);
 	for (slot = table_next(&set->front, 0); slot != TABLE_NONE;
@@ -308,7 +309,7 @@ void cells_repair(struct sets *set)
 		tree = *table_tree(&set->front, slot);
 		table_key_of(&set->front, slot, &key);
 		level = level_of(set->v6, &key);
-		if (!tree || !is_level(set->v6, level)) {
+		if (!tree || !is_level(set, level)) {
 			table_remove(&set->front, slot);
 			continue;
 		}

@@ -20,30 +20,32 @@ int sets_order(const void *a, const void *b)
 
 void sets_plan(struct sets_spec *spec, const struct sets_elem *elems, size_t n)
 {
+	uint64_t hi, lo, last_hi[32], last_lo[32], cells[32] = {0}, sum = 0;
 	bool v6 = spec->family == 6, addrs = true;
-	uint64_t hi, lo, last_hi[32], last_lo[32], cells = 0;
-	uint32_t seen = 0;
+	unsigned int level;
 	size_t i;
 
 	for (i = 0; i < n; i++) {
-		unsigned int level;
-
 		addrs = addrs && elems[i].len == SETS_LONGEST(v6);
-		if (elems[i].len <= CELLS_SHORT)
+		if (elems[i].len <= CELLS_FIRST)
 			continue;
 		level = cells_level(elems[i].len) / 4 % 32;
 		hi = elems[i].hi;
 		lo = elems[i].lo;
 		sets_mask(v6, level * 4, &hi, &lo);
-		if (!(seen >> level & 1) || hi != last_hi[level] || lo != last_lo[level])
-			cells++;
-		seen |= 1u << level;
+		if (!cells[level] || hi != last_hi[level] || lo != last_lo[level])
+			cells[level]++;
 		last_hi[level] = hi;
 		last_lo[level] = lo;
 	}
+	for (level = CELLS_FIRST / 4; level < 32; level++)
+		sum += cells[level];
 	spec->kind = addrs ? SET_ADDRS : SET_PREFIXES;
 	spec->n = n;
-	spec->cells = cells ? cells : 1;
+	spec->cells = sum ? sum : 1;
+	spec->root_bits = (uint8_t)sets_root_bits(spec);
+	if (spec->root_bits == 20 && sum > cells[CELLS_FIRST / 4])
+		spec->cells -= cells[CELLS_FIRST / 4]; /* the root has them */
 }
 
 int sets_build(struct sets *set, const struct sets_elem *elems, size_t n, struct sluice_err *err)
@@ -114,7 +116,7 @@ static int collect(void *arg, const struct sets_elem *e, const struct set_count 
 int sets_list(struct sets *set, struct sets_elem **elems, size_t *n, struct sluice_err *err)
 {
 	uint64_t most = set->has_book	? set->book.n_slots
-			: set->prefixes ? set->front.n_slots * 30 + (1u << 21)
+			: set->prefixes ? set->front.n_slots * 30 + (2u << set->most_short)
 					: set->front.n_slots;
 	struct list l = {.room = set->head->n};
 	int e;
@@ -244,5 +246,6 @@ void sets_stats(const struct sets *set, struct sets_stats *s)
 		s->cells++;
 	s->read = sizeof(*head) + ((uint64_t)1 << (set->front.t.bits + set->front.t.bucket_shift));
 	if (set->prefixes)
-		s->read += 65536 * 4 + (set->v6 ? (uint64_t)4 << (64 - set->deep_shift) : 0);
+		s->read += ((uint64_t)4 << set->root_bits) +
+			   (set->v6 ? (uint64_t)4 << (64 - set->deep_shift) : 0);
 }

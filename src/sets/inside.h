@@ -14,12 +14,22 @@ struct sets {
 	bool has_book, prefixes, v6;
 	uint32_t flags;
 	uint32_t *root, *deep; /* prefixes */
-	uint32_t deep_shift;
-	uint64_t *shorts;   /* prefixes */
-	unsigned int depth; /* of changes begun */
+	uint32_t deep_shift, root_bits;
+	uint32_t most_short; /* elements up to this length are bits beside the root, not cells */
+	uint64_t *shorts;    /* prefixes */
+	unsigned int depth;  /* of changes begun */
 	int (*grace)(void *arg);
 	void *grace_arg;
 };
+
+/* How many bits of an address choose its root entry, 16 or 20. */
+#define SETS_LARGE 200000 /* cells from which 4 MB of root are less than what they spare: doc/sets.md */
+static inline uint32_t sets_root_bits(const struct sets_spec *spec)
+{
+	if (spec->root_bits)
+		return spec->root_bits;
+	return (spec->cells ? spec->cells : spec->n) > SETS_LARGE ? 20 : 16;
+}
 
 /* A change is open between the two; who finds one open that nobody works on repairs the set. */
 void sets_begin(struct sets *set);
@@ -58,6 +68,6 @@ static inline void sets_mask(bool v6, unsigned int len, uint64_t *hi, uint64_t *
 }
 
 #define SETS_LONGEST(v6) ((v6) ? 128u : 32u)
-#define CELLS_SHORT 20 /* elements up to this length are bits beside the root, not cells */
+#define CELLS_FIRST 20 /* the first level of cells there can be */
 
 #endif

@@ -11,10 +11,8 @@
 #include "sets/inside.h"
 
 #define MOST_BYTES (512u << 20) /* what the verifier lets a program reach from one constant */
-#define ROOT_BYTES (65536 * 4)
-#define SHORT_BYTES ((1u << (CELLS_SHORT + 1)) / 8)
-#define DEEP_BITS 2    /* entries of deep a bucket (log2): doc/sets.md */
-#define FREED_MIN 4096 /* slots freed before room is asked for unasked */
+#define DEEP_BITS 2		/* entries of deep a bucket (log2): doc/sets.md */
+#define FREED_MIN 4096		/* slots freed before room is asked for unasked */
 
 int sets_grace(void *unused)
 {
@@ -35,6 +33,7 @@ static void lay_out(const struct sets_spec *spec, struct set_head *head)
 	};
 	struct table_need book = {.n = spec->n, .info = true, .counts = spec->flags & SET_COUNTS};
 	uint64_t line = sizeof(*head) / SET_LINE;
+	uint32_t root_bits = sets_root_bits(spec);
 	struct set_table sized;
 
 	*head = (struct set_head){.version = SET_VERSION,
@@ -43,7 +42,8 @@ static void lay_out(const struct sets_spec *spec, struct set_head *head)
 				  .flags = spec->flags};
 	if (prefixes) {
 		head->root = (uint32_t)line;
-		line += ROOT_BYTES / SET_LINE;
+		head->root_shift = (v6 ? 64 : 32) - root_bits;
+		line += ((uint64_t)4 << root_bits) / SET_LINE;
 	}
 	if (prefixes && v6) {
 		table_size(&sized, &front, &(uint64_t){0});
@@ -54,17 +54,18 @@ static void lay_out(const struct sets_spec *spec, struct set_head *head)
 	table_size(&head->front, &front, &line);
 	if (prefixes) {
 		head->short_bits = (uint32_t)line;
-		line += SHORT_BYTES / SET_LINE;
+		line += ((uint64_t)2 << (root_bits + 4)) / 8 / SET_LINE;
 	}
 	if (prefixes && spec->flags)
 		table_size(&head->book, &book, &line);
-	head->lines = line;
+	head->lines = (uint32_t)line;
 }
 
 static int check_spec(const struct sets_spec *spec, struct set_head *head, struct sluice_err *err)
 {
 	if ((spec->family != 4 && spec->family != 6) ||
 	    (spec->kind != SET_ADDRS && spec->kind != SET_PREFIXES) ||
+	    (spec->root_bits && spec->root_bits != 16 && spec->root_bits != 20) ||
 	    spec->flags & ~(uint32_t)(SET_EXPIRES | SET_COUNTS))
 		return err_set(err, -EINVAL, "a set of family %u, kind %u and flags %#x does not exist",
 			       spec->family, spec->kind, spec->flags);
@@ -72,11 +73,12 @@ static int check_spec(const struct sets_spec *spec, struct set_head *head, struc
 		return err_set(err, -EINVAL, "a set cannot have %llu elements; split it",
 			       (unsigned long long)spec->n);
 	lay_out(spec, head);
-	if (head->lines * SET_LINE > MOST_BYTES)
+	if ((uint64_t)head->lines * SET_LINE > MOST_BYTES)
 		return err_set(err, -EINVAL,
 			       "a set of %llu elements needs %llu MB, a program reaches %u; split it",
 			       (unsigned long long)spec->n,
-			       (unsigned long long)(head->lines * SET_LINE >> 20), MOST_BYTES >> 20);
+			       (unsigned long long)((uint64_t)head->lines * SET_LINE >> 20),
+			       MOST_BYTES >> 20);
 	return 0;
 }
 
@@ -85,7 +87,7 @@ int sets_bytes(const struct sets_spec *spec, size_t *bytes, struct sluice_err *e
 	struct set_head head;
 	int e = check_spec(spec, &head, err);
 
-	*bytes = e ? 0 : head.lines * SET_LINE;
+	*bytes = e ? 0 : (size_t)head.lines * SET_LINE;
 	return e;
 }
 
@@ -113,6 +115,8 @@ static struct sets *handle(void *mem, size_t bytes, int (*grace)(void *arg), voi
 		set->root = (uint32_t *)mem + (uint64_t)head->root * SET_LINE / 4;
 		set->deep = (uint32_t *)mem + (uint64_t)head->deep * SET_LINE / 4;
 		set->deep_shift = head->deep_shift;
+		set->root_bits = (set->v6 ? 64 : 32) - head->root_shift;
+		set->most_short = set->root_bits + 4;
 		set->shorts = (uint64_t *)mem + (uint64_t)head->short_bits * SET_LINE / 8;
 	}
 	return set;
@@ -128,10 +132,10 @@ int sets_create(void *mem, size_t bytes, const struct sets_spec *spec, struct se
 	*set = NULL;
 	if (e)
 		return e;
-	if (bytes < head.lines * SET_LINE || (uintptr_t)mem % SET_LINE)
+	if (bytes < (size_t)head.lines * SET_LINE || (uintptr_t)mem % SET_LINE)
 		return err_set(err, -EINVAL, "%zu bytes for a set that needs %llu, from a multiple of %d on",
 			       bytes, (unsigned long long)head.lines * SET_LINE, SET_LINE);
-	memset(mem, 0, head.lines * SET_LINE);
+	memset(mem, 0, (size_t)head.lines * SET_LINE);
 	head.seed[0] = spec->seed;
 	for (i = 1; i < 4; i++)
 		head.seed[i] = (head.seed[i - 1] + 0x9e3779b97f4a7c15ull) * 0xd6e8feb86659fd93ull ^
@@ -155,9 +159,13 @@ static bool sane(const struct set_head *head, size_t bytes)
 		return false;
 	spec.cells = ((uint64_t)96 << head->front.bits) / 10;
 	spec.n = head->book.bits ? ((uint64_t)96 << head->book.bits) / 10 : spec.cells;
+	spec.root_bits = (uint8_t)((spec.family == 6 ? 64 : 32) - head->root_shift);
+	if (spec.kind == SET_PREFIXES && spec.root_bits != 16 && spec.root_bits != 20)
+		return false;
 	lay_out(&spec, &want);
-	return want.root == head->root && want.deep == head->deep && want.deep_shift == head->deep_shift &&
-	       want.lines == head->lines && want.short_bits == head->short_bits &&
+	return want.root_shift == head->root_shift && want.root == head->root && want.deep == head->deep &&
+	       want.deep_shift == head->deep_shift && want.lines == head->lines &&
+	       want.short_bits == head->short_bits &&
 	       !memcmp(&want.front, &head->front, sizeof(want.front)) &&
 	       !memcmp(&want.book, &head->book, sizeof(want.book));
 }

@@ -32,6 +32,7 @@ struct sets_spec {
 	uint32_t flags;		 /* enum set_flags */
 	uint64_t n;		 /* elements to make room for */
 	uint64_t cells;		 /* of them in prefix sets, sets_plan() counts; 0: as many as elements */
+	uint8_t root_bits;	 /* of prefix sets, 16 or 20; 0: as the number of cells suggests */
 	uint64_t seed;		 /* unknown to those whose packets are looked up */
 	int (*grace)(void *arg); /* 0 once every lookup that ran has ended; NULL: sets_grace() */
 	void *grace_arg;
@@ -44,7 +45,7 @@ struct sets_spec {
  */
 int sets_grace(void *unused);
 
-/* sets_plan() picks kind and counts for elements sorted by sets_order(); it sets nothing else. */
+/* sets_plan() picks kind and counts for elements sorted by sets_order(); it leaves the rest. */
 void sets_plan(struct sets_spec *spec, const struct sets_elem *elems, size_t n);
 
 /* sets_order() compares by address, then length: for qsort(). */
