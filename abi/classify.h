@@ -49,7 +49,7 @@ enum classify_structure {
 
 /* How an address becomes a record. */
 enum classify_front_kind {
-	CLASSIFY_FRONT_CELLS,  /* IPv4: three cells of 12, 10 and 10 bits */
+	CLASSIFY_FRONT_CELLS,  /* IPv4: three cells of 12, 10 and 10 bits or 16, 8 and 8 */
 	CLASSIFY_FRONT_LEAVES, /* IPv4: a cell of 16 bits, a fork and a leaf, which search among boundaries */
 	CLASSIFY_FRONT_FORKS,  /* IPv4: the same with two forks, one below the other */
 	CLASSIFY_FRONT_TREES,  /* IPv6: a root by some bits, below it trees that search among boundaries */
@@ -61,11 +61,11 @@ enum classify_front_kind {
 
 struct classify_front {
 	__u32 kind;
-	__u32 root;	/* IPv4: cells by address >> shift; IPv6: u32 numbers of trees, 2^bits of the window and four of the rest */
-	__u32 cells;	/* IPv4: the second level: cells or struct classify_fork; IPv6: struct classify_branch */
-	__u32 leaves;	/* IPv4: struct classify_leaf, or (CELLS) records; IPv6: struct classify_twig */
-	__u32 depth[2]; /* IPv6: branches above a twig, in trees of the upper and of the lower half */
-	__u32 shift, bits; /* IPv4: bits in front of the last level; IPv6, the window: from base on 2^bits stretches of 2^shift values of the upper half */
+	__u32 root; /* IPv4: cells by address >> shift; IPv6: CLASSIFY_TREE, 2^bits of the window and four of the rest */
+	__u32 cells; /* IPv4: the second level: cells or struct classify_fork; IPv6: struct classify_branch */
+	__u32 leaves; /* IPv4: struct classify_leaf, or (CELLS) records; IPv6: struct classify_twig */
+	__u32 shift,
+		bits; /* IPv4: bits in front of the last level; IPv6, the window: from base on 2^bits stretches of 2^shift values of the upper half */
 	__u64 base;
 };
 
@@ -93,7 +93,9 @@ struct classify_leaf { /* half a cache line */
  * a twig count how many of their limits are below the last 63 bits of the half; what is before them took the first one
  * into account. A limit that is not used is CLASSIFY_NO_LIMIT. A cache line each.
  */
-#define CLASSIFY_DEPTH_MAX 8 /* branches: 5 * 8^8 stretches */
+#define CLASSIFY_DEPTH_MAX 7 /* branches: 5 * 8^7 stretches */
+#define CLASSIFY_TREE(number, depth) \
+	((__u32)(number) << 3 | (depth)) /* branches above its twigs, and the first's number */
 #define CLASSIFY_NO_LIMIT (~0ull >> 1)
 
 struct classify_branch {
@@ -105,7 +107,7 @@ struct classify_branch {
 struct classify_twig {
 	__u64 limit[4];
 	__u32 record[5];
-	__u32 lower; /* bit N: record N is the number of the first of two trees of the lower half, by its first bit */
+	__u32 lower; /* bit N: record N is the first of two trees of the lower half, by its first bit */
 	__u32 unused[2];
 };
 

@@ -252,7 +252,8 @@ static void edges(void)
 		"rule 0: a port range that ends before it begins");
 	refused(everything, NULL, CLASSIFY_MAX_RULES + 1, -ENOSPC, "131001 rules, at most 131000");
 	refused(everything, &little, 1, -ENOSPC,
-		"IPv4: the rules would not fit: a table of 513 x 32 bytes after 6824, of 10000 that are allowed");
+		"IPv4: the rules would not fit: a table of 513 x 32 bytes after 6792, of 10000 that are "
+		"allowed");
 	say_ways();
 }
 

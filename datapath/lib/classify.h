@@ -10,6 +10,7 @@
 #ifndef DATAPATH_LIB_CLASSIFY_H
 #define DATAPATH_LIB_CLASSIFY_H
 
+#include <stddef.h>
 #include <linux/types.h>
 #include "abi/classify.h"
 
@@ -72,9 +73,10 @@ CLASSIFY_FN __u32 classify_count(__u32 address, __u64 bounds)
 
 CLASSIFY_FN __u32 classify_fork_at(void *m, const struct classify_front *f, __u32 address, __u32 number)
 {
-	__u32 at = f->cells + (__u32)sizeof(struct classify_fork) * number;
+	const struct classify_fork *fork =
+		CLASSIFY_AT(m, struct classify_fork, f->cells + (__u32)sizeof(*fork) * number);
 
-	return CLASSIFY_AT32(m, at + 8) + classify_count(address, CLASSIFY_AT64(m, at));
+	return fork->next + classify_count(address, fork->bounds);
 }
 
 /* The record of an IPv4 address, given in host order. */
@@ -95,35 +97,40 @@ CLASSIFY_FN __u32 classify_record4(void *m, const struct classify_front *f, __u3
 	return CLASSIFY_AT32(m, at + 8 + 4 * classify_count(address, CLASSIFY_AT64(m, at)));
 }
 
-/* Is the limit at off below x? Both have 63 bits, so the difference's sign tells. */
-CLASSIFY_FN __u32 classify_over(void *m, __u32 off, __u64 x)
+/* How many of n limits are below x? All have 63 bits, so the difference's sign tells, without a branch. */
+CLASSIFY_FN __u32 classify_over(const __u64 *limit, __u32 n, __u64 x)
 {
-	return (__u32)((CLASSIFY_AT64(m, off) - x) >> 63);
+	__u32 k = (__u32)((limit[0] - x) >> 63) + (__u32)((limit[1] - x) >> 63) +
+		  (__u32)((limit[2] - x) >> 63) + (__u32)((limit[3] - x) >> 63);
+
+	if (n == 7)
+		k += (__u32)((limit[4] - x) >> 63) + (__u32)((limit[5] - x) >> 63) +
+		     (__u32)((limit[6] - x) >> 63);
+	return k;
 }
 
-/* From a tree's number to where its record stands, by one half of an IPv6 address; *lower as in struct
- * classify_twig. */
-CLASSIFY_FN __u32 classify_climb(void *m, const struct classify_front *f, __u32 depth, __u32 tree, __u64 half,
+/* From a tree to its record, by one half of an IPv6 address; *lower as in struct classify_twig. */
+CLASSIFY_FN __u32 classify_climb(void *m, const struct classify_front *f, __u32 tree, __u64 half,
 				 __u32 *lower)
 {
+	const struct classify_branch *branch;
+	const struct classify_twig *twig;
 	__u64 x = half & CLASSIFY_NO_LIMIT;
-	__u32 i, at, k;
+	__u32 depth = tree & 7, i, k;
 
+	tree >>= 3;
 	CLASSIFY_LOOP
 	for (i = 0; i < CLASSIFY_DEPTH_MAX; i++) {
 		if (i >= depth)
 			break;
-		at = f->cells + (__u32)sizeof(struct classify_branch) * tree;
-		k = classify_over(m, at, x) + classify_over(m, at + 8, x) + classify_over(m, at + 16, x) +
-		    classify_over(m, at + 24, x) + classify_over(m, at + 32, x) +
-		    classify_over(m, at + 40, x) + classify_over(m, at + 48, x);
-		tree = CLASSIFY_AT32(m, at + 56) + k;
+		branch = CLASSIFY_AT(m, struct classify_branch, f->cells + (__u32)sizeof(*branch) * tree);
+		tree = branch->next + classify_over(branch->limit, 7, x);
 	}
-	at = f->leaves + (__u32)sizeof(struct classify_twig) * tree;
-	k = classify_over(m, at, x) + classify_over(m, at + 8, x) + classify_over(m, at + 16, x) +
-	    classify_over(m, at + 24, x);
-	*lower = CLASSIFY_AT32(m, at + 52) >> k & 1;
-	return CLASSIFY_AT32(m, at + 32 + 4 * k);
+	tree = f->leaves + (__u32)sizeof(*twig) * tree;
+	twig = CLASSIFY_AT(m, struct classify_twig, tree);
+	k = classify_over(twig->limit, 4, x);
+	*lower = twig->lower >> k & 1;
+	return CLASSIFY_AT32(m, tree + (__u32)offsetof(struct classify_twig, record) + 4 * k);
 }
 
 /* The record of an IPv6 address, its halves in host order. */
@@ -134,10 +141,9 @@ CLASSIFY_FN __u32 classify_record6(void *m, const struct classify_front *f, __u6
 
 	if (window >> (f->bits & 63))
 		window = (1ull << (f->bits & 63)) + (high >> 62);
-	record = classify_climb(m, f, f->depth[0], CLASSIFY_AT32(m, f->root + 4 * (__u32)window), high,
-				&lower);
+	record = classify_climb(m, f, CLASSIFY_AT32(m, f->root + 4 * (__u32)window), high, &lower);
 	if (lower)
-		record = classify_climb(m, f, f->depth[1], record + (__u32)(low >> 63), low, &lower);
+		record = classify_climb(m, f, record + (__u32)(low >> 63 << 3), low, &lower);
 	return record;
 }
 
@@ -189,10 +195,11 @@ CLASSIFY_FN __u32 classify_rest(void *m, __u32 ref, __u32 match, __u32 service)
 CLASSIFY_FN __u32 classify_in_bucket(void *m, const struct classify_split *t, __u64 hash, __u64 key)
 {
 	__u32 at = t->pairs + 32 * (__u32)((hash >> 32) * t->n_buckets >> 32);
+	const struct classify_pair *pair = CLASSIFY_AT(m, struct classify_pair, at);
 
-	if (CLASSIFY_AT64(m, at) == key)
+	if (pair[0].key == key)
 		return at;
-	if (CLASSIFY_AT64(m, at + 16) == key)
+	if (pair[1].key == key)
 		return at + 16;
 	return 0;
 }

@@ -31,7 +31,7 @@ static void choose_text(const struct family *f)
 
 	if (r->structure == CLASSIFY_SPLIT)
 		snprintf(r->why, sizeof(r->why),
-			 "a pair table would take more than 2 MiB or 0.1 s to make: prefixes with more than "
+			 "a pair table would take more than 8 MiB or 0.1 s to make: prefixes with more than "
 			 "%u others inside them are wide",
 			 r->max_below);
 }

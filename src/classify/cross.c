@@ -12,7 +12,8 @@
 #include "base/err.h"
 #include "classify/sets.h"
 
-#define TABLE_MAX (2u << 20) /* bytes of pair table and rows: beyond, the split behind its cache touches less */
+#define TABLE_MAX \
+	(8u << 20) /* bytes of pair table and rows: beyond, the split behind its cache touches less */
 #define WORK_MAX (150u << 20) /* words to intersect: about 0.1 s */
 #define NO_RULE 0xffffu
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * IPv4 addresses to records, in two forms that are read without a branch. Cells of 12, 10 and 10 bits; or a
+ * IPv4 addresses to records, in two forms that are read without a branch. Cells of 12, 10 and 10 bits or of 16, 8 and 8; or a
  * cell of 16 bits and below it boundaries, five groups of them told apart by a fork and five records by a
  * leaf. The first takes fewer instructions, the second a fraction of the memory.
  */
@@ -12,7 +12,8 @@
 
 #define FORK_BOUNDS 24 /* five leaves of four, and the four between them */
 #define FORKS_BOUNDS 124
-#define CELLS_MAX (256u << 10) /* bytes of cells: two sides with more leave no room in a second-level cache */
+#define SMALL_MAX (512u << 10) /* bytes of cells behind a root of 12 bits */
+#define CELLS_MAX (4u << 20)   /* and of 16 bits; doc/classify.md has the measurement */
 
 struct piece {
 	uint32_t start, class;
@@ -222,8 +223,10 @@ static uint32_t put(struct work *w, const void *data, size_t bytes)
 {
 	uint32_t at = work_table(w, (bytes + 31) / 32 + 1, 32);
 
-	if (at)
-		memcpy(w->image.data + at, data, bytes);
+	if (!at)
+		return 0;
+	at = (at + 31) & ~31u; /* leaves and forks are read as a whole */
+	memcpy(w->image.data + at, data, bytes);
 	return at;
 }
 
@@ -253,7 +256,9 @@ static int choose(struct tables *t, uint32_t *root, enum classify_fronts forced)
 
 	if (forced == CLASSIFY_FRONTS_CELLS || !forced) {
 		t->kind = CLASSIFY_FRONT_CELLS;
-		e = build(t, root, 12, 22, forced ? SIZE_MAX : CELLS_MAX);
+		e = build(t, root, 12, 22, SMALL_MAX);
+		if (e == -EFBIG)
+			e = build(t, root, 16, 24, forced ? SIZE_MAX : CELLS_MAX);
 	}
 	if (e != -EFBIG)
 		return e;

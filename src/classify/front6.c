@@ -3,8 +3,8 @@
  * IPv6 addresses to records. The stretches of the upper half that belong to different prefixes are searched
  * in trees of cache lines, eight ways at a branch and five at a twig. Where most boundaries are close
  * together - behind a provider's prefix - a window of equal stretches is laid over them, each with a tree of
- * its own, so that the trees are low. All trees have the same depth: nothing in the lookup branches by
- * address. A half that has prefixes inside leads to two more trees, of the lower half.
+ * its own, so that the trees are low. A half that has
+ * prefixes inside leads to two more trees, of the lower half.
  */
 #include <errno.h>
 #include <string.h>
@@ -25,6 +25,7 @@ struct piece {
 struct trees {
 	struct work *w;
 	struct buf branches, twigs;
+	uint32_t deepest[2]; /* branches above a twig, by half */
 };
 
 struct window {
@@ -187,7 +188,7 @@ static uint32_t fullest(const struct window *v, const struct piece *pieces, uint
 static struct window choose_window(const struct piece *pieces, uint32_t n, struct piece *scratch)
 {
 	uint64_t middle = pieces[n / 2].start;
-	struct window best = {.bits = n > 4000 ? 16 : n > 400 ? 13 : 9}, v = best;
+	struct window best = {.bits = n > 4000 ? 17 : n > 400 ? 14 : 12}, v = best;
 	uint32_t least = UINT32_MAX, skip, most;
 
 	for (skip = 0; skip + best.bits < 64; skip++) {
@@ -202,18 +203,21 @@ static struct window choose_window(const struct piece *pieces, uint32_t n, struc
 	return best;
 }
 
-/* Trees of the lower half: one for each value of its first bit. */
-static int lower_trees(struct trees *t, const struct piece *pieces, uint32_t n, uint32_t depth,
-		       uint32_t *first)
+/* Trees of the lower half, one for each value of its first bit and both of one depth: the first one's reference. */
+static int lower_trees(struct trees *t, const struct piece *pieces, uint32_t n, uint32_t *tree)
 {
-	const struct piece *in;
-	uint32_t i, m;
-	int e = reserve(t, depth, 2, first);
+	uint32_t i, n_in[2], depth, first;
+	const struct piece *in[2];
+	int e;
 
-	for (i = 0; !e && i < 2; i++) {
-		in = within(pieces, n, (uint64_t)i << 63, ((uint64_t)i << 63) + (~0ull >> 1), &m);
-		e = put_node(t, depth, *first + i, in, m);
-	}
+	for (i = 0; i < 2; i++)
+		in[i] = within(pieces, n, (uint64_t)i << 63, ((uint64_t)i << 63) + (~0ull >> 1), &n_in[i]);
+	depth = depth_for(n_in[0] > n_in[1] ? n_in[0] : n_in[1]);
+	t->deepest[1] = depth > t->deepest[1] ? depth : t->deepest[1];
+	e = reserve(t, depth, 2, &first);
+	for (i = 0; !e && i < 2; i++)
+		e = put_node(t, depth, first + i, in[i], n_in[i]);
+	*tree = CLASSIFY_TREE(first, depth);
 	return e;
 }
 
@@ -245,22 +249,17 @@ static uint32_t lower_pieces(const struct side *s, const struct side_range *r, u
 	return k;
 }
 
-/* Pieces of the upper half, with the trees of the lower half; *depth of the latter. */
+/* Pieces of the upper half, with the trees of the lower half. */
 static int halves(struct trees *t, const struct side *s, const struct side_range *r, uint32_t n,
-		  struct piece *high, uint32_t *n_high, uint32_t *depth)
+		  struct piece *high, uint32_t *n_high)
 {
 	struct piece *low = work_array(t->w, (size_t)n + 1, sizeof(*low));
-	uint32_t i, k, tree, most = 0;
+	uint32_t i, k, tree;
 	uint64_t half;
 	int e;
 
 	if (!low)
 		return -ENOMEM;
-	for (i = 0; i < n;) {
-		k = lower_pieces(s, r, n, &i, low);
-		most = k > most ? k : most;
-	}
-	*depth = depth_for(most);
 	for (i = 0; i < n;) {
 		half = (uint64_t)(r[i].start >> 64);
 		k = lower_pieces(s, r, n, &i, low);
@@ -268,7 +267,7 @@ static int halves(struct trees *t, const struct side *s, const struct side_range
 			add(high, n_high, half, low[0].target, false);
 			continue;
 		}
-		e = lower_trees(t, low, k, *depth, &tree);
+		e = lower_trees(t, low, k, &tree);
 		if (e)
 			return e;
 		add(high, n_high, half, tree, true);
@@ -280,22 +279,24 @@ static int halves(struct trees *t, const struct side *s, const struct side_range
 }
 
 /* A tree, or one that is there already for all stretches that are of this single piece. */
-static int put_tree(struct trees *t, uint32_t depth, const struct piece *pieces, uint32_t n,
-		    const struct side *s, uint32_t *shared, uint32_t *number)
+static int put_tree(struct trees *t, const struct piece *pieces, uint32_t n, const struct side *s,
+		    uint32_t *shared, uint32_t *tree)
 {
-	uint32_t class = pieces[0].target & CLASSIFY_CLASS_MASK;
+	uint32_t class = pieces[0].target & CLASSIFY_CLASS_MASK, depth = depth_for(n), number;
 	bool share = n == 1 && !pieces[0].lower && class < s->n;
 	int e;
 
 	if (share && shared[class]) {
-		*number = shared[class] - 1;
+		*tree = shared[class] - 1;
 		return 0;
 	}
-	e = reserve(t, depth, 1, number);
+	t->deepest[0] = depth > t->deepest[0] ? depth : t->deepest[0];
+	e = reserve(t, depth, 1, &number);
 	if (!e)
-		e = put_node(t, depth, *number, pieces, n);
+		e = put_node(t, depth, number, pieces, n);
+	*tree = CLASSIFY_TREE(number, depth);
 	if (share)
-		shared[class] = *number + 1;
+		shared[class] = *tree + 1;
 	return e;
 }
 
@@ -303,7 +304,7 @@ static int put_root(struct trees *t, const struct side *s, const struct piece *p
 		    struct classify_front *front)
 {
 	struct piece *scratch = work_array(t->w, (size_t)n + 8, sizeof(*scratch));
-	uint32_t *shared = work_array(t->w, s->n, 4), i, m, number = 0, root;
+	uint32_t *shared = work_array(t->w, s->n, 4), i, m, tree = 0, root;
 	const struct piece *in;
 	struct window v;
 	uint64_t first;
@@ -312,7 +313,6 @@ static int put_root(struct trees *t, const struct side *s, const struct piece *p
 	if (!scratch || !shared)
 		return -ENOMEM;
 	v = choose_window(pieces, n, scratch);
-	front->depth[0] = depth_for(fullest(&v, pieces, n, scratch));
 	front->base = v.base;
 	front->shift = v.shift;
 	front->bits = v.bits;
@@ -328,8 +328,8 @@ static int put_root(struct trees *t, const struct side *s, const struct piece *p
 			m = outside(&v, pieces, n, i - (1u << v.bits), scratch);
 			in = scratch;
 		}
-		e = put_tree(t, front->depth[0], in, m, s, shared, &number);
-		WORK_AT(t->w, uint32_t, root)[i] = number;
+		e = put_tree(t, in, m, s, shared, &tree);
+		WORK_AT(t->w, uint32_t, root)[i] = tree;
 	}
 	work_drop(t->w, scratch);
 	work_drop(t->w, shared);
@@ -362,7 +362,7 @@ static int one_side(struct work *w, struct family *f, int which)
 	if (e)
 		return e;
 	high = work_array(w, 2 * (size_t)n + 1, sizeof(*high));
-	e = high ? halves(&t, s, ranges, n, high, &n_high, &front.depth[1]) : -ENOMEM;
+	e = high ? halves(&t, s, ranges, n, high, &n_high) : -ENOMEM;
 	if (!e)
 		e = put_root(&t, s, high, n_high, &front);
 	if (!e && (t.branches.failed || t.twigs.failed))
@@ -374,8 +374,8 @@ static int one_side(struct work *w, struct family *f, int which)
 	}
 	family_part(w, f)->front[which] = front;
 	f->report->front[which] = front.kind;
-	if (front.depth[0] + front.depth[1] + 2 > f->depth)
-		f->depth = front.depth[0] + front.depth[1] + 2;
+	n = 3 + t.deepest[0] + t.deepest[1];
+	f->depth = n > f->depth ? n : f->depth;
 	buf_free(&t.branches);
 	buf_free(&t.twigs);
 	work_drop(w, ranges);
