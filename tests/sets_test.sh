@@ -12,7 +12,7 @@ run() { # WANTED LAST LINE, COMMAND...
 	[ $rc = 0 ] && tail -n 1 "$T/out" | grep -qE "$want"
 }
 
-n=400000 kills=200 damaged=240
+n=400000 kills=200 damaged=100
 [ -z "${SOAK:-}" ] || n=10000000 kills=2000 damaged=2400
 case_ "$n random operations and a sorted array, two readers" run "^$n operations agree$" "$BUILD/tests/sets-model" 1 $n
 case_ "$kills killed writers" run "^$kills writers killed after " "$BUILD/tests/sets-kill" 2 $kills

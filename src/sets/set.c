@@ -224,12 +224,26 @@ static uint32_t spilled(const struct table *tb)
 	return n;
 }
 
+static int wait_grace(struct sets *set)
+{
+	int e = set->grace(set->grace_arg);
+
+	if (e)
+		return e;
+	set->head->epoch++;
+	set->head->n_freed = 0;
+	return 0;
+}
+
 /* After a writer that died in a change: what it left half done is finished or taken back. */
 static int repair(struct sets *set)
 {
 	uint64_t n = 0, slot;
 	int e = 0;
 
+	/* how much was freed is not known, and what is finished here may need that room */
+	set->head->n_freed = (uint32_t)(set->front.n_slots / 8);
+	wait_grace(set);
 	table_repair(&set->front);
 	if (set->has_book)
 		table_repair(&set->book);
@@ -247,7 +261,6 @@ static int repair(struct sets *set)
 			n++;
 	}
 	set->head->n = n;
-	set->head->n_freed = (uint32_t)(set->front.n_slots / 8); /* not known: wait soon */
 	set->head->n_spilled = spilled(&set->front) + (set->has_book ? spilled(&set->book) : 0);
 	set->head->busy = 0;
 	return e;
@@ -293,20 +306,9 @@ void sets_end(struct sets *set)
 		__atomic_store_n(&set->head->busy, 0, __ATOMIC_SEQ_CST);
 }
 
-static int grace(struct sets *set)
-{
-	int e = set->grace(set->grace_arg);
-
-	if (e)
-		return e;
-	set->head->epoch++;
-	set->head->n_freed = 0;
-	return 0;
-}
-
 int sets_settle(struct sets *set, struct sluice_err *err)
 {
-	int e = grace(set);
+	int e = wait_grace(set);
 
 	return e ? err_set(err, e, "cannot wait until programs that read the set are done") : 0;
 }
@@ -372,9 +374,9 @@ int sets_add(struct sets *set, const struct sets_elem *elem, bool *added, struct
 		return r;
 	sets_begin(set);
 	if (set->head->n_freed > FREED_MIN && set->head->n_freed > set->front.n_slots / 16)
-		grace(set); /* may fail: there is room as yet */
+		wait_grace(set); /* may fail: there is room as yet */
 	r = add(set, elem);
-	if (r == -ENOSPC && set->head->n_freed && !grace(set))
+	if (r == -ENOSPC && set->head->n_freed && !wait_grace(set))
 		r = add(set, elem);
 	if (r > 0)
 		set->head->n++;
