@@ -111,11 +111,13 @@ if [ -n "$BPFTOOL" ]; then
 		in_vm '$BPFTOOL prog load $OBJ /sys/fs/bpf/c pinmaps /sys/fs/bpf/maps
 			$BPFTOOL -j prog show pinned /sys/fs/bpf/c
 			$BPFTOOL -j prog list
-			$BPFTOOL prog dump xlated pinned /sys/fs/bpf/c
+			$BPFTOOL prog dump xlated pinned /sys/fs/bpf/c linum
 			$BPFTOOL prog loadall $OBJ /sys/fs/bpf/all
 			ls /sys/fs/bpf/all /sys/fs/bpf/maps' >"$T/out" || return 1
 		sed -n 1p "$T/out" | jq -e '.type == "xdp" and .name == "counter" and .gpl_compatible and .bytes_xlated == 224 and
-			(.map_ids | length) == 2' &&
+			(.map_ids | length) == 2 and .tag != "0000000000000000"' &&
+			map=$(sed -n 1p "$T/out" | jq .map_ids[0]) && grep -q "= map\[id:$map\]" "$T/out" &&
+			grep -q '^; .*ctx->data_end.* line_num:[0-9]* line_col:[0-9]*\]$' "$T/out" &&
 			sed -n 2p "$T/out" | jq -e '[.[] | select(.name == "counter")] | length == 1' &&
 			grep -q '^ *0: (61) r2 = \*(u32 \*)(r1 +4)$' "$T/out" &&
 			[ "$(tail -n 6 "$T/out" | tr '\n' ' ')" = "/sys/fs/bpf/all: counter  /sys/fs/bpf/maps: counter_rodata seen " ]
@@ -158,12 +160,20 @@ print(os.listdir(\\\"/sys/fs/bpf\\\"), os.path.exists(\\\"/sys/fs/bpf/p\\\"), os
 			expect_fail 255 'not in bpf file system|not on BPF FS|Operation not permitted|mount' vm -- \
 				"$BPFTOOL" map create "$T/free/m" type array key 4 value 4 entries 1 name m
 	}
+	names() { # what pins do not know is refused, and does not reach the kernel's bpffs
+		in_vm '$BPFTOOL map create /sys/fs/bpf/m type array key 4 value 4 entries 1 name m
+			for c in "ln -s m /sys/fs/bpf/s" "ln /etc/passwd /sys/fs/bpf/l" "chmod 777 /sys/fs/bpf/m" "chown 1 /sys/fs/bpf/m" \
+				"mv /sys/fs/bpf/m /sys/fs/bpf/n"; do $c 2>&1 | grep -c "Operation not permitted"; done
+			ls /sys/fs/bpf' >"$T/out"
+		[ "$(tr '\n' ' ' <"$T/out")" = "1 1 1 1 1 m " ]
+	}
 	case_ "bpftool map: create, update, lookup, dump, list, pin, delete" maps
 	case_ "bpftool prog: load, loadall, show, list, dump" progs
 	case_ "bpftool prog run: data in and out" prog_run
 	case_ "bpftool btf: list, dump" btf
 	case_ "bpftool link list, links of both kinds of libbpf" links
 	case_ "a chain of programs shares one engine" scripts
+	case_ "links, modes, owners and new names of pins" names
 	case_ "state is gone with the command" gone
 	case_ "mistakes are answered as by the kernel" misuse
 else

@@ -221,3 +221,78 @@ SLUICE_API int remove(const char *path)
 		return 0;
 	return errno == EISDIR ? pin_do(WIRE_RMDIR, clean) : -1;
 }
+
+/* What the engine's pins do not know. To libc they would be names in the kernel's own bpffs, which is nobody's business here. */
+SLUICE_API int symlink(const char *target, const char *path)
+{
+	PIN(AT_FDCWD, path);
+	return pin ? result(-EPERM) : NEXT(symlink)(target, path);
+}
+
+SLUICE_API int symlinkat(const char *target, int dirfd, const char *path)
+{
+	PIN(dirfd, path);
+	return pin ? result(-EPERM) : NEXT(symlinkat)(target, dirfd, path);
+}
+
+SLUICE_API int linkat(int olddirfd, const char *old, int dirfd, const char *path, int flags)
+{
+	PIN(dirfd, path);
+	return pin ? result(-EPERM) : NEXT(linkat)(olddirfd, old, dirfd, path, flags);
+}
+
+SLUICE_API int link(const char *old, const char *path)
+{
+	PIN(AT_FDCWD, path);
+	return pin ? result(-EPERM) : NEXT(link)(old, path);
+}
+
+SLUICE_API int renameat2(int olddirfd, const char *old, int dirfd, const char *path, unsigned int flags)
+{
+	bool from;
+
+	{
+		PIN(olddirfd, old);
+		from = pin;
+	}
+	PIN(dirfd, path);
+	return pin || from ? result(-EPERM) : NEXT(renameat2)(olddirfd, old, dirfd, path, flags);
+}
+
+SLUICE_API int renameat(int olddirfd, const char *old, int dirfd, const char *path)
+{
+	return renameat2(olddirfd, old, dirfd, path, 0);
+}
+
+SLUICE_API int rename(const char *old, const char *path)
+{
+	return renameat2(AT_FDCWD, old, AT_FDCWD, path, 0);
+}
+
+SLUICE_API int chmod(const char *path, mode_t mode)
+{
+	PIN(AT_FDCWD, path);
+	return pin ? result(-EPERM) : NEXT(chmod)(path, mode);
+}
+
+SLUICE_API int fchmodat(int dirfd, const char *path, mode_t mode, int flags)
+{
+	PIN(dirfd, path);
+	return pin ? result(-EPERM) : NEXT(fchmodat)(dirfd, path, mode, flags);
+}
+
+SLUICE_API int fchownat(int dirfd, const char *path, uid_t uid, gid_t gid, int flags)
+{
+	PIN(dirfd, path);
+	return pin ? result(-EPERM) : NEXT(fchownat)(dirfd, path, uid, gid, flags);
+}
+
+SLUICE_API int chown(const char *path, uid_t uid, gid_t gid)
+{
+	return fchownat(AT_FDCWD, path, uid, gid, 0);
+}
+
+SLUICE_API int lchown(const char *path, uid_t uid, gid_t gid)
+{
+	return fchownat(AT_FDCWD, path, uid, gid, AT_SYMLINK_NOFOLLOW);
+}

@@ -150,7 +150,7 @@ static int check_types(struct map *map, const struct btf *btf)
 	if (!v || btf__resolve_size(btf, map->btf_value) != (int64_t)map->value_size)
 		return -EINVAL;
 	if (map->btf_key) {
-		if (!t || btf__resolve_size(btf, map->btf_key) != (int64_t)map->key_size)
+		if (!t || map->type == BPF_MAP_TYPE_BLOOM_FILTER || btf__resolve_size(btf, map->btf_key) != (int64_t)map->key_size)
 			return -EINVAL;
 		id = btf__resolve_type(btf, map->btf_key);
 		t = id < 0 ? NULL : btf__type_by_id(btf, (uint32_t)id);
@@ -162,7 +162,7 @@ static int check_types(struct map *map, const struct btf *btf)
 	} else if (map->type == BPF_MAP_TYPE_ARRAY || map->type == BPF_MAP_TYPE_PERCPU_ARRAY) {
 		if (map->max_entries != 1 || !btf_is_datasec(v)) /* global variables */
 			return -EINVAL;
-	} else {
+	} else if (map->type != BPF_MAP_TYPE_BLOOM_FILTER) { /* the one that may have a value without a key */
 		return -EINVAL;
 	}
 	return special(map, btf, map->btf_value);

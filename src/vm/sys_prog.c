@@ -33,6 +33,7 @@ static void drop_prog(struct obj *obj)
 	for (i = 0; i < p->n_maps; i++)
 		obj_put(&p->map[i]->obj);
 	free(p->map);
+	free(p->use);
 	obj_put(p->btf);
 }
 
@@ -58,6 +59,18 @@ static int keep_map(struct vm_program *p, struct map *map)
 	return 0;
 }
 
+/* Which map the next instruction that names one means: prog_info() has to say it again. */
+static int use_map(struct vm_program *p, struct map *map)
+{
+	struct map **more = realloc(p->use, (p->n_uses + 1) * sizeof(*more));
+
+	if (!more)
+		return -ENOMEM;
+	p->use = more;
+	p->use[p->n_uses++] = map;
+	return 0;
+}
+
 static int address(void *owner, const struct bpf_insn insn[2], uint64_t *value, struct sluice_err *err)
 {
 	struct vm_program *p = owner;
@@ -77,8 +90,7 @@ static int address(void *owner, const struct bpf_insn insn[2], uint64_t *value, 
 	if (e)
 		return err_set(err, e, "descriptor %d is no map of this engine", fd);
 	map = (struct map *)obj;
-	e = keep_map(p, map);
-	if (e)
+	if (keep_map(p, map) || use_map(p, map))
 		return err_nomem(err);
 	*value = (uintptr_t)map;
 	if (how == BPF_PSEUDO_MAP_FD || how == BPF_PSEUDO_MAP_IDX)
@@ -319,35 +331,4 @@ int prog_of_fd(struct vm *vm, int fd, uint32_t type, uint32_t attach_type, struc
 		return 0;
 	obj_put(*prog);
 	return -EINVAL;
-}
-
-int prog_info(struct vm_program *p, struct bpf_prog_info *info)
-{
-	struct bpf_prog_info in = *info;
-	const struct bpf_insn *insns;
-	uint32_t n, i, bytes;
-	int e;
-
-	insns = vm_prog_insns(p->code, &n);
-	bytes = n * (uint32_t)sizeof(*insns);
-	memset(info, 0, sizeof(*info));
-	info->type = p->shape.type;
-	info->id = p->obj.id;
-	info->load_time = p->load_ns;
-	info->created_by_uid = geteuid();
-	info->gpl_compatible = p->gpl;
-	memcpy(info->name, p->name, sizeof(info->name));
-	info->btf_id = p->btf ? p->btf->id : 0;
-	info->run_cnt = __atomic_load_n(&p->runs, __ATOMIC_RELAXED);
-	info->run_time_ns = __atomic_load_n(&p->run_ns, __ATOMIC_RELAXED);
-	info->map_ids = in.map_ids;
-	info->nr_map_ids = p->n_maps;
-	for (i = 0; i < p->n_maps && i < in.nr_map_ids; i++) {
-		e = user_write(in.map_ids + i * sizeof(uint32_t), &p->map[i]->obj.id, sizeof(uint32_t));
-		if (e)
-			return e;
-	}
-	info->xlated_prog_insns = in.xlated_prog_insns;
-	info->xlated_prog_len = bytes;
-	return user_write(in.xlated_prog_insns, insns, bytes < in.xlated_prog_len ? bytes : in.xlated_prog_len);
 }

@@ -37,6 +37,8 @@ struct vm_program {
 	struct map **map; /* that its instructions name, then those bound to it; a reference each */
 	uint32_t n_maps;
 	bool nests; /* one of them holds maps */
+	struct map **use; /* by each instruction that names a map, in their order: which */
+	uint32_t n_uses;
 	struct obj *btf;
 	struct vm_lines lines;
 	uint64_t fds; /* while it is loaded: where the caller has the array that map indexes mean */
@@ -57,7 +59,7 @@ int prog_for_map(struct map *map, struct prog_shape *owner, int fd, struct obj *
 struct vm_env;
 extern const struct vm_env prog_env;
 
-/* The answer to BPF_OBJ_GET_INFO_BY_FD; info and *bytes are the caller's on the way in. */
+/* prog_info() is the answer to BPF_OBJ_GET_INFO_BY_FD; on the way in info says where the caller has room for what. */
 struct bpf_prog_info;
 int prog_info(struct vm_program *prog, struct bpf_prog_info *info);
 
