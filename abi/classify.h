@@ -5,6 +5,8 @@
  *     struct classify_image   magic, size
  *     struct classify_part    IPv4: parameters and the small tables of the services
  *     struct classify_part    IPv6
+ *     struct classify_part    the rules that go on, where they are apart: IPv4
+ *     struct classify_part    IPv6
  *     tables                  of both; every offset counts bytes from the start of the image
  *
  * A packet's two addresses and its service (protocol, flags, ports) become class numbers; how the three give
@@ -40,6 +42,8 @@
 /* A reference to a list: 0 none; bit 0 clear: a list's offset; set: a row's, or of rows by wide class,
  * plus 1. */
 #define CLASSIFY_REF_ROW 1u
+
+#define CLASSIFY_LIST_END 0xffffffffu
 
 enum classify_structure {
 	CLASSIFY_EMPTY, /* no rules of this family */
@@ -139,7 +143,8 @@ struct classify_cross {
 	__u32 n_second; /* of the pair's second class */
 	__u32 n_third;
 	__u32 pair; /* u16 by (first * n_second + second): a row's number */
-	__u32 rows; /* u16 by (row * n_third + third): a rule */
+	__u32 rows; /* u16 by (row * n_third + third): a rule, or a list's number */
+	__u32 lists; /* u32 by list: where its u32 rules begin, ended by CLASSIFY_LIST_END; 0: rows hold rules */
 };
 
 struct classify_split {
@@ -167,7 +172,7 @@ struct classify_part {
 	__u32 services; /* u16 by product + destination port class: service class */
 	struct classify_cross cross;
 	struct classify_split split;
-	__u32 unused[10];
+	__u32 unused[9];
 	__u16 proto[256], high[256], low[256]; /* protocol, upper and lower byte of the flags */
 	__u16 block[2][256];		       /* by the upper byte of a port: where in ports its 256 begin */
 	__u16 extra[CLASSIFY_EXTRAS];
@@ -176,7 +181,7 @@ struct classify_part {
 struct classify_image {
 	__u32 magic, bytes;
 	__u32 unused[14];
-	struct classify_part part[2]; /* IPv4, IPv6 */
+	struct classify_part part[4]; /* IPv4, IPv6; rules that go on of IPv4, IPv6 */
 };
 
 _Static_assert(sizeof(struct classify_fork) == 16, "classify_fork");

@@ -5,6 +5,7 @@
  *   made KIND FAMILY N SETS   SETS rule sets of N rules, every structure and front forced in turn
  *   given FAMILY FILE...      ClassBench files
  *   edges                     few rules of every shape; what is refused, and how
+ *   lists KIND FAMILY N SETS  the same with rules that go on and ids: all that match, up to the first that decides
  *   damage                    images with random bytes in them: any answer, but no access outside their place
  *   engine vm|kernel OBJECT   the lookup as a BPF program, all answers against the native ones
  *
@@ -209,6 +210,89 @@ static void refused(struct classify_rule r, const struct classify_opts *opts, si
 	free(rules);
 }
 
+static void look_part(const struct header *h, uint32_t k, uint32_t *found, const uint32_t **list)
+{
+	const struct classify_part *p = &((const struct classify_image *)(void *)room)->part[k + (h->family == 6)];
+	const struct classify_service s = {h->sport, h->dport, h->flags, h->proto, h->extra};
+
+	*found = h->family == 6 ? classify_part6(room, p, word(h->src, 8), word(h->src + 8, 8), word(h->dst, 8),
+						 word(h->dst + 8, 8), &s)
+				: classify_part4(room, p, (uint32_t)word(h->src, 4), (uint32_t)word(h->dst, 4), &s);
+	*list = NULL;
+	if (p->structure == CLASSIFY_CROSS && p->cross.lists)
+		*list = CLASSIFY_AT(room, uint32_t, CLASSIFY_AT32(room, p->cross.lists + 4 * *found));
+}
+
+/* What follows for a packet, as the data path goes through it, against all rules one by one. */
+static uint32_t compare_lists(const struct rule_set *set, const uint8_t *goes_on, const uint32_t *ids,
+			      const struct header *h)
+{
+	static const uint32_t nothing = CLASSIFY_LIST_END;
+	const uint32_t *list, *more;
+	uint32_t i, k, n = 0, said = CLASSIFY_LIST_END, rule[2], got;
+	struct rule_set one = {.n = 1};
+
+	for (k = 0; k < 2; k++) {
+		look_part(h, 2 * k, &rule[k], k ? &more : &list);
+		if (rule[k] == CLASSIFY_NONE)
+			rule[k] = CLASSIFY_LIST_END;
+	}
+	if (list && more)
+		fail("lists in two parts");
+	rule[0] = list ? CLASSIFY_LIST_END : rule[0];
+	list = list ? list : more ? more : &nothing;
+	for (i = 0; i < set->n; i++) {
+		one.rules = &set->rules[i];
+		if (rules_search(&one, h) == CLASSIFY_NONE || ids[i] == said)
+			continue;
+		said = ids[i];
+		got = *list < rule[0] ? *list++ : rule[0];
+		if (got != said)
+			fail("rule %u where %u should be", got, said);
+		n++;
+		if (!goes_on[i])
+			return n;
+	}
+	if (*list != CLASSIFY_LIST_END || rule[0] != CLASSIFY_LIST_END)
+		fail("rule %u, where there should be no more", *list < rule[0] ? *list : rule[0]);
+	return n;
+}
+
+static void lists(const char *kind, uint8_t family, size_t n, uint64_t sets)
+{
+	uint64_t seed, state, longest = 0, apart = 0;
+	struct classify_report report;
+	uint32_t *ids = calloc(n, 4), found;
+	uint8_t *goes_on = calloc(n, 1);
+	struct rule_set set;
+	struct header h;
+	size_t i;
+
+	for (seed = 1; seed <= sets; seed++) {
+		rules_make(&set, kind, family, n, seed);
+		state = seed;
+		for (i = 0; i < set.n; i++) { /* several boxes of one rule are alike in this */
+			ids[i] = !i ? 3 : ids[i - 1] + (rules_below(&state, 3) ? 1 : 0);
+			goes_on[i] = i && ids[i] == ids[i - 1] ? goes_on[i - 1] : rules_below(&state, 100) < (n > 2000 ? 1 : 60);
+		}
+		if (!compile(&set, &(struct classify_opts){.ids = ids, .goes_on = goes_on}, &report))
+			fail("does not compile");
+		apart += report.part[2].n_rules || report.part[3].n_rules;
+		for (i = 0; i < 4000; i++, n_packets++) {
+			some_header(&set, i, &state, &h);
+			found = compare_lists(&set, goes_on, ids, &h);
+			longest = found > longest ? found : longest;
+		}
+		rules_free(&set);
+	}
+	free(ids);
+	free(goes_on);
+	printf("%lu packets, at most %llu rules for one; %llu sets with those that go on apart\n", n_packets,
+	       (unsigned long long)longest, (unsigned long long)apart);
+	if (longest < (n > 2000 ? 1 : 2) || (n > 2000) != (apart > 0))
+		fail("too few, or in the other way");
+}
+
 /* Same rules, same bytes. */
 static void twice(const struct rule_set *set)
 {
@@ -227,7 +311,7 @@ static void twice(const struct rule_set *set)
 static void edges(void)
 {
 	static const char *const kinds[] = {"acl", "fw", "ipc"};
-	const struct classify_opts little = {.limit_bytes = 10000};
+	const struct classify_opts little = {.limit_bytes = 20000};
 	struct classify_rule r = everything;
 	struct rule_set set = {0};
 	uint64_t i;
@@ -252,7 +336,7 @@ static void edges(void)
 		"rule 0: a port range that ends before it begins");
 	refused(everything, NULL, CLASSIFY_MAX_RULES + 1, -ENOSPC, "131001 rules, at most 131000");
 	refused(everything, &little, 1, -ENOSPC,
-		"IPv4: the rules would not fit: a table of 513 x 32 bytes after 6792, of 10000 that are "
+		"IPv4: the rules would not fit: a table of 513 x 32 bytes after 12456, of 20000 that are "
 		"allowed");
 	say_ways();
 }
@@ -413,6 +497,9 @@ int main(int argc, char **argv)
 	if (argc == 6 && !strcmp(argv[1], "made"))
 		made(argv[2], (uint8_t)strtoul(argv[3], NULL, 10), strtoul(argv[4], NULL, 10),
 		     strtoul(argv[5], NULL, 10));
+	else if (argc == 6 && !strcmp(argv[1], "lists"))
+		lists(argv[2], (uint8_t)strtoul(argv[3], NULL, 10), strtoul(argv[4], NULL, 10),
+		      strtoul(argv[5], NULL, 10));
 	else if (argc > 3 && !strcmp(argv[1], "given"))
 		given((uint8_t)strtoul(argv[2], NULL, 10), argc - 3, argv + 3);
 	else if (argc == 2 && !strcmp(argv[1], "edges"))

@@ -18,6 +18,11 @@ for kind in acl fw ipc; do
 	case_ "$kind: 10,000 rules, IPv6" check made $kind 6 10000 1
 	case_ "$kind: 100,000 rules, both families" check made $kind 0 100000 1
 done
+for kind in acl fw ipc; do
+	case_ "$kind: rules that go on, 40 sets of 30" check lists $kind 0 30 40
+	case_ "$kind: rules that go on, 4 sets of 300" check lists $kind 0 300 4
+	case_ "$kind: rules that go on, 4,000" check lists $kind 0 4000 1
+done
 case_ "damaged images answer anything, and touch nothing else" check damage
 case_ "the lookup on the user-space engine" check engine vm "$BUILD/bench/classify.bpf.o"
 if [ "$(id -u)" = 0 ]; then

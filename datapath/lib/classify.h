@@ -329,28 +329,38 @@ CLASSIFY_FN __u32 classify_by_records(void *m, const struct classify_part *p, __
 	return rule;
 }
 
-/* The first rule that matches an IPv4 packet, CLASSIFY_NONE if none does. Addresses in host order. */
-CLASSIFY_FN __u32 classify_ipv4(void *m, __u32 src, __u32 dst, const struct classify_service *s)
+/* The same for one part of an image: a rule, or of a part with lists a list's number. */
+CLASSIFY_FN __u32 classify_part4(void *m, const struct classify_part *p, __u32 src, __u32 dst,
+				 const struct classify_service *s)
 {
-	const struct classify_part *p = &((const struct classify_image *)m)->part[0];
-
 	if (p->structure == CLASSIFY_EMPTY)
 		return CLASSIFY_NONE;
 	return classify_by_records(m, p, classify_record4(m, &p->front[0], src),
 				   classify_record4(m, &p->front[1], dst), classify_service_class(m, p, s));
 }
 
-/* The same for IPv6: halves of the addresses in host order. */
-CLASSIFY_FN __u32 classify_ipv6(void *m, __u64 src_high, __u64 src_low, __u64 dst_high, __u64 dst_low,
-				const struct classify_service *s)
+CLASSIFY_FN __u32 classify_part6(void *m, const struct classify_part *p, __u64 src_high, __u64 src_low,
+				 __u64 dst_high, __u64 dst_low, const struct classify_service *s)
 {
-	const struct classify_part *p = &((const struct classify_image *)m)->part[1];
-
 	if (p->structure == CLASSIFY_EMPTY)
 		return CLASSIFY_NONE;
 	return classify_by_records(m, p, classify_record6(m, &p->front[0], src_high, src_low),
 				   classify_record6(m, &p->front[1], dst_high, dst_low),
 				   classify_service_class(m, p, s));
+}
+
+/* The first rule that matches an IPv4 packet, CLASSIFY_NONE if none does. Addresses in host order. */
+CLASSIFY_FN __u32 classify_ipv4(void *m, __u32 src, __u32 dst, const struct classify_service *s)
+{
+	return classify_part4(m, &((const struct classify_image *)m)->part[0], src, dst, s);
+}
+
+/* The same for IPv6: halves of the addresses in host order. */
+CLASSIFY_FN __u32 classify_ipv6(void *m, __u64 src_high, __u64 src_low, __u64 dst_high, __u64 dst_low,
+				const struct classify_service *s)
+{
+	return classify_part6(m, &((const struct classify_image *)m)->part[1], src_high, src_low, dst_high,
+			      dst_low, s);
 }
 
 #endif

@@ -39,6 +39,13 @@ enum classify_fronts {
 
 struct classify_opts {
 	size_t limit_bytes; /* 0: 32 MiB */
+	const uint32_t *ids; /* by rule, ascending: what the lookup says in place of its number; NULL: that */
+	/*
+	 * By rule: 1 if a packet that matches it goes on to the next one; NULL: none does. Then the lookup gives
+	 * lists: all matching ids that go on, each once, up to and with the first that does not. Where that would
+	 * be too large, two answers: the first rule that does not go on, and the list of those that do.
+	 */
+	const uint8_t *goes_on;
 	/* for tests and benchmarks: what the compiler would otherwise choose by cost */
 	enum classify_choice structure;
 	enum classify_fronts fronts; /* IPv4 */
@@ -64,7 +71,7 @@ struct classify_part_report {
 
 struct classify_report {
 	size_t bytes;
-	struct classify_part_report part[2]; /* IPv4, IPv6 */
+	struct classify_part_report part[4]; /* IPv4, IPv6; those that go on, where they are apart */
 };
 
 /*

@@ -57,10 +57,13 @@ static int structure(struct work *w, struct family *f)
 	bool fits = false;
 	int e = 0;
 
-	if (w->opts->structure != CLASSIFY_ONLY_SPLIT)
+	if (w->opts->structure != CLASSIFY_ONLY_SPLIT || f->goes_on)
 		e = cross_build(w, f, &fits);
 	if (e || fits)
 		return e;
+	if (f->goes_on)
+		return err_set(w->err, -ENOSPC, "%u rules, of which some go on, would need lists of more than fits",
+			       f->n);
 	if (w->opts->structure == CLASSIFY_ONLY_CROSS)
 		return err_set(w->err, -ENOSPC, "the rules would not fit into a pair table");
 	e = split_widen(w, f);
@@ -69,10 +72,26 @@ static int structure(struct work *w, struct family *f)
 	return e;
 }
 
-static int one_family(struct work *w, struct family *f, const uint32_t *numbers)
+/* What the lookup says, where that is not the rule's number within its family. */
+static int put_ids(struct work *w, const struct family *f)
+{
+	uint32_t at, i;
+
+	for (i = 0; i < f->n && f->ids[i] == i; i++)
+		;
+	if (f->goes_on || i == f->n)
+		return 0;
+	at = work_table(w, f->n, 4);
+	if (!at)
+		return -ENOSPC;
+	memcpy(w->image.data + at, f->ids, (size_t)f->n * 4);
+	family_part(w, f)->index_of = at;
+	return 0;
+}
+
+static int one_part(struct work *w, struct family *f)
 {
 	struct classify_part_report *r = f->report;
-	uint32_t at;
 	int e;
 
 	r->n_rules = f->n;
@@ -87,47 +106,79 @@ static int one_family(struct work *w, struct family *f, const uint32_t *numbers)
 		e = structure(w, f);
 	if (!e) /* after it: records hold the wide classes that it chose */
 		e = f->v6 ? front6_build(w, f) : front4_build(w, f);
+	if (!e)
+		e = put_ids(w, f);
 	if (e)
 		return e;
 	r->n_classes[0] = f->side[0].n;
 	r->n_classes[1] = f->side[1].n;
 	r->n_wide[0] = f->side[0].n_wide;
 	r->n_wide[1] = f->side[1].n_wide;
-	if (numbers[f->n - 1] != f->n - 1) {
-		at = work_table(w, f->n, 4);
-		if (!at)
-			return -ENOSPC;
-		memcpy(w->image.data + at, numbers, (size_t)f->n * 4);
-		family_part(w, f)->index_of = at;
-	}
 	choose_text(f);
 	count_loads(f);
 	return 0;
 }
 
+/* The rules of a family: all, or (which 0) those that do not go on, (1) those that do. */
+static int pick(struct work *w, const struct classify_rule *rules, size_t n, bool v6, int which,
+		struct family *f)
+{
+	const uint8_t *goes_on = w->opts->goes_on;
+	uint32_t i, *ids = work_array(w, n, 4), part = v6 + (which == 1 ? 2u : 0);
+	uint8_t *on = work_array(w, n, 1);
+
+	memset(f, 0, sizeof(*f));
+	f->rules = work_array(w, n, sizeof(*f->rules));
+	if (!ids || !on || !f->rules)
+		return -ENOMEM;
+	f->v6 = v6;
+	f->part = (uint32_t)(offsetof(struct classify_image, part) + part * sizeof(struct classify_part));
+	f->ids = ids;
+	for (i = 0; i < n; i++) {
+		if (rules[i].family != (v6 ? 6 : 4) || (which >= 0 && goes_on[i] != which))
+			continue;
+		ids[f->n] = w->opts->ids ? w->opts->ids[i] : i;
+		if (goes_on && goes_on[i])
+			f->goes_on = on;
+		on[f->n] = goes_on && goes_on[i];
+		f->rules[f->n++] = &rules[i];
+	}
+	return 0;
+}
+
+/* Lists in a pair table for all of a family, if they fit; else the rules that go on apart. */
+static int one_family(struct work *w, const struct classify_rule *rules, size_t n, bool v6,
+		      struct classify_report *report)
+{
+	size_t before = w->image.len;
+	struct family f;
+	int e = pick(w, rules, n, v6, -1, &f), which;
+
+	f.report = &report->part[v6];
+	if (!e)
+		e = one_part(w, &f);
+	if (e != -ENOSPC || !f.goes_on)
+		return e;
+	w->image.len = before;
+	for (which = 0, e = 0; which < 2 && !e; which++) {
+		e = pick(w, rules, n, v6, which, &f);
+		f.report = &report->part[v6 + 2 * which];
+		memset(f.report, 0, sizeof(*f.report));
+		if (!e)
+			memset(family_part(w, &f), 0, sizeof(struct classify_part));
+		if (!e)
+			e = one_part(w, &f);
+	}
+	return e;
+}
+
 static int both(struct work *w, const struct classify_rule *rules, size_t n, struct classify_report *report)
 {
-	uint32_t i, k, *numbers = work_array(w, n, 4);
-	struct family f[2];
+	uint32_t k;
 	int e;
 
-	memset(f, 0, sizeof(f));
-	if (!numbers)
-		return -ENOMEM;
 	for (k = 0; k < 2; k++) {
-		f[k].v6 = k;
-		f[k].part =
-			(uint32_t)(offsetof(struct classify_image, part) + k * sizeof(struct classify_part));
-		f[k].report = &report->part[k];
-		f[k].rules = work_array(w, n, sizeof(*f[k].rules));
-		if (!f[k].rules)
-			return -ENOMEM;
-		for (i = 0; i < n; i++)
-			if (rules[i].family == (k ? 6 : 4)) {
-				numbers[f[k].n] = i;
-				f[k].rules[f[k].n++] = &rules[i];
-			}
-		e = one_family(w, &f[k], numbers);
+		e = one_family(w, rules, n, k, report);
 		if (e)
 			return err_prefix(w->err, "IPv%u", k ? 6u : 4u);
 	}

@@ -16,6 +16,7 @@
 	(8u << 20) /* bytes of pair table and rows: beyond, the split behind its cache touches less */
 #define WORK_MAX (150u << 20) /* words to intersect: about 0.1 s */
 #define NO_RULE 0xffffu
+#define STEPS_MAX (8u << 20) /* of making lists: some 0.2 s */
 
 enum { SRC, DST, SERVICE };
 
@@ -34,9 +35,26 @@ struct cross {
 
 static const uint8_t orders[3][3] = {{SRC, DST, SERVICE}, {SRC, SERVICE, DST}, {DST, SERVICE, SRC}};
 
+/*
+ * Lists: each a path down a tree in which a node is a rule behind the rules above it, so that equal lists are one
+ * node. Node 0 is the list of nothing.
+ */
+struct lists {
+	struct sets nodes;   /* parent, id; number + 1 is the node's */
+	uint32_t *number;    /* by node: the list's, plus 1 */
+	uint32_t *node_of;   /* by list */
+	uint32_t *depth;     /* by node */
+	uint32_t n, cap;     /* lists; room in number and depth */
+	uint32_t *at;	     /* by third class: the node it has come to */
+	size_t bytes;
+	uint32_t steps;
+	int failed;
+};
+
 struct tables {
 	uint16_t *pair;
 	struct sets rows; /* of 16 bits by third class, padded to words */
+	struct lists lists;
 	size_t bytes;
 };
 
@@ -67,13 +85,77 @@ static int axes(struct cross *c)
 	return 0;
 }
 
+static int lists_init(struct lists *l, struct work *w, uint32_t n_third)
+{
+	l->cap = 1024;
+	l->number = work_array(w, l->cap, 4);
+	l->depth = work_array(w, l->cap, 4);
+	l->node_of = work_array(w, 65536, 4);
+	l->at = work_array(w, n_third, 4);
+	if (!l->number || !l->depth || !l->node_of || !l->at || sets_init(&l->nodes, w, 1))
+		return -ENOMEM;
+	l->number[0] = 1;
+	l->n = 1;
+	l->bytes = 8;
+	return 0;
+}
+
+/* The list of a node and an id behind it; an id that is there already is not said twice. Negative: no memory. */
+static int64_t lists_next(struct lists *l, struct work *w, uint32_t node, uint32_t id)
+{
+	uint64_t key = (uint64_t)node << 32 | id;
+	uint32_t *more, before = l->nodes.n;
+	int64_t nr;
+
+	if (node && (uint32_t)*sets_at(&l->nodes, node - 1) == id)
+		return node;
+	if (++l->steps > STEPS_MAX)
+		return -EFBIG;
+	nr = sets_put(&l->nodes, &key);
+	if (nr < 0 || l->nodes.n == before)
+		return nr < 0 ? nr : nr + 1;
+	if (l->nodes.n + 1 > l->cap) {
+		more = work_array(w, (size_t)l->cap * 2, 4);
+		if (!more)
+			return -ENOMEM;
+		memcpy(more, l->number, (size_t)l->cap * 4);
+		work_drop(w, l->number);
+		l->number = more;
+		more = work_array(w, (size_t)l->cap * 2, 4);
+		if (!more)
+			return -ENOMEM;
+		memcpy(more, l->depth, (size_t)l->cap * 4);
+		work_drop(w, l->depth);
+		l->depth = more;
+		l->cap *= 2;
+	}
+	l->depth[nr + 1] = l->depth[node] + 1;
+	return nr + 1;
+}
+
+/* The list's number of a node; -EFBIG when there are too many. */
+static int64_t lists_number(struct lists *l, uint32_t node)
+{
+	if (!l->number[node]) {
+		if (l->n >= NO_RULE)
+			return -EFBIG;
+		l->node_of[l->n] = node;
+		l->number[node] = ++l->n;
+		l->bytes += 4 * (l->depth[node] + 3ul);
+	}
+	return l->number[node] - 1;
+}
+
 /* The classes of the third axis that a rule takes out of left: row gets it there. Returns false when none is
  * left. */
-static bool claim(const struct cross *c, uint32_t axis, uint32_t rule, uint64_t *left, uint16_t *row)
+static bool claim(const struct cross *c, uint32_t axis, uint32_t rule, uint64_t *left, struct tables *t,
+		  uint16_t *row)
 {
 	const struct services *s = &c->f->services;
 	uint32_t n = (c->axis[axis].n + 63) / 64, i, first, last;
 	uint64_t take, some = 0;
+	struct lists *l = &t->lists;
+	int64_t node;
 
 	for (i = 0; i < n; i++) {
 		if (axis == SERVICE) {
@@ -88,10 +170,19 @@ static bool claim(const struct cross *c, uint32_t axis, uint32_t rule, uint64_t 
 				take &= ~0ull >> (63 - (last - i * 64));
 		}
 		take &= left[i];
-		left[i] ^= take;
+		if (!c->f->goes_on || !c->f->goes_on[rule])
+			left[i] ^= take;
 		some |= left[i];
-		for (; take; take &= take - 1)
-			row[i * 64 + (uint32_t)__builtin_ctzll(take)] = (uint16_t)rule;
+		for (; take; take &= take - 1) {
+			first = i * 64 + (uint32_t)__builtin_ctzll(take);
+			if (!c->f->goes_on) {
+				row[first] = (uint16_t)rule;
+				continue;
+			}
+			node = lists_next(l, c->w, l->at[first], c->f->ids[rule]);
+			l->failed = node < 0 && !l->failed ? (int)node : l->failed;
+			l->at[first] = node < 0 ? 0 : (uint32_t)node;
+		}
 	}
 	return some != 0;
 }
@@ -100,18 +191,31 @@ static bool claim(const struct cross *c, uint32_t axis, uint32_t rule, uint64_t 
 static int64_t put_row(const struct cross *c, uint32_t axis, const uint64_t *set, uint64_t *left,
 		       uint64_t *row, struct tables *t)
 {
+	uint16_t *cells = (uint16_t *)(void *)row;
 	uint32_t n = c->axis[axis].n, i;
+	int64_t number;
 	uint64_t bits;
+	bool open;
 
 	memset(left, 0xff, (n + 63) / 64 * 8);
 	if (n % 64)
 		left[n / 64] = ~0ull >> (64 - n % 64);
 	memset(row, 0xff, (size_t)t->rows.words * 8);
-	for (i = 0; i < c->words; i++)
-		for (bits = set[i]; bits; bits &= bits - 1)
-			if (!claim(c, axis, i * 64 + (uint32_t)__builtin_ctzll(bits), left,
-				   (uint16_t *)(void *)row))
-				return sets_put(&t->rows, row);
+	if (c->f->goes_on)
+		memset(t->lists.at, 0, (size_t)n * 4);
+	for (i = 0, open = true; i < c->words && open; i++)
+		for (bits = set[i]; bits && open; bits &= bits - 1)
+			open = claim(c, axis, i * 64 + (uint32_t)__builtin_ctzll(bits), left, t, cells);
+	if (!c->f->goes_on)
+		return sets_put(&t->rows, row);
+	if (t->lists.failed)
+		return t->lists.failed;
+	for (i = 0; i < n; i++) {
+		number = lists_number(&t->lists, t->lists.at[i]);
+		if (number < 0)
+			return number;
+		cells[i] = (uint16_t)number;
+	}
 	return sets_put(&t->rows, row);
 }
 
@@ -132,7 +236,8 @@ static int try_order(const struct cross *c, const uint8_t order[3], struct table
 	left = work_array(c->w, n / 64 + 1, 8);
 	row_of = work_array(c->w, 65536, sizeof(*row_of));
 	if (!t->pair || !set || !left || !row_of || sets_init(&sets, c->w, c->words) ||
-	    sets_init(&t->rows, c->w, (n + 3) / 4) || !(row = work_array(c->w, t->rows.words, 8)))
+	    sets_init(&t->rows, c->w, (n + 3) / 4) || (c->f->goes_on && lists_init(&t->lists, c->w, n)) ||
+	    !(row = work_array(c->w, t->rows.words, 8)))
 		return -ENOMEM;
 	for (i = 0; i < a->n; i++)
 		for (j = 0; j < b->n; j++) {
@@ -147,16 +252,39 @@ static int try_order(const struct cross *c, const uint8_t order[3], struct table
 			if (!row_of[nr]) {
 				row_nr = put_row(c, order[2], set, left, row, t);
 				if (row_nr < 0)
-					return -ENOMEM;
+					return (int)row_nr;
 				row_of[nr] = row_nr + 1;
 			}
 			t->pair[(size_t)i * b->n + j] = (uint16_t)(row_of[nr] - 1);
-			t->bytes = pairs * 2 + (size_t)t->rows.n * n * 2;
+			t->bytes = pairs * 2 + (size_t)t->rows.n * n * 2 + t->lists.bytes;
 			if (t->bytes > TABLE_MAX)
 				return -EFBIG;
 		}
 	work_drop(c->w, sets.bits);
 	work_drop(c->w, sets.table);
+	return 0;
+}
+
+static int store_lists(struct work *w, const struct lists *l, struct classify_cross *to)
+{
+	uint32_t i, k, node, at;
+	uint64_t key;
+
+	to->lists = work_table(w, l->n, 4);
+	if (!to->lists)
+		return -ENOSPC;
+	for (i = 0; i < l->n; i++) {
+		node = l->node_of[i];
+		at = work_table(w, l->depth[node] + 1ul, 4);
+		if (!at)
+			return -ENOSPC;
+		WORK_AT(w, uint32_t, to->lists)[i] = at;
+		k = l->depth[node];
+		for (WORK_AT(w, uint32_t, at)[k] = CLASSIFY_LIST_END; k; node = (uint32_t)(key >> 32)) {
+			key = *sets_at(&l->nodes, node - 1);
+			WORK_AT(w, uint32_t, at)[--k] = (uint32_t)key;
+		}
+	}
 	return 0;
 }
 
@@ -178,6 +306,8 @@ static int store(struct work *w, struct family *f, const struct cross *c, uint32
 	for (i = 0; i < t->rows.n; i++)
 		memcpy(WORK_AT(w, uint16_t, to.rows) + (size_t)i * to.n_third, sets_at(&t->rows, i),
 		       (size_t)to.n_third * 2);
+	if (f->goes_on && store_lists(w, &t->lists, &to))
+		return -ENOSPC;
 	family_part(w, f)->cross = to;
 	family_part(w, f)->structure = CLASSIFY_CROSS;
 	f->report->structure = CLASSIFY_CROSS;

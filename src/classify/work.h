@@ -80,6 +80,8 @@ struct services {
 /* The rules of one family. */
 struct family {
 	const struct classify_rule **rules; /* in order */
+	const uint32_t *ids;		    /* by rule */
+	const uint8_t *goes_on;		    /* by rule; NULL: none does */
 	uint32_t n;
 	bool v6;
 	uint32_t part; /* offset of its struct classify_part in the image */
