@@ -22,7 +22,7 @@
 #define LIMIT_FN static inline __attribute__((always_inline, unused))
 
 /*
- * How far ahead the time in a cell is; 0 if it is past. No cell is ahead by more than the burst is worth, seen from the
+ * How far ahead the time in a cell is; 0 if it is past, or the cell was never used. No cell is ahead by more than the burst is worth, seen from the
  * CPU that wrote it; another CPU's clock may be behind by as much again. What is further ahead is long past: the 32 bits
  * went round meanwhile. (Of keys that come back after hours, one in 2^31 / depth finds its burst used up for that reason.)
  */
@@ -30,7 +30,7 @@ LIMIT_FN __u32 limit_ahead(__u64 cell, __u32 now, __u32 depth)
 {
 	__u32 ahead = (__u32)cell - now;
 
-	return ahead > 2 * depth ? 0 : ahead;
+	return ahead > 2 * depth || !(cell >> 32) ? 0 : ahead;
 }
 
 /* limit_cost() is what a packet of so many bytes costs, in units of time. */

@@ -7,6 +7,8 @@
 	extern const unsigned char embedded_##name[]; \
 	extern const unsigned long embedded_##name##_len;
 
+EMBEDDED(filter)
+EMBEDDED(filter_small)
 EMBEDDED(probe)
 EMBEDDED(top)
 EMBEDDED(traffic)

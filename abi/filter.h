@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * What datapath/filter.bpf.c and src/filter share: a compiled filter.
+ *
+ *     packet --> facts, service --> lookup (abi/classify.h) --> rules, in order --> verdict
+ *
+ * The lookup says which rules can match, by what it knows: addresses and service. A rule that asks for more has rows of
+ * tests, each of which leads to another row, to a match, or to the next rule.
+ *
+ *     every rule certain and final      the lookup's rule decides
+ *     else, if the lists fit            a list of rules that may match, ended by the first that surely decides
+ *     else                              the first rule that surely decides, and the list of the others: in one order
+ *
+ * Everything is in one memory (map `tables`), offsets count bytes from its start; the image of abi/classify.h is at 0, the
+ * place of the other tables is in struct filter_config, a constant of the loaded program.
+ */
+#ifndef ABI_FILTER_H
+#define ABI_FILTER_H
+
+#include <linux/types.h>
+
+#define FILTER_END 0xffffffffu /* of a list */
+#define FILTER_ROWS 16	       /* rows or rules in one turn of the walk */
+#define FILTER_TURNS (1u << 20)
+
+/* What tests can ask for. FILTER_ABSENT: the packet has no such thing; every test fails. */
+enum filter_fact {
+	FACT_LENGTH,
+	FACT_MALFORMED, /* POLICY_MAL_* of src/policy */
+	FACT_IN,	/* number of the interface */
+	FACT_VLAN,	/* FILTER_NO_VLAN: no tag */
+	FACT_INNER_VLAN,
+	FACT_ETHER_TYPE,
+	FACT_TTL,
+	FACT_DSCP,
+	FACT_MAC_FROM_HI, /* 24 bits each */
+	FACT_MAC_FROM_LO,
+	FACT_MAC_TO_HI,
+	FACT_MAC_TO_LO,
+	FACT_CERTAIN, /* 0: for tests that always hold */
+	FILTER_FACTS = 16,
+};
+#define FILTER_ABSENT 0xffffffffu
+#define FILTER_NO_VLAN 4096
+
+/*
+ * The packet's "extra" of struct classify_service: what it has beyond its IP header, and which part of it this is.
+ * fragment: enum packet_fragment of datapath/lib/parse.h
+ */
+enum filter_has { HAS_NOTHING, HAS_PORTS, HAS_PORTS_FLAGS, HAS_ICMP, FILTER_HAS };
+#define FILTER_EXTRA(has, fragment) ((has) + FILTER_HAS * (fragment))
+
+/* holds: (fact & mask) - lo <= span, in 32 bits. */
+struct filter_test {
+	__u32 mask, lo, span;
+	__u32 fact;
+};
+
+/* Where rows lead to besides rows. */
+#define FILTER_MATCH 0x80000000u /* the rule matches */
+#define FILTER_NEXT 0x80000001u	 /* it does not: the next one */
+
+#define FILTER_ROW_TESTS 3
+struct filter_row {
+	struct filter_test test[FILTER_ROW_TESTS];
+	__u32 then, otherwise; /* all tests hold, or not */
+	__u32 pad[2];
+};
+
+enum filter_verdict { FILTER_PASS, FILTER_DROP, FILTER_REDIRECT, FILTER_CPU };
+enum filter_per { PER_RULE, PER_SOURCE, PER_DESTINATION, PER_FLOW };
+
+enum { RULE_GOES_ON = 1, RULE_LIMIT = 2, RULE_LOG = 4 };
+struct filter_rule {
+	__u32 row;	 /* the first; FILTER_MATCH: there is nothing left to ask */
+	__u32 target;	 /* REDIRECT: interface; CPU: where its list of u32 begins */
+	__u32 n_targets; /* CPU: how many */
+	__u32 limit;	 /* LIMIT: which */
+	__u32 log_every; /* LOG: one packet in so many, */
+	__u32 log_limit; /* and none over this limit */
+	__u8 verdict;	 /* enum filter_verdict */
+	__u8 does;	 /* RULE_* */
+	__u8 per;	 /* LIMIT: enum filter_per */
+	__u8 pad;
+	__u32 mask4; /* LIMIT: bits of the address that count */
+	__u64 mask6[2];
+	__u64 unused[2];
+};
+
+struct filter_config {
+	__u64 jiffy_ns;
+	__u64 seed[10];	   /* of hashes; secret */
+	__u32 uses;	   /* bits 1 << enum filter_fact: the rest is not filled in */
+	__u32 n_rules;	   /* counters: one for each, then the default's */
+	__u32 rules, rows; /* tables */
+	__u32 limits;	   /* struct limit each */
+	__u32 nothing;	   /* a list without a rule */
+	__u32 other;	   /* the list for what is neither IPv4 nor IPv6 */
+	__u32 cells_mask;  /* cells of all limits, less one: a power of two */
+	__u8 ip4, ip6;	   /* are there rules for them to be looked up? */
+	__u8 lists;	   /* may the lookup give lists? */
+	__u8 apart;	   /* may rules that go on have parts of the image for themselves? */
+	__u8 has_limits, has_logs, has_rows, clock_ktime; /* is there anything that needs them? */
+	__u8 shadow, default_drop;
+	__u8 pad[6];
+};
+
+/* Per CPU and rule. */
+struct filter_count {
+	__u64 packets, bytes; /* matched; of a limit: within it */
+	__u64 over_packets, over_bytes;
+	__u64 logged, unused;
+};
+
+#define FILTER_SAMPLE 128 /* bytes of a packet in a log sample */
+struct filter_event {
+	__u64 ns;
+	__u32 rule, ifindex, length, captured;
+	__u32 verdict; /* XDP_*, as the rule has it */
+	__u32 over;    /* it is over the rule's limit */
+	__u8 bytes[FILTER_SAMPLE];
+};
+
+_Static_assert(sizeof(struct filter_test) == 16, "struct filter_test is shared");
+_Static_assert(sizeof(struct filter_row) == 64, "struct filter_row is shared");
+_Static_assert(sizeof(struct filter_rule) == 64, "struct filter_rule is shared");
+_Static_assert(sizeof(struct filter_config) == 136, "struct filter_config is shared");
+_Static_assert(sizeof(struct filter_count) == 48, "struct filter_count is shared");
+_Static_assert(sizeof(struct filter_event) == 160, "struct filter_event is shared");
+
+#endif

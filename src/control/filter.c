@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* Loading a compiled filter: constants, sizes and contents of its maps, and reading its counters. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+
+#include "base/embedded.h"
+#include "base/err.h"
+#include "bpf/seam.h"
+#include "control/filter.h"
+
+#define CPU_QUEUE 2048 /* packets that wait for another CPU */
+
+static int prepare(const struct filter_tables *t, struct control_filter *f, struct sluice_err *err)
+{
+	struct bpf_map *cells;
+	int e = sluice_object_set_bytes(f->obj, "config", &t->config, sizeof(t->config), err);
+
+	if (!e)
+		e = sluice_object_resize(f->obj, "filter_counts", f->n_rules + 1, err);
+	if (!e && t->n_cpus)
+		e = sluice_object_resize(f->obj, "filter_cpus", t->cpus[t->n_cpus - 1] + 1, err);
+	if (e)
+		return e;
+	cells = bpf_object__find_map_by_name(sluice_object_libbpf(f->obj), "filter_cells");
+	e = cells ? bpf_map__set_value_size(cells, t->n_cells * 8) : -ENOENT;
+	return e ? err_set(err, e, "the size of filter_cells: %s", strerror(-e)) : 0;
+}
+
+static int fill(const struct filter_tables *t, struct control_filter *f, struct sluice_err *err)
+{
+	size_t page = 4096, len = (t->room + 64 + page - 1) / page * page;
+	int fd = sluice_object_map_fd(f->obj, "filter_tables", err);
+	uint32_t i, queue = CPU_QUEUE;
+	void *m;
+
+	if (fd < 0)
+		return fd;
+	m = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (m == MAP_FAILED)
+		return err_set(err, -errno, "mapping filter_tables: %s", strerror(errno));
+	memcpy(m, t->bytes, t->len);
+	munmap(m, len);
+	fd = sluice_object_map_fd(f->obj, "filter_cpus", err);
+	if (fd < 0)
+		return fd;
+	for (i = 0; i < t->n_cpus; i++)
+		if (bpf_map_update_elem(fd, &t->cpus[i], &queue, 0))
+			return err_set(err, -ENODEV, "packets cannot be sent to CPU %u: %s", t->cpus[i], strerror(errno));
+	return 0;
+}
+
+int control_filter_load(const struct filter_tables *t, struct control_filter *f, struct sluice_err *err)
+{
+	bool small = t->room == FILTER_ROOM_SMALL;
+	struct sluice_program *prog;
+	int e, n_cpus = seam_n_cpus();
+
+	memset(f, 0, sizeof(*f));
+	f->prog_fd = -1;
+	if (n_cpus <= 0)
+		return err_set(err, n_cpus ? n_cpus : -EIO, "the number of CPUs: %s", strerror(-n_cpus));
+	f->n_cpus = (uint32_t)n_cpus;
+	f->n_rules = t->config.n_rules;
+	f->counts = calloc(f->n_cpus, sizeof(struct filter_count));
+	if (!f->counts)
+		return err_nomem(err);
+	e = sluice_object_open_mem(small ? embedded_filter_small : embedded_filter,
+				   small ? embedded_filter_small_len : embedded_filter_len, "filter", &f->obj, err);
+	if (!e)
+		e = prepare(t, f, err);
+	if (!e)
+		e = sluice_object_program(f->obj, "filter", &prog, err);
+	if (!e)
+		e = sluice_object_load(f->obj, err);
+	if (!e)
+		e = fill(t, f, err);
+	if (!e)
+		f->prog_fd = sluice_program_fd(prog);
+	return e;
+}
+
+void control_filter_close(struct control_filter *f)
+{
+	sluice_object_free(f->obj);
+	free(f->counts);
+	memset(f, 0, sizeof(*f));
+	f->prog_fd = -1;
+}
+
+int control_filter_counts(struct control_filter *f, struct filter_count *to, struct sluice_err *err)
+{
+	int fd = sluice_object_map_fd(f->obj, "filter_counts", err);
+	const struct filter_count *of = f->counts;
+	uint32_t rule, cpu;
+
+	if (fd < 0)
+		return fd;
+	for (rule = 0; rule <= f->n_rules; rule++) {
+		if (bpf_map_lookup_elem(fd, &rule, f->counts))
+			return err_set(err, -errno, "reading the counters of rule %u: %s", rule + 1, strerror(errno));
+		to[rule] = (struct filter_count){.packets = 0};
+		for (cpu = 0; cpu < f->n_cpus; cpu++) {
+			to[rule].packets += of[cpu].packets;
+			to[rule].bytes += of[cpu].bytes;
+			to[rule].over_packets += of[cpu].over_packets;
+			to[rule].over_bytes += of[cpu].over_bytes;
+			to[rule].logged += of[cpu].logged;
+		}
+	}
+	return 0;
+}

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* A compiled filter (src/filter) as a loaded program, on the engine of the thread. Attaching it is for others. */
+#ifndef CONTROL_FILTER_H
+#define CONTROL_FILTER_H
+
+#include <stdint.h>
+#include <sluice/err.h>
+#include <sluice/object.h>
+
+#include "filter/compile.h"
+
+struct control_filter {
+	struct sluice_object *obj;
+	int prog_fd; /* the object's */
+	uint32_t n_rules, n_cpus;
+	void *counts; /* room for one rule's, n_cpus of them */
+};
+
+/*
+ * control_filter_load() loads the program and fills its tables.
+ *
+ * out:     *to     closed by control_filter_close(), also after a failure
+ * errors:  of sluice_object_load(); -ENODEV a CPU that rules name is not there; -ENOMEM
+ * cost:    one load (up to a second for the verifier) and a copy of the tables
+ */
+int control_filter_load(const struct filter_tables *tables, struct control_filter *to, struct sluice_err *err);
+void control_filter_close(struct control_filter *f);
+
+/*
+ * control_filter_counts() adds up what all CPUs counted.
+ *
+ * out:     to  n_rules + 1 of them; the last is the default's
+ */
+int control_filter_counts(struct control_filter *f, struct filter_count *to, struct sluice_err *err);
+
+#endif

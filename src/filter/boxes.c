@@ -1,0 +1,336 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* What a rule asks about addresses and service, as boxes for the lookup. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "filter/work.h"
+
+struct prefix {
+	struct policy_addr6 addr; /* IPv4: the first 32 bits of the 128 */
+	uint8_t len;
+};
+
+/* Of a byte: those in which the bits of mask are as in value. */
+struct cube {
+	uint8_t value, mask;
+};
+
+/* One rule in one family, each part a list of alternatives. */
+struct parts {
+	struct buf from, to;		       /* struct prefix */
+	struct buf proto, flags, type, code; /* struct cube */
+	uint32_t extras;
+};
+
+/* --- addresses to prefixes --- */
+
+static bool below(struct policy_addr6 a, struct policy_addr6 b)
+{
+	return policy_addr6_cmp(a, b) < 0;
+}
+
+/* The last address of the prefix of 128 - bits that begins at a. */
+static struct policy_addr6 last_of(struct policy_addr6 a, uint32_t bits)
+{
+	if (bits >= 64)
+		return (struct policy_addr6){a.hi | (bits == 128 ? UINT64_MAX : (UINT64_C(1) << (bits - 64)) - 1),
+					     UINT64_MAX};
+	return (struct policy_addr6){a.hi, a.lo | ((UINT64_C(1) << bits) - 1)};
+}
+
+static bool bit_set(struct policy_addr6 a, uint32_t bit)
+{
+	return (bit < 64 ? a.lo >> bit : a.hi >> (bit - 64)) & 1;
+}
+
+/* A span is a union of prefixes: from its begin on always the largest that fits. */
+static void add_span(struct buf *to, struct policy_addr6 first, struct policy_addr6 last)
+{
+	struct policy_addr6 end;
+	struct prefix prefix;
+	uint32_t bits;
+
+	for (;;) {
+		bits = 0;
+		while (bits < 128 && !bit_set(first, bits) && !below(last, last_of(first, bits + 1)))
+			bits++;
+		prefix = (struct prefix){first, (uint8_t)(128 - bits)};
+		buf_put(to, &prefix, sizeof(prefix));
+		end = last_of(first, bits);
+		if (!below(end, last) || to->failed)
+			return;
+		first.lo = end.lo + 1;
+		first.hi = end.hi + !first.lo;
+	}
+}
+
+/* rest: what the bits behind the first 32 are. */
+static struct policy_addr6 high4(uint32_t v4, uint64_t rest)
+{
+	return (struct policy_addr6){(uint64_t)v4 << 32 | (rest >> 32), rest};
+}
+
+/* One side's addresses with the sets in it. */
+static int prefixes(const struct policy *p, const struct policy_addrs *a, bool v6, struct buf *to)
+{
+	struct policy_spans s = {0}, turned = {0}, *of = &s;
+	struct policy_range r = {.v6 = v6};
+	const struct policy_spans *set;
+	uint32_t i, k;
+
+	for (i = 0; i < a->n; i++) {
+		r.first = v6 ? a->v6[i].first : (struct policy_addr6){0, a->v4[i].first};
+		r.last = v6 ? a->v6[i].last : (struct policy_addr6){0, a->v4[i].last};
+		policy_spans_add(&s, &r);
+	}
+	for (k = 0; k < a->n_sets; k++) {
+		set = &p->sets[a->sets[k]].spans;
+		for (i = 0; i < (v6 ? set->n6 : set->n4); i++) {
+			r.first = v6 ? set->v6[i].first : (struct policy_addr6){0, set->v4[i].first};
+			r.last = v6 ? set->v6[i].last : (struct policy_addr6){0, set->v4[i].last};
+			policy_spans_add(&s, &r);
+		}
+	}
+	policy_spans_sort(&s);
+	if (a->negated) {
+		policy_spans_not(&s, v6, &turned);
+		of = &turned;
+	}
+	for (i = 0; i < (v6 ? of->n6 : of->n4); i++) {
+		if (v6)
+			add_span(to, of->v6[i].first, of->v6[i].last);
+		else
+			add_span(to, high4(of->v4[i].first, 0), high4(of->v4[i].last, UINT64_MAX));
+	}
+	to->failed |= s.failed | turned.failed;
+	policy_spans_free(&s);
+	policy_spans_free(&turned);
+	return to->failed ? -ENOMEM : 0;
+}
+
+/* --- sets of bytes to cubes --- */
+
+/* Does the set say the same of a byte with and without this bit, for the bytes that have value in the bits of mask? */
+static bool indifferent(const struct policy_bytes *b, uint32_t value, uint32_t mask, uint32_t bit)
+{
+	uint32_t v;
+
+	for (v = 0; v < 256; v++)
+		if ((v & mask) == value && policy_bytes_has(b, (uint8_t)v) != policy_bytes_has(b, (uint8_t)(v ^ bit)))
+			return false;
+	return true;
+}
+
+/* Disjoint cubes of the members that have value in the bits of mask; splits at the first bit that matters. */
+static void add_cubes(struct buf *to, const struct policy_bytes *b, uint32_t value, uint32_t mask)
+{
+	struct cube cube = {(uint8_t)value, (uint8_t)mask};
+	uint32_t bit;
+
+	for (bit = 128; bit; bit >>= 1) {
+		if (mask & bit || indifferent(b, value, mask, bit))
+			continue;
+		add_cubes(to, b, value, mask | bit);
+		add_cubes(to, b, value | bit, mask | bit);
+		return;
+	}
+	if (policy_bytes_has(b, (uint8_t)value))
+		buf_put(to, &cube, sizeof(cube));
+}
+
+static void cubes(struct buf *to, const struct policy_bytes *b, bool asked)
+{
+	static const struct cube any;
+
+	if (asked)
+		add_cubes(to, b, 0, 0);
+	else
+		buf_put(to, &any, sizeof(any));
+}
+
+/* --- service --- */
+
+static const struct policy_bytes with_ports = {{1u << 6 | 1u << 17 | UINT64_C(1) << 33, 0, 1u << (132 - 128) | 1u << (136 - 128)}};
+
+static bool all_in(const struct policy_bytes *in, const struct policy_bytes *of)
+{
+	uint32_t i;
+
+	for (i = 0; i < 4; i++)
+		if (in->w[i] & ~of->w[i])
+			return false;
+	return true;
+}
+
+/*
+ * The extra values that fit, and whether the protocol still has to be asked: only certain protocols have ports, flags or
+ * types, and the packet path says which of these a packet has.
+ */
+static uint32_t extras_of(const struct policy_rule *r, bool v6, bool *ask_proto)
+{
+	bool ports = FILTER_HAS_FIELD(r, POLICY_FROM_PORT) || FILTER_HAS_FIELD(r, POLICY_TO_PORT);
+	bool flags = FILTER_HAS_FIELD(r, POLICY_FLAGS);
+	bool icmp = FILTER_HAS_FIELD(r, POLICY_ICMP_TYPE) || FILTER_HAS_FIELD(r, POLICY_ICMP_CODE);
+	uint32_t has = (1u << FILTER_HAS) - 1, extras = 0, fragment;
+	const struct policy_bytes *proto = &r->ip[v6].proto;
+
+	*ask_proto = FILTER_HAS_FIELD(r, POLICY_PROTO);
+	if (ports)
+		has &= 1u << HAS_PORTS | 1u << HAS_PORTS_FLAGS;
+	if (flags)
+		has &= 1u << HAS_PORTS_FLAGS;
+	if (icmp)
+		has &= 1u << HAS_ICMP;
+	if ((ports && all_in(&with_ports, proto)) || (flags && policy_bytes_has(proto, 6)) ||
+	    (icmp && policy_bytes_has(proto, v6 ? 58 : 1)))
+		*ask_proto = false;
+	for (fragment = 0; fragment < 3; fragment++)
+		if (!FILTER_HAS_FIELD(r, POLICY_FRAGMENT) || r->fragment >> fragment & 1)
+			extras |= has << FILTER_EXTRA(0, fragment);
+	return extras;
+}
+
+static void free_parts(struct parts *t)
+{
+	buf_free(&t->from);
+	buf_free(&t->to);
+	buf_free(&t->proto);
+	buf_free(&t->flags);
+	buf_free(&t->type);
+	buf_free(&t->code);
+}
+
+static int take_apart(const struct policy *p, const struct policy_rule *r, bool v6, struct parts *t)
+{
+	static const struct prefix any;
+	const struct policy_ip *ip = &r->ip[v6];
+	bool ask_proto;
+	int e = 0;
+
+	memset(t, 0, sizeof(*t));
+	t->extras = extras_of(r, v6, &ask_proto);
+	if (FILTER_HAS_FIELD(r, POLICY_FROM))
+		e = prefixes(p, &ip->from, v6, &t->from);
+	else
+		buf_put(&t->from, &any, sizeof(any));
+	if (!e && FILTER_HAS_FIELD(r, POLICY_TO))
+		e = prefixes(p, &ip->to, v6, &t->to);
+	else
+		buf_put(&t->to, &any, sizeof(any));
+	cubes(&t->proto, &ip->proto, ask_proto);
+	cubes(&t->flags, &r->flags, FILTER_HAS_FIELD(r, POLICY_FLAGS));
+	cubes(&t->type, &ip->icmp_type, FILTER_HAS_FIELD(r, POLICY_ICMP_TYPE));
+	cubes(&t->code, &r->icmp_code, FILTER_HAS_FIELD(r, POLICY_ICMP_CODE));
+	return e || t->from.failed || t->to.failed || t->proto.failed || t->flags.failed || t->type.failed || t->code.failed
+		       ? -ENOMEM
+		       : 0;
+}
+
+static void bytes_of(struct policy_addr6 a, uint8_t to[16])
+{
+	int i;
+
+	for (i = 0; i < 8; i++) {
+		to[i] = (uint8_t)(a.hi >> (56 - 8 * i));
+		to[8 + i] = (uint8_t)(a.lo >> (56 - 8 * i));
+	}
+}
+
+#define N(buf, type) ((buf).len / sizeof(type))
+#define AT(buf, type, i) (&((const type *)(const void *)(buf).data)[i])
+
+/* Ports and service of one box; addresses are there already. */
+static void put_services(const struct parts *t, struct classify_rule box, uint32_t id, bool goes_on, struct filter_boxes *to)
+{
+	const struct cube *proto, *flags, *type, *code;
+	size_t i, k, l, m;
+
+	box.extras = t->extras;
+	for (i = 0; i < N(t->proto, *proto); i++)
+		for (k = 0; k < N(t->flags, *flags); k++)
+			for (l = 0; l < N(t->type, *type); l++)
+				for (m = 0; m < N(t->code, *code); m++) {
+					proto = AT(t->proto, struct cube, i);
+					flags = AT(t->flags, struct cube, k);
+					type = AT(t->type, struct cube, l);
+					code = AT(t->code, struct cube, m);
+					box.proto = proto->value;
+					box.proto_mask = proto->mask;
+					box.flags = (uint16_t)((flags->value | type->value) << 8 | code->value);
+					box.flags_mask = (uint16_t)((flags->mask | type->mask) << 8 | code->mask);
+					buf_put(&to->rules, &box, sizeof(box));
+					buf_u32(&to->ids, id);
+					buf_put(&to->goes_on, &goes_on, 1);
+				}
+}
+
+static void put_ports(const struct policy_rule *r, const struct parts *t, struct classify_rule box, bool goes_on,
+		      struct filter_boxes *to)
+{
+	static const struct policy_span16 any = {0, 65535};
+	bool from = FILTER_HAS_FIELD(r, POLICY_FROM_PORT), dest = FILTER_HAS_FIELD(r, POLICY_TO_PORT);
+	const struct policy_span16 *s = from ? r->from_port.v : &any, *d = dest ? r->to_port.v : &any;
+	uint32_t n_s = from ? r->from_port.n : 1, n_d = dest ? r->to_port.n : 1, i, k;
+
+	for (i = 0; i < n_s; i++)
+		for (k = 0; k < n_d; k++) {
+			box.sport = (struct classify_ports){s[i].first, s[i].last};
+			box.dport = (struct classify_ports){d[k].first, d[k].last};
+			put_services(t, box, r->index, goes_on, to);
+		}
+}
+
+static int check(const struct policy_rule *r, const struct parts *t, size_t before, struct sluice_err *err)
+{
+	double from = (double)N(t->from, struct prefix), dest = (double)N(t->to, struct prefix), rest;
+
+	rest = (double)N(t->proto, struct cube) * (double)N(t->flags, struct cube) * (double)N(t->type, struct cube) *
+	       (double)N(t->code, struct cube);
+	rest *= FILTER_HAS_FIELD(r, POLICY_FROM_PORT) ? r->from_port.n : 1;
+	rest *= FILTER_HAS_FIELD(r, POLICY_TO_PORT) ? r->to_port.n : 1;
+	if (from * dest * rest + (double)before <= CLASSIFY_MAX_RULES)
+		return 0;
+	return err_set(err, -ENOSPC,
+		       "rule %u combines %.0f prefixes of sources, %.0f of destinations and %.0f services: %.0f boxes after %zu, "
+		       "at most %u fit",
+		       r->index + 1, from, dest, rest, from * dest * rest, before, CLASSIFY_MAX_RULES);
+}
+
+static int one_family(const struct policy *p, const struct policy_rule *r, bool v6, bool goes_on, struct filter_boxes *to,
+		      struct sluice_err *err)
+{
+	struct classify_rule box = {.family = v6 ? 6 : 4};
+	const struct prefix *a, *b;
+	struct parts t;
+	size_t i, k;
+	int e = take_apart(p, r, v6, &t) ? err_nomem(err) : check(r, &t, N(to->ids, uint32_t), err);
+
+	for (i = 0; !e && t.extras && i < N(t.from, *a); i++)
+		for (k = 0; k < N(t.to, *b); k++) {
+			a = AT(t.from, struct prefix, i);
+			b = AT(t.to, struct prefix, k);
+			bytes_of(a->addr, box.src);
+			bytes_of(b->addr, box.dst);
+			box.src_len = a->len;
+			box.dst_len = b->len;
+			put_ports(r, &t, box, goes_on, to);
+		}
+	free_parts(&t);
+	return e;
+}
+
+int filter_box(const struct policy *p, const struct policy_rule *r, bool goes_on, struct filter_boxes *to,
+	       struct sluice_err *err)
+{
+	int e = 0;
+
+	if (r->families & POLICY_V4)
+		e = one_family(p, r, false, goes_on, to, err);
+	if (!e && r->families & POLICY_V6)
+		e = one_family(p, r, true, goes_on, to, err);
+	if (!e && (to->rules.failed || to->ids.failed || to->goes_on.failed))
+		e = err_nomem(err);
+	return e;
+}

@@ -1,0 +1,348 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* From rules to tables: goes through the rules, has the lookup compiled, lays the tables out in one memory. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "filter/limit.h"
+#include "filter/work.h"
+
+#define CPUS_MAX 65536
+
+struct compile {
+	const struct policy *p;
+	const struct policy_ruleset *set;
+	const struct filter_opts *opts;
+	struct filter_tables *t;
+	struct filter_boxes boxes;
+	struct buf rules, rows, limits, other, cpus; /* struct filter_rule, filter_row, limit; u32; u32 */
+	bool other_ends;			     /* a rule decided for all that is no IP */
+	uint32_t n_keyed;
+	uint8_t cpu_used[CPUS_MAX / 8];
+	struct sluice_err *err;
+};
+
+static int add_limit(struct compile *c, const struct policy_rule *rule, const struct policy_rate *rate, uint64_t burst, bool keyed, uint32_t *number)
+{
+	struct filter_rate r = {.amount = rate->amount, .seconds = rate->seconds, .bits = rate->bits, .burst = burst};
+	struct limit limit;
+	int e = filter_limit(&r, c->opts->jiffy_ns, &limit, c->err);
+
+	if (e)
+		return err_prefix(c->err, "rule %u", rule->index + 1);
+	limit.keyed = keyed;
+	c->n_keyed += keyed;
+	*number = (uint32_t)(c->limits.len / sizeof(limit));
+	buf_put(&c->limits, &limit, sizeof(limit));
+	c->t->config.has_limits = 1;
+	if (limit.clock == LIMIT_KTIME)
+		c->t->config.clock_ktime = 1;
+	return 0;
+}
+
+static uint64_t mask64(uint32_t len)
+{
+	return len == 0 ? 0 : len >= 64 ? UINT64_MAX : UINT64_MAX << (64 - len);
+}
+
+static int limit_of(struct compile *c, const struct policy_rule *r, struct filter_rule *to)
+{
+	const struct policy_limit *l = &r->stmt->limit;
+	static const uint8_t pers[] = {[POLICY_PER_RULE] = PER_RULE,
+				       [POLICY_PER_SOURCE] = PER_SOURCE,
+				       [POLICY_PER_DESTINATION] = PER_DESTINATION,
+				       [POLICY_PER_FLOW] = PER_FLOW};
+
+	to->does |= RULE_LIMIT | RULE_GOES_ON;
+	to->per = pers[l->per];
+	to->mask4 = (uint32_t)(mask64(l->len4 < 32 ? l->len4 : 32) >> 32);
+	to->mask6[0] = mask64(l->len6);
+	to->mask6[1] = mask64(l->len6 > 64 ? l->len6 - 64u : 0);
+	return add_limit(c, r, &l->rate, l->burst, l->per != POLICY_PER_RULE, &to->limit);
+}
+
+static int log_of(struct compile *c, const struct policy_rule *r, struct filter_rule *to)
+{
+	const struct policy_stmt *s = r->stmt;
+	uint64_t burst = s->log_max.amount / s->log_max.seconds;
+
+	to->does |= RULE_LOG;
+	to->log_every = s->log_every;
+	c->t->config.has_logs = 1;
+	return add_limit(c, r, &s->log_max, burst ? burst : 1, false, &to->log_limit);
+}
+
+static int interface_of(struct compile *c, const struct policy_rule *r, struct filter_rule *to)
+{
+	uint32_t i;
+
+	for (i = 0; i < c->opts->n_interfaces; i++)
+		if (!strcmp(c->opts->interfaces[i].name, r->stmt->redirect)) {
+			to->verdict = FILTER_REDIRECT;
+			to->target = c->opts->interfaces[i].index;
+			return 0;
+		}
+	return err_set(c->err, -ENODEV, "rule %u redirects to %s: there is no such interface", r->index + 1, r->stmt->redirect);
+}
+
+static int cpus_of(struct compile *c, const struct policy_rule *r, struct filter_rule *to)
+{
+	const struct policy_list *list = &r->stmt->cpus;
+	uint32_t i, cpu;
+
+	to->verdict = FILTER_CPU;
+	to->target = (uint32_t)c->cpus.len; /* from the start of the table; put_tables() adds where that is */
+	for (i = 0; i < list->n; i++)
+		for (cpu = list->v[i].num.lo; cpu <= list->v[i].num.hi; cpu++) {
+			if (cpu >= CPUS_MAX)
+				return err_set(c->err, -ERANGE, "rule %u names CPU %u, the largest number is %u", r->index + 1, cpu,
+					       CPUS_MAX - 1);
+			buf_u32(&c->cpus, cpu);
+			to->n_targets++;
+			c->cpu_used[cpu / 8] |= (uint8_t)(1u << cpu % 8);
+		}
+	return 0;
+}
+
+static int act(struct compile *c, const struct policy_rule *r, struct filter_rule *to)
+{
+	const struct policy_stmt *s = r->stmt;
+	int e = s->log ? log_of(c, r, to) : 0;
+
+	if (e)
+		return e;
+	switch ((enum policy_action)s->action) {
+	case POLICY_PASS:
+		to->verdict = FILTER_PASS;
+		return 0;
+	case POLICY_DROP:
+		to->verdict = FILTER_DROP;
+		return 0;
+	case POLICY_REDIRECT:
+		return interface_of(c, r, to);
+	case POLICY_CPU:
+		return cpus_of(c, r, to);
+	case POLICY_COUNT:
+	case POLICY_LOG:
+		to->does |= RULE_GOES_ON;
+		return 0;
+	case POLICY_LIMIT:
+		return limit_of(c, r, to);
+	}
+	return err_set(c->err, -EINVAL, "rule %u has an action that is none", r->index + 1);
+}
+
+static int one_rule(struct compile *c, const struct policy_rule *r)
+{
+	struct filter_rule *to = buf_add(&c->rules, sizeof(*to)), made = {.row = FILTER_MATCH};
+	bool never = r->never;
+	int e = never ? 0 : filter_rows(r, c->opts, &c->rows, &made.row, &c->t->config.uses, &never, c->err);
+	bool goes_on;
+
+	if (e || never)
+		return e;
+	e = act(c, r, &made);
+	if (e)
+		return e;
+	goes_on = made.does & RULE_GOES_ON || made.row != FILTER_MATCH;
+	if (to)
+		*to = made;
+	if (r->families & POLICY_NO_IP && !c->other_ends) {
+		buf_u32(&c->other, r->index);
+		c->other_ends = !goes_on;
+	}
+	c->t->report.n_certain += made.row == FILTER_MATCH;
+	if (goes_on && r->families & (POLICY_V4 | POLICY_V6))
+		c->t->config.lists = 1;
+	return filter_box(c->p, r, goes_on, &c->boxes, c->err);
+}
+
+/* Regions of the limits in the one memory of cells: a power of two each, the largest that leave room for all. */
+static int lay_cells(struct compile *c)
+{
+	struct limit *v = (struct limit *)(void *)c->limits.data;
+	uint32_t n = (uint32_t)(c->limits.len / sizeof(*v)), each = FILTER_CELLS_EACH, single, at = 0, i;
+
+	single = (n - c->n_keyed + LIMIT_WAYS - 1) & ~(LIMIT_WAYS - 1u);
+	while (each >= FILTER_CELLS_LEAST && (uint64_t)each * c->n_keyed + single > FILTER_CELLS_MOST)
+		each /= 2;
+	if (each < FILTER_CELLS_LEAST)
+		return err_set(c->err, -ENOSPC, "%u rates per source, destination or flow: at most %u fit", c->n_keyed,
+			       FILTER_CELLS_MOST / FILTER_CELLS_LEAST - 1);
+	for (i = 0; i < n; i++)
+		if (!v[i].keyed)
+			v[i].first = at++;
+	at = single;
+	for (i = 0; i < n; i++)
+		if (v[i].keyed) {
+			v[i].first = at;
+			v[i].mask = each / LIMIT_WAYS - 1;
+			at += each;
+		}
+	for (c->t->n_cells = LIMIT_WAYS; c->t->n_cells < at;)
+		c->t->n_cells *= 2;
+	c->t->config.cells_mask = c->t->n_cells - 1;
+	return 0;
+}
+
+static uint32_t put(struct buf *to, const struct buf *table)
+{
+	uint32_t at;
+
+	/* a row or rule is one line of cache */
+	buf_add(to, (64 - to->len % 64) % 64);
+	at = (uint32_t)to->len;
+	buf_put(to, table->data, table->len);
+	return at;
+}
+
+static int put_tables(struct compile *c, struct buf *to)
+{
+	struct filter_config *config = &c->t->config;
+	struct filter_rule *v = (struct filter_rule *)(void *)c->rules.data;
+	struct buf end = {0};
+	uint32_t cpus, i;
+
+	buf_u32(&end, FILTER_END);
+	buf_u32(&c->other, FILTER_END);
+	cpus = put(to, &c->cpus);
+	for (i = 0; i < c->set->n; i++)
+		if (v[i].verdict == FILTER_CPU)
+			v[i].target += cpus;
+	config->rules = put(to, &c->rules);
+	config->rows = put(to, &c->rows);
+	config->limits = put(to, &c->limits);
+	config->other = put(to, &c->other);
+	config->nothing = put(to, &end);
+	buf_add(to, 8);
+	to->failed |= end.failed;
+	buf_free(&end);
+	if (to->failed)
+		return err_nomem(c->err);
+	if (to->len > FILTER_ROOM)
+		return err_set(c->err, -ENOSPC,
+			       "%u rules take %zu bytes (%zu of them for %u boxes to be looked up), at most %u fit", c->set->n,
+			       to->len, c->t->report.classify, c->t->report.n_boxes, FILTER_ROOM);
+	return 0;
+}
+
+static int look_up(struct compile *c, struct buf *to)
+{
+	struct classify_opts opts = {.limit_bytes = FILTER_ROOM,
+				     .ids = (uint32_t *)(void *)c->boxes.ids.data,
+				     .goes_on = c->boxes.goes_on.data};
+	struct classify_report *report = &c->t->report.lookup;
+	size_t n = c->boxes.ids.len / 4, bytes;
+	void *image;
+	int e;
+
+	opts.goes_on = c->t->config.lists ? opts.goes_on : NULL;
+	e = classify_compile((const void *)c->boxes.rules.data, n, &opts, &image, &bytes, report, c->err);
+	if (e)
+		return e;
+	to->data = image;
+	to->len = to->cap = bytes;
+	c->t->config.ip4 = report->part[0].n_rules || report->part[2].n_rules;
+	c->t->config.ip6 = report->part[1].n_rules || report->part[3].n_rules;
+	c->t->config.apart = report->part[2].n_rules || report->part[3].n_rules;
+	c->t->report.classify = bytes;
+	c->t->report.n_boxes = (uint32_t)n;
+	return 0;
+}
+
+static int put_cpus(struct compile *c)
+{
+	uint32_t *v, cpu, n = 0;
+
+	for (cpu = 0; cpu < CPUS_MAX; cpu++)
+		n += c->cpu_used[cpu / 8] >> cpu % 8 & 1;
+	v = calloc(n + 1ul, sizeof(*v));
+	if (!v)
+		return err_nomem(c->err);
+	for (cpu = 0, n = 0; cpu < CPUS_MAX; cpu++)
+		if (c->cpu_used[cpu / 8] >> cpu % 8 & 1)
+			v[n++] = cpu;
+	c->t->cpus = v;
+	c->t->n_cpus = n;
+	return 0;
+}
+
+static int compile(struct compile *c)
+{
+	struct filter_tables *t = c->t;
+	struct filter_config *config = &t->config;
+	struct buf bytes = {0};
+	uint32_t i;
+	int e = 0;
+
+	config->n_rules = c->set->n;
+	config->shadow = c->set->filter->shadow;
+	config->default_drop = c->set->filter->default_drop;
+	config->jiffy_ns = c->opts->jiffy_ns;
+	memcpy(config->seed, c->opts->seed, sizeof(config->seed));
+	for (i = 0; !e && i < c->set->n; i++)
+		e = one_rule(c, &c->set->rules[i]);
+	if (!e && (c->rules.failed || c->rows.failed || c->limits.failed || c->other.failed || c->cpus.failed))
+		e = err_nomem(c->err);
+	if (!e)
+		e = lay_cells(c);
+	if (!e)
+		e = put_cpus(c);
+	if (!e)
+		e = look_up(c, &bytes);
+	if (!e)
+		e = put_tables(c, &bytes);
+	config->has_rows = c->rows.len != 0;
+	t->bytes = bytes.data;
+	t->len = t->report.bytes = bytes.len;
+	t->room = t->len <= FILTER_ROOM_SMALL ? FILTER_ROOM_SMALL : FILTER_ROOM;
+	t->report.n_rules = c->set->n;
+	t->report.n_rows = (uint32_t)(c->rows.len / sizeof(struct filter_row));
+	t->report.n_limits = (uint32_t)(c->limits.len / sizeof(struct limit));
+	t->report.n_cells = t->n_cells;
+	return e;
+}
+
+int filter_compile(const struct policy *p, uint32_t filter, const struct filter_opts *opts,
+		   struct filter_tables **tables, struct sluice_err *err)
+{
+	static const struct filter_opts none;
+	struct compile *c = calloc(1, sizeof(*c));
+	int e;
+
+	*tables = calloc(1, sizeof(**tables));
+	if (!c || !*tables) {
+		e = err_nomem(err);
+	} else {
+		c->p = p;
+		c->set = &p->rulesets[filter];
+		c->opts = opts ? opts : &none;
+		c->t = *tables;
+		c->err = err;
+		e = compile(c);
+		buf_free(&c->boxes.rules);
+		buf_free(&c->boxes.ids);
+		buf_free(&c->boxes.goes_on);
+		buf_free(&c->rules);
+		buf_free(&c->rows);
+		buf_free(&c->limits);
+		buf_free(&c->other);
+		buf_free(&c->cpus);
+	}
+	free(c);
+	if (e) {
+		filter_tables_free(*tables);
+		*tables = NULL;
+	}
+	return e;
+}
+
+void filter_tables_free(struct filter_tables *t)
+{
+	if (!t)
+		return;
+	free((void *)(uintptr_t)t->cpus);
+	free(t->bytes);
+	free(t);
+}

@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* What is refused and how; that the same policy gives the same bytes; what is reported. Meaning: tests/filter_check.c. */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "abi/limit.h"
+#include "base/test.h"
+#include "filter/compile.h"
+
+static int read_text(void *ctx, const char *path, size_t max, struct buf *to, struct sluice_err *err)
+{
+	(void)path, (void)max, (void)err;
+	buf_put(to, ctx, strlen(ctx));
+	return 0;
+}
+
+static struct policy *policy_of(const char *text)
+{
+	struct policy_files files = {.read = read_text, .ctx = (void *)(uintptr_t)text};
+	struct sluice_err err;
+	struct policy *p;
+
+	assert_int_equal(policy_read("test.conf", &files, &p, &err), 0);
+	return p;
+}
+
+static struct filter_tables *compile(const char *text, const struct filter_opts *opts)
+{
+	struct policy *p = policy_of(text);
+	struct filter_tables *t;
+	struct sluice_err err = {0};
+	int e = filter_compile(p, 0, opts, &t, &err);
+
+	if (e)
+		fail_msg("%s", err.text);
+	policy_free(p);
+	return t;
+}
+
+static void refused(const char *text, int code, const char *says)
+{
+	struct policy *p = policy_of(text);
+	struct sluice_err err = {0};
+	struct filter_tables *t = (void *)&err;
+
+	assert_int_equal(filter_compile(p, 0, NULL, &t, &err), code);
+	assert_int_equal(err.code, code);
+	assert_string_equal(err.text, says);
+	assert_null(t);
+	policy_free(p);
+}
+
+static void test_refused(void **state)
+{
+	struct buf text = {0};
+	int i;
+
+	(void)state;
+	refused("filter on eth0 {\n count ip\n drop matching \"udp\"\n}\n", -EOPNOTSUPP,
+		"rule 2 asks for a pcap expression: the packet path does not run those; write it with the fields of the language");
+	refused("filter on eth0 {\n redirect to eth7 udp\n}\n", -ENODEV, "rule 1 redirects to eth7: there is no such interface");
+	/* every second address on both sides */
+	buf_printf(&text, "set odd {");
+	for (i = 0; i < 400; i++)
+		buf_printf(&text, " 10.0.%d.%d", i / 100, i % 100 * 2 + 1);
+	buf_printf(&text, " }\nfilter on eth0 {\n drop udp from @odd to @odd port { 53, 123 }\n}\n");
+	assert_false(text.failed);
+	refused((const char *)text.data, -ENOSPC,
+		"rule 1 combines 400 prefixes of sources, 400 of destinations and 2 services: 320000 boxes after 0, at most 131000 "
+		"fit");
+	buf_free(&text);
+}
+
+static void test_same_bytes(void **state)
+{
+	static const char text[] = "filter on eth0 {\n count ip length > 100\n limit udp to 10/s per source burst 5\n"
+				   " drop from { 10.0.0.0/8, 2001:db8::/32 }\n pass tcp port 22 flags syn/syn,ack\n default drop\n}\n";
+	struct filter_opts opts = {.seed = {1, 2, 3}};
+	struct filter_tables *a = compile(text, &opts), *b = compile(text, &opts);
+
+	(void)state;
+	assert_int_equal(a->len, b->len);
+	assert_memory_equal(a->bytes, b->bytes, a->len);
+	assert_memory_equal(&a->config, &b->config, sizeof(a->config));
+	assert_int_equal(a->room, FILTER_ROOM_SMALL);
+	assert_int_equal(a->report.n_rules, 4);
+	assert_int_equal(a->report.n_certain, 3);
+	assert_int_equal(a->report.n_rows, 1);
+	assert_int_equal(a->report.n_limits, 1);
+	assert_int_equal(a->report.bytes, a->len);
+	assert_int_equal(a->config.uses, 1u << FACT_LENGTH);
+	assert_int_equal(a->config.lists, 1);
+	assert_int_equal(a->config.default_drop, 1);
+	filter_tables_free(a);
+	filter_tables_free(b);
+}
+
+/* What no rule asks for is not there for the verifier either. */
+static void test_simple(void **state)
+{
+	struct filter_tables *t = compile("filter on eth0 {\n pass ip4 tcp port 22\n drop ip4 udp\n}\n", NULL);
+
+	(void)state;
+	assert_int_equal(t->config.lists, 0);
+	assert_int_equal(t->config.apart, 0);
+	assert_int_equal(t->config.uses, 0);
+	assert_int_equal(t->config.ip4, 1);
+	assert_int_equal(t->config.ip6, 0);
+	assert_int_equal(t->config.has_limits, 0);
+	assert_int_equal(t->n_cells, LIMIT_WAYS);
+	/* 22 as destination port: of TCP, with and without the byte of flags; UDP */
+	assert_int_equal(t->report.n_boxes, 2);
+	filter_tables_free(t);
+}
+
+/* Interfaces that are not there: "in" never holds, "in not" always. */
+static void test_interfaces(void **state)
+{
+	static const struct filter_interface ifs[] = {{"eth0", 3}, {"eth1", 4}, {"lo", 1}};
+	struct filter_opts opts = {.interfaces = ifs, .n_interfaces = 3};
+	struct filter_tables *t = compile("filter on eth* {\n drop in wlan0\n drop in not wlan0\n}\n", &opts);
+	const struct filter_row *row;
+
+	(void)state;
+	assert_int_equal(t->report.n_rows, 0);
+	assert_int_equal(t->report.n_certain, 1);
+	filter_tables_free(t);
+	t = compile("filter on eth* {\n drop in eth*\n}\n", &opts);
+	assert_int_equal(t->report.n_rows, 2);
+	row = (const void *)((const char *)t->bytes + t->config.rows);
+	assert_int_equal(row[0].test[0].lo, 3);
+	assert_int_equal(row[0].then, FILTER_MATCH);
+	assert_int_equal(row[0].otherwise, 1);
+	assert_int_equal(row[1].test[0].lo, 4);
+	assert_int_equal(row[1].otherwise, FILTER_NEXT);
+	filter_tables_free(t);
+	opts.any_interface = true;
+	t = compile("filter on eth* {\n drop in wlan0\n}\n", &opts);
+	assert_int_equal(t->report.n_certain, 1);
+	filter_tables_free(t);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_same_bytes),
+		cmocka_unit_test(test_simple),
+		cmocka_unit_test(test_interfaces),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

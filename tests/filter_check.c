@@ -1,0 +1,256 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/*
+ * filter-check: the compiled filter against the oracle, packet by packet and counter by counter.
+ *
+ *   random ENGINE SEED POLICIES PACKETS   random policies: every field, action, limit
+ *   made ENGINE KIND RULES PACKETS        rules in ClassBench's manner, with rules that go on among them
+ *   hostile ENGINE                        frames that want to get past, and which rule meets them
+ *   rates                                 limits over ten seconds of virtual time, among a million sources
+ *
+ * ENGINE: interp, jit (of the user-space engine) or kernel. Exits 1 at the first difference, 4 where the engine cannot be
+ * used.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "classify_rules.h"
+#include "filter_pair.h"
+#include "net/packet.h"
+#include "policy_random.h"
+
+/*
+ * Random rules as the packet path can be compared on: without pcap expressions; limits of packets, small enough to be
+ * reached, and in the kernel, whose clock goes on, so slow that nothing comes in; no CPUs that are not there.
+ */
+static void tame(struct random_state *r, struct policy *tree)
+{
+	struct policy_stmt *s;
+	uint32_t f, i, k;
+
+	for (f = 0; f < tree->n_filters; f++)
+		for (s = tree->filters[f].stmts; s < tree->filters[f].stmts + tree->filters[f].n_stmts; s++) {
+			if (s->n_matches && s->matches[s->n_matches - 1].field == POLICY_MATCHING)
+				s->n_matches--;
+			if (s->action == POLICY_CPU && kernel) {
+				s->cpus.n = 1;
+				s->cpus.v->num.lo = s->cpus.v->num.hi = 0;
+			}
+			for (i = 0; s->action == POLICY_CPU && i < s->cpus.n; i++) {
+				k = s->cpus.v[i].num.hi - s->cpus.v[i].num.lo;
+				s->cpus.v[i].num.lo %= N_CPUS / 2;
+				s->cpus.v[i].num.hi = s->cpus.v[i].num.lo + k % (N_CPUS / 2);
+			}
+			if (s->action == POLICY_LIMIT) {
+				s->limit.rate.bits = false;
+				s->limit.burst = 1 + random_below(r, 60);
+			}
+			if (s->action == POLICY_LIMIT && kernel)
+				s->limit.rate = (struct policy_rate){.amount = 1, .seconds = 86400};
+			if (s->log && kernel)
+				s->log_max = (struct policy_rate){.amount = 1, .seconds = 86400};
+		}
+}
+
+static void random_one(uint32_t n)
+{
+	struct random_state r = {seed * 0x9e3779b97f4a7c15 | 1};
+	struct policy *tree = calloc(1, sizeof(*tree)), *p;
+	struct buf text = {0};
+	uint8_t frame[2048];
+	struct pair a;
+	uint32_t f, i, len;
+
+	random_policy(&r, tree, 1 + random_below(&r, 30));
+	tame(&r, tree);
+	policy_print(tree, &text);
+	p = pair_parse(&text);
+	for (f = 0; f < p->n_filters; f++) {
+		if (!pair_start(&a, p, f))
+			continue;
+		for (i = 0; i < n; i++) {
+			len = random_frame(&r, p->rulesets[f].filter, frame);
+			if (kernel && len < 14)
+				continue;
+			pair_ask(&a, frame, len, kernel || random_below(&r, 2) ? 1 : 2, NOW);
+		}
+		pair_stop(&a);
+	}
+	arena_free(&tree->arena);
+	free(tree);
+	policy_free(p);
+	buf_free(&text);
+}
+
+/* --- ClassBench's manner, as text --- */
+
+static void say_prefix(struct buf *t, const char *word, uint8_t family, const uint8_t *bytes, uint8_t len)
+{
+	struct net_addr a = {.v6 = family == 6};
+	char said[NET_ADDR_TEXT];
+	uint32_t i;
+
+	for (i = 0; i < len; i++)
+		a.bytes[i / 8] |= (uint8_t)(bytes[i / 8] & 0x80 >> i % 8);
+	buf_printf(t, " %s %s/%u", word, net_addr_format(&a, said, sizeof(said)), len);
+}
+
+static void say_ports(struct buf *t, const char *word, const struct classify_ports *p)
+{
+	if (p->first || p->last != 65535)
+		buf_printf(t, " %s %u-%u", word, p->first, p->last);
+}
+
+/* goes_on: one of so many rules only counts, or asks for a length */
+static void say_rule(struct buf *t, const struct classify_rule *r, uint64_t *state, uint32_t goes_on)
+{
+	bool ports = r->sport.first || r->sport.last != 65535 || r->dport.first || r->dport.last != 65535;
+	uint32_t what = rules_below(state, goes_on);
+
+	buf_printf(t, "%s", what == 0 ? "count" : rules_below(state, 2) ? "pass" : "drop");
+	if (ports)
+		buf_printf(t, " %s", r->proto == 17 ? "udp" : "tcp");
+	else if (r->proto_mask)
+		buf_printf(t, " proto %u", r->proto);
+	say_prefix(t, "from", r->family, r->src, r->src_len);
+	say_ports(t, "port", &r->sport);
+	say_prefix(t, "to", r->family, r->dst, r->dst_len);
+	say_ports(t, "port", &r->dport);
+	if (what == 1)
+		buf_printf(t, " length > %u", 60 + rules_below(state, 20));
+	buf_printf(t, "\n");
+}
+
+static uint32_t frame_of(const struct header *h, uint64_t *state, uint8_t *frame)
+{
+	struct net_packet p = {.src = {.v6 = h->family == 6}, .dst = {.v6 = h->family == 6}, .ttl = 64};
+	uint32_t proto_at = h->family == 6 ? 20 : 23;
+	struct net_layout layout;
+
+	memcpy(p.src.bytes, h->src, 16);
+	memcpy(p.dst.bytes, h->dst, 16);
+	p.l4 = h->proto == 6 ? NET_TCP : NET_UDP;
+	p.sport = h->sport;
+	p.dport = h->dport;
+	p.tcp_flags = (uint8_t)(h->flags >> 8);
+	if (net_packet_build(&p, 80 + rules_below(state, 10), frame, ROOM, &layout, NULL))
+		fail("no packet");
+	if (h->proto != 6 && h->proto != 17)
+		frame[proto_at] = h->proto;
+	return layout.frame_len;
+}
+
+static void made(const char *kind, size_t n, uint32_t packets)
+{
+	struct rule_set set;
+	struct buf text = {0};
+	uint64_t state = seed;
+	struct policy *p;
+	struct header h;
+	struct pair a;
+	uint32_t i, len, on = seed % 3 == 0 ? UINT32_MAX : n > 2000 ? (uint32_t)n / 10 : 5;
+	uint8_t *frame = malloc(ROOM);
+
+	rules_make(&set, kind, 0, n, seed);
+	buf_printf(&text, "filter on eth0 {\n");
+	for (i = 0; i < set.n; i++)
+		say_rule(&text, &set.rules[i], &state, on);
+	buf_printf(&text, "default drop\n}\n");
+	p = pair_parse(&text);
+	text_now = NULL;
+	if (!pair_start(&a, p, 0))
+		fail("refused");
+	for (i = 0; i < packets; i++) {
+		if (i % 8)
+			rules_header(&set, rules_below(&state, (uint32_t)set.n), i % 2, &state, &h);
+		else
+			rules_any_header(i % 16 ? 4 : 6, &state, &h);
+		len = frame_of(&h, &state, frame);
+		pair_ask(&a, frame, len, 1, NOW);
+	}
+	pair_stop(&a);
+	free(frame);
+	policy_free(p);
+	buf_free(&text);
+	rules_free(&set);
+}
+
+/*
+ * Ten seconds: a source that keeps to its rate, three that send three times as much, and a hundred thousand packets a second
+ * from addresses seen once.
+ */
+static void rates(void)
+{
+	static const uint32_t rate = 1000, burst = 50, seconds = 10, flood = 100;
+	struct buf text = {0};
+	struct net_packet packet = {.ttl = 64, .l4 = NET_UDP, .dport = 53};
+	uint64_t passed[4] = {0}, i, k, n, sent = 0, spoofed = 0, state = 3;
+	struct net_layout layout;
+	uint8_t frame[64];
+	struct policy *p;
+	struct pair a;
+
+	buf_printf(&text, "filter on eth0 {\nlimit udp to %u/s per source burst %u\ndefault pass\n}\n", rate, burst);
+	p = pair_parse(&text);
+	if (!pair_start(&a, p, 0) || net_packet_build(&packet, 60, frame, sizeof(frame), &layout, NULL))
+		fail("no start");
+	for (i = 0; i < (uint64_t)seconds * rate; i++)
+		for (k = 0; k < 4; k++) {
+			frame[26] = 10;
+			frame[29] = (uint8_t)k;
+			/* the first keeps to 90 % of the rate and 80 % of the burst */
+			for (n = k ? (i ? 3 : burst + 1) : i ? i % 10 != 0 : burst * 4 / 5; n; n--, sent++)
+				passed[k] += pair_run(&a, frame, 60, 1, NOW + i * 1000000) == 2;
+			for (n = 0; n < flood / 4; n++) {
+				*(uint32_t *)(void *)(frame + 26) = 0x64 | (uint32_t)rules_random(&state) << 8;
+				spoofed += pair_run(&a, frame, 60, 1, NOW + i * 1000000 + n) == 2;
+			}
+			memset(frame + 26, 0, 4);
+		}
+	printf("%llu packets: the quiet one got %llu through, the others %llu, %llu, %llu; of the flood %llu\n",
+	       (unsigned long long)sent, (unsigned long long)passed[0], (unsigned long long)passed[1],
+	       (unsigned long long)passed[2], (unsigned long long)passed[3], (unsigned long long)spoofed);
+	if (passed[0] != burst * 4 / 5 + 9ull * rate * seconds / 10)
+		fail("a source within its rate lost packets");
+	for (k = 1; k < 4; k++)
+		if (passed[k] < (uint64_t)rate * seconds * 98 / 100 + burst || passed[k] > (uint64_t)rate * seconds * 102 / 100 + burst)
+			fail("source %llu: not within 2 %% of its rate", (unsigned long long)k);
+	policy_oracle_free(a.o);
+	vm_worker_free(a.worker);
+	control_filter_close(&a.f);
+	filter_tables_free(a.t);
+	policy_free(p);
+	buf_free(&text);
+}
+
+int main(int argc, char **argv)
+{
+	uint64_t i, n;
+
+	if (argc == 6 && !strcmp(argv[1], "random")) {
+		pair_engine(argv[2]);
+		n = strtoull(argv[4], NULL, 0);
+		for (i = 0; i < n; i++) {
+			seed = strtoull(argv[3], NULL, 0) + i;
+			random_one((uint32_t)strtoul(argv[5], NULL, 0));
+		}
+		return pair_done();
+	}
+	if (argc == 6 && !strcmp(argv[1], "made")) {
+		pair_engine(argv[2]);
+		for (seed = 1; seed <= 3; seed++)
+			made(argv[3], strtoul(argv[4], NULL, 0), (uint32_t)strtoul(argv[5], NULL, 0));
+		return pair_done();
+	}
+	if (argc == 3 && !strcmp(argv[1], "hostile")) {
+		pair_engine(argv[2]);
+		hostile();
+		return pair_done();
+	}
+	if (argc == 2 && !strcmp(argv[1], "rates")) {
+		pair_engine("jit");
+		rates();
+		return 0;
+	}
+	return 2;
+}
