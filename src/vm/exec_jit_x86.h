@@ -283,8 +283,10 @@ struct stub *x_stub(struct jit *j, int cc, uint32_t site);
  * vm_jit_slow() otherwise */
 struct stub *x_check_span(struct jit *j, struct vm_site site, unsigned int base, int32_t off, bool write);
 
-/* exec_jit_x86_call.c */
+/* exec_jit_x86_lookup.c: bpf_map_lookup_elem() of a map that is known */
 void x_lookup(struct jit *j, uint32_t pc, const struct plan_lookup *l);
+/* exec_jit_x86_call.c: what a call left in r1 to r5 must not matter in checked code. */
+void x_forget_arguments(struct jit *j);
 /* The budget lives in r11 while checked code runs; C sees run->budget. */
 void x_budget_out(struct jit *j);
 void x_budget_in(struct jit *j);

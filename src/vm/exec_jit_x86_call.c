@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-/* x86-64: calls of helpers, of functions, of other programs; lookups without a call. */
+/* x86-64: calls of helpers, of functions, of other programs. */
 #if defined(__x86_64__)
 #include "vm/exec_jit_x86.h"
 
@@ -15,80 +15,12 @@ void x_budget_in(struct jit *j)
 		x_load(j, R11, R12, RUN(budget));
 }
 
-/* What C left in r1 to r5 must not matter. */
-static void forget_arguments(struct jit *j)
+void x_forget_arguments(struct jit *j)
 {
 	unsigned int k;
 
 	for (k = 1; j->checked && k <= 5; k++)
 		x_const(j, x_reg_of[k], 0);
-}
-
-/* reg = the number of the CPU */
-static void cpu_number(struct jit *j, const struct vm_lookup *how, unsigned int reg)
-{
-	x_load(j, reg, R12, RUN(host));
-	x_rex(j, false, reg, reg, false);
-	x_byte(j, 0x8b);
-	x_mem(j, reg, reg, (int32_t)how->cpu_off);
-}
-
-/* rax = the value of key [rsi], 0 if there is none */
-static void lookup_array(struct jit *j, const struct vm_lookup *how)
-{
-	uint32_t none, done;
-
-	x_byte(j, 0x8b);
-	x_mem(j, RAX, RSI, 0);
-	x_ri(j, false, 7, RAX, (int32_t)how->max_entries);
-	none = x_short(j, CC_AE);
-	if (!(how->stride & (how->stride - 1))) {
-		x_rex(j, true, 0, RAX, false);
-		x_byte(j, 0xc1);
-		x_byte(j, 0xe0);
-		x_byte(j, (unsigned int)__builtin_ctz(how->stride));
-	} else {
-		x_rex(j, true, RAX, RAX, false);
-		x_byte(j, 0x69);
-		x_byte(j, 0xc0);
-		x_u32(j, how->stride);
-	}
-	if (how->cpu_stride) {
-		cpu_number(j, how, R9);
-		x_const(j, R10, how->cpu_stride);
-		x_0f_rr(j, true, 0xaf, R9, R10, false);
-		x_rr(j, true, 0x01, R9, RAX);
-	}
-	x_const(j, R10, (uintptr_t)how->data);
-	x_rr(j, true, 0x01, R10, RAX);
-	done = x_short(j, -1);
-	x_aim_short(j, none);
-	x_const(j, RAX, 0);
-	x_aim_short(j, done);
-}
-
-void x_lookup(struct jit *j, uint32_t pc, const struct plan_lookup *l)
-{
-	uint32_t none = 0;
-
-	if (j->checked && !l->key_known)
-		x_check_span(j, (struct vm_site){.pc = pc, .kind = SITE_KEY, .len = l->how.key_bytes}, RSI, 0,
-			     false);
-	if (l->how.kind == VM_LOOKUP_ARRAY) {
-		lookup_array(j, &l->how);
-	} else {
-		cpu_number(j, &l->how, RDX);
-		x_budget_out(j);
-		x_call_c(j, (uintptr_t)l->how.find);
-		x_budget_in(j);
-	}
-	if (j->checked && l->value < PLAN_VALUES) {
-		x_rr(j, true, 0x85, RAX, RAX);
-		none = x_short(j, CC_E);
-		x_store(j, R12, RUN(value) + 8 * l->value, RAX);
-		x_aim_short(j, none);
-	}
-	forget_arguments(j);
 }
 
 /* cmp byte [run->fault.reason], 0; jne fault */
@@ -158,7 +90,7 @@ EMIT(CALL)
 		x_call_c(j, (uintptr_t)vm_jit_call);
 		x_budget_in(j);
 		x_ri(j, true, 0, RSP, 16);
-		forget_arguments(j);
+		x_forget_arguments(j);
 	} else {
 		x_call_c(j, (uintptr_t)h->fn);
 	}

@@ -135,19 +135,16 @@ static inline uint64_t load(const uint8_t *p, uint32_t n)
 	return v;
 }
 
-/* Two odd constants without pattern: the fractional digits of the golden ratio and of the square root of 3. */
-#define K0 0x9e3779b97f4a7c15ull
-#define K1 0xbb67ae8584caa73bull
-
+/* map_lookup.c tells compiled code the same for keys of 4, 8 and 16 bytes. */
 static inline uint64_t hash_of(const struct map_hash *h, const uint8_t *key, uint32_t n)
 {
 	uint64_t x = h->seed ^ n;
 
 	for (; n > 16; n -= 16, key += 16)
-		x = fold(load(key, 8) ^ K0 ^ x, load(key + 8, 8) ^ K1);
+		x = fold(load(key, 8) ^ HASH_K0 ^ x, load(key + 8, 8) ^ HASH_K1);
 	if (n > 8)
-		return fold(fold(load(key, 8) ^ K0 ^ x, load(key + 8, n - 8) ^ K1 ^ x), K0);
-	return fold(fold(load(key, n) ^ x ^ K0, K1), K0);
+		return fold(fold(load(key, 8) ^ HASH_K0 ^ x, load(key + 8, n - 8) ^ HASH_K1 ^ x), HASH_K0);
+	return fold(fold(load(key, n) ^ x ^ HASH_K0, HASH_K1), HASH_K0);
 }
 
 static inline bool same(const uint8_t *a, const uint8_t *b, uint32_t n)

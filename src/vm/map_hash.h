@@ -20,6 +20,10 @@ struct hash_elem {
 #define HASH_END 0x80000000u
 #define HASH_LIVE 0x80000000u
 
+/* Two odd constants without pattern: the fractional digits of the golden ratio and of the square root of 3. */
+#define HASH_K0 0x9e3779b97f4a7c15ull
+#define HASH_K1 0xbb67ae8584caa73bull
+
 struct map_hash {
 	struct map map;
 	uint32_t *bucket, mask;

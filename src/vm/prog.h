@@ -54,13 +54,24 @@ struct vm_helper {
 
 /* How compiled code may look up a map that it knows without calling the helper. */
 struct vm_lookup {
-	enum { VM_LOOKUP_CALL, VM_LOOKUP_ARRAY } kind;
+	enum { VM_LOOKUP_CALL, VM_LOOKUP_ARRAY, VM_LOOKUP_HASH } kind;
 	uint32_t key_bytes, value_bytes;
 	/* VM_LOOKUP_ARRAY: a key of 4 bytes below max_entries is found at data + key * stride, plus the CPU's
 	 * number * cpu_stride */
 	uint8_t *data;
 	uint32_t max_entries, stride;
 	uint64_t cpu_stride;
+	/* VM_LOOKUP_HASH, key of 4 (taken twice), 8 or 16 bytes, its words k and l: a key's hash is
+	 * fold(fold(k ^ mix[0], mix[1] ^ l), mix[2]), where fold is the 128-bit product's halves xored.
+	 * data, stride: the elements, u32 next, u32 tag, key; tag is 1 << 31 | hash >> 32. bucket[hash & mask] and
+	 * next are an element's number + 1, or 0 or 1 << 31 | bucket's number at a chain's end; another number
+	 * there: start again. A byte at ref_off, unless that is 0, is to be 1 in what is found. The value is
+	 * at value_off of its element or, of per-CPU tables (cpu_stride not 0), of element i at values + the CPU's
+	 * number * cpu_stride + i * value_stride */
+	const uint32_t *bucket;
+	uint32_t mask, ref_off, value_off, value_stride;
+	uint64_t mix[3];
+	uint8_t *values;
 	/* VM_LOOKUP_CALL: touches nothing but the map and the key */
 	void *(*find)(void *map, const void *key, uint32_t cpu);
 	/* where the CPU's number, a u32, is in what run->host points to */
