@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * A service's slots over time: which backend a slot has, and which had it before while flows of that time may
+ * still come. Layout: abi/balance.h. What happens to a slot whose backend changes from c to w:
+ *
+ *     settled                         w, previous c until now + hold
+ *     changed, in transition from p   w, previous p until p's deadline: flows of c opened while the slot was
+ *                                     changed, so they are in the flow table
+ *     changed, deadline over          w, previous c until now + hold
+ *     c is down                       w, nobody to go back to; in a changed slot the table is still asked
+ *
+ * What comes back to p before p's deadline has nobody to go back to: flows of p that nobody knows are at home.
+ * A previous backend that goes down or is removed is dropped from all slots. A slot stays changed until
+ * ring_settle() is told that no flow of it is elsewhere.
+ */
+#ifndef BALANCE_RING_H
+#define BALANCE_RING_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sluice/err.h>
+
+#include "abi/balance.h"
+#include "balance/balance.h"
+
+struct ring_backend {
+	struct net_addr addr;
+	uint16_t port;
+	uint8_t state;	/* enum balance_target_state */
+	uint64_t freed; /* when it went, counted in changes: the number that is free longest is used next */
+};
+
+struct ring {
+	uint32_t n_slots;
+	uint32_t flags;
+	uint32_t *slots;
+	uint64_t until[BALANCE_EPOCHS];	 /* ns */
+	uint32_t epoch;			 /* the latest */
+	struct ring_backend *backends;	 /* by number; [0] is nobody */
+	uint32_t n_backends;		 /* numbers in use, with 0: below this */
+	uint64_t n_changes, n_published; /* how many of the changes */
+	uint32_t *dirty;		 /* slots to be published */
+	uint32_t n_dirty;
+	uint8_t *is_dirty;
+};
+
+struct ring_report {
+	uint32_t moved;	  /* slots that have another current backend than before */
+	uint32_t changed; /* slots for which the flow table is asked, now */
+	uint32_t waiting; /* of them, slots with a previous backend that counts */
+	uint64_t until;	  /* the last deadline of these; 0: none */
+};
+
+/* ring_new() makes the slots of a service, all without a backend. errors: -EINVAL n_slots, -ENOMEM */
+int ring_new(uint32_t n_slots, struct ring **r, struct sluice_err *err);
+void ring_free(struct ring *r);
+
+/*
+ * ring_change() brings a ring to what its service says. Backends keep their numbers, also one that is removed
+ * and comes back; that of a removed one is given to another as late as possible. Each change is to be published
+ * before the next: deadlines share an epoch and numbers are not used again until then.
+ *
+ * in:      s       checked; its n_slots is the ring's
+ *          now_ns  of the monotonic clock
+ *          memo    may be NULL
+ * out:     report  may be NULL
+ * errors:  -EINVAL, -ENOSPC (no number is free), -ENOMEM; nothing has changed then
+ * cost:    maglev_build() and a pass over the slots
+ */
+int ring_change(struct ring *r, const struct balance_service *s, uint64_t now_ns, struct maglev_memo *memo,
+		struct ring_report *report, struct sluice_err *err);
+
+/* ring_expire() takes previous backends out whose deadline is over; their slots stay changed. */
+void ring_expire(struct ring *r, uint64_t now_ns, struct ring_report *report);
+
+/*
+ * ring_settle() makes slots settled again: those that are changed, have nobody to go back to, and whose bit in
+ * elsewhere is 0: no flow in the table belongs to the slot and to a backend other than its current one.
+ * elsewhere: n_slots bits, bit 0 of byte 0 first.
+ */
+void ring_settle(struct ring *r, uint64_t now_ns, const uint8_t *elsewhere, struct ring_report *report);
+
+/*
+ * ring_publish() writes what has changed since the last time into memory that a data path reads meanwhile, by
+ * plain stores: backends that come, then deadlines, then slots, then states of backends that go. A reader sees
+ * each slot as it was or as it is; what it names is there.
+ *
+ * in:      to       ->first, ->targets are the caller's and are not touched
+ *          slots    the ring's stretch of the flat memory: n_slots words
+ *          targets  the service's: n_targets entries, of which ring->n_backends are used
+ *          all      everything is written (memory that holds nothing yet)
+ * errors:  -ENOSPC  n_targets is too small; nothing is written then
+ */
+int ring_publish(struct ring *r, bool all, struct balance_ring *to, uint32_t *slots,
+		 struct balance_target *targets, uint32_t n_targets, struct sluice_err *err);
+
+/* ring_find() is a backend's number; 0: none. */
+uint32_t ring_find(const struct ring *r, const struct net_addr *addr, uint16_t port);
+
+/* Bytes that a data path has to hold for the ring as it is: slots, targets and struct balance_ring. */
+size_t ring_bytes(const struct ring *r);
+
+#endif
