@@ -27,15 +27,7 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 
-#include "broker/wire.h"
-
-#define CHECK(x)                                                                          \
-	do {                                                                              \
-		if (!(x)) {                                                               \
-			fprintf(stderr, "line %d: %s; errno %d\n", __LINE__, #x, errno);  \
-			exit(1);                                                          \
-		}                                                                         \
-	} while (0)
+#include "vm_client.h"
 
 static int quiet(enum libbpf_print_level level, const char *fmt, va_list ap)
 {
@@ -350,18 +342,6 @@ static void hammer(char **argv)
 		bpf_map_get_next_id(id, &id);
 		close(hash(3));
 	}
-}
-
-static int dial(void)
-{
-	const char *at = getenv(WIRE_ENV);
-	struct sockaddr_un to = {.sun_family = AF_UNIX};
-	int pid, fd, s = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
-
-	CHECK(at && sscanf(at, "%d:%d:", &pid, &fd) == 2);
-	snprintf(to.sun_path, sizeof(to.sun_path), "/proc/%d/fd/%d", pid, fd);
-	CHECK(!connect(s, (struct sockaddr *)&to, sizeof(to)));
-	return s;
 }
 
 /* A question is asked and its own never answered. */

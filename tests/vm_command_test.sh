@@ -201,6 +201,7 @@ sluice_in_vm() {
 [ -z "$BPFTOOL" ] || case_ "sluice itself" sluice_in_vm
 
 # --- those who mean harm, and those who are killed
+harm() { [ "$(vm -- "$BUILD/tests/vm-misuse" "$@")" = ok ]; }
 hostile() { [ "$(vm -- "$CLIENT" hostile)" = ok ]; }
 other_user() { # only who started it is served
 	vm -- sh -c 'echo $SLUICE_VM >"$T/free/address"; while [ -e "$T/free/address" ]; do sleep 0.05; done' &
@@ -238,6 +239,8 @@ outlives() {
 }
 nothing_left() { [ -z "$(ls -d /tmp/sluice-?????? 2>/dev/null)" ] && ! pgrep -f "^$CLIENT|^$STATIC"; }
 case_ "nonsense, hundreds of connections, answers that never come" hostile
+case_ "headers and positions forged in a ring buffer's pages" harm forged
+case_ "what is waited on cannot be filled" harm wakes
 if [ "$(id -u)" = 0 ]; then
 	case_ "another user is not served" other_user
 else

@@ -128,7 +128,7 @@ DEFINE(ringbuf_reserve_dynptr)
 		return answer(-EINVAL);
 	if (size > DYNPTR_MOST)
 		return answer(-E2BIG);
-	record = ring_reserve(map, size, 0);
+	record = ring_reserve(map, run, size, 0);
 	if (!record)
 		return answer(-EINVAL);
 	d = dynptr_make(DYNPTR_RING, (uintptr_t)record, size);

@@ -325,7 +325,7 @@ DEFINE(ringbuf_output)
 
 DEFINE(ringbuf_reserve)
 {
-	return is_ring(map_of(a1)) ? (uintptr_t)ring_reserve(map_of(a1), a2, a3) : 0;
+	return is_ring(map_of(a1)) ? (uintptr_t)ring_reserve(map_of(a1), run, a2, a3) : 0;
 }
 
 void host_ring_finish(struct vm_run *run, uint64_t record, uint64_t flags, bool discard)

@@ -292,6 +292,8 @@ static void events(void **unused)
 	page->data_tail = 1ull << 60; /* nonsense: no room, nothing else */
 	assert_int_equal(say(prog), -ENOSPC);
 	munmap(page, 3 * 4096);
+	assert_int_equal(ftruncate(fd, 0), -1); /* under the engine's mapping */
+	assert_int_equal(errno, EPERM);
 	assert_int_equal(say(load(text, map, 2, 8)), -E2BIG);
 	assert_int_equal(say(load(text, other, 0, 8)), -EINVAL);
 	host.cpu = 1;

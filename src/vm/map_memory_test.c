@@ -177,7 +177,7 @@ static void ring_buffer(void **unused)
 		;
 	assert_int_equal(n, 4095 / 112);
 	assert_int_equal(ring_query(map, BPF_RB_AVAIL_DATA), n * 112);
-	assert_null(ring_reserve(map, 4089, 0));
+	assert_null(ring_reserve(map, NULL, 4089, 0));
 	close(ep);
 	munmap(cons, 4096);
 	munmap(data, 4096 + 8192);

@@ -8,24 +8,39 @@
  *
  * A file cannot hold one page at two offsets, so that the engine maps data twice for itself and, when a record that
  * wraps is finished, copies its second part to where user space's mapping looks for it.
+ *
+ * The kernel refuses writable mappings of all but page 0; a memfd cannot. So producer position and headers are written
+ * there for readers and never read back: the position, and length and owner of each record in flight, are kept in
+ * memory of the engine's own. Of what user space writes only its own position counts, and that may be anything.
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include "vm/lock.h"
 #include "vm/map_ring.h"
+#include "vm/wait.h"
+
+#define BUSY BPF_RINGBUF_BUSY_BIT
+#define DONE BPF_RINGBUF_DISCARD_BIT /* with BUSY: somebody finishes it at this moment */
+
+/* A record, at the number of the 8 bytes that its header begins at. */
+struct flight {
+	uint32_t len; /* with BUSY as long as it is not finished */
+	const void *owner;
+};
 
 struct ring {
 	struct map map;
 	uint8_t *pages; /* consumer, producer, data, data again */
 	uint8_t *mirror;
-	uint64_t page, pending; /* pending: first record that is not finished */
+	struct flight *flight;
+	uint64_t page, produced, pending; /* pending: first record that is not finished */
 	uint32_t lock;
-	int wait_fd;
+	bool has_wait;
+	struct wait wait;
 };
 
 static uint64_t *consumer(struct ring *r)
@@ -56,8 +71,9 @@ static void fini(struct map *map)
 		munmap(r->pages, 2 * r->page + 2 * (uint64_t)map->max_entries);
 	if (r->mirror)
 		munmap(r->mirror, map->max_entries);
-	if (r->wait_fd >= 0)
-		close(r->wait_fd);
+	map_release(r->flight, map->max_entries / 8 * sizeof(*r->flight));
+	if (r->has_wait)
+		wait_free(&r->wait);
 }
 
 static int init(struct map *map, const union bpf_attr *attr)
@@ -65,14 +81,18 @@ static int init(struct map *map, const union bpf_attr *attr)
 	struct ring *r = (struct ring *)map;
 	uint64_t size = map->max_entries, all;
 	void *p;
+	int e;
 
 	(void)attr;
 	r->page = (uint64_t)sysconf(_SC_PAGESIZE);
 	all = 2 * r->page + 2 * size;
-	r->wait_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (r->wait_fd < 0)
-		return -errno;
-	if (ftruncate(map->obj.fd, (off_t)all) || fcntl(map->obj.fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW))
+	e = wait_new(&r->wait);
+	if (e)
+		return e;
+	r->has_wait = true;
+	r->flight = map_reserve(size / 8 * sizeof(*r->flight));
+	if (!r->flight || ftruncate(map->obj.fd, (off_t)all) ||
+	    fcntl(map->obj.fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL))
 		goto fail;
 	p = mmap(NULL, all, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (p == MAP_FAILED)
@@ -96,7 +116,7 @@ fail:
 
 int ring_wait_fd(const struct map *map)
 {
-	return ((const struct ring *)map)->wait_fd;
+	return ((const struct ring *)map)->wait.fd;
 }
 
 static uint32_t *head(struct ring *r, uint64_t pos)
@@ -104,12 +124,17 @@ static uint32_t *head(struct ring *r, uint64_t pos)
 	return (uint32_t *)(void *)(r->map.data + (pos & (r->map.max_entries - 1)));
 }
 
-static uint64_t record_bytes(uint32_t len)
+static struct flight *flight(struct ring *r, uint64_t pos)
 {
-	return ((uint64_t)(len & ~(uint32_t)(BPF_RINGBUF_BUSY_BIT | BPF_RINGBUF_DISCARD_BIT)) + BPF_RINGBUF_HDR_SZ + 7) & ~7ull;
+	return &r->flight[(pos & (r->map.max_entries - 1)) / 8];
 }
 
-void *ring_reserve(struct map *map, uint64_t bytes, uint64_t flags)
+static uint64_t record_bytes(uint32_t len)
+{
+	return ((uint64_t)(len & ~(uint32_t)(BUSY | DONE)) + BPF_RINGBUF_HDR_SZ + 7) & ~7ull;
+}
+
+void *ring_reserve(struct map *map, const void *owner, uint64_t bytes, uint64_t flags)
 {
 	struct ring *r = (struct ring *)map;
 	uint64_t need, pos, cons;
@@ -120,10 +145,10 @@ void *ring_reserve(struct map *map, uint64_t bytes, uint64_t flags)
 	need = (bytes + BPF_RINGBUF_HDR_SZ + 7) & ~7ull;
 	cons = __atomic_load_n(consumer(r), __ATOMIC_ACQUIRE);
 	spin_take(&r->lock);
-	pos = *producer(r);
+	pos = r->produced;
 	while (r->pending < pos) {
-		len = __atomic_load_n(head(r, r->pending), __ATOMIC_ACQUIRE);
-		if (len & BPF_RINGBUF_BUSY_BIT)
+		len = __atomic_load_n(&flight(r, r->pending)->len, __ATOMIC_ACQUIRE);
+		if (len & BUSY)
 			break;
 		r->pending += record_bytes(len);
 	}
@@ -133,28 +158,50 @@ void *ring_reserve(struct map *map, uint64_t bytes, uint64_t flags)
 		return NULL;
 	}
 	h = head(r, pos);
+	*flight(r, pos) = (struct flight){(uint32_t)bytes | BUSY, owner};
 	h[1] = (uint32_t)(((uint8_t *)h - r->pages) / r->page);
-	__atomic_store_n(h, (uint32_t)bytes | BPF_RINGBUF_BUSY_BIT, __ATOMIC_RELAXED);
+	__atomic_store_n(h, (uint32_t)bytes | BUSY, __ATOMIC_RELAXED);
+	__atomic_store_n(&r->produced, pos + need, __ATOMIC_RELAXED);
 	__atomic_store_n(producer(r), pos + need, __ATOMIC_RELEASE);
 	spin_drop(&r->lock);
 	return h + 2;
 }
 
+/* The record in flight that begins there; the caller holds the lock. */
+static struct flight *in_flight(struct ring *r, uint64_t off)
+{
+	struct flight *f = flight(r, off - BPF_RINGBUF_HDR_SZ);
+
+	return off >= BPF_RINGBUF_HDR_SZ && off - BPF_RINGBUF_HDR_SZ < r->map.max_entries && off % 8 == 0 &&
+			       (f->len & (BUSY | DONE)) == BUSY
+		       ? f
+		       : NULL;
+}
+
 void ring_submit(struct map *map, void *record, uint64_t flags, bool discard)
 {
 	struct ring *r = (struct ring *)map;
-	uint32_t *h = (uint32_t *)record - 2, len = *h & ~(uint32_t)BPF_RINGBUF_BUSY_BIT;
-	uint64_t off = (uint64_t)((uint8_t *)record - map->data), at;
-	uint64_t one = 1;
+	uint64_t off = (uint64_t)((uint8_t *)record - map->data);
+	uint32_t *h = (uint32_t *)record - 2, len = 0;
+	struct flight *f;
 
+	spin_take(&r->lock);
+	f = in_flight(r, off);
+	if (f) {
+		len = f->len & ~(uint32_t)BUSY;
+		f->len |= DONE;
+	}
+	spin_drop(&r->lock);
+	if (!f)
+		return;
 	if (off + len > map->max_entries) /* it wraps: where user space looks for the rest */
 		memcpy(r->mirror, map->data, off + len - map->max_entries);
-	at = (uint64_t)((uint8_t *)h - map->data);
 	__atomic_exchange_n(h, len | (discard ? BPF_RINGBUF_DISCARD_BIT : 0), __ATOMIC_ACQ_REL);
+	__atomic_store_n(&f->len, len, __ATOMIC_RELEASE);
+	off -= BPF_RINGBUF_HDR_SZ;
 	if (flags & BPF_RB_FORCE_WAKEUP ||
-	    ((__atomic_load_n(consumer(r), __ATOMIC_ACQUIRE) & (map->max_entries - 1)) == at && !(flags & BPF_RB_NO_WAKEUP)))
-		if (write(r->wait_fd, &one, sizeof(one)) < 0)
-			return; /* EAGAIN: it has been woken 2^64 times and not looked */
+	    ((__atomic_load_n(consumer(r), __ATOMIC_ACQUIRE) & (map->max_entries - 1)) == off && !(flags & BPF_RB_NO_WAKEUP)))
+		wait_wake(&r->wait);
 }
 
 int ring_output(struct map *map, const void *data, uint64_t bytes, uint64_t flags)
@@ -163,7 +210,7 @@ int ring_output(struct map *map, const void *data, uint64_t bytes, uint64_t flag
 
 	if (flags & ~(uint64_t)(BPF_RB_NO_WAKEUP | BPF_RB_FORCE_WAKEUP))
 		return -EINVAL;
-	to = ring_reserve(map, bytes, 0);
+	to = ring_reserve(map, NULL, bytes, 0);
 	if (!to)
 		return -EAGAIN;
 	memcpy(to, data, bytes);
@@ -174,7 +221,7 @@ int ring_output(struct map *map, const void *data, uint64_t bytes, uint64_t flag
 uint64_t ring_query(struct map *map, uint64_t flags)
 {
 	struct ring *r = (struct ring *)map;
-	uint64_t cons = __atomic_load_n(consumer(r), __ATOMIC_ACQUIRE), prod = __atomic_load_n(producer(r), __ATOMIC_ACQUIRE);
+	uint64_t cons = __atomic_load_n(consumer(r), __ATOMIC_ACQUIRE), prod = __atomic_load_n(&r->produced, __ATOMIC_ACQUIRE);
 
 	switch (flags) {
 	case BPF_RB_AVAIL_DATA:
@@ -213,30 +260,32 @@ static int no_next(struct map *map, const void *key, void *next)
 	return -MAP_NOT_SUPPORTED;
 }
 
-static bool region(struct map *map, uint64_t addr, uint64_t *start, uint64_t *len)
+bool ring_record(struct map *map, const void *owner, uint64_t addr, uint64_t *start, uint64_t *len)
 {
 	struct ring *r = (struct ring *)map;
-	uint64_t off = addr - (uint64_t)(uintptr_t)map->data, pos, size = map->max_entries;
-	bool found = false;
+	uint64_t off = addr - (uint64_t)(uintptr_t)map->data, at, pos;
+	struct flight *f;
+	uint32_t n;
 
-	if (off >= map->data_bytes)
+	if (off >= map->data_bytes || !owner)
 		return false;
 	spin_take(&r->lock);
-	for (pos = r->pending; pos < *producer(r) && !found; pos += record_bytes(*head(r, pos))) {
-		uint64_t at = (pos & (size - 1)) + BPF_RINGBUF_HDR_SZ;
-		uint32_t n = *head(r, pos);
-
-		if (!(n & BPF_RINGBUF_BUSY_BIT))
-			continue;
-		n &= ~(uint32_t)BPF_RINGBUF_BUSY_BIT;
-		if (off == at || (off > at && off < at + n)) { /* one of no bytes is one, too */
-			*start = (uint64_t)(uintptr_t)map->data + at;
-			*len = n;
-			found = true;
-		}
+	f = in_flight(r, off); /* one of no bytes is one, too */
+	at = off;
+	for (pos = r->pending; !f && pos < r->produced; pos += record_bytes(n)) {
+		at = (pos & (map->max_entries - 1)) + BPF_RINGBUF_HDR_SZ;
+		n = flight(r, pos)->len;
+		if (off > at && off < at + (n & ~(uint32_t)(BUSY | DONE)))
+			f = in_flight(r, at);
+	}
+	if (f && f->owner == owner) {
+		*start = (uint64_t)(uintptr_t)map->data + at;
+		*len = f->len & ~(uint32_t)BUSY;
+	} else {
+		f = NULL;
 	}
 	spin_drop(&r->lock);
-	return found;
+	return f;
 }
 
 const struct map_ops map_ring_ops = {
@@ -248,6 +297,5 @@ const struct map_ops map_ring_ops = {
 	.update = no_update,
 	.del = no_del,
 	.next = no_next,
-	.region = region,
 	.no_lookup = true,
 };

@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
@@ -16,6 +15,7 @@
 #include "vm/perf.h"
 #include "vm/sys.h"
 #include "vm/user.h"
+#include "vm/wait.h"
 
 #define MOST_RING (256u << 20) /* of the file, which takes no room until it is used */
 #define MOST_RECORD 0xffff     /* what the header's size can say */
@@ -23,7 +23,7 @@
 struct perf {
 	struct obj obj;
 	uint32_t cpu, lock;
-	int wait_fd;
+	struct wait wait;
 	uint64_t page, size; /* size 0: not mapped yet */
 	uint8_t *pages;	     /* the engine's mapping */
 	uint64_t head, lost;
@@ -36,8 +36,7 @@ static void drop(struct obj *obj)
 
 	if (p->pages)
 		munmap(p->pages, p->page + p->size);
-	if (p->wait_fd >= 0)
-		close(p->wait_fd);
+	wait_free(&p->wait);
 }
 
 static int refuse(struct perf *p, int fd, int e)
@@ -46,8 +45,7 @@ static int refuse(struct perf *p, int fd, int e)
 		close(p->obj.fd);
 		close(fd);
 	}
-	if (p->wait_fd >= 0)
-		close(p->wait_fd);
+	wait_free(&p->wait);
 	free(p);
 	return e;
 }
@@ -77,13 +75,18 @@ int vm_perf_open(struct vm *vm, const void *attr, int pid, int cpu, int group_fd
 		return -ENOMEM;
 	p->cpu = (uint32_t)cpu;
 	p->page = (uint64_t)sysconf(_SC_PAGESIZE);
-	p->wait_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	fd = p->wait_fd < 0 ? -errno : obj_memfd("bpf-perf", &p->obj.fd);
+	e = wait_new(&p->wait);
+	if (e) {
+		free(p);
+		return e;
+	}
+	fd = obj_memfd("bpf-perf", &p->obj.fd);
 	if (fd < 0)
 		return refuse(p, fd, fd);
 	p->obj.kind = OBJ_PERF;
 	p->obj.drop = drop;
-	if (ftruncate(p->obj.fd, (off_t)(p->page + MOST_RING)))
+	if (ftruncate(p->obj.fd, (off_t)(p->page + MOST_RING)) ||
+	    fcntl(p->obj.fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL))
 		return refuse(p, fd, -errno);
 	e = obj_add(vm, &p->obj);
 	if (e)
@@ -108,7 +111,7 @@ int vm_perf_control(struct vm *vm, int fd, unsigned long request)
 
 int perf_wait_fd(const struct obj *obj)
 {
-	return ((const struct perf *)obj)->wait_fd;
+	return ((const struct perf *)obj)->wait.fd;
 }
 
 /* The longest mapping of the file from its start that this process has: its reader's. 0: there is none. */
@@ -177,7 +180,7 @@ static int write_sample(struct perf *p, const void *meta, uint64_t n, const void
 {
 	static const uint8_t zeros[8];
 	struct perf_event_mmap_page *page = (void *)p->pages;
-	uint64_t bytes = (sizeof(struct perf_event_header) + 4 + n + m + 7) & ~7ull, at = p->head, one = 1;
+	uint64_t bytes = (sizeof(struct perf_event_header) + 4 + n + m + 7) & ~7ull, at = p->head;
 	uint64_t need = bytes + (p->lost ? 24 : 0),
 		 tail = __atomic_load_n(&page->data_tail, __ATOMIC_ACQUIRE);
 	struct perf_event_header head = {PERF_RECORD_SAMPLE, 0, (uint16_t)bytes};
@@ -199,8 +202,7 @@ static int write_sample(struct perf *p, const void *meta, uint64_t n, const void
 	append(p, &at, zeros, raw - n - m);
 	p->head = at;
 	__atomic_store_n(&page->data_head, at, __ATOMIC_RELEASE);
-	if (write(p->wait_fd, &one, sizeof(one)) < 0)
-		return 0; /* EAGAIN: it was woken 2^64 times and has not looked */
+	wait_wake(&p->wait);
 	return 0;
 }
 

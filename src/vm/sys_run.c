@@ -41,6 +41,7 @@ static bool is_map(struct map *map, uint64_t addr, void *arg)
 }
 
 struct span {
+	const struct vm_run *run;
 	uint64_t start, len;
 };
 
@@ -48,12 +49,14 @@ static bool has_value(struct map *map, uint64_t addr, void *arg)
 {
 	struct span *s = arg;
 
+	if (map->ops == &map_ring_ops)
+		return ring_record(map, s->run, addr, &s->start, &s->len);
 	return map->ops->region && map->ops->region(map, addr, &s->start, &s->len);
 }
 
 static bool region(struct vm_run *run, uint64_t addr, struct vm_region *to)
 {
-	struct span s;
+	struct span s = {.run = run};
 	struct map *map = find_map(run, has_value, addr, &s);
 	bool ring = map && map->ops == &map_ring_ops;
 
@@ -92,7 +95,7 @@ const struct vm_env prog_env = {region, tail, map_sizes};
 
 struct map *host_ring_of(struct vm_run *run, uint64_t record)
 {
-	struct span s;
+	struct span s = {.run = run};
 	struct map *map = find_map(run, has_value, record, &s);
 
 	return map && map->ops == &map_ring_ops && s.start == record ? map : NULL;
