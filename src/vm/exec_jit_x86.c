@@ -374,6 +374,7 @@ const void *vm_jit_tail(uint64_t ctx, uint64_t map, uint64_t index, uint64_t a4,
 		return target->funcs[0].code;
 	}
 	run->depth--;
+	run->clean = VM_FRAME_BYTES; /* was said of the frame that is handed over, not of the caller's */
 	vm_enter(run, target->funcs, &r[1], &run->handed);
 	run->depth++;
 	return run->fault.reason ? NULL : prog->handed;

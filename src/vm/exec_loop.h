@@ -344,11 +344,11 @@ op_CALL_KFUNC : {
 #endif
 
 	run->pc = PC;
+	run->budget = budget;
 #if LOOP_CHECKED
-	if (unlikely(!vm_args_ok(run, h, r)))
+	if (unlikely(!vm_args_ok(run, h, r))) /* which costs, too */
 		goto fault;
 #endif
-	run->budget = budget;
 	r[0] = h->fn(r[1], r[2], r[3], r[4], r[5], run);
 	budget = run->budget;
 	if (unlikely(run->fault.reason))
@@ -384,6 +384,7 @@ op_TAIL:
 	/* another engine takes this frame over; what it returns is what this function returns */
 	run->budget = budget;
 	run->depth--;
+	run->clean = VM_FRAME_BYTES; /* was said of the frame that is handed over, not of the caller's */
 	vm_enter(run, target->funcs, &r[1], &r[0]);
 	run->depth++;
 	budget = run->budget;

@@ -209,7 +209,10 @@ int vm_find(struct vm_run *run, const struct vm_prog *prog, uint32_t pc, uint64_
 
 int vm_find_span(struct vm_run *run, uint64_t addr, uint64_t len, bool write)
 {
-	return find(run, addr, len, write);
+	int slot = find(run, addr, len, write);
+
+	/* some of a group that writes may read */
+	return slot < 0 || run->region[slot].reads[0] ? slot : -1;
 }
 
 static bool bad_arg(struct vm_run *run, int arg, enum vm_fault_reason reason, uint64_t addr, uint64_t size)
@@ -219,12 +222,16 @@ static bool bad_arg(struct vm_run *run, int arg, enum vm_fault_reason reason, ui
 	return false;
 }
 
+/* A helper that is given memory goes through it. */
+#define WORK_BYTES 16 /* as much as an instruction, about */
+
 static bool mem_ok(struct vm_run *run, uint64_t addr, uint64_t len, bool write, int arg)
 {
 	if (len > ARG_BYTES_MAX)
 		return bad_arg(run, arg, VM_FAULT_ARG_SIZE, addr, len);
-	return !len || find(run, addr, len, write) >= 0 ||
-	       bad_arg(run, arg, write ? VM_FAULT_ARG_WRITE : VM_FAULT_ARG_READ, addr, len);
+	if (len && find(run, addr, len, write) < 0)
+		return bad_arg(run, arg, write ? VM_FAULT_ARG_WRITE : VM_FAULT_ARG_READ, addr, len);
+	return len < WORK_BYTES || vm_run_charge(run, len / WORK_BYTES);
 }
 
 int vm_key_find(struct vm_run *run, uint32_t pc, uint64_t addr, uint64_t len)
@@ -237,6 +244,17 @@ int vm_key_find(struct vm_run *run, uint32_t pc, uint64_t addr, uint64_t len)
 	bad_arg(run, 2, VM_FAULT_ARG_READ, addr, len);
 	run->fault.what = "map_lookup_elem";
 	return -1;
+}
+
+bool vm_run_charge(struct vm_run *run, uint64_t work)
+{
+	if (run->prog->trusted && !run->watch)
+		return true;
+	run->budget -= work > INT64_MAX / 2 ? INT64_MAX / 2 : (int64_t)work;
+	if (likely(run->budget >= 0))
+		return true;
+	vm_fault_at(run, run->prog, run->pc, VM_FAULT_BUDGET, 0, 0);
+	return false;
 }
 
 bool vm_run_mem(struct vm_run *run, uint64_t addr, uint64_t len, bool write, int arg)

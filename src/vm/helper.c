@@ -92,7 +92,13 @@ DEFINE(map_update_elem)
 {
 	struct map *map = map_of(a1);
 
-	return may_write(run, map) ? answer(map->ops->update(map, ptr(a2), ptr(a3), a4, host_of(run)->cpu)) : 0;
+	if (!may_write(run, map))
+		return 0;
+	if (a4 & BPF_F_LOCK && host_of(run)->held) {
+		vm_run_fail(run, "updates under a lock while it holds one");
+		return 0;
+	}
+	return answer(map->ops->update(map, ptr(a2), ptr(a3), a4, host_of(run)->cpu));
 }
 
 DEFINE(map_delete_elem)
@@ -144,7 +150,7 @@ static uint64_t each_index(struct vm_run *run, struct map *map, uint64_t func, u
 
 	for (i = 0; i < map->max_entries; i++) {
 		key = i;
-		if (!visit(run, func, args, map, &key, map->lookup(map, &key, host_of(run)->cpu)))
+		if (!vm_run_charge(run, 1) || !visit(run, func, args, map, &key, map->lookup(map, &key, host_of(run)->cpu)))
 			return i + 1;
 	}
 	return i;
@@ -162,6 +168,8 @@ static uint64_t each_element(struct vm_run *run, struct map *map, uint64_t func,
 	for (i = 0; i < most; i++) {
 		const struct hash_elem *e = (const void *)(h->slab + (uint64_t)i * h->elem_bytes);
 
+		if (!vm_run_charge(run, 1))
+			break;
 		if (!(__atomic_load_n(&e->tag, __ATOMIC_ACQUIRE) & HASH_LIVE))
 			continue;
 		memcpy(key, e->key, map->key_size);
@@ -178,6 +186,7 @@ static uint64_t each_element(struct vm_run *run, struct map *map, uint64_t func,
 DEFINE(for_each_map_elem)
 {
 	struct map *map = map_of(a1);
+	const struct vm_region outer = run->region[VM_REGION_MORE]; /* the key of a walk around this one */
 	uint64_t args[5] = {a1, 0, 0, a3, 0}, n = 0;
 
 	if (a4)
@@ -198,7 +207,7 @@ DEFINE(for_each_map_elem)
 	default:
 		vm_run_fail(run, "walks over a map that is neither an array nor a hash table");
 	}
-	vm_run_region(run, VM_REGION_MORE, NULL, 0, false);
+	run->region[VM_REGION_MORE] = outer;
 	return n;
 }
 
@@ -271,25 +280,35 @@ DEFINE(loop)
 	return n;
 }
 
+#define YIELD_WORK 1000 /* instructions' worth of waiting that giving way to others is */
+
 /* One lock at a time, given back by whoever took it: what the kernel's verifier wants to see, and nothing hangs. */
 DEFINE(spin_lock)
 {
 	struct vm_host *host = host_of(run);
+	uint32_t *lock;
 
 	if (!host_mem(run, NAME, a1, 4, true, 1))
 		return 0;
+	if (a1 % 4) {
+		vm_run_fail(run, "takes a lock at an address that is no multiple of 4");
+		return 0;
+	}
 	if (host->held) {
 		vm_run_fail(run, "takes a lock while it holds one");
 		return 0;
 	}
-	while (__atomic_exchange_n((uint32_t *)ptr(a1), 1, __ATOMIC_ACQUIRE)) {
-		if (run->budget-- < 0) {
+	lock = value_lock(&host->vm->value_locks, ptr(a1));
+	while (__atomic_exchange_n(lock, 1, __ATOMIC_ACQUIRE)) {
+		run->budget -= YIELD_WORK;
+		if (run->budget < 0) {
 			vm_run_fail(run, "waits too long for a lock");
 			return 0;
 		}
 		sched_yield();
 	}
-	host->held = ptr(a1);
+	host->held = lock;
+	host->held_word = ptr(a1);
 	return 0;
 }
 
@@ -299,7 +318,7 @@ DEFINE(spin_unlock)
 
 	if (!host_mem(run, NAME, a1, 4, true, 1))
 		return 0;
-	if (!host->held || host->held != ptr(a1))
+	if (!host->held || host->held_word != ptr(a1))
 		vm_run_fail(run, "gives back a lock that it does not hold");
 	else
 		helper_give_back(host);

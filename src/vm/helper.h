@@ -27,7 +27,8 @@ struct vm_host {
 	struct map *redirect_map;
 	uint64_t redirect_index, redirect_flags;
 	bool redirect_asked;
-	uint32_t *held; /* the spin lock that the program holds */
+	uint32_t *held; /* the spin lock that the program holds, and the word that it knows it by */
+	const void *held_word;
 };
 
 /* helper_find() finds a helper by number; NULL: unknown here. */

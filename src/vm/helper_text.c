@@ -32,6 +32,8 @@ static int array_of(struct vm_run *run, const char *name, uint64_t addr, uint64_
 	return 0;
 }
 
+#define WORK_BYTES 16 /* written in the time of an instruction, padding mostly */
+
 static uint64_t print(struct vm_run *run, uint64_t fmt, uint64_t fmt_bytes, const uint64_t *args, uint32_t n)
 {
 	char line[FORMAT_LINE_BYTES];
@@ -41,6 +43,8 @@ static uint64_t print(struct vm_run *run, uint64_t fmt, uint64_t fmt_bytes, cons
 	if (e)
 		return answer(e);
 	e = format_print(&f, line, sizeof(line));
+	if (!vm_run_charge(run, (uint64_t)e / WORK_BYTES))
+		return 0;
 	trace_say(&host_of(run)->vm->trace, line);
 	return answer(e);
 }
@@ -82,7 +86,11 @@ DEFINE(snprintf)
 	if (run->fault.reason)
 		return 0;
 	e = format_prepare(&f, ptr(a3), bytes, args, (uint32_t)a5 / 8, readable, run);
-	return answer(e ? e : format_print(&f, ptr(a1), size) + 1);
+	if (e)
+		return answer(e);
+	e = format_print(&f, ptr(a1), size);
+	vm_run_charge(run, (uint64_t)e / WORK_BYTES);
+	return answer(e + 1);
 }
 
 DEFINE(strncmp)

@@ -118,12 +118,17 @@ DEFINE(xdp_store_bytes)
 /* One's complement sum in 32 bits, end-around carry; what is missing in the last word counts as zero. */
 static uint32_t sum(uint64_t at, uint64_t len, uint32_t seed)
 {
+	const uint8_t *p = (const uint8_t *)(uintptr_t)at;
 	uint64_t s = seed, i;
+	uint32_t v;
 
-	for (i = 0; i < len; i += 4) {
-		uint32_t v = 0;
-
-		memcpy(&v, (const uint8_t *)(uintptr_t)at + i, len - i < 4 ? len - i : 4);
+	for (i = 0; i + 4 <= len; i += 4) {
+		memcpy(&v, p + i, sizeof(v));
+		s += v;
+	}
+	if (i < len) {
+		v = 0;
+		memcpy(&v, p + i, len - i);
 		s += v;
 	}
 	s = (s & 0xffffffffu) + (s >> 32);

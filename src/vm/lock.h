@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* A lock of four bytes for a handful of instructions. Fits struct bpf_spin_lock. */
+/* A lock of four bytes for a handful of instructions. */
 #ifndef VM_LOCK_H
 #define VM_LOCK_H
 
@@ -19,6 +19,20 @@ static inline void spin_take(uint32_t *lock)
 static inline void spin_drop(uint32_t *lock)
 {
 	__atomic_store_n(lock, 0, __ATOMIC_RELEASE);
+}
+
+/*
+ * The locks of struct bpf_spin_lock in values. Programs and user space can write what they like into that word, so it is
+ * only a name: the lock itself lies here, several names to each.
+ */
+#define VALUE_LOCKS 256
+struct value_locks {
+	uint32_t lock[VALUE_LOCKS];
+};
+
+static inline uint32_t *value_lock(struct value_locks *locks, const void *word)
+{
+	return &locks->lock[(uint64_t)(uintptr_t)word * 0x9e3779b97f4a7c15ull >> 56];
 }
 
 #endif

@@ -6,6 +6,7 @@
 
 #include "vm/lock.h"
 #include "vm/map.h"
+#include "vm/sys.h"
 
 static const struct map_ops *const types[] = {
 	[BPF_MAP_TYPE_HASH] = &map_hash_ops,
@@ -54,7 +55,7 @@ void map_copy(const struct map *map, void *to, const void *from)
 
 void map_copy_locked(const struct map *map, void *to, const void *from, void *in)
 {
-	uint32_t *lock = (uint32_t *)((uint8_t *)in + map->lock_off);
+	uint32_t *lock = value_lock(&map->vm->value_locks, (uint8_t *)in + map->lock_off);
 
 	spin_take(lock);
 	map_copy(map, to, from);

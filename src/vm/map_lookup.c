@@ -71,5 +71,6 @@ bool map_lookup_plan(struct map *map, struct vm_lookup *how)
 	} else if (is_hash(map) && (map->key_size == 4 || map->key_size == 8 || map->key_size == 16)) {
 		hash_plan((const struct map_hash *)map, how);
 	}
-	return map->lookup && map->key_size;
+	/* values that may not be read are for the slow check, which tells reading from writing */
+	return map->lookup && map->key_size && !(map->flags & BPF_F_WRONLY_PROG);
 }

@@ -167,6 +167,12 @@ void vm_run_forget(struct vm_run *run, const void *start, uint64_t len);
  */
 bool vm_run_mem(struct vm_run *run, uint64_t addr, uint64_t len, bool write, int arg);
 
+/*
+ * vm_run_charge() takes from the budget what a helper is about to do, in instructions that would do as much. On false the
+ * budget is used up, the fault is written, and the helper returns at once. Trusted programs are not charged.
+ */
+bool vm_run_charge(struct vm_run *run, uint64_t work);
+
 /* vm_run_fail() ends the run from within a helper, which then returns at once; what is a constant
  * sentence. */
 void vm_run_fail(struct vm_run *run, const char *what);

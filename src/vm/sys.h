@@ -5,6 +5,7 @@
 
 #include <pthread.h>
 
+#include "vm/lock.h"
 #include "vm/map.h"
 #include "vm/trace.h"
 #include "vm/prog.h"
@@ -58,6 +59,7 @@ struct vm {
 	enum vm_engine engine; /* of programs to be loaded */
 	bool trusted;
 	uint32_t running; /* programs under way: nothing is freed meanwhile */
+	struct value_locks value_locks;
 };
 
 /* One command. attr is whole (unknown bytes zero); *out_bytes of it are copied back. */

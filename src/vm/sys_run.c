@@ -64,8 +64,10 @@ static bool region(struct vm_run *run, uint64_t addr, struct vm_region *to)
 		return false;
 	*to = vm_region_make(ring ? VM_REGION_RECORD : VM_REGION_VALUE, (void *)(uintptr_t)s.start, s.len,
 			     !(map->flags & BPF_F_RDONLY_PROG), map->name);
-	if (map->flags & BPF_F_WRONLY_PROG)
+	if (map->flags & BPF_F_WRONLY_PROG) { /* and no check of several accesses at once, some of which may read */
 		memset(to->reads, 0, sizeof(to->reads));
+		to->read_end = to->write_end = 0;
+	}
 	return true;
 }
 

@@ -407,6 +407,7 @@ static int call_back(struct vm_run *run, struct map *map, uint64_t func, uint64_
 	run->budget = VM_BUDGET;
 	e = vm_exec_func(run, func, (uintptr_t)&host_of(run)->packet->ctx, args, &ret);
 	vm_run_region(run, VM_REGION_MORE, NULL, 0, false);
+	helper_give_back(host_of(run));
 	return e;
 }
 
@@ -425,6 +426,8 @@ int timer_run(struct vm_run *run)
 	spin_take(&t->lock);
 	for (left = t->n_heap; left && !e && t->n_heap && t->heap[0]->at_ns <= now; left--) {
 		it = t->heap[0];
+		if (it->runner) /* started again while it is called back: one at a time, the next packet's run sees to it */
+			break;
 		stop(t, it);
 		it->runner = run;
 		map = it->map;
