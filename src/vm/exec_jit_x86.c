@@ -7,7 +7,8 @@
  *     one mapping:  | hints, two bytes a site (read, write) | code (read, execute) |
  *
  * One pass: a jump backward knows its distance and is short where it can be, one forward has 32
- * bits, filled in last.
+ * bits, filled in last. A program with loops is written a second time, now knowing how long everything is
+ * (exec_jit_x86_place.c).
  */
 #if defined(__x86_64__)
 #include <errno.h>
@@ -76,10 +77,11 @@ static void way_in(struct jit *j)
 
 	for (k = 0; k < 6; k++)
 		x_push(j, kept[k]);
+	x_lea(j, R12, RDI, RUN_AT);
+	x_rex(j, false, 6, R12, false);
 	x_byte(j, 0xff);
-	x_mem(j, 6, RDI, RUN(unwind));
-	x_store(j, RDI, RUN(unwind), RSP);
-	x_mov(j, true, R12, RDI);
+	x_mem(j, 6, R12, RUN(unwind));
+	x_store(j, R12, RUN(unwind), RSP);
 	x_mov(j, true, R9, RDX);
 	x_mov(j, true, RBP, RCX);
 	x_mov(j, true, R10, RSI);
@@ -121,7 +123,7 @@ static void thunk(struct jit *j)
 	j->thunk = j->len;
 	for (k = 0; k < 7; k++)
 		x_push(j, kept[k]);
-	x_mov(j, true, RDI, R12);
+	x_lea(j, RDI, R12, -RUN_AT);
 	x_mov(j, true, RSI, R10);
 	x_mov(j, false, RDX, R9);
 	x_const(j, RCX, (uintptr_t)j->prog);
@@ -180,6 +182,7 @@ static void function(struct jit *j, uint32_t k)
 	j->entry[k] = j->len;
 	prologue(j);
 	for (pc = f->pc; pc < f->pc + f->len; pc++) {
+		x_place(j, pc);
 		j->addr[pc] = j->len;
 		x_insn(j, pc);
 		if (isa_is_wide(&insns[pc]))
@@ -199,11 +202,8 @@ static void finish(struct jit *j)
 		x_aim(j, s->at[0], j->len);
 		if (s->at[1])
 			x_aim(j, s->at[1], j->len);
-		if (s->has_address) {
-			x_rex(j, true, R10, s->base, false);
-			x_byte(j, 0x8d);
-			x_mem(j, R10, s->base, s->off);
-		}
+		if (s->has_address)
+			x_lea(j, R10, s->base, s->off);
 		x_const(j, R9, s->site);
 		x_jump_back(j, -2, j->thunk);
 		if (s->slow != UINT32_MAX) {
@@ -214,8 +214,14 @@ static void finish(struct jit *j)
 	}
 	for (i = 0; i < j->n_detour; i++)
 		x_aim(j, j->detour[i].at, j->slow_addr[j->detour[i].pc]);
-	for (i = 0; i < j->n_fix; i++)
-		x_aim(j, j->fix[i].at, j->addr[j->fix[i].pc]);
+	for (i = 0; i < j->n_fix; i++) {
+		const struct fix *f = &j->fix[i];
+
+		if (f->near)
+			j->code[f->at - 1] = (uint8_t)(j->addr[f->pc] - f->at);
+		else
+			x_aim(j, f->at, j->addr[f->pc]);
+	}
 	for (i = 0; i < j->n_calls; i++)
 		x_aim(j, j->calls[i].at, j->entry[j->calls[i].pc]);
 }
@@ -271,10 +277,12 @@ static int room(struct jit *j, struct sluice_err *err)
 	j->calls = malloc(n * sizeof(*j->calls));
 	j->detour = malloc(JIT_INSN_SITES * n * sizeof(*j->detour));
 	j->slow_addr = malloc(n * sizeof(*j->slow_addr));
+	j->near = calloc(n, sizeof(*j->near));
+	j->loop = calloc(n, sizeof(*j->loop));
 	j->stub = malloc(JIT_INSN_SITES * n * sizeof(*j->stub));
 	p->sites = malloc(JIT_INSN_SITES * n * sizeof(*p->sites));
-	return j->detour && j->slow_addr && j->code && j->addr && j->entry && j->fix && j->calls && j->stub &&
-			       p->sites
+	return j->near && j->loop && j->detour && j->slow_addr && j->code && j->addr && j->entry && j->fix &&
+			       j->calls && j->stub && p->sites
 		       ? 0
 		       : err_nomem(err);
 }
@@ -290,21 +298,33 @@ static void values(struct jit *j)
 				(uintptr_t)j->plan.lookups[i].how.any_value;
 }
 
+static void write_text(struct jit *j)
+{
+	uint32_t k;
+
+	j->len = j->n_fix = j->n_calls = j->n_stub = j->n_site = j->n_detour = 0;
+	j->charged = UINT32_MAX;
+	way_in(j);
+	thunk(j);
+	for (k = 0; k < j->prog->n_funcs; k++)
+		function(j, k);
+}
+
 int vm_jit_compile(struct vm_prog *prog, const struct vm_prog_spec *spec, struct sluice_err *err)
 {
 	struct jit j = {.prog = prog, .checked = !prog->trusted, .tails = has_tail_call(prog)};
 	struct vm_site *fewer;
-	uint32_t k;
 	int e = room(&j, err);
 
 	if (!e && plan_make(&j.plan, prog, spec))
 		e = err_nomem(err);
 	if (!e) {
 		values(&j);
-		way_in(&j);
-		thunk(&j);
-		for (k = 0; k < prog->n_funcs; k++)
-			function(&j, k);
+		write_text(&j);
+		if (j.n_loops) {
+			x_place_plan(&j);
+			write_text(&j);
+		}
 		finish(&j);
 		e = place(&j, err);
 		fewer = realloc(prog->sites, (j.n_site ? j.n_site : 1) * sizeof(*fewer));
@@ -319,6 +339,8 @@ int vm_jit_compile(struct vm_prog *prog, const struct vm_prog_spec *spec, struct
 	free(j.fix);
 	free(j.calls);
 	free(j.stub);
+	free(j.near);
+	free(j.loop);
 	return e;
 }
 

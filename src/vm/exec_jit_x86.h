@@ -32,7 +32,9 @@ struct vm_site {
 /* A jump forward whose target is not there yet; stub: out-of-line code for a site that comes behind
  * the program. */
 struct fix {
-	uint32_t at, pc; /* at: the 32-bit distance */
+	uint32_t at, pc; /* at: the 32-bit distance, or behind the 8-bit one */
+	uint32_t from;
+	bool near;
 };
 struct stub {
 	uint32_t at[2], back, site;
@@ -59,7 +61,13 @@ struct jit {
 	uint32_t fault, thunk, handed; /* shared pieces of code */
 	uint32_t func;		       /* number of the function that is being compiled */
 	uint8_t saved;		       /* its callee-saved registers: bit n is r6 + n */
+	uint8_t *near;	     /* per instruction: its jump forward has 8 bits */
+	uint32_t *loop;	     /* per instruction that a jump backward leads to: first where the last of them ends,
+			      * then the bytes from here to there */
+	uint32_t n_loops;
+	uint32_t charged; /* this goto is charged already */
 	bool checked, tails;
+	bool placing; /* the second time */
 	bool slow; /* writing the slow text: each access is checked by itself */
 };
 
@@ -257,9 +265,16 @@ void x_bswap(struct jit *j, unsigned int d, int bits);
 
 /* Bytes of code that one instruction can become at most, its stubs and its place in the slow text included.
  */
-#define JIT_INSN_BYTES 480
+#define JIT_INSN_BYTES 544
 /* Sites, stubs and detours that it can have. */
 #define JIT_INSN_SITES 6
+
+/* exec_jit_x86_place.c: between the two passes, what becomes short and how long loops are; before the instruction at
+ * pc, in the second, what keeps a loop in as few cache lines as it can. */
+void x_place_plan(struct jit *j);
+void x_place(struct jit *j, uint32_t pc);
+#define JIT_LINE 64u
+#define JIT_LOOP_BYTES 256 /* of a longer one a line more or less does not matter */
 
 /* x_insn() compiles the instruction at pc. */
 void x_insn(struct jit *j, uint32_t pc);
@@ -270,7 +285,18 @@ uint32_t x_site(struct jit *j, struct vm_site site);
  */
 struct stub *x_stub(struct jit *j, int cc, uint32_t site);
 
-#define RUN(field) ((int32_t)offsetof(struct vm_run, field))
+/* r12 points into struct vm_run, so that the edges of context and packet are within an 8-bit distance: with longer
+ * ones the checks of a loop take more room in the cache of decoded instructions than it has for a line. */
+#define RUN_AT ((int32_t)offsetof(struct vm_run, region[VM_REGION_CTX].read_end))
+#define RUN(field) ((int32_t)offsetof(struct vm_run, field) - RUN_AT)
+
+/* lea to, [from + off] */
+static inline void x_lea(struct jit *j, unsigned int to, unsigned int from, int32_t off)
+{
+	x_rex(j, true, to, from, false);
+	x_byte(j, 0x8d);
+	x_mem(j, to, from, off);
+}
 
 /* A template for each form; they are in exec_jit_x86_insn.c, _mem.c and _call.c. */
 #define ISA_FORM(name, fields) \

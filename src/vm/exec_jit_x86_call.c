@@ -48,7 +48,7 @@ static void tail_call(struct jit *j)
 	x_push(j, RDI);
 	x_const(j, RAX, (uintptr_t)j->prog);
 	x_push(j, RAX);
-	x_mov(j, true, R9, R12);
+	x_lea(j, R9, R12, -RUN_AT);
 	x_budget_out(j);
 	x_call_c(j, (uintptr_t)vm_jit_tail);
 	x_budget_in(j);
@@ -81,7 +81,7 @@ EMIT(CALL)
 		return;
 	}
 	h = j->prog->calls[j->prog->ops[pc].imm];
-	x_mov(j, true, R9, R12);
+	x_lea(j, R9, R12, -RUN_AT);
 	if (j->checked) {
 		x_const(j, RAX, (uintptr_t)h);
 		x_push(j, RAX);

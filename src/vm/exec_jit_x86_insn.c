@@ -99,20 +99,45 @@ static void jump(struct jit *j, uint32_t pc, int cc)
 
 	if (to <= pc) {
 		x_jump_back(j, cc, j->addr[to]);
+		if (!j->placing) {
+			j->n_loops += !j->loop[to];
+			j->loop[to] = j->len;
+		}
 		return;
 	}
-	j->fix[j->n_fix].at = x_jump(j, cc);
-	j->fix[j->n_fix++].pc = to;
+	j->fix[j->n_fix++] = (struct fix){
+		.at = j->near[pc] ? x_short(j, cc) : x_jump(j, cc), .pc = to, .from = pc, .near = j->near[pc]};
 }
 
-/* Before a jump that goes backward: the checked profile charges it, taken or not. */
+/* A conditional jump at pc, if it is not taken, leads straight to what is returned, a goto backward; UINT32_MAX: it does
+ * not. */
+static uint32_t goto_behind(const struct jit *j, uint32_t pc)
+{
+	const struct bpf_insn *insns = j->prog->insns;
+	uint32_t end = pc + 8;
+
+	if (isa_decode(&insns[pc]) == ISA_GOTO)
+		return UINT32_MAX;
+	/* a program does not end but by exit or goto */
+	for (pc++; pc < end && !j->plan.leader[pc]; pc += 1u + isa_is_wide(&insns[pc])) {
+		if (isa_decode(&insns[pc]) == ISA_GOTO)
+			return isa_target(insns, pc) <= pc ? pc : UINT32_MAX;
+		if (BPF_CLASS(insns[pc].code) == BPF_JMP || BPF_CLASS(insns[pc].code) == BPF_JMP32)
+			return UINT32_MAX;
+	}
+	return UINT32_MAX;
+}
+
+/* Before a jump that goes backward: the checked profile charges it, taken or not, and with it the goto behind. */
 static void charge(struct jit *j, uint32_t pc)
 {
-	int64_t to = isa_target(j->prog->insns, pc);
+	int64_t to = isa_target(j->prog->insns, pc), cost = pc + 1 - to, other;
 
-	if (!j->checked || to > pc)
+	if (!j->checked || to > pc || j->charged == pc)
 		return;
-	x_ri(j, true, 5, R11, (int32_t)(pc + 1 - to));
+	j->charged = goto_behind(j, pc);
+	other = j->charged == UINT32_MAX ? 0 : j->charged + 1 - isa_target(j->prog->insns, j->charged);
+	x_ri(j, true, 5, R11, (int32_t)(other > cost ? other : cost));
 	x_stub(j, CC_S, x_site(j, (struct vm_site){.pc = pc, .kind = SITE_BUDGET}));
 }
 

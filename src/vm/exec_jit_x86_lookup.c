@@ -141,9 +141,7 @@ static void value_of(struct jit *j, const struct vm_lookup *how)
 		times(j, RAX, how->value_stride);
 		cpu_part(j, how, how->cpu_stride, (uintptr_t)how->values - how->value_stride);
 	} else {
-		x_rex(j, true, RAX, RCX, false);
-		x_byte(j, 0x8d);
-		x_mem(j, RAX, RCX, (int32_t)how->value_off);
+		x_lea(j, RAX, RCX, (int32_t)how->value_off);
 	}
 }
 

@@ -23,13 +23,6 @@ static unsigned int lg_of(uint8_t code)
 	return 3;
 }
 
-static void lea(struct jit *j, unsigned int to, unsigned int base, int32_t off)
-{
-	x_rex(j, true, to, base, false);
-	x_byte(j, 0x8d);
-	x_mem(j, to, base, off);
-}
-
 /* OP reg, [r12 + r9 + off] */
 static void hinted(struct jit *j, unsigned int op, unsigned int reg, int32_t off)
 {
@@ -64,7 +57,7 @@ struct stub *x_check_span(struct jit *j, struct vm_site site, unsigned int base,
 	struct stub *s;
 
 	load_hint(j, n);
-	lea(j, R10, base, off);
+	x_lea(j, R10, base, off);
 	/* signed, so that the sum below does not wrap: no region lies in the upper half */
 	hinted(j, 0x3b, R10, RUN(region[0].start));
 	before = x_jump(j, CC_L);
@@ -88,7 +81,7 @@ static void check_one(struct jit *j, uint32_t pc, const struct bpf_insn *i, unsi
 	struct stub *s;
 
 	load_hint(j, n);
-	lea(j, R10, base, i->off);
+	x_lea(j, R10, base, i->off);
 	hinted(j, 0x2b, R10, RUN(region[0].start));
 	hinted(j, 0x3b, R10, (write ? RUN(region[0].writes) : RUN(region[0].reads)) + 8 * (int32_t)lg);
 	s = x_stub(j, CC_AE, n);
@@ -113,7 +106,7 @@ static void check_group(struct jit *j, const struct plan_group *g)
 
 	if (g->kind >= PLAN_VALUE) {
 		k = g->kind - PLAN_VALUE;
-		lea(j, R10, base, g->min);
+		x_lea(j, R10, base, g->min);
 		fixed(j, 0x2b, R10, RUN(value) + 8 * (int32_t)k);
 		x_ri(j, true, 7, R10, (int32_t)j->plan.value[k].len - (g->max - g->min));
 		detour(j, CC_A, g->head);
@@ -127,10 +120,10 @@ static void check_group(struct jit *j, const struct plan_group *g)
 			->slow = g->head;
 	} else {
 		at = (int32_t)slot[g->kind] * (int32_t)sizeof(struct vm_region);
-		lea(j, R10, base, g->min);
+		x_lea(j, R10, base, g->min);
 		fixed(j, 0x3b, R10, at + RUN(region[0].start));
 		detour(j, CC_L, g->head);
-		lea(j, R10, base, g->max);
+		x_lea(j, R10, base, g->max);
 		fixed(j, 0x3b, R10, at + (g->write ? RUN(region[0].write_end) : RUN(region[0].read_end)));
 		detour(j, CC_A, g->head);
 	}
@@ -143,7 +136,7 @@ static void check_aligned(struct jit *j, uint32_t pc, const struct bpf_insn *i, 
 
 	if (!site.lg)
 		return;
-	lea(j, R10, base, i->off);
+	x_lea(j, R10, base, i->off);
 	/* test r10b, size - 1 */
 	x_byte(j, 0x41);
 	x_byte(j, 0xf6);
