@@ -75,10 +75,25 @@ size_t ring_bytes(const struct ring *r)
 	       sizeof(struct balance_ring);
 }
 
+static bool waits(uint32_t word)
+{
+	return BALANCE_PREVIOUS(word) && BALANCE_PREVIOUS(word) != BALANCE_ID_NOBODY;
+}
+
+static void tally(struct ring *r, uint32_t word, uint32_t n)
+{
+	if (BALANCE_PREVIOUS(word))
+		r->n_unsettled += n;
+	if (waits(word))
+		r->n_waiting[BALANCE_EPOCH(word)] += n;
+}
+
 static void put(struct ring *r, uint32_t slot, uint32_t word)
 {
 	if (r->slots[slot] == word)
 		return;
+	tally(r, r->slots[slot], -1u);
+	tally(r, word, 1);
 	r->slots[slot] = word;
 	if (!r->is_dirty[slot]) {
 		r->is_dirty[slot] = 1;
@@ -89,11 +104,6 @@ static void put(struct ring *r, uint32_t slot, uint32_t word)
 static bool usable(const struct ring *r, uint32_t id)
 {
 	return r->backends[id].state & 1;
-}
-
-static bool waits(uint32_t word)
-{
-	return BALANCE_PREVIOUS(word) && BALANCE_PREVIOUS(word) != BALANCE_ID_NOBODY;
 }
 
 static bool expired(const struct ring *r, uint32_t word, uint64_t now)
@@ -107,28 +117,18 @@ static uint32_t alone(uint32_t current)
 	return BALANCE_SLOT(current, BALANCE_ID_NOBODY, 0);
 }
 
-static void count(const struct ring *r, struct ring_report *report)
-{
-	uint32_t i;
-
-	for (i = 0; i < r->n_slots; i++) {
-		uint32_t word = r->slots[i];
-
-		report->changed += BALANCE_PREVIOUS(word) != 0;
-		if (!waits(word))
-			continue;
-		report->waiting++;
-		if (r->until[BALANCE_EPOCH(word)] > report->until)
-			report->until = r->until[BALANCE_EPOCH(word)];
-	}
-}
-
 static void report_on(const struct ring *r, uint32_t moved, struct ring_report *report)
 {
+	uint32_t e;
+
 	if (!report)
 		return;
-	*report = (struct ring_report){.moved = moved};
-	count(r, report);
+	*report = (struct ring_report){.moved = moved, .changed = r->n_unsettled};
+	for (e = 0; e < BALANCE_EPOCHS; e++) {
+		report->waiting += r->n_waiting[e];
+		if (r->n_waiting[e] && r->until[e] > report->until)
+			report->until = r->until[e];
+	}
 }
 
 /* The backends of service and ring as keys, to find each other in n log n. */
@@ -246,13 +246,10 @@ static int number(const struct ring *r, const struct balance_service *s, struct 
  */
 static void open_epoch(struct ring *r, uint64_t until)
 {
-	uint32_t next = (r->epoch + 1) % BALANCE_EPOCHS, i;
+	uint32_t next = (r->epoch + 1) % BALANCE_EPOCHS;
 
-	if (r->n_dirty)
+	if (r->n_dirty || r->n_waiting[next])
 		next = r->epoch;
-	for (i = 0; i < r->n_slots && next != r->epoch; i++)
-		if (waits(r->slots[i]) && BALANCE_EPOCH(r->slots[i]) == next)
-			next = r->epoch;
 	r->epoch = next;
 	if (until > r->until[next])
 		r->until[next] = until;
@@ -314,6 +311,8 @@ int ring_change(struct ring *r, const struct balance_service *s, uint64_t now_ns
 		for (i = 0; i < r->n_slots; i++) {
 			uint32_t want = next.table[i] == MAGLEV_NONE ? 0 : next.ids[next.table[i]];
 
+			if (r->slots[i] == want) /* settled, and stays */
+				continue;
 			moved += want != BALANCE_CURRENT(r->slots[i]);
 			put(r, i, transition(r, r->slots[i], want, now_ns));
 		}

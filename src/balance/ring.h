@@ -35,8 +35,10 @@ struct ring {
 	uint32_t n_slots;
 	uint32_t flags;
 	uint32_t *slots;
-	uint64_t until[BALANCE_EPOCHS];	 /* ns */
-	uint32_t epoch;			 /* the latest */
+	uint64_t until[BALANCE_EPOCHS];	    /* ns */
+	uint32_t epoch;			    /* the latest */
+	uint32_t n_waiting[BALANCE_EPOCHS]; /* slots with a previous backend, by epoch */
+	uint32_t n_unsettled;
 	struct ring_backend *backends;	 /* by number; [0] is nobody */
 	uint32_t n_backends;		 /* numbers in use, with 0: below this */
 	uint64_t n_changes, n_published; /* how many of the changes */
