@@ -202,6 +202,13 @@ sluice_in_vm() {
 
 # --- those who mean harm, and those who are killed
 harm() { [ "$(vm -- "$BUILD/tests/vm-misuse" "$@")" = ok ]; }
+given_up() { # neither its thread nor its time is left
+	vm -- sh -c 'broker=$(ps -o ppid= -p $$ | tr -d " ")
+		"$0" endless; [ $? = 142 ] || exit 1
+		n=0
+		while [ $n -lt 100 ] && [ "$(ls /proc/$broker/task | wc -l)" -gt 2 ]; do sleep 0.05; n=$((n + 1)); done
+		ls /proc/$broker/task | wc -l' "$BUILD/tests/vm-misuse" >"$T/out" 2>/dev/null && [ "$(cat "$T/out")" -le 2 ]
+}
 hostile() { [ "$(vm -- "$CLIENT" hostile)" = ok ]; }
 other_user() { # only who started it is served
 	vm -- sh -c 'echo $SLUICE_VM >"$T/free/address"; while [ -e "$T/free/address" ]; do sleep 0.05; done' &
@@ -241,6 +248,10 @@ nothing_left() { [ -z "$(ls -d /tmp/sluice-?????? 2>/dev/null)" ] && ! pgrep -f 
 case_ "nonsense, hundreds of connections, answers that never come" hostile
 case_ "headers and positions forged in a ring buffer's pages" harm forged
 case_ "what is waited on cannot be filled" harm wakes
+case_ "descriptors made while sweeps look who has any" harm reopened
+case_ "the engine's descriptors opened by others" harm opened
+case_ "maps in maps that change while they are read and run through" harm changing
+case_ "runs without end, of a client that is gone" given_up
 if [ "$(id -u)" = 0 ]; then
 	case_ "another user is not served" other_user
 else

@@ -205,10 +205,145 @@ static void wakes(void)
 	CHECK(poll(&p, 1, 0) == 1 && p.revents == POLLIN);
 }
 
+static volatile bool over;
+
+static int array_map(void)
+{
+	return bpf_map_create(BPF_MAP_TYPE_ARRAY, "a", 4, 4, 1, NULL);
+}
+
+/* Each sweeps. */
+static void *makes(void *arg)
+{
+	(void)arg;
+	while (!over)
+		CHECK(!close(array_map()));
+	return NULL;
+}
+
+/* Descriptors of a map that only a program holds, while sweeps find out that nobody else does. */
+static void reopened(void)
+{
+	int map = bpf_map_create(BPF_MAP_TYPE_PROG_ARRAY, "m", 4, 4, 4, NULL), fd, i;
+	struct bpf_insn insns[] = {MAP_FD(2, map), MOV(0, 2), LEAVE};
+	struct bpf_map_info info = {0};
+	uint32_t len = sizeof(info);
+	pthread_t thread;
+
+	CHECK(map >= 0 && !bpf_obj_get_info_by_fd(map, &info, &len));
+	xdp(insns, sizeof(insns) / sizeof(*insns));
+	close(map);
+	CHECK(!pthread_create(&thread, NULL, makes, NULL));
+	for (i = 0; i < 40000; i++) {
+		fd = bpf_map_get_fd_by_id(info.id);
+		CHECK(fd >= 0 && !close(fd));
+	}
+	over = true;
+	pthread_join(thread, NULL);
+}
+
+/* The engine's own descriptors, opened by another process while it has leases on them. */
+static void opened_elsewhere(void)
+{
+	int i, fd, pid, n, map = array_map();
+	char path[64], name[64];
+	pthread_t thread;
+	ssize_t len;
+
+	CHECK(map >= 0 && sscanf(getenv(WIRE_ENV), "%d:", &pid) == 1);
+	CHECK(!pthread_create(&thread, NULL, makes, NULL));
+	for (i = n = 0; i < 100000 && n < 20000; i++) {
+		snprintf(path, sizeof(path), "/proc/%d/fd/%d", pid, 3 + i % 20);
+		len = readlink(path, name, sizeof(name) - 1);
+		if (len < 10 || strncmp(name, "/memfd:bpf", 10) != 0)
+			continue;
+		fd = open(path, O_RDWR | O_CLOEXEC);
+		n += fd >= 0;
+		close(fd);
+	}
+	CHECK(n);
+	over = true;
+	pthread_join(thread, NULL);
+}
+
+static int outer;
+
+static void *swaps(void *arg)
+{
+	uint32_t key = 0;
+	int fd;
+
+	(void)arg;
+	while (!over) {
+		fd = array_map();
+		CHECK(fd >= 0 && !bpf_map_update_elem(outer, &key, &fd, 0) && !close(fd));
+	}
+	return NULL;
+}
+
+/* Maps in maps whose elements change and are swept while they are asked for and run through. */
+static void changing(void)
+{
+	LIBBPF_OPTS(bpf_map_create_opts, opts, .inner_map_fd = (uint32_t)array_map());
+	static const enum bpf_map_type type[] = {BPF_MAP_TYPE_ARRAY_OF_MAPS, BPF_MAP_TYPE_HASH_OF_MAPS};
+	uint32_t key = 0, id, ids[4], keys[4], batch, n;
+	pthread_t thread[3];
+	int i, k, t, prog;
+
+	for (t = 0; t < 2; t++) {
+		int first = array_map();
+
+		over = false;
+		outer = bpf_map_create(type[t], "o", 4, 4, 2, &opts);
+		CHECK(outer >= 0 && !bpf_map_update_elem(outer, &key, &first, 0));
+		struct bpf_insn insns[] = {
+			INSN(BPF_ST | BPF_MEM | BPF_W, 10, 0, -4, 0),
+			MAP_FD(1, outer),
+			MOVE(2, 10),
+			INSN(BPF_ALU64 | BPF_ADD | BPF_K, 2, 0, 0, -4),
+			HELPER(BPF_FUNC_map_lookup_elem),
+			INSN(BPF_JMP | BPF_JEQ | BPF_K, 0, 0, 6, 0),
+			MOVE(1, 0),
+			MOVE(2, 10),
+			INSN(BPF_ALU64 | BPF_ADD | BPF_K, 2, 0, 0, -4),
+			HELPER(BPF_FUNC_map_lookup_elem),
+			INSN(BPF_JMP | BPF_JEQ | BPF_K, 0, 0, 1, 0),
+			INSN(BPF_STX | BPF_MEM | BPF_W, 0, 0, 0, 0),
+			MOV(0, 2),
+			LEAVE,
+		};
+		prog = xdp(insns, sizeof(insns) / sizeof(*insns));
+		for (k = 0; k < 2; k++)
+			CHECK(!pthread_create(&thread[k], NULL, swaps, NULL));
+		CHECK(!pthread_create(&thread[2], NULL, makes, NULL));
+		for (i = 0; i < 2000; i++) {
+			k = bpf_map_lookup_elem(outer, &key, &id);
+			CHECK((!k && id) || k == -ENOENT);
+			n = 4;
+			k = bpf_map_lookup_batch(outer, NULL, &batch, keys, ids, &n, NULL);
+			CHECK(!k || k == -ENOENT);
+			CHECK(!run_n(prog, 1));
+		}
+		over = true;
+		for (k = 0; k < 3; k++)
+			pthread_join(thread[k], NULL);
+	}
+}
+
+/* More runs than anybody has time for; vm_command_test.sh looks whether the engine goes on with them. */
+static void endless(void)
+{
+	struct bpf_insn insns[] = {MOV(0, 2), LEAVE};
+
+	alarm(1);
+	run_n(xdp(insns, 2), UINT32_MAX);
+}
+
 static const struct {
 	const char *name;
 	void (*run)(void);
-} modes[] = {{"forged", forged}, {"wakes", wakes}};
+} modes[] = {{"forged", forged},	{"wakes", wakes},	{"reopened", reopened},
+	     {"opened", opened_elsewhere}, {"changing", changing}, {"endless", endless}};
 
 int main(int argc, char **argv)
 {

@@ -2,6 +2,7 @@
 /* One connection: commands for a caller whose memory and descriptors are in another process. */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -129,6 +130,14 @@ static int far_fd(struct user *self, int fd)
 	record(c, WIRE_FD, (uint64_t)(int64_t)fd, 0, 0);
 	ask(c, 0, &here, &e);
 	return here >= 0 ? here : -EBADF;
+}
+
+static bool far_gone(struct user *self)
+{
+	const struct client *c = (const struct client *)self;
+	struct pollfd p = {.fd = c->fd, .events = POLLRDHUP};
+
+	return c->dead || (poll(&p, 1, 0) > 0 && p.revents);
 }
 
 static void done(struct client *c, long ret, const void *data, uint32_t len, int fd)
@@ -274,7 +283,7 @@ void serve(struct vm *vm, int fd)
 
 	if (!c)
 		return;
-	c->user = (struct user){far_read, far_write, far_fd};
+	c->user = (struct user){far_read, far_write, far_fd, far_gone};
 	c->vm = vm;
 	c->fd = fd;
 	c->first_fd = -1;

@@ -145,13 +145,15 @@ static int no_update(struct map *map, const void *key, const void *value, uint64
 
 static int read_id(struct map *map, const void *key, void *value, uint64_t flags)
 {
-	uint64_t *at = slot(map, key), v = at ? __atomic_load_n(at, __ATOMIC_ACQUIRE) : 0;
+	uint64_t *at = slot(map, key), v;
 
 	(void)flags;
-	if (!v)
-		return -ENOENT;
-	memcpy(value, &((struct obj *)(uintptr_t)v)->id, 4);
-	return 0;
+	pthread_mutex_lock(&map->vm->lock); /* no sweep frees what has just been taken out */
+	v = at ? __atomic_load_n(at, __ATOMIC_ACQUIRE) : 0;
+	if (v)
+		memcpy(value, &((struct obj *)(uintptr_t)v)->id, 4);
+	pthread_mutex_unlock(&map->vm->lock);
+	return v ? 0 : -ENOENT;
 }
 
 /* A reference to a map that may go into `map`. */
@@ -262,13 +264,15 @@ static void *hash_lookup(struct map *map, const void *key, uint32_t cpu)
 
 static int hash_read(struct map *map, const void *key, void *value, uint64_t flags)
 {
-	struct obj *obj = hash_lookup(map, key, 0);
+	struct obj *obj;
 
 	(void)flags;
-	if (!obj)
-		return -ENOENT;
-	memcpy(value, &obj->id, 4);
-	return 0;
+	pthread_mutex_lock(&map->vm->lock);
+	obj = hash_lookup(map, key, 0);
+	if (obj)
+		memcpy(value, &obj->id, 4);
+	pthread_mutex_unlock(&map->vm->lock);
+	return obj ? 0 : -ENOENT;
 }
 
 static int hash_write(struct map *map, const void *key, const void *value, uint64_t flags)
@@ -288,10 +292,13 @@ static int hash_write(struct map *map, const void *key, const void *value, uint6
 static int hash_walk(struct map *map, uint32_t *cursor, void *key, void *value, uint64_t flags, bool take)
 {
 	struct obj *obj;
-	int e = map_hash_walk(map, cursor, key, &obj, flags, take);
+	int e;
 
+	pthread_mutex_lock(&map->vm->lock); /* objects outlive their place in a map until the next sweep */
+	e = map_hash_walk(map, cursor, key, &obj, flags, take);
 	if (!e)
-		memcpy(value, &obj->id, 4); /* objects outlive their place in a map until the next sweep */
+		memcpy(value, &obj->id, 4);
+	pthread_mutex_unlock(&map->vm->lock);
 	return e;
 }
 

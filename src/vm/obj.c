@@ -2,6 +2,7 @@
 /* What the engine owns, and how descriptors stand for it. */
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -33,6 +34,9 @@ int obj_memfd(const char *name, int *own)
 	if (fd < 0 && *own >= 0)
 		close(*own);
 	close(first);
+	/* who opens it while a lease is held has a signal sent to this process: one that means nothing, not SIGIO */
+	if (fd >= 0)
+		fcntl(*own, F_SETSIG, SIGURG);
 	return fd;
 }
 
@@ -108,7 +112,8 @@ void obj_put(struct obj *obj)
 		__atomic_fetch_sub(&obj->refs, 1, __ATOMIC_RELEASE);
 }
 
-/* Does nobody hold the descriptor that was handed out, nor a copy or mapping of it? */
+/* Does nobody hold the descriptor that was handed out, nor a copy or mapping of it? The caller holds vm->lock: whoever
+ * opens the file meanwhile waits for the lease to end, and it would not be told. */
 static bool abandoned(const struct obj *obj)
 {
 	if (fcntl(obj->fd, F_SETLEASE, F_WRLCK))
@@ -214,6 +219,18 @@ int obj_of_id(struct vm *vm, uint32_t id, enum obj_kind kind, struct obj **obj)
 int obj_open(struct obj *obj, int mode)
 {
 	return reopen(obj->fd, mode);
+}
+
+void obj_run_begin(struct vm *vm)
+{
+	pthread_mutex_lock(&vm->lock);
+	__atomic_fetch_add(&vm->running, 1, __ATOMIC_RELAXED);
+	pthread_mutex_unlock(&vm->lock);
+}
+
+void obj_run_end(struct vm *vm)
+{
+	__atomic_fetch_sub(&vm->running, 1, __ATOMIC_RELEASE);
 }
 
 int obj_next_id(struct vm *vm, enum obj_kind kind, uint32_t start, uint32_t *id)

@@ -71,7 +71,9 @@ static int with_mode(struct map *map, uint32_t flags, int fd)
 
 	if (!map->limited)
 		return fd;
+	pthread_mutex_lock(&map->vm->lock);
 	limited = obj_open(&map->obj, flags & BPF_F_RDONLY ? O_RDONLY : O_WRONLY);
+	pthread_mutex_unlock(&map->vm->lock);
 	close(fd);
 	return limited;
 }

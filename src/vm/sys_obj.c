@@ -164,7 +164,9 @@ long sys_fd_by_id(struct vm *vm, int cmd, union bpf_attr *attr)
 		return e;
 	if (flags)
 		((struct map *)obj)->limited = true;
+	pthread_mutex_lock(&vm->lock);
 	e = obj_open(obj, flags & BPF_F_RDONLY ? O_RDONLY : flags & BPF_F_WRONLY ? O_WRONLY : O_RDWR);
+	pthread_mutex_unlock(&vm->lock);
 	obj_put(obj);
 	return e;
 }

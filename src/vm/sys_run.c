@@ -174,6 +174,8 @@ static int results(union bpf_attr *attr, const struct vm_packet *p, const struct
 	return e;
 }
 
+#define RUNS_BETWEEN 4096 /* two questions of whether anybody still waits for them */
+
 static int run_all(struct vm *vm, struct vm_program *prog, union bpf_attr *attr, struct vm_packet *p)
 {
 	uint32_t repeat = attr->test.repeat ? attr->test.repeat : 1, i;
@@ -186,8 +188,13 @@ static int run_all(struct vm *vm, struct vm_program *prog, union bpf_attr *attr,
 		return -ENOMEM;
 	vm_run_init(run, &prog_env, &host);
 	vm_run_region(run, VM_REGION_CTX, &p->ctx, sizeof(p->ctx), false);
+	obj_run_begin(vm); /* and not before: the caller's data may be long in coming */
 	start = clock_mono_ns();
 	for (i = 0; i < repeat && !e; i++) {
+		if (i % RUNS_BETWEEN == RUNS_BETWEEN - 1 && user_gone()) {
+			e = -EINTR;
+			break;
+		}
 		run->budget = VM_BUDGET;
 		e = timer_run(run);
 		if (e)
@@ -197,8 +204,9 @@ static int run_all(struct vm *vm, struct vm_program *prog, union bpf_attr *attr,
 		helper_give_back(&host);
 	}
 	ns = clock_mono_ns() - start;
+	obj_run_end(vm);
 	if (obj_any(vm, OBJ_STATS)) {
-		__atomic_fetch_add(&prog->runs, repeat, __ATOMIC_RELAXED);
+		__atomic_fetch_add(&prog->runs, i, __ATOMIC_RELAXED);
 		__atomic_fetch_add(&prog->run_ns, ns, __ATOMIC_RELAXED);
 	}
 	attr->test.retval = (uint32_t)ret;
@@ -252,9 +260,7 @@ long sys_prog_run(struct vm *vm, union bpf_attr *attr)
 	e = obj_of_fd(vm, (int)attr->test.prog_fd, OBJ_PROG, &prog);
 	if (e)
 		return e;
-	__atomic_fetch_add(&vm->running, 1, __ATOMIC_ACQ_REL);
 	e = test_run(vm, (struct vm_program *)prog, attr);
-	__atomic_fetch_sub(&vm->running, 1, __ATOMIC_ACQ_REL);
 	obj_put(prog);
 	return e;
 }

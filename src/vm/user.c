@@ -147,6 +147,11 @@ int user_out_done(struct user_buf *b, uint64_t len)
 	return e;
 }
 
+bool user_gone(void)
+{
+	return remote && remote->gone(remote);
+}
+
 int user_fd(int fd)
 {
 	return remote ? remote->fd(remote, fd) : fd;

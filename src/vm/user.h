@@ -19,6 +19,8 @@ struct user {
 	int (*write)(struct user *self, uint64_t to, const void *from, uint64_t len);
 	/* a descriptor of this process for the caller's fd, which user.c closes; -EBADF */
 	int (*fd)(struct user *self, int fd);
+	/* has the caller gone away, so that nobody waits for the answer? Does not wait itself */
+	bool (*gone)(struct user *self);
 };
 
 /* user_set() says for whom this thread calls from now on, NULL: for itself. Returns what was set before. */
@@ -59,5 +61,8 @@ int user_fd(int fd);
 void user_fd_done(int fd);
 /* user_fd_dup() is one to keep. */
 int user_fd_dup(int fd);
+
+/* user_gone(): may what takes long be given up, since its caller is no more? */
+bool user_gone(void);
 
 #endif

@@ -66,7 +66,7 @@ int vm_worker_new(struct vm *vm, int prog_fd, const struct vm_worker_config *con
 		obj_put(prog);
 		return e;
 	}
-	__atomic_fetch_add(&vm->running, 1, __ATOMIC_ACQ_REL);
+	obj_run_begin(vm);
 	w->prog = (struct vm_program *)prog;
 	w->host = (struct vm_host){.vm = vm,
 				   .packet = w->arena.packet,
@@ -86,7 +86,7 @@ void vm_worker_free(struct vm_worker *w)
 {
 	if (!w)
 		return;
-	__atomic_fetch_sub(&w->host.vm->running, 1, __ATOMIC_ACQ_REL);
+	obj_run_end(w->host.vm);
 	obj_put(&w->prog->obj);
 	packet_arena_free(&w->arena);
 	free(w);
