@@ -263,6 +263,82 @@ budget() {
 	expect_fail 1 'ran longer than its budget' run "$T/endless.o" --in "$T/late.pcap" --limit 100000
 }
 
+null_pointer() { # what is not found is a null pointer, and members of it lie behind
+	for engine in --interp --jit; do
+		expect_fail 1 'null: instruction [0-9]+, .*: reads 8 bytes at 0x8, 8 bytes behind a null pointer; at ' \
+			run "$T/null.o" --in "$T/late.pcap" $engine || return 1
+	done
+}
+
+# ---- signals
+
+# starts "$@" in the background, sends $1 once $2 (a command) succeeds, and wants exit status $3
+signalled() {
+	sig=$1 when=$2 want=$3
+	shift 3
+	$FOREGROUND "$@" >"$T/s.out" 2>"$T/s.err" <"$T/fifo" &
+	pid=$!
+	wait_until 10 eval "$when" || { kill -KILL $pid; return 1; }
+	kill -"$sig" $pid
+	wait $pid && rc=0 || rc=$?
+	[ $rc = "$want" ] || { echo "exit $rc, wanted $want"; cat "$T/s.out" "$T/s.err"; return 1; }
+}
+waiting() { # on a pipe: what came is shown, the end is no damage
+	rm -f "$T/fifo" && mkfifo "$T/fifo" && { { cat "$T/all.pcap"; exec sleep 20; } >"$T/fifo" & } && writer=$!
+	signalled "$1" 'grep -q "^State:.S" /proc/$pid/status && sleep 0.5' "$2" "$SLUICE" run "$O:verdicts" -
+	rc=$?
+	kill $writer 2>/dev/null
+	[ $rc = 0 ] && [ ! -s "$T/s.err" ] && grep -q '^stopped before the end$' "$T/s.out" && grep -q '^all  *12 ' "$T/s.out" ||
+		{ cat "$T/s.out" "$T/s.err"; return 1; }
+}
+endless_packet() { # the second signal ends the process, whatever the packet does
+	rm -f "$T/fifo" && : >"$T/fifo"
+	$FOREGROUND "$SLUICE" run "$T/endless.o" --in "$T/late.pcap" --limit 9000G >"$T/s.out" 2>&1 &
+	pid=$!
+	sleep 0.7
+	kill -INT $pid && sleep 0.3 && kill -0 $pid && kill -INT $pid || { kill -KILL $pid; return 1; }
+	wait $pid && rc=0 || rc=$?
+	[ $rc = 130 ] || { echo "exit $rc"; return 1; }
+}
+slow_packets() { # each runs into its limit: the first signal ends the run behind one of them
+	capture "$T/slow.pcap" "$(frame 02)*200" || return 1
+	$FOREGROUND "$SLUICE" run "$T/endless.o" --in "$T/slow.pcap" --limit 200M >"$T/s.out" 2>"$T/s.err" &
+	pid=$!
+	sleep 0.5
+	kill -TERM $pid
+	wait $pid && rc=0 || rc=$?
+	[ $rc = 143 ] && grep -q '^stopped before the end$' "$T/s.out" || { echo "exit $rc"; cat "$T/s.out" "$T/s.err"; return 1; }
+}
+
+# ---- what is no capture
+
+compressed() {
+	gzip -c "$T/all.pcap" >"$T/all.pcap.gz"
+	expect_fail 1 'all.pcap.gz is compressed by gzip; say zcat FILE \| sluice run ... -$' run "$O:verdicts" --in "$T/all.pcap.gz" || return 1
+	printf '\050\265\057\375xxxxxxxxxxxx' >"$T/x.zst"
+	zst() { run "$O:verdicts" - <"$T/x.zst"; }
+	expect_fail 1 'standard input is compressed by zstd; say zstdcat FILE' zst
+}
+closed_input() {
+	closed() { "$SLUICE" run "$O:verdicts" - <&-; }
+	expect_fail 1 '^sluice run: standard input: Bad file descriptor$' closed
+}
+mixed_links() { # section, an Ethernet interface, one packet, an interface of link type 101
+	run "$O:verdicts" --in "$T/late.pcap" --out all="$T/l.pcapng" >/dev/null || return 1
+	printf '\001\0\0\0\024\0\0\0\145\0\0\0\0\0\004\0\024\0\0\0' >>"$T/l.pcapng"
+	expect_fail 1 'l.pcapng has, behind packet 1, an interface of link type 101; a capture of Ethernet alone' \
+		run "$O:verdicts" --in "$T/l.pcapng" && grep -q '^all  *1 ' "$T/.out"
+}
+units() {
+	run "$O:verdicts" --in "$T/all.pcap" --limit 1M --repeat 1k --json | jq -e '.ns_per_packet|tostring|test("^[0-9]+([.][0-9])?$")' &&
+		same "$(run "$O:verdicts" --in "$T/late.pcap" --seed 0 --json --dump .bss | jq -r '.maps[".bss"][0].value.random')" \
+			"$(run "$O:verdicts" --in "$T/late.pcap" --seed 0 --json --dump .bss | jq -r '.maps[".bss"][0].value.random')"
+}
+full_disk() {
+	expect_fail 1 '^sluice run: --coverage /dev/full: not everything could be written: No space left on device$' \
+		run "$O:verdicts" --in "$T/all.pcap" --coverage /dev/full
+}
+
 # ---- expectations
 
 expectations() {
@@ -354,6 +430,20 @@ mkdir -m 755 "$T/open" && chmod 755 "$T"
 printf '#include <linux/bpf.h>\n#include <bpf/bpf_helpers.h>\nSEC("xdp") int endless(struct xdp_md *c)\n{ for (volatile int i = 0; ; i++) if (i < 0) return 2; }\nchar _license[] SEC("license") = "GPL";\n' |
 	bpf_cc "$T/endless.o" || exit 1
 
+bpf_cc "$T/null.o" <<'IN' || exit 1
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+struct { __uint(type, BPF_MAP_TYPE_HASH); __uint(max_entries, 4); __type(key, __u32); __type(value, __u64[2]); } gone SEC(".maps");
+SEC("xdp") int null(struct xdp_md *c)
+{
+	__u32 key = 1;
+	__u64 *v = bpf_map_lookup_elem(&gone, &key);
+
+	return v[1] == 7 ? XDP_DROP : XDP_PASS;
+}
+char _license[] SEC("license") = "GPL";
+IN
+
 bpf_cc "$T/fib.o" <<'IN' || exit 1
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
@@ -408,6 +498,17 @@ case_ "a network to look up" network
 case_ "repeating" repeat
 case_ "faults are named with packet and source line" faults
 case_ "a program that does not end" budget
+case_ "a null pointer" null_pointer
+case_ "an interrupt while waiting for packets" waiting INT 130
+case_ "... to be ended" waiting TERM 143
+case_ "... hung up" waiting HUP 129
+case_ "an endless packet is interrupted" endless_packet
+case_ "slow packets are interrupted" slow_packets
+case_ "compressed captures" compressed
+case_ "standard input that is closed" closed_input
+case_ "link types mixed" mixed_links
+case_ "numbers with units, and seed 0" units
+case_ "a full disk" full_disk
 case_ "expected counts" expectations
 case_ "an expected capture" expected_capture
 case_ "a trace" trace
@@ -428,6 +529,12 @@ case_ "no capture inside" expect_fail 1 'ports.json is not a capture \(pcap, pca
 capture "$T/wlan.pcap" link=105 "$(frame 02)"
 case_ "another link type" expect_fail 1 'wlan.pcap has packets of link type IEEE802_11; a capture of Ethernet is wanted$' \
 	run "$O:verdicts" --in "$T/wlan.pcap"
+capture "$T/odd.pcap" link=299 "$(frame 02)"
+case_ "... that has no name" expect_fail 1 'odd.pcap has packets of link type 299; a capture' run "$O:verdicts" --in "$T/odd.pcap"
+case_ "a capture as a program" expect_fail 2 'all.pcap looks like a capture; say --in .*all.pcap$' run "$O:verdicts" "$T/all.pcap"
+case_ "an interface twice" expect_fail 2 '^sluice run: --if a=3: that interface is named twice' run "$O:verdicts" --in "$T/all.pcap" --if a --if a=3
+case_ "two packets to trace" expect_fail 2 '--trace is named twice; it shows one packet' run "$O:verdicts" --in "$T/all.pcap" --trace 1 --trace 2
+case_ "--raw with options of captures" expect_fail 2 '--raw runs bare instructions: --verdicts does not go with it' run --raw --verdicts
 case_ "standard input twice" expect_fail 2 'standard input is named twice' run "$O:verdicts" - -
 case_ "an unknown map to dump" expect_fail 3 '^sluice run: --dump: .*sen' run "$O:verdicts" --in "$T/all.pcap" --dump sen
 case_ "an unknown map to fill" expect_fail 3 '^sluice run: --map: .*nix' run "$O:verdicts" --in "$T/all.pcap" --map nix="$T/ports.json"

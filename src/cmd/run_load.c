@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* How `sluice run` gets programs onto an engine. */
 #include <errno.h>
+#include <fcntl.h>
 #include <net/if.h>
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/buf.h"
@@ -17,6 +19,27 @@
 #include "hook/change.h"
 
 #define NET_BYTES (256u << 20) /* of a description of a network */
+
+bool run_is_capture(const char *path)
+{
+	static const uint32_t magic[] = {0xa1b2c3d4, 0xd4c3b2a1, 0xa1b23c4d, 0x4d3cb2a1, 0x0a0d0d0a};
+	uint32_t is = 0;
+	struct stat st;
+	size_t i;
+	int fd;
+
+	if (stat(path, &st) || !S_ISREG(st.st_mode))
+		return false;
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return false;
+	if (read(fd, &is, sizeof(is)) != (ssize_t)sizeof(is))
+		is = 0;
+	close(fd);
+	for (i = 0; i < sizeof(magic) / sizeof(*magic) && is != magic[i]; i++)
+		;
+	return i < sizeof(magic) / sizeof(*magic);
+}
 
 enum vm_engine run_engine(void)
 {
@@ -105,12 +128,17 @@ static int verify(struct run_loaded *verified, char **specs, size_t n, struct sl
 	return e && e != -EPERM ? err_prefix(err, "--trusted") : e;
 }
 
+/* The same every time, unless told otherwise. The engine takes 0 for "any", people for a number like others. */
+static uint64_t run_seed(void)
+{
+	return !run_opts.have_seed ? 1 : run_opts.seed ? run_opts.seed : 0x9e3779b97f4a7c15u;
+}
+
 static int new_engine(struct run_loaded *l, struct sluice_err *err)
 {
 	struct vm_config config = {
 		.n_cpus = (uint32_t)run_opts.cpus,
-		.seed = run_opts.have_seed ? run_opts.seed
-					   : 1, /* the same every time, unless told otherwise */
+		.seed = run_seed(),
 		.engine = run_engine(),
 		.trusted = run_opts.trusted,
 		.trace = printed,
@@ -145,6 +173,17 @@ static int add_if(struct run_loaded *l, const char *text, uint32_t *ifindex, str
 	return 0;
 }
 
+static bool named_before(size_t i)
+{
+	const char *name = run_opts.ifs.item[i];
+	size_t len = strcspn(name, "="), j;
+
+	for (j = 0; j < i; j++)
+		if (strcspn(run_opts.ifs.item[j], "=") == len && !memcmp(run_opts.ifs.item[j], name, len))
+			return true;
+	return false;
+}
+
 static int set_ifs(struct run_loaded *l, struct sluice_err *err)
 {
 	uint32_t ifindex = 0;
@@ -152,6 +191,9 @@ static int set_ifs(struct run_loaded *l, struct sluice_err *err)
 	int e = 0;
 
 	for (i = 0; i < run_opts.ifs.n && !e; i++) {
+		if (named_before(i))
+			return err_set(err, -EINVAL, "--if %s: that interface is named twice",
+				       run_opts.ifs.item[i]);
 		if (l->vm) {
 			e = add_if(l, run_opts.ifs.item[i], &ifindex, err);
 		} else {

@@ -92,6 +92,43 @@ static int run_it(
 	return e;
 }
 
+/* An option that --raw would pass over; NULL: there is none. */
+static const char *not_raw(void)
+{
+	const struct run_opts *r = &run_opts;
+	const struct {
+		bool given;
+		const char *name;
+	} all[] = {{r->in.n > 0, "in"},
+		   {r->in_order, "in-order"},
+		   {r->out.n > 0, "out"},
+		   {r->verdicts, "verdicts"},
+		   {r->dump.n > 0, "dump"},
+		   {r->set.n > 0, "set"},
+		   {r->maps.n > 0, "map"},
+		   {r->expect.n > 0, "expect"},
+		   {r->expect_pcap.n > 0, "expect-pcap"},
+		   {r->engine, "engine"},
+		   {r->trusted, "trusted"},
+		   {r->ifs.n > 0, "if"},
+		   {r->net, "net"},
+		   {r->have_priority, "priority"},
+		   {r->go_on, "go-on"},
+		   {r->have_cpus, "cpus"},
+		   {r->have_seed, "seed"},
+		   {r->clock, "clock"},
+		   {r->repeat, "repeat"},
+		   {r->stop_on_fault, "stop-on-fault"},
+		   {r->trace_texts.n > 0, "trace"},
+		   {r->coverage, "coverage"}};
+	size_t i;
+
+	for (i = 0; i < sizeof(all) / sizeof(*all); i++)
+		if (all[i].given)
+			return all[i].name;
+	return NULL;
+}
+
 int run_raw(const struct cli_verb *verb, char **args, int n_args)
 {
 	struct buf text = {0}, code = {0}, memory = {0};
@@ -100,6 +137,8 @@ int run_raw(const struct cli_verb *verb, char **args, int n_args)
 	uint64_t r0 = 0;
 	int e;
 
+	if (not_raw())
+		return cli_usage(verb, "--raw runs bare instructions: --%s does not go with it", not_raw());
 	if (n_args > 1)
 		return cli_usage(verb, "--raw takes one MEMORY, '%s' is too much beside it", args[1]);
 	e = n_args ? unhex("MEMORY", args[0], strlen(args[0]), &memory, &err) : 0;

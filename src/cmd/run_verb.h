@@ -10,7 +10,7 @@
 #include "vm/vm.h"
 
 struct run_opts {
-	struct opt_list in, out, set, maps, dump, expect, expect_pcap, ifs;
+	struct opt_list in, out, set, maps, dump, expect, expect_pcap, ifs, trace_texts;
 	const char *engine, *coverage, *clock, *net, *go_on;
 	bool raw, interp, jit, trusted, verdicts, in_order, stop_on_fault;
 	uint64_t limit, cpus, seed, trace, repeat, priority;
@@ -23,6 +23,9 @@ enum vm_engine run_engine(void);
 
 /* run_raw() is sluice run --raw; the exit code. */
 int run_raw(const struct cli_verb *verb, char **args, int n_args);
+
+/* run_is_capture(): is the file pcap or pcapng? Where a program is wanted, --in was forgotten. */
+bool run_is_capture(const char *path);
 
 /* Programs, loaded and joined, on the engine asked for; that engine answers this thread's bpf(2) until
  * run_unload(). */

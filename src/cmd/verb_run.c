@@ -2,6 +2,7 @@
 /* sluice run: captures through programs, in user space or in the kernel. Its parts: run_*.c. */
 #include <errno.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,7 +13,7 @@
 #include "replay/trace.h"
 
 struct run_opts run_opts;
-static bool have_trace, have_limit;
+static bool have_limit;
 
 static const struct cli_opt opts[] = {
 	{.name = "in",
@@ -111,7 +112,6 @@ static const struct cli_opt opts[] = {
 	 .kind = OPT_U64,
 	 .arg = "N",
 	 .to = &run_opts.seed,
-	 .min = 1,
 	 .max = UINT64_MAX,
 	 .given = &run_opts.have_seed,
 	 .help = "of random numbers and hashes (1)"},
@@ -121,7 +121,7 @@ static const struct cli_opt opts[] = {
 	 .to = &run_opts.clock,
 	 .help = "what time programs are told: the packet's (default), or the machine's"},
 	{.name = "limit",
-	 .kind = OPT_U64,
+	 .kind = OPT_COUNT,
 	 .arg = "N",
 	 .to = &run_opts.limit,
 	 .min = 1,
@@ -141,12 +141,9 @@ static const struct cli_opt opts[] = {
 	 .help = "end at the first packet on which a program does wrong"},
 	{.name = "trace",
 	 .letter = 't',
-	 .kind = OPT_U64,
+	 .kind = OPT_LIST,
 	 .arg = "N",
-	 .to = &run_opts.trace,
-	 .min = 1,
-	 .max = UINT64_MAX,
-	 .given = &have_trace,
+	 .to = &run_opts.trace_texts,
 	 .help = "show packet N instruction by instruction"},
 	{.name = "coverage",
 	 .kind = OPT_TEXT,
@@ -197,12 +194,16 @@ static int check_words(struct sluice_err *err)
 	const char *e = run_opts.engine, *c = run_opts.clock;
 	bool kernel = e && !strcmp(e, "kernel");
 
+	if (run_opts.trace_texts.n > 1)
+		return err_set(err, -EINVAL, "--trace is named twice; it shows one packet");
+	if (run_opts.trace_texts.n && text_u64(run_opts.trace_texts.item[0], 1, UINT64_MAX, &run_opts.trace, err))
+		return err_prefix(err, "--trace");
 	if (e && !kernel && strcmp(e, "vm") != 0)
 		return err_set(err, -EINVAL, "--engine %s: vm or kernel is wanted", e);
 	if (c && strcmp(c, "capture") != 0 && strcmp(c, "real") != 0)
 		return err_set(err, -EINVAL, "--clock %s: capture or real is wanted", c);
 	if (kernel &&
-	    (run_opts.interp || run_opts.jit || run_opts.trusted || run_opts.coverage || have_trace ||
+	    (run_opts.interp || run_opts.jit || run_opts.trusted || run_opts.coverage || run_opts.trace ||
 	     have_limit || run_opts.have_cpus || run_opts.have_seed || run_opts.net || c))
 		return err_set(err, -EINVAL,
 			       "--engine kernel goes without --interp, --jit, --trusted, --coverage, "
@@ -233,7 +234,7 @@ static int open_watchers(struct session *s, struct sluice_err *err)
 {
 	int e = 0;
 
-	if (have_trace)
+	if (run_opts.trace)
 		e = replay_trace_new(&s->trace_text, &s->trace, err);
 	if (e || !run_opts.coverage)
 		return e;
@@ -316,8 +317,13 @@ static int end_watchers(struct session *s, struct sluice_err *err)
 		return e;
 	if (coverage_write(s->coverage, s->coverage_file, &s->covered, e ? NULL : err))
 		e = e ? e : -ENOMEM;
-	if ((ferror(s->coverage_file) | fclose(s->coverage_file)) && !e)
-		e = err_set(err, -EIO, "--coverage %s: not everything could be written", run_opts.coverage);
+	errno = 0;
+	if ((fflush(s->coverage_file) | ferror(s->coverage_file)) && !e)
+		e = err_set(err, -EIO, "--coverage %s: not everything could be written: %s",
+			    run_opts.coverage, strerror(errno ? errno : EIO));
+	if (fclose(s->coverage_file) && !e)
+		e = err_set(err, -EIO, "--coverage %s: not everything could be written: %s",
+			    run_opts.coverage, strerror(errno));
 	s->coverage_file = NULL;
 	return e;
 }
@@ -327,7 +333,7 @@ static const char *engine_words(const struct session *s)
 	if (!s->loaded.vm)
 		return "in the kernel";
 	if (s->coverage || s->trace)
-		return "interpreted, looked on";
+		return "interpreted, watched";
 	if (run_opts.interp || !vm_engine_has_jit())
 		return run_opts.trusted ? "interpreted, trusted" : "interpreted, checked";
 	return run_opts.trusted ? "compiled, trusted" : "compiled, checked";
@@ -408,7 +414,6 @@ static void fill_json(const struct session *s, json_t *to)
 				      (json_int_t)in->too_long, "refused", (json_int_t)st->refused));
 	json_object_set_new(to, "cut", json_integer((json_int_t)in->cut));
 	json_object_set_new(to, "stopped", json_boolean(st->stopped));
-	json_object_set_new(to, "ns_per_packet", json_real(ns_a_packet(st)));
 	if (s->coverage)
 		json_object_set_new(to, "coverage",
 				    json_pack("{s:i, s:i, s:i, s:i, s:i, s:i}", "lines", (int)c->lines,
@@ -423,18 +428,21 @@ static void fill_json(const struct session *s, json_t *to)
 		json_array_append_new(json_object_get(to, "trace"), json_string(line));
 }
 
-/* One object on one line; behind the packets, which are printed already, the rest of it. */
-static int print_json(json_t *json)
+/* One object on one line; behind the packets, which are printed already, the rest of it. The nanoseconds have one
+ * digit behind the point, which a double cannot have. */
+static int print_json(json_t *json, double ns)
 {
 	bool open = json_is_true(json_object_get(json, "packet"));
 	char *text;
 
-	if (!open)
-		return cli_json(json_incref(json));
-	json_object_del(json, "packet");
+	if (open)
+		json_object_del(json, "packet");
 	text = json_dumps(json, JSON_COMPACT);
-	if (text)
-		puts(text + 1);
+	if (!text) {
+		cli_warn(&verb, "out of memory");
+		return EXIT_FAILED;
+	}
+	printf("%.*s,\"ns_per_packet\":%.1f}\n", (int)strlen(text) - 1 - open, text + open, ns);
 	free(text);
 	return cli_flush() ? EXIT_DONE : EXIT_FAILED;
 }
@@ -459,7 +467,7 @@ static int session(char **specs, size_t n)
 
 	e = open_session(&s, specs, n, &err);
 	if (e) {
-		code = cli_fail(&verb, &err);
+		code = e == -EINTR && cli_stop ? EXIT_FAILED : cli_fail(&verb, &err);
 		goto out;
 	}
 	say_kernel_limits(&s);
@@ -483,16 +491,32 @@ static int session(char **specs, size_t n)
 		err = later;
 	}
 	if (cli.json)
-		code = print_json(json);
+		code = print_json(json, ns_a_packet(&s.stats));
 	cli_flush();
-	if (e)
+	if (e && !(e == -EINTR && cli_stop))
 		code = cli_fail(&verb, &err);
 	else if (bad || s.stats.faults)
 		code = EXIT_FAILED;
 out:
 	json_decref(json);
 	close_session(&s);
-	return code;
+	return cli_stop ? 128 + cli_stop : code;
+}
+
+/* The first signal ends the run between two packets; the second, the process: a packet may take for ever. */
+static void catch_once(void)
+{
+	static const int signals[] = {SIGINT, SIGTERM, SIGHUP};
+	struct sigaction sa;
+	size_t i;
+
+	cli_catch_signals();
+	for (i = 0; i < sizeof(signals) / sizeof(*signals); i++) {
+		if (sigaction(signals[i], NULL, &sa) || sa.sa_handler == SIG_IGN)
+			continue;
+		sa.sa_flags |= (int)SA_RESETHAND;
+		sigaction(signals[i], &sa, NULL);
+	}
 }
 
 int verb_run(int argc, char **argv)
@@ -500,7 +524,7 @@ int verb_run(int argc, char **argv)
 	struct sluice_err err = {0};
 	int n_args, code;
 	char **args;
-	size_t n;
+	size_t n, i;
 
 	code = cli_parse(&verb, argc, argv, &args, &n_args);
 	if (code >= 0)
@@ -513,8 +537,11 @@ int verb_run(int argc, char **argv)
 	if (!n)
 		return cli_usage(&verb, "which programs? Name an object, or say --raw for instructions from "
 					"standard input");
+	for (i = 0; i < n; i++)
+		if (run_is_capture(args[i]))
+			return cli_usage(&verb, "%s looks like a capture; say --in %s", args[i], args[i]);
 	if (check_words(&err))
 		return cli_usage(&verb, "%s", err.text);
-	cli_catch_signals();
+	catch_once();
 	return session(args, n);
 }

@@ -41,7 +41,8 @@ static int open_file(const char *path, struct sluice_err *err)
 	struct stat st;
 
 	if (fd < 0)
-		return err_set(err, errno == ENOENT || errno == ENOTDIR ? -ENOENT : -EACCES, "%s: %s", name,
+		return err_set(err, errno == ENOENT || errno == ENOTDIR ? -ENOENT : errno == EINTR ? -EINTR : -EACCES,
+			       "%s: %s", name,
 			       errno == ENOENT ? "no such file" : strerror(errno));
 	if (!fstat(fd, &st) && !S_ISDIR(st.st_mode) && !S_ISBLK(st.st_mode))
 		return fd;
@@ -49,11 +50,47 @@ static int open_file(const char *path, struct sluice_err *err)
 	return err_set(err, -ENOEXEC, "%s is no file; a capture (pcap, pcapng) is wanted", name);
 }
 
+static const char *link_name(int link, char *to, size_t size)
+{
+	const char *name = pcap_datalink_val_to_name(link);
+
+	if (name)
+		snprintf(to, size, "%s", name);
+	else
+		snprintf(to, size, "%d", link);
+	return to;
+}
+
+/* A compressed file says so in its first bytes, which are put back: ungetc() finds them in the buffer. */
+static int packed(FILE *f, const char *name, struct sluice_err *err)
+{
+	static const struct {
+		const char magic[5], *what, *tool;
+	} kinds[] = {{"\x1f\x8b", "gzip", "zcat"},
+		     {"\x28\xb5\x2f\xfd", "zstd", "zstdcat"},
+		     {"\xfd" "7zX", "xz", "xzcat"},
+		     {"BZh", "bzip2", "bzcat"}};
+	char head[4] = "";
+	size_t n, i;
+
+	errno = 0;
+	n = fread(head, 1, sizeof(head), f);
+	if (ferror(f))
+		return err_set(err, errno == EINTR ? -EINTR : -EIO, "%s: %s", name,
+			       errno == EINTR ? "interrupted" : strerror(errno));
+	while (n)
+		ungetc((unsigned char)head[--n], f);
+	for (i = 0; i < sizeof(kinds) / sizeof(*kinds); i++)
+		if (!memcmp(head, kinds[i].magic, strlen(kinds[i].magic)))
+			return err_set(err, -ENOEXEC, "%s is compressed by %s; say %s FILE | sluice run ... -",
+				       name, kinds[i].what, kinds[i].tool);
+	return 0;
+}
+
 static int open_source(struct source *s, const char *path, struct sluice_err *err)
 {
 	char text[PCAP_ERRBUF_SIZE] = "";
-	const char *link;
-	int fd;
+	int fd, e;
 	FILE *f;
 
 	s->name = strcmp(path, "-") ? path : "standard input";
@@ -65,20 +102,29 @@ static int open_source(struct source *s, const char *path, struct sluice_err *er
 		return 0;
 	f = fdopen(fd, "rb");
 	if (!f) {
+		e = errno == EINVAL ? EBADF : errno; /* a closed standard input can be written to, lest it is reused */
 		close(fd);
-		return err_nomem(err);
+		return e == ENOMEM ? err_nomem(err) : err_set(err, -EACCES, "%s: %s", s->name, strerror(e));
 	}
 	setvbuf(f, NULL, _IOFBF, BUFFER_BYTES);
+	e = packed(f, s->name, err);
+	if (e) {
+		fclose(f);
+		return e;
+	}
+	errno = 0;
 	s->pcap = pcap_fopen_offline_with_tstamp_precision(f, PCAP_TSTAMP_PRECISION_NANO, text);
 	if (!s->pcap) {
+		e = errno;
 		fclose(f);
+		if (e == EINTR)
+			return err_set(err, -EINTR, "%s: interrupted", s->name);
 		return err_set(err, -ENOEXEC, "%s is not a capture (pcap, pcapng): %s", s->name, text);
 	}
 	if (pcap_datalink(s->pcap) == DLT_EN10MB)
 		return 0;
-	link = pcap_datalink_val_to_name(pcap_datalink(s->pcap));
 	return err_set(err, -ENOEXEC, "%s has packets of link type %s; a capture of Ethernet is wanted",
-		       s->name, link ? link : "unknown");
+		       s->name, link_name(pcap_datalink(s->pcap), text, sizeof(text)));
 }
 
 int replay_in_new(const char *const *path, size_t n, bool in_order, struct replay_in **to,
@@ -145,19 +191,36 @@ static int from_file(struct source *s, struct pcap_record *r, struct sluice_err 
 	return got < 0 ? err_set(err, got, "%s: %s", s->name, strerror(-got)) : got;
 }
 
+/* libpcap ends at the first interface that is of another link type, and knows no code for it. */
+static bool mixed(const struct source *s, const char *why, struct sluice_err *err)
+{
+	char name[32];
+	unsigned int link;
+
+	if (sscanf(why, "an interface has a type %u different", &link) != 1)
+		return false;
+	err_set(err, -ENOEXEC,
+		"%s has, behind packet %llu, an interface of link type %s; a capture of Ethernet alone is wanted",
+		s->name, (unsigned long long)s->number, link_name((int)link, name, sizeof(name)));
+	return true;
+}
+
 static int from_libpcap(struct source *s, struct pcap_record *r, struct sluice_err *err)
 {
 	struct pcap_pkthdr *h;
 	const u_char *bytes;
 	int got;
 
-	do
+	do {
+		errno = 0;
 		got = pcap_next_ex(s->pcap, &h, &bytes);
-	while (!got);
+	} while (!got);
 	if (got == PCAP_ERROR_BREAK)
 		return 0;
+	if (got < 0 && errno == EINTR)
+		return err_set(err, -EINTR, "%s: interrupted", s->name);
 	if (got < 0)
-		return damaged(s, pcap_geterr(s->pcap), err);
+		return mixed(s, pcap_geterr(s->pcap), err) ? -ENOEXEC : damaged(s, pcap_geterr(s->pcap), err);
 	/* asked for nanoseconds, libpcap puts them where the name says micro */
 	*r = (struct pcap_record){.time_ns = (uint64_t)h->ts.tv_sec * 1000000000u + (uint64_t)h->ts.tv_usec,
 				  .len = h->caplen,

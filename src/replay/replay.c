@@ -17,6 +17,7 @@
 #include "vm/worker.h"
 
 #define BATCH_PACKETS 256
+#define ASKED_PACKETS 64 /* so often is asked whether to stop; and after each that went wrong, which may be slow */
 #define BATCH_BYTES (512u << 10)
 
 /* Two who look on at the same packet. */
@@ -37,6 +38,7 @@ struct replay {
 	struct vm_frame *frame;
 	size_t n, cap;
 	bool over;
+	bool last; /* nobody asks any more whether to stop */
 	uint64_t last_ns;		 /* the clock so far */
 	uint64_t clock_ns;		 /* what asking a clock twice takes */
 	uint64_t skip_ns;		 /* spent in the sink, of the packet under way */
@@ -188,6 +190,11 @@ static bool wrong(struct replay *r, size_t i, const struct vm_done *d, struct re
 	return fault && r->config->stop_on_fault;
 }
 
+static bool told_to_stop(const struct replay *r)
+{
+	return !r->last && r->config->sink && r->config->sink->stop && r->config->sink->stop(r->config->sink);
+}
+
 /* Every packet of the batch, nobody looks at each. */
 static bool run_fast(struct replay *r)
 {
@@ -200,6 +207,8 @@ static bool run_fast(struct replay *r)
 	size_t i;
 
 	for (i = 0; i < r->n && !end; i++) {
+		if (i % ASKED_PACKETS == ASKED_PACKETS - 1)
+			end = told_to_stop(r);
 		if (cpus)
 			vm_worker_cpu(r->worker, r->frame[i].rx_queue);
 		r->now = &r->packet[i];
@@ -210,7 +219,7 @@ static bool run_fast(struct replay *r)
 			count(s, d.verdict, d.len);
 		}
 		if (__builtin_expect(d.error != 0, 0))
-			end = wrong(r, i, &d, &result);
+			end |= wrong(r, i, &d, &result) || told_to_stop(r);
 	}
 	s->run_ns += clock_mono_ns() - start;
 	s->runs += i;
@@ -298,7 +307,7 @@ static int run_each(struct replay *r, struct sluice_err *err)
 	size_t i;
 	int e = 0;
 
-	for (i = 0; i < r->n && !e && !r->stats->stopped; i++) {
+	for (i = 0; i < r->n && !e && (r->last || !r->stats->stopped); i++) {
 		bool end = false;
 
 		if (r->kernel) {
@@ -310,14 +319,16 @@ static int run_each(struct replay *r, struct sluice_err *err)
 			end = run_one(r, i, &result);
 		}
 		r->stats->runs++;
-		if (!r->counted)
+		if (!r->counted) {
+			r->stats->stopped |= told_to_stop(r);
 			continue;
+		}
 		r->stats->packets++;
 		r->stats->bytes += r->packet[i].len;
 		count(r->stats, result.verdict, result.len);
 		if (sink && sink->each)
 			e = sink->done(sink, &r->packet[i], &result, err);
-		r->stats->stopped |= end;
+		r->stats->stopped |= end | told_to_stop(r);
 	}
 	return e;
 }
@@ -333,11 +344,6 @@ static uint64_t clock_cost(void)
 		best = ns < best ? ns : best;
 	}
 	return best;
-}
-
-static bool told_to_stop(const struct replay *r)
-{
-	return r->config->sink && r->config->sink->stop && r->config->sink->stop(r->config->sink);
 }
 
 static int run_batch(struct replay *r, struct sluice_err *err)
@@ -366,6 +372,10 @@ static int run_all(struct replay *r, struct sluice_err *err)
 	r->counted = true;
 	do {
 		end = fill(r, &damage);
+		if (end == -EINTR && told_to_stop(r)) { /* while it waited for packets: those that came run */
+			r->last = r->stats->stopped = true;
+			end = 0;
+		}
 		e = end == -ENOSPC || end == -ENOMEM ? 0 : run_batch(r, err);
 	} while (!e && !end && !r->over && !r->stats->stopped);
 	r->counted = false;

@@ -412,6 +412,8 @@ int vm_callback(struct vm_run *run, uint64_t func, const uint64_t args[5], uint6
 	return run->fault.reason ? -EFAULT : 0;
 }
 
+#define NULL_BYTES 4096 /* no memory is there; members of what was not found would be */
+
 static const char *region_name(const struct vm_region *r)
 {
 	static const char *const names[] =
@@ -430,7 +432,12 @@ static size_t say_near(const struct vm_fault *f, char *to, size_t size)
 	const char *map = r->kind >= VM_REGION_SLOTS && r->name ? r->name : "";
 	int n;
 
-	if (!f->has_near)
+	if (f->addr < NULL_BYTES)
+		n = f->addr ? snprintf(to, size, ", %" PRIu64 " bytes behind a null pointer", f->addr)
+			    : snprintf(to, size, ", a null pointer");
+	else if (-f->addr <= NULL_BYTES)
+		n = snprintf(to, size, ", %" PRIu64 " bytes before a null pointer", -f->addr);
+	else if (!f->has_near)
 		n = snprintf(to, size, ", which no memory of this program is near to");
 	else if (f->addr < r->start)
 		n = snprintf(to, size, ", %" PRIu64 " bytes before %s%s (%" PRIu64 " bytes)",
