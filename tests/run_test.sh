@@ -270,6 +270,25 @@ null_pointer() { # what is not found is a null pointer, and members of it lie be
 	done
 }
 
+# ---- interfaces in maps
+
+devices() { # names are those of the run, without one the number
+	printf '[{"key":0,"value":{"ifname":"out2"}},{"key":1,"value":{"ifindex":3}},{"key":2,"value":{"ifindex":77}}]' >"$T/dev.json"
+	# shellcheck disable=SC2086
+	same "ports:
+0 = out2
+1 = out1
+2 = 77" "$(run "$O:verdicts" --in "$T/late.pcap" $ifs --map ports="$T/dev.json" --dump ports | sed -n '/^ports/,$p')" || return 1
+	# shellcheck disable=SC2086
+	same '["out2","out1",null]' "$(run "$O:verdicts" --in "$T/late.pcap" $ifs --map ports="$T/dev.json" --dump ports --json |
+		jq -c '[.maps.ports[].value.ifname]')" || return 1
+	expect_fail 3 "dev.json: entry 1: there is no interface 'out2'; wanted: its name or number" \
+		run "$O:verdicts" --in "$T/late.pcap" --map ports="$T/dev.json" || return 1
+	echo '[{"key":0,"value":{"ifindex":2,"nonsense":4}}]' >"$T/dev.json"
+	expect_fail 2 'dev.json: entry 1: value: unknown member nonsense; wanted ifindex, ifname and prog_id$' \
+		run "$O:verdicts" --in "$T/late.pcap" --map ports="$T/dev.json"
+}
+
 # ---- signals
 
 # starts "$@" in the background, sends $1 once $2 (a command) succeeds, and wants exit status $3
@@ -498,6 +517,7 @@ case_ "a network to look up" network
 case_ "repeating" repeat
 case_ "faults are named with packet and source line" faults
 case_ "a program that does not end" budget
+case_ "interfaces in maps" devices
 case_ "a null pointer" null_pointer
 case_ "an interrupt while waiting for packets" waiting INT 130
 case_ "... to be ended" waiting TERM 143

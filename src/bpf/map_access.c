@@ -12,6 +12,7 @@
 #include "base/err.h"
 #include "base/text.h"
 #include "bpf/map.h"
+#include "bpf/seam.h"
 
 #define TEXT_MAX 320 /* of a value that names a program, a map or a device */
 
@@ -155,7 +156,7 @@ static int parse_special(
 	if (rc)
 		return rc;
 	if (map->info.holds == SLUICE_MAP_DEVICE) {
-		index = if_nametoindex(word);
+		index = seam_if_index(word);
 		if (!index && text_u64(word, 0, INT32_MAX, &n, NULL))
 			return err_set(err, -ENODEV,
 				"there is no interface '%.60s'; wanted: its name or number%s", word,
@@ -242,7 +243,7 @@ static int print_special(
 			(unsigned long long)(map->info.value_size >= 8 ? cookie : v));
 		break;
 	default:
-		if (map->info.holds == SLUICE_MAP_DEVICE && if_indextoname(v, name))
+		if (map->info.holds == SLUICE_MAP_DEVICE && seam_if_name(v, name))
 			buf_printf(&b, "%s", name);
 		else
 			buf_printf(&b, "%u", v);

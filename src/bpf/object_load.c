@@ -11,6 +11,7 @@
 #include "bpf/log.h"
 #include "bpf/object.h"
 #include "bpf/privilege.h"
+#include "bpf/seam.h"
 
 #define LOG_BYTES (8u << 20)
 
@@ -75,7 +76,8 @@ static int explain(struct sluice_object *obj, int e, char *caught, struct sluice
 
 	if (obj->log[0]) { /* only the verifier writes there */
 		log_digest(obj->log, digest, sizeof(digest));
-		return err_set(err, -EACCES, "%s: the verifier refused program %s:\n%s", obj->name, failed_program(obj), digest);
+		return err_set(err, -EACCES, "%s: the %s refused program %s:\n%s", obj->name,
+			       seam_in_user_space() ? "user-space engine" : "verifier", failed_program(obj), digest);
 	}
 	if (e == -EPERM || e == -EACCES) {
 		privilege_missing("loading a BPF program", err);
@@ -86,9 +88,10 @@ static int explain(struct sluice_object *obj, int e, char *caught, struct sluice
 			       "use --mode native", if_indextoname((unsigned int)obj->device, ifname) ?: "the interface");
 	map = unknown_map(obj);
 	if (map)
-		return err_set(err, -EOPNOTSUPP, "%s: map %s is of type %d (%s), which this kernel does not know", obj->name,
+		return err_set(err, -EOPNOTSUPP, "%s: map %s is of type %d (%s), which %s does not know", obj->name,
 			       bpf_map__name(map), (int)bpf_map__type(map),
-			       libbpf_bpf_map_type_str(bpf_map__type(map)) ?: "unnamed");
+			       libbpf_bpf_map_type_str(bpf_map__type(map)) ?: "unnamed",
+			       seam_in_user_space() ? "the user-space engine" : "this kernel");
 	return err_set(err, e == -E2BIG || e == -ENOMEM || e == -ENOSPC ? e : -EOPNOTSUPP, "%s: cannot be loaded: %s",
 		       obj->name, caught[0] ? caught : strerror(-e));
 }

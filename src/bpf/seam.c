@@ -7,6 +7,7 @@
  * one must behave as libc's does.
  */
 #include <errno.h>
+#include <net/if.h>
 #include <stdarg.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -147,6 +148,32 @@ struct vm *seam_engine(struct vm *vm)
 int seam_n_cpus(void)
 {
 	return engine ? (int)vm_n_cpus(engine) : libbpf_num_possible_cpus();
+}
+
+const char *seam_if_name(unsigned int ifindex, char *to)
+{
+	struct vm_if is;
+
+	if (!engine)
+		return if_indextoname(ifindex, to);
+	if (!vm_if_by_index(engine, ifindex, &is))
+		return NULL;
+	memcpy(to, is.name, sizeof(is.name));
+	return to;
+}
+
+unsigned int seam_if_index(const char *name)
+{
+	struct vm_if is;
+
+	if (!engine)
+		return if_nametoindex(name);
+	return vm_if_by_name(engine, name, &is) ? is.ifindex : 0;
+}
+
+bool seam_in_user_space(void)
+{
+	return engine || (sluice_vm_on && sluice_vm_on());
 }
 
 void seam_capture(struct seam_capture *capture)

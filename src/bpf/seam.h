@@ -32,6 +32,12 @@ struct vm *seam_engine(struct vm *vm);
 /* seam_n_cpus() is how many CPUs the one that answers this thread's calls may have; a negative errno. */
 int seam_n_cpus(void);
 
+/* Interfaces as the one that answers knows them: a name for a number (to has room for 16), a number for a name; NULL, 0:
+ * there is none. seam_in_user_space(): is it an engine? */
+const char *seam_if_name(unsigned int ifindex, char *to);
+unsigned int seam_if_index(const char *name);
+bool seam_in_user_space(void);
+
 /* seam_works(): do libbpf's calls come through here? Not if the library was loaded out of symbol order. */
 bool seam_works(void);
 

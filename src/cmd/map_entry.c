@@ -7,6 +7,7 @@
 
 #include "base/err.h"
 #include "bpf/map.h"
+#include "bpf/seam.h"
 #include "cmd/map_run.h"
 
 #define EXACT_MAX (1ull << 53) /* what every JSON reader keeps exactly */
@@ -219,7 +220,7 @@ static json_t *json_special(const struct sluice_map_info *i, const uint8_t *valu
 		return to;
 	case SLUICE_MAP_DEVICE:
 		json_object_set_new(to, "ifindex", json_integer(v));
-		json_object_set_new(to, "ifname", if_indextoname(v, name) ? json_string(name) : json_null());
+		json_object_set_new(to, "ifname", seam_if_name(v, name) ? json_string(name) : json_null());
 		break;
 	default:
 		json_object_set_new(to, "qsize", json_integer(v));

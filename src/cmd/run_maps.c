@@ -103,6 +103,10 @@ static void one_text(const struct sluice_map *map, bool key, const struct sluice
 		buf_printf(to, "hex:");
 		for (at = 0; at < i->value_size; at++)
 			buf_printf(to, "%02x", at < 4 ? bytes[at] : 0);
+	} else if (!key && i->holds == SLUICE_MAP_DEVICE && json_is_string(json_object_get(v, "ifname"))) {
+		buf_printf(to, "%s", json_string_value(json_object_get(v, "ifname")));
+	} else if (s && !key && i->holds != SLUICE_MAP_DATA) {
+		buf_printf(to, "%s", s);
 	} else if (s && (type->prefix || !type->btf)) {
 		/* a prefix is a word; digits are the hex of exactly that many bytes */
 		buf_printf(to, "%s%s",
@@ -112,6 +116,33 @@ static void one_text(const struct sluice_map *map, bool key, const struct sluice
 	} else {
 		as_text(v, to);
 	}
+}
+
+/* A device or a CPU: its number, what goes with it in a dump, and nothing that would be dropped. A name that the engine
+ * knows by another number is believed less than the number, as names in dumps of elsewhere are. */
+static int check_special(const struct sluice_map *map, json_t *v, struct sluice_err *err)
+{
+	enum sluice_map_holds holds = sluice_map_info(map)->holds;
+	const char *number = holds == SLUICE_MAP_DEVICE ? "ifindex" : "qsize", *name;
+	json_t *item;
+
+	if ((holds != SLUICE_MAP_DEVICE && holds != SLUICE_MAP_CPU) || !json_is_object(v))
+		return 0;
+	json_object_foreach(v, name, item)
+	{
+		if (!strcmp(name, "prog_id") && !json_is_null(item))
+			return err_set(err, -EINVAL, "value: prog_id is a number of elsewhere; wanted null");
+		if (strcmp(name, number) && strcmp(name, "prog_id") &&
+		    (holds != SLUICE_MAP_DEVICE || strcmp(name, "ifname")))
+			return err_set(err, -EINVAL, "value: unknown member %.60s; wanted %s%s and prog_id", name,
+				       number, holds == SLUICE_MAP_DEVICE ? ", ifname" : "");
+	}
+	item = json_object_get(v, number);
+	if (json_is_integer(item) ||
+	    (!item && holds == SLUICE_MAP_DEVICE && json_is_string(json_object_get(v, "ifname"))))
+		return 0;
+	return err_set(err, -EINVAL, "value: wanted a number as %s%s", number,
+		       holds == SLUICE_MAP_DEVICE ? ", or a name as ifname" : "");
 }
 
 static int put_entry(struct sluice_map *map, json_t *entry, struct sluice_err *err)
@@ -132,6 +163,9 @@ static int put_entry(struct sluice_map *map, json_t *entry, struct sluice_err *e
 				       : "wanted an object with key and value (or values, one for each CPU)");
 	for (k = 0; k < n && !e; k++) {
 		v = values ? json_array_get(values, k) : json_object_get(entry, "value");
+		e = check_special(map, v, err);
+		if (e)
+			break;
 		one_text(map, false, value_type, v, &b[k]);
 		text[k] = (const char *)b[k].data;
 		e = b[k].failed ? err_nomem(err) : 0;
