@@ -330,6 +330,41 @@ static void changing(void)
 	}
 }
 
+static void *replaces(void *arg)
+{
+	struct bpf_devmap_val v = {.ifindex = 1, .bpf_prog.fd = (int)(uintptr_t)arg};
+	uint32_t key = 0, i;
+
+	for (i = 0; i < 20000; i++)
+		CHECK(!bpf_map_update_elem(outer, &key, &v, 0));
+	return NULL;
+}
+
+/* A map of interfaces holds the program of its entry once, however many write it at once. */
+static void replaced(void)
+{
+	LIBBPF_OPTS(bpf_prog_load_opts, opts, .expected_attach_type = BPF_XDP_DEVMAP);
+	struct bpf_insn insns[] = {MOV(0, 2), LEAVE};
+	int prog = bpf_prog_load(BPF_PROG_TYPE_XDP, "p", "GPL", insns, 2, &opts), i;
+	struct bpf_prog_info info = {0};
+	struct bpf_devmap_val v;
+	uint32_t key = 0, len = sizeof(info);
+	pthread_t thread[3];
+
+	outer = bpf_map_create(BPF_MAP_TYPE_DEVMAP, "d", 4, 8, 1, NULL);
+	CHECK(outer >= 0 && prog >= 0 && !bpf_obj_get_info_by_fd(prog, &info, &len));
+	for (i = 0; i < 3; i++)
+		CHECK(!pthread_create(&thread[i], NULL, replaces, (void *)(uintptr_t)prog));
+	for (i = 0; i < 3; i++)
+		pthread_join(thread[i], NULL);
+	close(prog);
+	prog = bpf_prog_get_fd_by_id(info.id);
+	CHECK(prog >= 0 && !close(prog)); /* the entry holds it */
+	CHECK(!bpf_map_lookup_elem(outer, &key, &v) && v.ifindex == 1 && v.bpf_prog.id == info.id);
+	CHECK(!bpf_map_delete_elem(outer, &key));
+	CHECK(bpf_prog_get_fd_by_id(info.id) == -ENOENT); /* nobody does */
+}
+
 /* More runs than anybody has time for; vm_command_test.sh looks whether the engine goes on with them. */
 static void endless(void)
 {
@@ -343,7 +378,7 @@ static const struct {
 	const char *name;
 	void (*run)(void);
 } modes[] = {{"forged", forged},	{"wakes", wakes},	{"reopened", reopened},
-	     {"opened", opened_elsewhere}, {"changing", changing}, {"endless", endless}};
+	     {"opened", opened_elsewhere}, {"changing", changing}, {"replaced", replaced}, {"endless", endless}};
 
 int main(int argc, char **argv)
 {

@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "vm/lock.h"
 #include "vm/map_dev.h"
 #include "vm/map_index.h"
 #include "vm/sys.h"
@@ -19,8 +20,11 @@
 
 struct dev_map {
 	struct map map;
-	uint8_t *used; /* one byte an entry */
+	uint8_t *used; /* one byte an entry: which of its two places counts, and LIVE if there is one */
+	uint32_t lock; /* of writers */
 };
+
+#define LIVE 2
 
 static int dev_check(union bpf_attr *attr, uint32_t n_cpus)
 {
@@ -58,7 +62,7 @@ static int init(struct map *map, const union bpf_attr *attr)
 
 	(void)attr;
 	map->stride = sizeof(struct map_dev);
-	map->data_bytes = (uint64_t)map->max_entries * map->stride;
+	map->data_bytes = (uint64_t)map->max_entries * 2 * map->stride;
 	map->data = map_reserve(map->data_bytes);
 	d->used = map_reserve(map->max_entries);
 	if (map->data && d->used)
@@ -68,9 +72,9 @@ static int init(struct map *map, const union bpf_attr *attr)
 	return -ENOMEM;
 }
 
-static struct map_dev *dev_at(struct map *map, uint32_t i)
+static struct map_dev *dev_at(struct map *map, uint32_t i, uint8_t used)
 {
-	return (struct map_dev *)(void *)map->data + i;
+	return (struct map_dev *)(void *)map->data + 2 * (uint64_t)i + (used & 1);
 }
 
 static void fini(struct map *map)
@@ -79,8 +83,8 @@ static void fini(struct map *map)
 	uint32_t i;
 
 	for (i = 0; map->data && d->used && i < map->max_entries; i++)
-		if (d->used[i])
-			obj_put(dev_at(map, i)->prog);
+		if (d->used[i] & LIVE)
+			obj_put(dev_at(map, i, d->used[i])->prog);
 	map_release(map->data, map->data_bytes);
 	map_release(d->used, map->max_entries);
 }
@@ -89,9 +93,10 @@ static void *lookup(struct map *map, const void *key, uint32_t cpu)
 {
 	struct dev_map *d = (struct dev_map *)map;
 	uint32_t i = map_u32(key);
+	uint8_t used = i < map->max_entries ? __atomic_load_n(&d->used[i], __ATOMIC_ACQUIRE) : 0;
 
 	(void)cpu;
-	return i < map->max_entries && __atomic_load_n(&d->used[i], __ATOMIC_ACQUIRE) ? dev_at(map, i) : NULL;
+	return used & LIVE ? dev_at(map, i, used) : NULL;
 }
 
 static int no_update(struct map *map, const void *key, const void *value, uint64_t flags, uint32_t cpu)
@@ -100,29 +105,48 @@ static int no_update(struct map *map, const void *key, const void *value, uint64
 	return -EINVAL;
 }
 
-static int put(struct map *map, uint32_t i, const struct map_dev *dev)
+/* Who reads the entry sees the old one or the new one, whole: it is written where the present one is not. */
+static int put(struct map *map, uint32_t i, const struct map_dev *dev, uint64_t flags)
 {
 	struct dev_map *d = (struct dev_map *)map;
-	struct obj *old = d->used[i] ? dev_at(map, i)->prog : NULL;
+	struct obj *old = NULL;
+	uint8_t used;
+	int e = 0;
 
-	__atomic_store_n(&d->used[i], 0, __ATOMIC_RELEASE);
-	*dev_at(map, i) = *dev;
-	__atomic_store_n(&d->used[i], 1, __ATOMIC_RELEASE);
+	spin_take(&d->lock);
+	used = d->used[i];
+	if (flags == BPF_NOEXIST && used & LIVE)
+		e = -EEXIST;
+	else if (flags == BPF_EXIST && !(used & LIVE))
+		e = -ENOENT;
+	if (!e) {
+		if (used & LIVE)
+			old = dev_at(map, i, used)->prog;
+		used = LIVE | ((used & 1) ^ 1);
+		*dev_at(map, i, used) = *dev;
+		__atomic_store_n(&d->used[i], used, __ATOMIC_RELEASE);
+	}
+	spin_drop(&d->lock);
 	obj_put(old);
-	return 0;
+	return e;
 }
 
 static int del(struct map *map, const void *key)
 {
 	struct dev_map *d = (struct dev_map *)map;
 	uint32_t i = map_u32(key);
+	struct obj *old = NULL;
+	uint8_t used;
 
 	if (i >= map->max_entries)
 		return -EINVAL;
-	if (__atomic_exchange_n(&d->used[i], 0, __ATOMIC_ACQ_REL)) {
-		obj_put(dev_at(map, i)->prog);
-		dev_at(map, i)->prog = NULL;
-	}
+	spin_take(&d->lock);
+	used = d->used[i];
+	if (used & LIVE)
+		old = dev_at(map, i, used)->prog;
+	__atomic_store_n(&d->used[i], used & 1, __ATOMIC_RELEASE);
+	spin_drop(&d->lock);
+	obj_put(old);
 	return 0;
 }
 
@@ -165,7 +189,7 @@ static int dev_write(struct map *map, const void *key, const void *value, uint64
 	e = dev_of(map, value, flags, &dev);
 	if (e)
 		return e;
-	return dev.value.first ? put(map, i, &dev) : del(map, key);
+	return dev.value.first ? put(map, i, &dev, BPF_ANY) : del(map, key);
 }
 
 static int cpu_write(struct map *map, const void *key, const void *value, uint64_t flags)
@@ -191,13 +215,12 @@ static int cpu_write(struct map *map, const void *key, const void *value, uint64
 	dev.value.first = v.qsize;
 	if (v.bpf_prog.fd > 0)
 		e = with_program(map, v.bpf_prog.fd, BPF_XDP_CPUMAP, &dev);
-	return e ? -ENOMEM : put(map, i, &dev); /* as the kernel says it, whatever is wrong with the program */
+	return e ? -ENOMEM : put(map, i, &dev, BPF_ANY); /* as the kernel says it, whatever is wrong with the program */
 }
 
 static int xsk_write(struct map *map, const void *key, const void *value, uint64_t flags)
 {
 	uint32_t i = map_u32(key);
-	struct dev_map *d = (struct dev_map *)map;
 	struct map_dev dev = {.prog = NULL};
 	int fd, failed;
 	struct stat st;
@@ -213,12 +236,8 @@ static int xsk_write(struct map *map, const void *key, const void *value, uint64
 		return -EBADF;
 	if (!S_ISSOCK(st.st_mode))
 		return -ENOTSOCK;
-	if (flags == BPF_NOEXIST && d->used[i])
-		return -EEXIST;
-	if (flags == BPF_EXIST && !d->used[i])
-		return -ENOENT;
 	dev.value.first = map_u32(value);
-	return put(map, i, &dev);
+	return put(map, i, &dev, flags);
 }
 
 static int xsk_read(struct map *map, const void *key, void *value, uint64_t flags)
@@ -229,13 +248,16 @@ static int xsk_read(struct map *map, const void *key, void *value, uint64_t flag
 
 static int dev_read(struct map *map, const void *key, void *value, uint64_t flags)
 {
-	struct map_dev *dev = lookup(map, key, 0);
+	struct dev_map *d = (struct dev_map *)map;
+	struct map_dev *dev;
 
 	(void)flags;
-	if (!dev)
-		return -ENOENT;
-	memcpy(value, &dev->value, map->value_size);
-	return 0;
+	spin_take(&d->lock);
+	dev = lookup(map, key, 0);
+	if (dev)
+		memcpy(value, &dev->value, map->value_size);
+	spin_drop(&d->lock);
+	return dev ? 0 : -ENOENT;
 }
 
 /* Of interfaces by any number: a hash whose values are struct map_dev. */

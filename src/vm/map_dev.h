@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Entries of the maps that packets are redirected through, as lookup returns them. */
+/*
+ * Entries of the maps that packets are redirected through, as lookup returns them: whole, and so they stay until the
+ * entry is replaced twice. prog outlives the entry until the run that found it is over.
+ */
 #ifndef VM_MAP_DEV_H
 #define VM_MAP_DEV_H
 
