@@ -289,6 +289,13 @@ devices() { # names are those of the run, without one the number
 		run "$O:verdicts" --in "$T/late.pcap" --map ports="$T/dev.json"
 }
 
+sockets() { # an entry of an xskmap, for which any number stands
+	echo '[{"key":3,"value":1}]' >"$T/xsk.json"
+	same "1 2000000000.000000000 redirect 60 60 xsk 3" \
+		"$(run "$T/xsk.o" --in "$T/late.pcap" --map xsks="$T/xsk.json" --verdicts | head -n 1)" &&
+		same "1 2000000000.000000000 drop 60 60 -" "$(run "$T/xsk.o" --in "$T/late.pcap" --verdicts | head -n 1)"
+}
+
 # ---- signals
 
 # starts "$@" in the background, sends $1 once $2 (a command) succeeds, and wants exit status $3
@@ -463,6 +470,17 @@ SEC("xdp") int null(struct xdp_md *c)
 char _license[] SEC("license") = "GPL";
 IN
 
+bpf_cc "$T/xsk.o" <<'IN' || exit 1
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+struct { __uint(type, BPF_MAP_TYPE_XSKMAP); __uint(max_entries, 4); __type(key, __u32); __type(value, __u32); } xsks SEC(".maps");
+SEC("xdp") int socket(struct xdp_md *c)
+{
+	return bpf_redirect_map(&xsks, 3, XDP_DROP);
+}
+char _license[] SEC("license") = "GPL";
+IN
+
 bpf_cc "$T/fib.o" <<'IN' || exit 1
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
@@ -518,6 +536,7 @@ case_ "repeating" repeat
 case_ "faults are named with packet and source line" faults
 case_ "a program that does not end" budget
 case_ "interfaces in maps" devices
+case_ "sockets in maps" sockets
 case_ "a null pointer" null_pointer
 case_ "an interrupt while waiting for packets" waiting INT 130
 case_ "... to be ended" waiting TERM 143

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 #include <bpf/bpf.h>
 
@@ -199,6 +200,13 @@ int sluice_map_set_text(struct sluice_map *map, const void *key, const char *con
 		for (i = 0; i < map->info.n_values && !rc; i++)
 			rc = sluice_type_parse(&map->value, values[n == 1 ? 0 : i],
 				bytes + (size_t)i * map->info.stride, err);
+	/* a socket cannot be typed; in user space any stands for the one that packets would go to */
+	if (!rc && map->info.type == BPF_MAP_TYPE_XSKMAP && seam_in_user_space()) {
+		fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+		if (fd < 0)
+			rc = err_set(err, -errno, "a socket for map %s: %s", map->info.name, strerror(errno));
+		memcpy(bytes, &fd, sizeof(fd));
+	}
 	if (!rc) {
 		rc = sluice_map_set(map, key, bytes, how, err);
 		if (rc == -EINVAL && fd >= 0)
