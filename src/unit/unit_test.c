@@ -259,9 +259,9 @@ static void the_kernel_says_no(void **unused)
 
 	(void)unused;
 	assert_int_equal(sluice_test_load(t, &err), -EACCES);
-	assert_non_null(strstr(err.text, "unit.bpf.o: the user-space engine refused program wild:"));
+	assert_non_null(strstr(err.text, "unit.bpf.o: the verifier refused program wild:"));
 	SAYS(sluice_test_send(t, "eth / ipv4 / udp"), told);
-	assert_non_null(strstr(told, "send: unit.bpf.o: the user-space engine refused program wild:"));
+	assert_non_null(strstr(told, "send: unit.bpf.o: the verifier refused program wild:"));
 	sluice_test_close(t);
 	t = start("act", "kernel");
 	n = 0;
