@@ -270,8 +270,6 @@ null_pointer() { # what is not found is a null pointer, and members of it lie be
 	done
 }
 
-# ---- interfaces in maps
-
 devices() { # names are those of the run, without one the number
 	printf '[{"key":0,"value":{"ifname":"out2"}},{"key":1,"value":{"ifindex":3}},{"key":2,"value":{"ifindex":77}}]' >"$T/dev.json"
 	# shellcheck disable=SC2086
@@ -307,7 +305,7 @@ signalled() {
 	wait_until 10 eval "$when" || { kill -KILL $pid; return 1; }
 	kill -"$sig" $pid
 	wait $pid && rc=0 || rc=$?
-	[ $rc = "$want" ] || { echo "exit $rc, wanted $want"; cat "$T/s.out" "$T/s.err"; return 1; }
+	[ $rc = "$want" ] || { echo "exit $rc, wanted $want"; return 1; }
 }
 waiting() { # on a pipe: what came is shown, the end is no damage
 	rm -f "$T/fifo" && mkfifo "$T/fifo" && { { cat "$T/all.pcap"; exec sleep 20; } >"$T/fifo" & } && writer=$!
@@ -318,7 +316,6 @@ waiting() { # on a pipe: what came is shown, the end is no damage
 		{ cat "$T/s.out" "$T/s.err"; return 1; }
 }
 endless_packet() { # the second signal ends the process, whatever the packet does
-	rm -f "$T/fifo" && : >"$T/fifo"
 	$FOREGROUND "$SLUICE" run "$T/endless.o" --in "$T/late.pcap" --limit 9000G >"$T/s.out" 2>&1 &
 	pid=$!
 	sleep 0.7
@@ -330,13 +327,10 @@ slow_packets() { # each runs into its limit: the first signal ends the run behin
 	capture "$T/slow.pcap" "$(frame 02)*200" || return 1
 	$FOREGROUND "$SLUICE" run "$T/endless.o" --in "$T/slow.pcap" --limit 200M >"$T/s.out" 2>"$T/s.err" &
 	pid=$!
-	sleep 0.5
-	kill -TERM $pid
+	sleep 0.5 && kill -TERM $pid
 	wait $pid && rc=0 || rc=$?
 	[ $rc = 143 ] && grep -q '^stopped before the end$' "$T/s.out" || { echo "exit $rc"; cat "$T/s.out" "$T/s.err"; return 1; }
 }
-
-# ---- what is no capture
 
 compressed() {
 	gzip -c "$T/all.pcap" >"$T/all.pcap.gz"
@@ -462,8 +456,7 @@ bpf_cc "$T/null.o" <<'IN' || exit 1
 struct { __uint(type, BPF_MAP_TYPE_HASH); __uint(max_entries, 4); __type(key, __u32); __type(value, __u64[2]); } gone SEC(".maps");
 SEC("xdp") int null(struct xdp_md *c)
 {
-	__u32 key = 1;
-	__u64 *v = bpf_map_lookup_elem(&gone, &key);
+	__u64 *v = bpf_map_lookup_elem(&gone, &(__u32){1});
 
 	return v[1] == 7 ? XDP_DROP : XDP_PASS;
 }
@@ -474,10 +467,7 @@ bpf_cc "$T/xsk.o" <<'IN' || exit 1
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
 struct { __uint(type, BPF_MAP_TYPE_XSKMAP); __uint(max_entries, 4); __type(key, __u32); __type(value, __u32); } xsks SEC(".maps");
-SEC("xdp") int socket(struct xdp_md *c)
-{
-	return bpf_redirect_map(&xsks, 3, XDP_DROP);
-}
+SEC("xdp") int socket(struct xdp_md *c) { return bpf_redirect_map(&xsks, 3, XDP_DROP); }
 char _license[] SEC("license") = "GPL";
 IN
 
@@ -538,9 +528,7 @@ case_ "a program that does not end" budget
 case_ "interfaces in maps" devices
 case_ "sockets in maps" sockets
 case_ "a null pointer" null_pointer
-case_ "an interrupt while waiting for packets" waiting INT 130
-case_ "... to be ended" waiting TERM 143
-case_ "... hung up" waiting HUP 129
+for s in INT:130 TERM:143 HUP:129; do case_ "SIG$s while waiting for packets" waiting "${s%:*}" "${s#*:}"; done
 case_ "an endless packet is interrupted" endless_packet
 case_ "slow packets are interrupted" slow_packets
 case_ "compressed captures" compressed
