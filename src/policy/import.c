@@ -343,6 +343,7 @@ struct writing {
 	uint8_t fams;	   /* that chains of it speak of */
 	bool drops, all;   /* default drop; a chain before ends with a verdict for all */
 	bool accepts;	   /* some rule of some chain */
+	struct buf all_on; /* of all filters */
 };
 
 static void finish(struct import *m, struct writing *w)
@@ -352,16 +353,31 @@ static void finish(struct import *m, struct writing *w)
 	w->on = NULL;
 }
 
-static const char *not_taken(const struct import *m, const struct writing *w, const struct import_chain *c, const char *on)
+/* All devices are named, none is a pattern, and none has a filter already. */
+static bool disjoint(const struct writing *w, const struct import_chain *c)
+{
+	const char *used = (const char *)w->all_on.data, *at, *name;
+	size_t len;
+
+	if (!c->on || strpbrk(c->on, "*?") || strpbrk(used, "*?"))
+		return false;
+	for (at = c->on; at && *at; at = strchr(at, ',') ? strchr(at, ',') + 2 : NULL) {
+		len = strcspn(at, ",");
+		for (name = used; (name = strstr(name, "\"")); name++)
+			if (!strncmp(name, at, len))
+				return false;
+	}
+	return true;
+}
+
+static const char *not_taken(const struct writing *w, const struct import_chain *c, const char *on)
 {
 	if (c->why)
 		return c->why;
-	if (!w->on)
+	if (!w->all_on.len || (w->on && !strcmp(w->on, on) && !(c->fams & w->fams)))
 		return NULL;
-	if (strcmp(w->on, on) != 0)
-		return c->on && strcmp(w->on, m->on ? m->on : "*") != 0 ? NULL : "an interface has one filter";
-	if (!(c->fams & w->fams))
-		return NULL;
+	if (!w->on || strcmp(w->on, on) != 0)
+		return disjoint(w, c) ? NULL : "an interface has one filter";
 	return w->all || w->accepts ? "what a chain in front of it accepts would still have to go through it" : NULL;
 }
 
@@ -374,7 +390,7 @@ static int one_chain(struct import *m, struct writing *w, struct import_chain *c
 
 	if (!c->rules.len && !c->drops)
 		return 0;
-	why = not_taken(m, w, c, on);
+	why = not_taken(w, c, on);
 	if (why) {
 		skipped(m, c->line, why, import_say(m, "chain %s of table %s, %zu rules", c->name, c->table,
 						    c->rules.len / sizeof(struct import_rule)), false);
@@ -382,8 +398,12 @@ static int one_chain(struct import *m, struct writing *w, struct import_chain *c
 	}
 	if (w->on && strcmp(w->on, on) != 0)
 		finish(m, w);
-	if (!w->on)
+	if (!w->on) {
 		buf_printf(&m->to->policy, "filter on %s {\n", on);
+		buf_printf(&w->all_on, "%s ", on);
+		w->fams = 0;
+		w->all = w->drops = false;
+	}
 	w->on = on;
 	w->fams |= c->fams;
 	buf_printf(&m->to->policy, "\t# chain %s of table %s, line %u\n", c->name, c->table, c->line);
@@ -420,6 +440,8 @@ static int write_policy(struct import *m, struct sluice_err *err)
 	for (i = 0; i < n_base && !e; i++)
 		e = one_chain(m, &w, order[i], err);
 	finish(m, &w);
+	m->arena.failed |= w.all_on.failed;
+	buf_free(&w.all_on);
 	return e;
 }
 

@@ -234,11 +234,11 @@ static void hook(struct nft_lex *x, struct import_chain *c)
 	ingress = nft_is(&t[3], "ingress");
 	if (!ingress && !nft_is(&t[3], "prerouting") && !nft_is(&t[3], "input"))
 		c->why = "only the hooks ingress, prerouting and input see packets as they come in";
-	for (i = 4; i < n && !nft_is(&t[i], "priority"); i++) {
+	for (i = 4; ingress && i < n && !nft_is(&t[i], "priority"); i++) {
 		if (t[i].kind != '"' && (t[i].kind != 'w' || nft_is(&t[i], "device") || nft_is(&t[i], "devices")))
 			continue;
 		v = import_value(x->m, IMPORT_IF, t[i].s, t[i].len);
-		if (!v)
+		if (!v || (on.len && strstr((const char *)on.data, v)))
 			c->why = "its device cannot be named";
 		else
 			buf_printf(&on, "%s%s", on.len ? ", " : "", v);
