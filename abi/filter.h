@@ -4,15 +4,16 @@
  *
  *     packet --> facts, service --> lookup (abi/classify.h) --> rules, in order --> verdict
  *
- * The lookup says which rules can match, by what it knows: addresses and service. A rule that asks for more has rows of
- * tests, each of which leads to another row, to a match, or to the next rule.
+ * The lookup says which rules can match, by what it knows: addresses and service. A rule that asks for more
+ * has rows of tests, each of which leads to another row, to a match, or to the next rule.
  *
  *     every rule certain and final      the lookup's rule decides
- *     else, if the lists fit            a list of rules that may match, ended by the first that surely decides
- *     else                              the first rule that surely decides, and the list of the others: in one order
+ *     else, if the lists fit            a list of rules that may match, up to the first that surely decides
+ *     else                              the first rule that surely decides, and the list of the others
  *
- * Everything is in one memory (map `tables`), offsets count bytes from its start; the image of abi/classify.h is at 0, the
- * place of the other tables is in struct filter_config, a constant of the loaded program.
+ * Everything is in one memory (map `tables`), offsets count bytes from its start; the image of
+ * abi/classify.h is at 0, the place of the other tables is in struct filter_config, a constant of the
+ * loaded program.
  */
 #ifndef ABI_FILTER_H
 #define ABI_FILTER_H
@@ -44,8 +45,8 @@ enum filter_fact {
 #define FILTER_NO_VLAN 4096
 
 /*
- * The packet's "extra" of struct classify_service: what it has beyond its IP header, and which part of it this is.
- * fragment: enum packet_fragment of datapath/lib/parse.h
+ * The packet's "extra" of struct classify_service: what it has beyond its IP header, and which part of it
+ * this is. fragment: enum packet_fragment of datapath/lib/parse.h
  */
 enum filter_has { HAS_NOTHING, HAS_PORTS, HAS_PORTS_FLAGS, HAS_ICMP, FILTER_HAS };
 #define FILTER_EXTRA(has, fragment) ((has) + FILTER_HAS * (fragment))
@@ -97,9 +98,11 @@ struct filter_config {
 	__u32 nothing;	   /* a list without a rule */
 	__u32 other;	   /* the list for what is neither IPv4 nor IPv6 */
 	__u32 cells_mask;  /* cells of all limits, less one: a power of two */
-	__u8 ip4, ip6;	   /* are there rules for them to be looked up? */
-	__u8 lists;	   /* may the lookup give lists? */
-	__u8 apart;	   /* may rules that go on have parts of the image for themselves? */
+	/* without lists and lookup: the rule for all IPv4, IPv6 packets; CLASSIFY_NONE: none */
+	__u32 all4, all6;
+	__u8 ip4, ip6; /* are there rules for them to be looked up? */
+	__u8 lists;    /* may the lookup give lists? */
+	__u8 apart;    /* may rules that go on have parts of the image for themselves? */
 	__u8 has_limits, has_logs, has_rows, clock_ktime; /* is there anything that needs them? */
 	__u8 shadow, default_drop;
 	__u8 pad[6];
@@ -116,7 +119,7 @@ struct filter_count {
 struct filter_event {
 	__u64 ns;
 	__u32 rule, ifindex, length, captured;
-	__u32 verdict; /* XDP_*, as the rule has it */
+	__u32 verdict; /* enum filter_verdict, of the rule */
 	__u32 over;    /* it is over the rule's limit */
 	__u8 bytes[FILTER_SAMPLE];
 };
@@ -124,7 +127,7 @@ struct filter_event {
 _Static_assert(sizeof(struct filter_test) == 16, "struct filter_test is shared");
 _Static_assert(sizeof(struct filter_row) == 64, "struct filter_row is shared");
 _Static_assert(sizeof(struct filter_rule) == 64, "struct filter_rule is shared");
-_Static_assert(sizeof(struct filter_config) == 136, "struct filter_config is shared");
+_Static_assert(sizeof(struct filter_config) == 144, "struct filter_config is shared");
 _Static_assert(sizeof(struct filter_count) == 48, "struct filter_count is shared");
 _Static_assert(sizeof(struct filter_event) == 160, "struct filter_event is shared");
 

@@ -4,8 +4,8 @@
  *
  *     parse (lib/parse.h) --> facts --> lookup (lib/classify.h) --> turn(): rows of tests, limits, verdict
  *
- * Nothing passes unexamined: what is damaged, tagged, fragmented or no IP at all goes through the rules that can match it.
- * abi/filter.h has the tables. filter_small.bpf.c is the same with little room for them.
+ * Nothing passes unexamined: what is damaged, tagged, fragmented or no IP at all goes through the rules
+ * that can match it. abi/filter.h has the tables. filter_small.bpf.c is the same with little room for them.
  */
 #include <linux/bpf.h>
 #include <bpf/bpf_endian.h>
@@ -67,16 +67,18 @@ struct view {
 	__u64 src[2], dst[2]; /* host order; IPv4: in the upper half of [0] */
 	struct classify_service service;
 	__u32 facts[FILTER_FACTS];
-	__u32 at;	 /* where in its list the packet is */
-	__u32 final;	 /* the rule that decides, if none of the list did; FILTER_END: the default */
-	__u32 rule, row; /* the one under way */
+	__u32 at;    /* where in its list the packet is */
+	__u32 final; /* the rule that decides, if none of the list did; FILTER_END: the default */
+	__u32 row;   /* the one under way, of the rule before `at` */
+	__u32 rule;
 	int verdict;
 	struct filter_event sample;
 };
 
 /*
- * value: the packet under way; writer, reader: this program. Not on the stack: what comes from a map is any number to the
- * verifier, where on the stack it would tell apart every kind of packet and go through all that follows for each.
+ * value: the packet under way; writer, reader: this program. Not on the stack: what comes from a map is any
+ * number to the verifier, where on the stack it would tell apart every kind of packet and go through all
+ * that follows for each.
  */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
@@ -88,15 +90,16 @@ struct {
 #define USES(fact) (config.uses & 1u << (fact))
 #define TABLE(m, type, off) CLASSIFY_AT(m, type, off)
 
-static __always_inline void facts_of_frame(struct view *v, struct xdp_md *ctx, const struct packet *p, void *data, void *end)
+static __always_inline void facts_of_frame(struct view *v, struct xdp_md *ctx, const struct packet *p,
+					   void *data, void *end)
 {
 	struct ethhdr *eth = data;
 
 	if (USES(FACT_LENGTH))
 		v->facts[FACT_LENGTH] = v->bytes;
 	if (USES(FACT_MALFORMED))
-		v->facts[FACT_MALFORMED] = p->kind == PACKET_SHORT  ? 1
-					   : p->kind == PACKET_TAGS ? 2
+		v->facts[FACT_MALFORMED] = p->kind == PACKET_SHORT    ? 1
+					   : p->kind == PACKET_TAGS   ? 2
 					   : p->kind == PACKET_BAD_IP ? 3
 								      : 0;
 	if (USES(FACT_IN))
@@ -112,8 +115,10 @@ static __always_inline void facts_of_frame(struct view *v, struct xdp_md *ctx, c
 	v->facts[FACT_MAC_FROM_HI] = v->facts[FACT_MAC_FROM_LO] = FILTER_ABSENT;
 	v->facts[FACT_MAC_TO_HI] = v->facts[FACT_MAC_TO_LO] = FILTER_ABSENT;
 	if ((void *)(eth + 1) <= end) {
-		v->facts[FACT_MAC_FROM_HI] = eth->h_source[0] << 16 | eth->h_source[1] << 8 | eth->h_source[2];
-		v->facts[FACT_MAC_FROM_LO] = eth->h_source[3] << 16 | eth->h_source[4] << 8 | eth->h_source[5];
+		v->facts[FACT_MAC_FROM_HI] =
+			eth->h_source[0] << 16 | eth->h_source[1] << 8 | eth->h_source[2];
+		v->facts[FACT_MAC_FROM_LO] =
+			eth->h_source[3] << 16 | eth->h_source[4] << 8 | eth->h_source[5];
 		v->facts[FACT_MAC_TO_HI] = eth->h_dest[0] << 16 | eth->h_dest[1] << 8 | eth->h_dest[2];
 		v->facts[FACT_MAC_TO_LO] = eth->h_dest[3] << 16 | eth->h_dest[4] << 8 | eth->h_dest[5];
 	}
@@ -215,7 +220,8 @@ static __always_inline __u64 hash_flow(const struct view *v)
 
 	return hash_word(v->src[0], seed) + hash_word(v->src[1], seed + 2) + hash_word(v->dst[0], seed + 4) +
 	       hash_word(v->dst[1], seed + 6) +
-	       hash_word((__u64)v->service.proto << 32 | (__u32)v->service.sport << 16 | v->service.dport, seed + 8);
+	       hash_word((__u64)v->service.proto << 32 | (__u32)v->service.sport << 16 | v->service.dport,
+			 seed + 8);
 }
 
 /* What a limit counts by. The family takes part: an IPv6 address may look like an IPv4 one. */
@@ -228,7 +234,8 @@ static __always_inline __u64 key_of(const struct view *v, const struct filter_ru
 
 	if (r->per == PER_FLOW)
 		return hash_fold(hash_flow(v) + hash_word(who, seed + 1));
-	return hash_fold(hash_word(hi, seed) + hash_word(a[1] & r->mask6[1], seed + 2) + hash_word(who, seed + 4));
+	return hash_fold(hash_word(hi, seed) + hash_word(a[1] & r->mask6[1], seed + 2) +
+			 hash_word(who, seed + 4));
 }
 
 /* Is the packet over a limit? of: what it is counted by; NULL: all packets together */
@@ -250,8 +257,8 @@ static __always_inline int over(const struct view *v, void *m, const struct filt
 	if (!of || !l->keyed)
 		return !limit_one(cell + (l->first & config.cells_mask), 1, now, l->depth, cost);
 	hash = key_of(v, of);
-	return !limit_keyed(cell + (limit_bucket(l, hash) & config.cells_mask & ~(LIMIT_WAYS - 1u)), hash, now, l->depth,
-			    cost);
+	return !limit_keyed(cell + (limit_bucket(l, hash) & config.cells_mask & ~(LIMIT_WAYS - 1u)), hash,
+			    now, l->depth, cost);
 }
 
 static __always_inline int verdict_of(const struct view *v, void *m, const struct filter_rule *r)
@@ -272,13 +279,14 @@ static __always_inline int verdict_of(const struct view *v, void *m, const struc
 	return (int)bpf_redirect_map(&filter_cpus, *TABLE(m, __u32, r->target + 4 * nr), XDP_PASS);
 }
 
-static __always_inline void sample(struct view *v, struct xdp_md *ctx, const struct filter_rule *r, int is_over)
+static __always_inline void sample(struct view *v, struct xdp_md *ctx, const struct filter_rule *r,
+				   int is_over, __u32 rule)
 {
 	struct filter_event *e = &v->sample;
 	__u32 n = v->bytes < FILTER_SAMPLE ? v->bytes : FILTER_SAMPLE;
 
 	e->ns = bpf_ktime_get_ns();
-	e->rule = v->rule;
+	e->rule = rule;
 	e->ifindex = ctx->ingress_ifindex;
 	e->length = v->bytes;
 	e->verdict = r->verdict;
@@ -290,14 +298,13 @@ static __always_inline void sample(struct view *v, struct xdp_md *ctx, const str
 }
 
 /* The rule has matched: limits, counters, samples. Returns 1 when that decides. */
-static __always_inline int happens(struct view *v, struct xdp_md *ctx, void *m)
+static __always_inline int happens(struct view *v, struct xdp_md *ctx, void *m, __u32 rule)
 {
-	struct filter_rule *r = TABLE(m, struct filter_rule, config.rules + v->rule * (__u32)sizeof(*r));
-	struct filter_count *n = bpf_map_lookup_elem(&filter_counts, &v->rule);
+	struct filter_rule *r = TABLE(m, struct filter_rule, config.rules + rule * (__u32)sizeof(*r));
+	struct filter_count *n = bpf_map_lookup_elem(&filter_counts, &rule);
 	__u64 *packets;
 	int is_over = 0;
 
-	v->row = FILTER_NEXT;
 	if (!n)
 		return 1;
 	if (config.has_limits && r->does & RULE_LIMIT)
@@ -306,7 +313,7 @@ static __always_inline int happens(struct view *v, struct xdp_md *ctx, void *m)
 	if (config.has_logs && r->does & RULE_LOG && (is_over || !(r->does & RULE_LIMIT)) && r->log_every &&
 	    *packets % r->log_every == 0 && !over(v, m, 0, r->log_limit)) {
 		n->logged++;
-		sample(v, ctx, r, is_over);
+		sample(v, ctx, r, is_over, rule);
 	}
 	packets[0]++;
 	packets[1] += v->bytes;
@@ -333,7 +340,10 @@ static __always_inline int no_rule(struct view *v)
 	return 1;
 }
 
-/* 1 if a < b, as arithmetic on 64 bits: the compiler makes comparisons branches, each of which doubles the verifier's work. */
+/*
+ * 1 if a < b, as arithmetic on 64 bits: the compiler makes comparisons branches, each of which doubles the
+ * verifier's work.
+ */
 static __always_inline __u64 below(__u64 a, __u64 b)
 {
 	__u64 d = a - b;
@@ -349,8 +359,10 @@ static __always_inline __u64 holds(const struct view *v, const struct filter_tes
 	return below((__u32)((fact & t->mask) - t->lo), (__u64)t->span + 1) & below(fact, FILTER_ABSENT);
 }
 
-/* Goes on from row to row, rule to rule, until something happens, and sees to it. Returns 1 when the packet's fate is
- * decided. */
+/*
+ * Goes on from row to row, rule to rule, until something happens, and sees to it. Returns 1 when the packet's
+ * fate is decided.
+ */
 static __always_inline int turn(struct view *v, struct xdp_md *ctx, void *m)
 {
 	struct filter_rule *r;
@@ -370,8 +382,10 @@ static __always_inline int turn(struct view *v, struct xdp_md *ctx, void *m)
 			r = TABLE(m, struct filter_rule, config.rules + v->rule * (__u32)sizeof(*r));
 			to = r->row;
 		}
-		if (to == FILTER_MATCH)
-			return happens(v, ctx, m);
+		if (to == FILTER_MATCH) {
+			v->row = FILTER_NEXT;
+			return happens(v, ctx, m, v->rule);
+		}
 		row = TABLE(m, struct filter_row, config.rows + to * (__u32)sizeof(*row));
 		ok = holds(v, &row->test[0]) & holds(v, &row->test[1]) & holds(v, &row->test[2]);
 		to = ok ? row->then : row->otherwise;
@@ -394,12 +408,12 @@ static long again(__u32 i, struct walk *walk)
 	return !v || !m || turn(v, walk->ctx, m);
 }
 
-/* Rules of the list come before this one, or instead of it. */
+/* A rule, or a list of some that come before it or instead of it. */
 static __always_inline void found(struct view *v, void *m, const struct classify_part *p, __u32 what)
 {
 	if (what == CLASSIFY_NONE)
 		return;
-	if (config.lists && p->structure == CLASSIFY_CROSS && p->cross.lists)
+	if (p->structure == CLASSIFY_CROSS && p->cross.lists)
 		v->at = *TABLE(m, __u32, p->cross.lists + 4 * what);
 	else
 		v->final = what;
@@ -409,42 +423,72 @@ static __always_inline void look_up(struct view *v, void *m)
 {
 	const struct classify_part *p = ((const struct classify_image *)m)->part;
 
-	v->at = config.other;
-	v->final = FILTER_END;
-	if (!v->has_ip)
-		return;
-	v->at = config.nothing;
 	if (config.ip4 && !v->is_ip6) {
-		found(v, m, p, classify_part4(m, p, (__u32)(v->src[0] >> 32), (__u32)(v->dst[0] >> 32), &v->service));
+		found(v, m, p,
+		      classify_part4(m, p, (__u32)(v->src[0] >> 32), (__u32)(v->dst[0] >> 32), &v->service));
 		if (config.apart)
 			found(v, m, p + 2,
-			      classify_part4(m, p + 2, (__u32)(v->src[0] >> 32), (__u32)(v->dst[0] >> 32), &v->service));
+			      classify_part4(m, p + 2, (__u32)(v->src[0] >> 32), (__u32)(v->dst[0] >> 32),
+					     &v->service));
 	}
 	if (config.ip6 && v->is_ip6) {
-		found(v, m, p + 1, classify_part6(m, p + 1, v->src[0], v->src[1], v->dst[0], v->dst[1], &v->service));
+		found(v, m, p + 1,
+		      classify_part6(m, p + 1, v->src[0], v->src[1], v->dst[0], v->dst[1], &v->service));
 		if (config.apart)
 			found(v, m, p + 3,
-			      classify_part6(m, p + 3, v->src[0], v->src[1], v->dst[0], v->dst[1], &v->service));
+			      classify_part6(m, p + 3, v->src[0], v->src[1], v->dst[0], v->dst[1],
+					     &v->service));
 	}
 }
 
-SEC("xdp.frags")
-int filter(struct xdp_md *ctx)
+/* Where all rules are certain and final, and where one is for all packets. */
+static __always_inline __u32 sure4(const struct view *v, void *m)
+{
+	if (!config.ip4)
+		return config.all4;
+	return classify_ipv4(m, (__u32)(v->src[0] >> 32), (__u32)(v->dst[0] >> 32), &v->service);
+}
+
+static __always_inline __u32 sure6(const struct view *v, void *m)
+{
+	if (!config.ip6)
+		return config.all6;
+	return classify_ipv6(m, v->src[0], v->src[1], v->dst[0], v->dst[1], &v->service);
+}
+
+static __always_inline int decide(struct xdp_md *ctx)
 {
 	struct walk walk = {ctx};
-	__u32 zero = 0;
+	__u32 zero = 0, rule;
 	struct view *v = bpf_map_lookup_elem(&filter_scratch, &zero);
 	void *m = bpf_map_lookup_elem(&filter_tables, &zero);
 
 	if (!v || !m)
 		return XDP_ABORTED;
 	look(v, ctx);
-	look_up(v, m);
-	v->row = FILTER_NEXT;
 	v->verdict = XDP_ABORTED; /* no walk ends without another */
+	if (!config.lists && v->has_ip) {
+		rule = v->is_ip6 ? sure6(v, m) : sure4(v, m);
+		if (rule == CLASSIFY_NONE)
+			no_rule(v);
+		else
+			happens(v, ctx, m, rule);
+		return config.shadow ? XDP_PASS : v->verdict;
+	}
+	v->row = FILTER_NEXT;
+	v->at = v->has_ip ? config.nothing : config.other;
+	v->final = FILTER_END;
+	if (v->has_ip)
+		look_up(v, m);
 	if (!turn(v, ctx, m))
 		bpf_loop(FILTER_TURNS, again, &walk, 0);
 	return config.shadow ? XDP_PASS : v->verdict;
+}
+
+SEC("xdp.frags")
+int filter(struct xdp_md *ctx)
+{
+	return decide(ctx);
 }
 
 char filter_license[] SEC("license") = "GPL";

@@ -7,8 +7,8 @@
  *   hostile ENGINE                        frames that want to get past, and which rule meets them
  *   rates                                 limits over ten seconds of virtual time, among a million sources
  *
- * ENGINE: interp, jit (of the user-space engine) or kernel. Exits 1 at the first difference, 4 where the engine cannot be
- * used.
+ * ENGINE: interp, jit (of the user-space engine) or kernel. Exits 1 at the first difference, 4 where the
+ * engine cannot be used.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,12 +16,14 @@
 
 #include "classify_rules.h"
 #include "filter_pair.h"
+#include "filter_rules.h"
 #include "net/packet.h"
 #include "policy_random.h"
 
 /*
- * Random rules as the packet path can be compared on: without pcap expressions; limits of packets, small enough to be
- * reached, and in the kernel, whose clock goes on, so slow that nothing comes in; no CPUs that are not there.
+ * Random rules as the packet path can be compared on: without pcap expressions; limits of packets, small
+ * enough to be reached, and in the kernel, whose clock goes on, so slow that nothing comes in; no CPUs that
+ * are not there.
  */
 static void tame(struct random_state *r, struct policy *tree)
 {
@@ -82,44 +84,7 @@ static void random_one(uint32_t n)
 	buf_free(&text);
 }
 
-/* --- ClassBench's manner, as text --- */
-
-static void say_prefix(struct buf *t, const char *word, uint8_t family, const uint8_t *bytes, uint8_t len)
-{
-	struct net_addr a = {.v6 = family == 6};
-	char said[NET_ADDR_TEXT];
-	uint32_t i;
-
-	for (i = 0; i < len; i++)
-		a.bytes[i / 8] |= (uint8_t)(bytes[i / 8] & 0x80 >> i % 8);
-	buf_printf(t, " %s %s/%u", word, net_addr_format(&a, said, sizeof(said)), len);
-}
-
-static void say_ports(struct buf *t, const char *word, const struct classify_ports *p)
-{
-	if (p->first || p->last != 65535)
-		buf_printf(t, " %s %u-%u", word, p->first, p->last);
-}
-
-/* goes_on: one of so many rules only counts, or asks for a length */
-static void say_rule(struct buf *t, const struct classify_rule *r, uint64_t *state, uint32_t goes_on)
-{
-	bool ports = r->sport.first || r->sport.last != 65535 || r->dport.first || r->dport.last != 65535;
-	uint32_t what = rules_below(state, goes_on);
-
-	buf_printf(t, "%s", what == 0 ? "count" : rules_below(state, 2) ? "pass" : "drop");
-	if (ports)
-		buf_printf(t, " %s", r->proto == 17 ? "udp" : "tcp");
-	else if (r->proto_mask)
-		buf_printf(t, " proto %u", r->proto);
-	say_prefix(t, "from", r->family, r->src, r->src_len);
-	say_ports(t, "port", &r->sport);
-	say_prefix(t, "to", r->family, r->dst, r->dst_len);
-	say_ports(t, "port", &r->dport);
-	if (what == 1)
-		buf_printf(t, " length > %u", 60 + rules_below(state, 20));
-	buf_printf(t, "\n");
-}
+/* --- ClassBench's manner --- */
 
 static uint32_t frame_of(const struct header *h, uint64_t *state, uint8_t *frame)
 {
@@ -154,7 +119,7 @@ static void made(const char *kind, size_t n, uint32_t packets)
 	rules_make(&set, kind, 0, n, seed);
 	buf_printf(&text, "filter on eth0 {\n");
 	for (i = 0; i < set.n; i++)
-		say_rule(&text, &set.rules[i], &state, on);
+		rules_say(&text, &set.rules[i], &state, on);
 	buf_printf(&text, "default drop\n}\n");
 	p = pair_parse(&text);
 	text_now = NULL;
@@ -176,8 +141,8 @@ static void made(const char *kind, size_t n, uint32_t packets)
 }
 
 /*
- * Ten seconds: a source that keeps to its rate, three that send three times as much, and a hundred thousand packets a second
- * from addresses seen once.
+ * Ten seconds: a source that keeps to its rate, three that send three times as much, and a hundred thousand
+ * packets a second from addresses seen once.
  */
 static void rates(void)
 {
@@ -190,7 +155,8 @@ static void rates(void)
 	struct policy *p;
 	struct pair a;
 
-	buf_printf(&text, "filter on eth0 {\nlimit udp to %u/s per source burst %u\ndefault pass\n}\n", rate, burst);
+	buf_printf(&text, "filter on eth0 {\nlimit udp to %u/s per source burst %u\ndefault pass\n}\n", rate,
+		   burst);
 	p = pair_parse(&text);
 	if (!pair_start(&a, p, 0) || net_packet_build(&packet, 60, frame, sizeof(frame), &layout, NULL))
 		fail("no start");
@@ -202,18 +168,21 @@ static void rates(void)
 			for (n = k ? (i ? 3 : burst + 1) : i ? i % 10 != 0 : burst * 4 / 5; n; n--, sent++)
 				passed[k] += pair_run(&a, frame, 60, 1, NOW + i * 1000000) == 2;
 			for (n = 0; n < flood / 4; n++) {
-				*(uint32_t *)(void *)(frame + 26) = 0x64 | (uint32_t)rules_random(&state) << 8;
+				*(uint32_t *)(void *)(frame + 26) = 0x64 | (uint32_t)rules_random(&state)
+										   << 8;
 				spoofed += pair_run(&a, frame, 60, 1, NOW + i * 1000000 + n) == 2;
 			}
 			memset(frame + 26, 0, 4);
 		}
-	printf("%llu packets: the quiet one got %llu through, the others %llu, %llu, %llu; of the flood %llu\n",
+	printf("%llu packets: the quiet one got %llu through, the others %llu, %llu, %llu; of the flood "
+	       "%llu\n",
 	       (unsigned long long)sent, (unsigned long long)passed[0], (unsigned long long)passed[1],
 	       (unsigned long long)passed[2], (unsigned long long)passed[3], (unsigned long long)spoofed);
 	if (passed[0] != burst * 4 / 5 + 9ull * rate * seconds / 10)
 		fail("a source within its rate lost packets");
 	for (k = 1; k < 4; k++)
-		if (passed[k] < (uint64_t)rate * seconds * 98 / 100 + burst || passed[k] > (uint64_t)rate * seconds * 102 / 100 + burst)
+		if (passed[k] < (uint64_t)rate * seconds * 98 / 100 + burst ||
+		    passed[k] > (uint64_t)rate * seconds * 102 / 100 + burst)
 			fail("source %llu: not within 2 %% of its rate", (unsigned long long)k);
 	policy_oracle_free(a.o);
 	vm_worker_free(a.worker);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * Frames that want to get past the rules: tags, options, extension headers, fragments, what is cut short or lies about its
- * length, protocols nobody thinks of. Each has to be met by the rule that the table says, by the oracle and by the compiled
- * filter.
+ * Frames that want to get past the rules: tags, options, extension headers, fragments, what is cut short or
+ * lies about its length, protocols nobody thinks of. Each has to be met by the rule that the table says, by
+ * the oracle and by the compiled filter.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,31 +11,30 @@
 #include "filter_pair.h"
 #include "net/packet.h"
 
-static const char policy_text[] =
-	"filter on eth0 {\n"
-	"	drop malformed short as \"short\"\n"
-	"	drop malformed tags as \"tags\"\n"
-	"	drop malformed header as \"header\"\n"
-	"	drop malformed cut as \"cut\"\n"
-	"	drop malformed deep as \"deep\"\n"
-	"	drop fragment later as \"later\"\n"
-	"	drop udp to port 53 as \"dns\"\n"
-	"	drop tcp flags syn/syn,ack to port 22 as \"ssh\"\n"
-	"	drop icmp type unreachable as \"unreachable\"\n"
-	"	drop proto gre as \"gre\"\n"
-	"	drop proto esp as \"esp\"\n"
-	"	drop sctp to port 53 as \"sctp\"\n"
-	"	drop proto 0 as \"proto 0\"\n"
-	"	drop proto 255 as \"proto 255\"\n"
-	"	drop proto 59 as \"no next\"\n"
-	"	drop proto 51 as \"ah\"\n"
-	"	drop udp as \"udp\"\n"
-	"	drop ip as \"other ip\"\n"
-	"	drop ether type arp as \"arp\"\n"
-	"	drop ether type lldp as \"lldp\"\n"
-	"	drop ether type < 1536 as \"802.3\"\n"
-	"	default pass\n"
-	"}\n";
+static const char policy_text[] = "filter on eth0 {\n"
+				  "	drop malformed short as \"short\"\n"
+				  "	drop malformed tags as \"tags\"\n"
+				  "	drop malformed header as \"header\"\n"
+				  "	drop malformed cut as \"cut\"\n"
+				  "	drop malformed deep as \"deep\"\n"
+				  "	drop fragment later as \"later\"\n"
+				  "	drop udp to port 53 as \"dns\"\n"
+				  "	drop tcp flags syn/syn,ack to port 22 as \"ssh\"\n"
+				  "	drop icmp type unreachable as \"unreachable\"\n"
+				  "	drop proto gre as \"gre\"\n"
+				  "	drop proto esp as \"esp\"\n"
+				  "	drop sctp to port 53 as \"sctp\"\n"
+				  "	drop proto 0 as \"proto 0\"\n"
+				  "	drop proto 255 as \"proto 255\"\n"
+				  "	drop proto 59 as \"no next\"\n"
+				  "	drop proto 51 as \"ah\"\n"
+				  "	drop udp as \"udp\"\n"
+				  "	drop ip as \"other ip\"\n"
+				  "	drop ether type arp as \"arp\"\n"
+				  "	drop ether type lldp as \"lldp\"\n"
+				  "	drop ether type < 1536 as \"802.3\"\n"
+				  "	default pass\n"
+				  "}\n";
 
 #define D4 "udp 192.0.2.1:9 > 192.0.2.2:53"
 #define D6 "udp [2001:db8::1]:9 > [2001:db8::2]:53"

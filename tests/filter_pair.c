@@ -13,7 +13,6 @@
 #include "policy_random.h"
 #include "port/traffic_host.h"
 
-
 static const struct filter_interface interfaces[] = {{"eth0", 1}, {"eth1", 2}, {"eth9", 9}};
 static struct vm *vm;
 static struct traffic_hold hold;
@@ -112,7 +111,8 @@ static const char *name_of(uint32_t verdict)
 
 uint32_t pair_ask(struct pair *a, const uint8_t *frame, uint32_t len, uint32_t ifindex, uint64_t now_ns)
 {
-	static const uint32_t verdicts[] = {[VERDICT_PASS] = 2, [VERDICT_DROP] = 1, [VERDICT_REDIRECT] = 4, [VERDICT_CPU] = 4};
+	static const uint32_t verdicts[] =
+		{[VERDICT_PASS] = 2, [VERDICT_DROP] = 1, [VERDICT_REDIRECT] = 4, [VERDICT_CPU] = 4};
 	struct sluice_err err;
 	struct policy_answer answer;
 	struct policy_packet k;
@@ -129,8 +129,9 @@ uint32_t pair_ask(struct pair *a, const uint8_t *frame, uint32_t len, uint32_t i
 	if (got == want)
 		return answer.rule;
 	hex(frame, len);
-	fail("packet %llu, %s: %s, should be %s by rule %u%s", (unsigned long long)n_packets, packet_say(&k, said, sizeof(said)),
-	     name_of(got), name_of(want), answer.rule + 1, answer.over ? ", over" : "");
+	fail("packet %llu, %s: %s, should be %s by rule %u%s", (unsigned long long)n_packets,
+	     packet_say(&k, said, sizeof(said)), name_of(got), name_of(want), answer.rule + 1,
+	     answer.over ? ", over" : "");
 }
 
 void pair_stop(struct pair *a)
@@ -146,15 +147,17 @@ void pair_stop(struct pair *a)
 		want = policy_oracle_count(a->o, i == n ? ORACLE_DEFAULT : i);
 		c = &counts[i];
 		n_logged += want->logged;
-		if (c->packets != want->packets || c->bytes != want->bytes || c->over_packets != want->over_packets ||
-		    c->over_bytes != want->over_bytes || c->logged != want->logged)
-			fail("rule %u counts %llu packets, %llu bytes, %llu, %llu over, %llu logged; should be %llu, %llu, %llu, "
+		if (c->packets != want->packets || c->bytes != want->bytes ||
+		    c->over_packets != want->over_packets || c->over_bytes != want->over_bytes ||
+		    c->logged != want->logged)
+			fail("rule %u counts %llu packets, %llu bytes, %llu, %llu over, %llu logged; should "
+			     "be %llu, %llu, %llu, "
 			     "%llu, %llu",
 			     i + 1, (unsigned long long)c->packets, (unsigned long long)c->bytes,
 			     (unsigned long long)c->over_packets, (unsigned long long)c->over_bytes,
-			     (unsigned long long)c->logged, (unsigned long long)want->packets, (unsigned long long)want->bytes,
-			     (unsigned long long)want->over_packets, (unsigned long long)want->over_bytes,
-			     (unsigned long long)want->logged);
+			     (unsigned long long)c->logged, (unsigned long long)want->packets,
+			     (unsigned long long)want->bytes, (unsigned long long)want->over_packets,
+			     (unsigned long long)want->over_bytes, (unsigned long long)want->logged);
 	}
 	free(counts);
 	vm_worker_free(a->worker);
@@ -200,12 +203,12 @@ int pair_done(void)
 		traffic_hold_close(&hold);
 	seam_engine(NULL);
 	vm_free(vm);
-	printf("%llu packets, %llu decided by a rule, %llu over a limit, %llu logged; %llu filters, %llu with lists, %llu of "
+	printf("%llu packets, %llu decided by a rule, %llu over a limit, %llu logged; %llu filters, %llu "
+	       "with lists, %llu of "
 	       "them apart, %llu bytes of tables; %llu refused\n",
 	       (unsigned long long)n_packets, (unsigned long long)n_decided, (unsigned long long)n_over,
-	       (unsigned long long)n_logged, (unsigned long long)n_filters, (unsigned long long)n_lists, (unsigned long long)n_apart,
-	       (unsigned long long)n_bytes, (unsigned long long)n_refused);
+	       (unsigned long long)n_logged, (unsigned long long)n_filters, (unsigned long long)n_lists,
+	       (unsigned long long)n_apart, (unsigned long long)n_bytes, (unsigned long long)n_refused);
 	/* a comparison in which nothing happens compares little */
 	return n_decided * 5 > n_packets && n_refused * 10 <= n_filters ? 0 : 1;
 }
-

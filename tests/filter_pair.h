@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* One filter asked both ways: the oracle, and the compiled program on an engine. Any difference ends the program. */
+/*
+ * One filter asked both ways: the oracle, and the compiled program on an engine. Any difference ends the
+ * program.
+ */
 #ifndef TESTS_FILTER_PAIR_H
 #define TESTS_FILTER_PAIR_H
 
@@ -30,7 +33,10 @@ extern const struct buf *text_now; /* the policy that fail() shows; may be NULL 
 
 void fail(const char *fmt, ...) __attribute__((noreturn, format(printf, 1, 2)));
 
-/* pair_engine(): "interp", "jit" (of the user-space engine) or "kernel". pair_done() says what was compared; the exit code. */
+/*
+ * pair_engine(): "interp", "jit" (of the user-space engine) or "kernel". pair_done() says what was
+ * compared; the exit code.
+ */
 void pair_engine(const char *name);
 int pair_done(void);
 
@@ -40,7 +46,10 @@ struct policy *pair_parse(const struct buf *text);
 bool pair_start(struct pair *a, const struct policy *p, uint32_t filter);
 void pair_stop(struct pair *a);
 
-/* pair_ask() compares the verdicts; the rule that decided, or ORACLE_DEFAULT. pair_run() asks the program alone. */
+/*
+ * pair_ask() compares the verdicts; the rule that decided, or ORACLE_DEFAULT. pair_run() asks the program
+ * alone.
+ */
 uint32_t pair_ask(struct pair *a, const uint8_t *frame, uint32_t len, uint32_t ifindex, uint64_t now_ns);
 uint32_t pair_run(struct pair *a, const uint8_t *frame, uint32_t len, uint32_t ifindex, uint64_t now_ns);
 

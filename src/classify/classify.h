@@ -41,9 +41,10 @@ struct classify_opts {
 	size_t limit_bytes; /* 0: 32 MiB */
 	const uint32_t *ids; /* by rule, ascending: what the lookup says in place of its number; NULL: that */
 	/*
-	 * By rule: 1 if a packet that matches it goes on to the next one; NULL: none does. Then the lookup gives
-	 * lists: all matching ids that go on, each once, up to and with the first that does not. Where that would
-	 * be too large, two answers: the first rule that does not go on, and the list of those that do.
+	 * By rule: 1 if a packet that matches it goes on to the next one; NULL: none does. Then the lookup
+	 * gives lists: all matching ids that go on, each once, up to and with the first that does not.
+	 * Where that would be too large, two answers: the first rule that does not go on, and the list of
+	 * those that do.
 	 */
 	const uint8_t *goes_on;
 	/* for tests and benchmarks: what the compiler would otherwise choose by cost */

@@ -62,8 +62,8 @@ static int structure(struct work *w, struct family *f)
 	if (e || fits)
 		return e;
 	if (f->goes_on)
-		return err_set(w->err, -ENOSPC, "%u rules, of which some go on, would need lists of more than fits",
-			       f->n);
+		return err_set(w->err, -ENOSPC,
+			       "%u rules, of which some go on, would need lists of more than fits", f->n);
 	if (w->opts->structure == CLASSIFY_ONLY_CROSS)
 		return err_set(w->err, -ENOSPC, "the rules would not fit into a pair table");
 	e = split_widen(w, f);

@@ -36,8 +36,8 @@ struct cross {
 static const uint8_t orders[3][3] = {{SRC, DST, SERVICE}, {SRC, SERVICE, DST}, {DST, SERVICE, SRC}};
 
 /*
- * Lists: each a path down a tree in which a node is a rule behind the rules above it, so that equal lists are one
- * node. Node 0 is the list of nothing.
+ * Lists: each a path down a tree in which a node is a rule behind the rules above it, so that equal lists
+ * are one node. Node 0 is the list of nothing.
  */
 struct lists {
 	struct sets nodes;   /* parent, id; number + 1 is the node's */
@@ -100,7 +100,10 @@ static int lists_init(struct lists *l, struct work *w, uint32_t n_third)
 	return 0;
 }
 
-/* The list of a node and an id behind it; an id that is there already is not said twice. Negative: no memory. */
+/*
+ * The list of a node and an id behind it; an id that is there already is not said twice. Negative: no
+ * memory.
+ */
 static int64_t lists_next(struct lists *l, struct work *w, uint32_t node, uint32_t id)
 {
 	uint64_t key = (uint64_t)node << 32 | id;

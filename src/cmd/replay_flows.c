@@ -117,7 +117,8 @@ void replay_flows_free(struct replay_flows *f)
 	free(f->v);
 }
 
-static const char *address(const struct replay_flow *f, const uint8_t *bytes, uint16_t port, char *to, size_t size)
+static const char *address(const struct replay_flow *f, const uint8_t *bytes, uint16_t port, char *to,
+			   size_t size)
 {
 	struct net_addr a = {.v6 = f->family == 6};
 	char said[NET_ADDR_TEXT];
@@ -142,11 +143,12 @@ char *replay_flow_say(const struct replay_flow *f, char *to, size_t size)
 		snprintf(to, size, "ether type %s", name ? name : number);
 		return to;
 	}
-	name = f->proto == 1 && f->family == 4	? "icmp"
+	name = f->proto == 1 && f->family == 4	  ? "icmp"
 	       : f->proto == 58 && f->family == 6 ? "icmp6"
-						    : words_name(WORDS_PROTOS, f->proto, f->proto);
+						  : words_name(WORDS_PROTOS, f->proto, f->proto);
 	snprintf(number, sizeof(number), "proto %u", f->proto);
-	snprintf(to, size, "%s %s > %s", name ? name : number, address(f, f->from, f->from_port, from, sizeof(from)),
+	snprintf(to, size, "%s %s > %s", name ? name : number,
+		 address(f, f->from, f->from_port, from, sizeof(from)),
 		 address(f, f->to, f->to_port, dest, sizeof(dest)));
 	return to;
 }

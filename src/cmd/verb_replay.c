@@ -21,9 +21,21 @@ static const char *interface, *against;
 static bool all;
 
 static const struct cli_opt opts[] = {
-	{.name = "on", .kind = OPT_TEXT, .arg = "IF", .to = &interface, .help = "packets came in on this interface"},
-	{.name = "against", .kind = OPT_TEXT, .arg = "OLD", .to = &against, .help = "flows that this policy treats differently"},
-	{.name = "all", .letter = 'a', .kind = OPT_FLAG, .to = &all, .help = "all of those flows (else the 20 with most packets)"},
+	{.name = "on",
+	 .kind = OPT_TEXT,
+	 .arg = "IF",
+	 .to = &interface,
+	 .help = "packets came in on this interface"},
+	{.name = "against",
+	 .kind = OPT_TEXT,
+	 .arg = "OLD",
+	 .to = &against,
+	 .help = "flows that this policy treats differently"},
+	{.name = "all",
+	 .letter = 'a',
+	 .kind = OPT_FLAG,
+	 .to = &all,
+	 .help = "all of those flows (else the 20 with most packets)"},
 	{0},
 };
 
@@ -85,7 +97,8 @@ static int choose(struct side *s, struct sluice_err *err)
 	if (interface)
 		return err_set(err, -ENOENT, "%s: no filter of the policy is on %s", s->path, interface);
 	if (s->p->n_filters > 1)
-		return err_set(err, -EINVAL, "%s: the policy has %u filters: say which interface, with --on IF", s->path,
+		return err_set(err, -EINVAL,
+			       "%s: the policy has %u filters: say which interface, with --on IF", s->path,
 			       s->p->n_filters);
 	return 0;
 }
@@ -175,7 +188,10 @@ static uint32_t run(struct side *s, const struct vm_frame *in)
 
 static int one(struct replay *r, const struct replay_packet *packet)
 {
-	struct vm_frame in = {.data = packet->data, .len = packet->len, .time_ns = packet->time_ns, .ifindex = 1};
+	struct vm_frame in = {.data = packet->data,
+			      .len = packet->len,
+			      .time_ns = packet->time_ns,
+			      .ifindex = 1};
 	struct policy_packet k;
 	uint32_t after, before;
 
@@ -239,7 +255,9 @@ static struct policy_where rule_where(const struct side *s, uint32_t rule)
 {
 	const struct policy_filter *f = &s->p->filters[s->filter];
 
-	return policy_where(s->p, rule < f->n_stmts ? f->stmts[rule].pos : f->default_pos.len ? f->default_pos : f->pos);
+	return policy_where(s->p, rule < f->n_stmts    ? f->stmts[rule].pos
+				  : f->default_pos.len ? f->default_pos
+						       : f->pos);
 }
 
 static void show_rules(const struct side *s)
@@ -255,10 +273,11 @@ static void show_rules(const struct side *s)
 		w = rule_where(s, i);
 		text = (struct buf){0};
 		rule_text(s, i, &text);
-		printf("%12" PRIu64 " %14" PRIu64 "  %s:%u: %s\n", (uint64_t)c->packets, (uint64_t)c->bytes, w.path, w.line,
-		       text.failed ? "?" : (char *)text.data);
+		printf("%12" PRIu64 " %14" PRIu64 "  %s:%u: %s\n", (uint64_t)c->packets, (uint64_t)c->bytes,
+		       w.path, w.line, text.failed ? "?" : (char *)text.data);
 		if (c->over_packets)
-			printf("%12" PRIu64 " %14" PRIu64 "      over the limit\n", (uint64_t)c->over_packets, (uint64_t)c->over_bytes);
+			printf("%12" PRIu64 " %14" PRIu64 "      over the limit\n", (uint64_t)c->over_packets,
+			       (uint64_t)c->over_bytes);
 		if (c->logged)
 			printf("%12" PRIu64 " %14s      logged\n", (uint64_t)c->logged, "");
 		buf_free(&text);
@@ -271,12 +290,13 @@ static void show_flows(const struct replay *r)
 	const struct replay_flow *f;
 	char said[PACKET_SAY];
 
-	printf("against %s: %" PRIu64 " packets of %u flow%s treated differently\n", r->side[1].path, r->flows.packets,
-	       r->flows.n, r->flows.n == 1 ? "" : "s");
+	printf("against %s: %" PRIu64 " packets of %u flow%s treated differently\n", r->side[1].path,
+	       r->flows.packets, r->flows.n, r->flows.n == 1 ? "" : "s");
 	for (i = 0; i < n; i++) {
 		f = r->flows.v[i];
-		printf("%12" PRIu64 " %14" PRIu64 "  %s -> %s  %s\n", f->packets, f->bytes, verdict_words[f->before],
-		       verdict_words[f->after], replay_flow_say(f, said, sizeof(said)));
+		printf("%12" PRIu64 " %14" PRIu64 "  %s -> %s  %s\n", f->packets, f->bytes,
+		       verdict_words[f->before], verdict_words[f->after],
+		       replay_flow_say(f, said, sizeof(said)));
 	}
 	if (n < r->flows.n)
 		printf("%12s %14s  ... and %u more flows (--all shows them)\n", "", "", r->flows.n - n);
@@ -289,7 +309,8 @@ static void show(const struct replay *r)
 	const struct replay_in_stats *stats = replay_in_stats(r->in);
 	uint32_t i;
 
-	printf("%" PRIu64 " packets, %" PRIu64 " bytes, %.3f s", r->packets, r->bytes, (double)(r->last_ns - r->first_ns) / 1e9);
+	printf("%" PRIu64 " packets, %" PRIu64 " bytes, %.3f s", r->packets, r->bytes,
+	       (double)(r->last_ns - r->first_ns) / 1e9);
 	if (stats->cut)
 		printf("; %" PRIu64 " cut short", stats->cut);
 	if (stats->too_short + stats->too_long)
@@ -317,13 +338,15 @@ static json_t *json_rules(const struct side *s)
 		w = rule_where(s, i);
 		text = (struct buf){0};
 		rule_text(s, i, &text);
-		json_array_append_new(
-			list, json_pack("{s:s, s:I, s:s, s:s?, s:b, s:I, s:I, s:I, s:I, s:I}", "file", w.path, "line",
-					(json_int_t)w.line, "rule", text.failed ? "" : (char *)text.data, "name",
-					i < filter->n_stmts ? filter->stmts[i].name : NULL, "default", i == filter->n_stmts,
-					"packets", (json_int_t)c->packets, "bytes", (json_int_t)c->bytes, "over_packets",
-					(json_int_t)c->over_packets, "over_bytes", (json_int_t)c->over_bytes, "logged",
-					(json_int_t)c->logged));
+		json_array_append_new(list,
+				      json_pack("{s:s, s:I, s:s, s:s?, s:b, s:I, s:I, s:I, s:I, s:I}", "file",
+						w.path, "line", (json_int_t)w.line, "rule",
+						text.failed ? "" : (char *)text.data, "name",
+						i < filter->n_stmts ? filter->stmts[i].name : NULL, "default",
+						i == filter->n_stmts, "packets", (json_int_t)c->packets,
+						"bytes", (json_int_t)c->bytes, "over_packets",
+						(json_int_t)c->over_packets, "over_bytes",
+						(json_int_t)c->over_bytes, "logged", (json_int_t)c->logged));
 		buf_free(&text);
 	}
 	return list;
@@ -339,14 +362,19 @@ static int show_json(const struct replay *r)
 
 	for (i = 0; i < r->flows.n; i++) {
 		f = r->flows.v[i];
-		json_array_append_new(flows, json_pack("{s:s, s:s, s:s, s:I, s:I}", "flow", replay_flow_say(f, said, sizeof(said)),
-						       "before", verdict_words[f->before], "after", verdict_words[f->after],
-						       "packets", (json_int_t)f->packets, "bytes", (json_int_t)f->bytes));
+		json_array_append_new(flows,
+				      json_pack("{s:s, s:s, s:s, s:I, s:I}", "flow",
+						replay_flow_say(f, said, sizeof(said)), "before",
+						verdict_words[f->before], "after", verdict_words[f->after],
+						"packets", (json_int_t)f->packets, "bytes",
+						(json_int_t)f->bytes));
 	}
-	o = json_pack("{s:s, s:s?, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "file", r->side[0].path, "against", against,
-		      "packets", (json_int_t)r->packets, "bytes", (json_int_t)r->bytes, "cut", (json_int_t)stats->cut, "left_out",
-		      (json_int_t)(stats->too_short + stats->too_long), "pass", (json_int_t)r->verdicts[XDP_PASS], "drop",
-		      (json_int_t)r->verdicts[XDP_DROP], "redirect", (json_int_t)r->verdicts[XDP_REDIRECT], "aborted",
+	o = json_pack("{s:s, s:s?, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "file", r->side[0].path,
+		      "against", against, "packets", (json_int_t)r->packets, "bytes", (json_int_t)r->bytes,
+		      "cut", (json_int_t)stats->cut, "left_out",
+		      (json_int_t)(stats->too_short + stats->too_long), "pass",
+		      (json_int_t)r->verdicts[XDP_PASS], "drop", (json_int_t)r->verdicts[XDP_DROP],
+		      "redirect", (json_int_t)r->verdicts[XDP_REDIRECT], "aborted",
 		      (json_int_t)r->verdicts[XDP_ABORTED], "rules", json_rules(&r->side[0]));
 	if (against) {
 		json_object_set_new(o, "different_packets", json_integer((json_int_t)r->flows.packets));

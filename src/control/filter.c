@@ -49,13 +49,14 @@ static int fill(const struct filter_tables *t, struct control_filter *f, struct 
 		return fd;
 	for (i = 0; i < t->n_cpus; i++)
 		if (bpf_map_update_elem(fd, &t->cpus[i], &queue, 0))
-			return err_set(err, -ENODEV, "packets cannot be sent to CPU %u: %s", t->cpus[i], strerror(errno));
+			return err_set(err, -ENODEV, "packets cannot be sent to CPU %u: %s", t->cpus[i],
+				       strerror(errno));
 	return 0;
 }
 
-int control_filter_load(const struct filter_tables *t, struct control_filter *f, struct sluice_err *err)
+int control_filter_load_from(const struct filter_tables *t, const void *object, size_t len,
+			     const char *program, struct control_filter *f, struct sluice_err *err)
 {
-	bool small = t->room == FILTER_ROOM_SMALL;
 	struct sluice_program *prog;
 	int e, n_cpus = seam_n_cpus();
 
@@ -68,12 +69,11 @@ int control_filter_load(const struct filter_tables *t, struct control_filter *f,
 	f->counts = calloc(f->n_cpus, sizeof(struct filter_count));
 	if (!f->counts)
 		return err_nomem(err);
-	e = sluice_object_open_mem(small ? embedded_filter_small : embedded_filter,
-				   small ? embedded_filter_small_len : embedded_filter_len, "filter", &f->obj, err);
+	e = sluice_object_open_mem(object, len, "filter", &f->obj, err);
 	if (!e)
 		e = prepare(t, f, err);
 	if (!e)
-		e = sluice_object_program(f->obj, "filter", &prog, err);
+		e = sluice_object_program(f->obj, program, &prog, err);
 	if (!e)
 		e = sluice_object_load(f->obj, err);
 	if (!e)
@@ -81,6 +81,14 @@ int control_filter_load(const struct filter_tables *t, struct control_filter *f,
 	if (!e)
 		f->prog_fd = sluice_program_fd(prog);
 	return e;
+}
+
+int control_filter_load(const struct filter_tables *t, struct control_filter *f, struct sluice_err *err)
+{
+	if (t->room == FILTER_ROOM_SMALL)
+		return control_filter_load_from(t, embedded_filter_small, embedded_filter_small_len, "filter",
+						f, err);
+	return control_filter_load_from(t, embedded_filter, embedded_filter_len, "filter", f, err);
 }
 
 void control_filter_close(struct control_filter *f)
@@ -101,7 +109,8 @@ int control_filter_counts(struct control_filter *f, struct filter_count *to, str
 		return fd;
 	for (rule = 0; rule <= f->n_rules; rule++) {
 		if (bpf_map_lookup_elem(fd, &rule, f->counts))
-			return err_set(err, -errno, "reading the counters of rule %u: %s", rule + 1, strerror(errno));
+			return err_set(err, -errno, "reading the counters of rule %u: %s", rule + 1,
+				       strerror(errno));
 		to[rule] = (struct filter_count){.packets = 0};
 		for (cpu = 0; cpu < f->n_cpus; cpu++) {
 			to[rule].packets += of[cpu].packets;

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* A compiled filter (src/filter) as a loaded program, on the engine of the thread. Attaching it is for others. */
+/*
+ * A compiled filter (src/filter) as a loaded program, on the engine of the thread. Attaching it is for
+ * others.
+ */
 #ifndef CONTROL_FILTER_H
 #define CONTROL_FILTER_H
 
@@ -23,7 +26,15 @@ struct control_filter {
  * errors:  of sluice_object_load(); -ENODEV a CPU that rules name is not there; -ENOMEM
  * cost:    one load (up to a second for the verifier) and a copy of the tables
  */
-int control_filter_load(const struct filter_tables *tables, struct control_filter *to, struct sluice_err *err);
+int control_filter_load(const struct filter_tables *tables, struct control_filter *to,
+			struct sluice_err *err);
+
+/*
+ * control_filter_load_from() does the same with another object that has the filter's maps, len bytes, and
+ * its program.
+ */
+int control_filter_load_from(const struct filter_tables *tables, const void *object, size_t len,
+			     const char *program, struct control_filter *to, struct sluice_err *err);
 void control_filter_close(struct control_filter *f);
 
 /*

@@ -19,7 +19,7 @@ struct cube {
 
 /* One rule in one family, each part a list of alternatives. */
 struct parts {
-	struct buf from, to;		       /* struct prefix */
+	struct buf from, to;		     /* struct prefix */
 	struct buf proto, flags, type, code; /* struct cube */
 	uint32_t extras;
 };
@@ -35,7 +35,8 @@ static bool below(struct policy_addr6 a, struct policy_addr6 b)
 static struct policy_addr6 last_of(struct policy_addr6 a, uint32_t bits)
 {
 	if (bits >= 64)
-		return (struct policy_addr6){a.hi | (bits == 128 ? UINT64_MAX : (UINT64_C(1) << (bits - 64)) - 1),
+		return (struct policy_addr6){a.hi | (bits == 128 ? UINT64_MAX
+								 : (UINT64_C(1) << (bits - 64)) - 1),
 					     UINT64_MAX};
 	return (struct policy_addr6){a.hi, a.lo | ((UINT64_C(1) << bits) - 1)};
 }
@@ -112,13 +113,17 @@ static int prefixes(const struct policy *p, const struct policy_addrs *a, bool v
 
 /* --- sets of bytes to cubes --- */
 
-/* Does the set say the same of a byte with and without this bit, for the bytes that have value in the bits of mask? */
+/*
+ * Does the set say the same of a byte with and without this bit, for the bytes that have value in the bits
+ * of mask?
+ */
 static bool indifferent(const struct policy_bytes *b, uint32_t value, uint32_t mask, uint32_t bit)
 {
 	uint32_t v;
 
 	for (v = 0; v < 256; v++)
-		if ((v & mask) == value && policy_bytes_has(b, (uint8_t)v) != policy_bytes_has(b, (uint8_t)(v ^ bit)))
+		if ((v & mask) == value &&
+		    policy_bytes_has(b, (uint8_t)v) != policy_bytes_has(b, (uint8_t)(v ^ bit)))
 			return false;
 	return true;
 }
@@ -152,7 +157,8 @@ static void cubes(struct buf *to, const struct policy_bytes *b, bool asked)
 
 /* --- service --- */
 
-static const struct policy_bytes with_ports = {{1u << 6 | 1u << 17 | UINT64_C(1) << 33, 0, 1u << (132 - 128) | 1u << (136 - 128)}};
+static const struct policy_bytes with_ports = {
+	{1u << 6 | 1u << 17 | UINT64_C(1) << 33, 0, 1u << (132 - 128) | 1u << (136 - 128)}};
 
 static bool all_in(const struct policy_bytes *in, const struct policy_bytes *of)
 {
@@ -165,8 +171,8 @@ static bool all_in(const struct policy_bytes *in, const struct policy_bytes *of)
 }
 
 /*
- * The extra values that fit, and whether the protocol still has to be asked: only certain protocols have ports, flags or
- * types, and the packet path says which of these a packet has.
+ * The extra values that fit, and whether the protocol still has to be asked: only certain protocols have
+ * ports, flags or types, and the packet path says which of these a packet has.
  */
 static uint32_t extras_of(const struct policy_rule *r, bool v6, bool *ask_proto)
 {
@@ -223,7 +229,8 @@ static int take_apart(const struct policy *p, const struct policy_rule *r, bool 
 	cubes(&t->flags, &r->flags, FILTER_HAS_FIELD(r, POLICY_FLAGS));
 	cubes(&t->type, &ip->icmp_type, FILTER_HAS_FIELD(r, POLICY_ICMP_TYPE));
 	cubes(&t->code, &r->icmp_code, FILTER_HAS_FIELD(r, POLICY_ICMP_CODE));
-	return e || t->from.failed || t->to.failed || t->proto.failed || t->flags.failed || t->type.failed || t->code.failed
+	return e || t->from.failed || t->to.failed || t->proto.failed || t->flags.failed || t->type.failed ||
+			       t->code.failed
 		       ? -ENOMEM
 		       : 0;
 }
@@ -242,7 +249,8 @@ static void bytes_of(struct policy_addr6 a, uint8_t to[16])
 #define AT(buf, type, i) (&((const type *)(const void *)(buf).data)[i])
 
 /* Ports and service of one box; addresses are there already. */
-static void put_services(const struct parts *t, struct classify_rule box, uint32_t id, bool goes_on, struct filter_boxes *to)
+static void put_services(const struct parts *t, struct classify_rule box, uint32_t id, bool goes_on,
+			 struct filter_boxes *to)
 {
 	const struct cube *proto, *flags, *type, *code;
 	size_t i, k, l, m;
@@ -258,16 +266,18 @@ static void put_services(const struct parts *t, struct classify_rule box, uint32
 					code = AT(t->code, struct cube, m);
 					box.proto = proto->value;
 					box.proto_mask = proto->mask;
-					box.flags = (uint16_t)((flags->value | type->value) << 8 | code->value);
-					box.flags_mask = (uint16_t)((flags->mask | type->mask) << 8 | code->mask);
+					box.flags =
+						(uint16_t)((flags->value | type->value) << 8 | code->value);
+					box.flags_mask =
+						(uint16_t)((flags->mask | type->mask) << 8 | code->mask);
 					buf_put(&to->rules, &box, sizeof(box));
 					buf_u32(&to->ids, id);
 					buf_put(&to->goes_on, &goes_on, 1);
 				}
 }
 
-static void put_ports(const struct policy_rule *r, const struct parts *t, struct classify_rule box, bool goes_on,
-		      struct filter_boxes *to)
+static void put_ports(const struct policy_rule *r, const struct parts *t, struct classify_rule box,
+		      bool goes_on, struct filter_boxes *to)
 {
 	static const struct policy_span16 any = {0, 65535};
 	bool from = FILTER_HAS_FIELD(r, POLICY_FROM_PORT), dest = FILTER_HAS_FIELD(r, POLICY_TO_PORT);
@@ -286,20 +296,21 @@ static int check(const struct policy_rule *r, const struct parts *t, size_t befo
 {
 	double from = (double)N(t->from, struct prefix), dest = (double)N(t->to, struct prefix), rest;
 
-	rest = (double)N(t->proto, struct cube) * (double)N(t->flags, struct cube) * (double)N(t->type, struct cube) *
-	       (double)N(t->code, struct cube);
+	rest = (double)N(t->proto, struct cube) * (double)N(t->flags, struct cube) *
+	       (double)N(t->type, struct cube) * (double)N(t->code, struct cube);
 	rest *= FILTER_HAS_FIELD(r, POLICY_FROM_PORT) ? r->from_port.n : 1;
 	rest *= FILTER_HAS_FIELD(r, POLICY_TO_PORT) ? r->to_port.n : 1;
 	if (from * dest * rest + (double)before <= CLASSIFY_MAX_RULES)
 		return 0;
 	return err_set(err, -ENOSPC,
-		       "rule %u combines %.0f prefixes of sources, %.0f of destinations and %.0f services: %.0f boxes after %zu, "
+		       "rule %u combines %.0f prefixes of sources, %.0f of destinations and %.0f services: "
+		       "%.0f boxes after %zu, "
 		       "at most %u fit",
 		       r->index + 1, from, dest, rest, from * dest * rest, before, CLASSIFY_MAX_RULES);
 }
 
-static int one_family(const struct policy *p, const struct policy_rule *r, bool v6, bool goes_on, struct filter_boxes *to,
-		      struct sluice_err *err)
+static int one_family(const struct policy *p, const struct policy_rule *r, bool v6, bool goes_on,
+		      struct filter_boxes *to, struct sluice_err *err)
 {
 	struct classify_rule box = {.family = v6 ? 6 : 4};
 	const struct prefix *a, *b;

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-/* From rules to tables: goes through the rules, has the lookup compiled, lays the tables out in one memory. */
+/*
+ * From rules to tables: goes through the rules, has the lookup compiled, lays the tables out in one memory.
+ */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "abi/classify.h"
 #include "base/err.h"
 #include "filter/limit.h"
 #include "filter/work.h"
@@ -23,9 +26,13 @@ struct compile {
 	struct sluice_err *err;
 };
 
-static int add_limit(struct compile *c, const struct policy_rule *rule, const struct policy_rate *rate, uint64_t burst, bool keyed, uint32_t *number)
+static int add_limit(struct compile *c, const struct policy_rule *rule, const struct policy_rate *rate,
+		     uint64_t burst, bool keyed, uint32_t *number)
 {
-	struct filter_rate r = {.amount = rate->amount, .seconds = rate->seconds, .bits = rate->bits, .burst = burst};
+	struct filter_rate r = {.amount = rate->amount,
+				.seconds = rate->seconds,
+				.bits = rate->bits,
+				.burst = burst};
 	struct limit limit;
 	int e = filter_limit(&r, c->opts->jiffy_ns, &limit, c->err);
 
@@ -83,7 +90,8 @@ static int interface_of(struct compile *c, const struct policy_rule *r, struct f
 			to->target = c->opts->interfaces[i].index;
 			return 0;
 		}
-	return err_set(c->err, -ENODEV, "rule %u redirects to %s: there is no such interface", r->index + 1, r->stmt->redirect);
+	return err_set(c->err, -ENODEV, "rule %u redirects to %s: there is no such interface", r->index + 1,
+		       r->stmt->redirect);
 }
 
 static int cpus_of(struct compile *c, const struct policy_rule *r, struct filter_rule *to)
@@ -96,8 +104,9 @@ static int cpus_of(struct compile *c, const struct policy_rule *r, struct filter
 	for (i = 0; i < list->n; i++)
 		for (cpu = list->v[i].num.lo; cpu <= list->v[i].num.hi; cpu++) {
 			if (cpu >= CPUS_MAX)
-				return err_set(c->err, -ERANGE, "rule %u names CPU %u, the largest number is %u", r->index + 1, cpu,
-					       CPUS_MAX - 1);
+				return err_set(c->err, -ERANGE,
+					       "rule %u names CPU %u, the largest number is %u", r->index + 1,
+					       cpu, CPUS_MAX - 1);
 			buf_u32(&c->cpus, cpu);
 			to->n_targets++;
 			c->cpu_used[cpu / 8] |= (uint8_t)(1u << cpu % 8);
@@ -158,7 +167,10 @@ static int one_rule(struct compile *c, const struct policy_rule *r)
 	return filter_box(c->p, r, goes_on, &c->boxes, c->err);
 }
 
-/* Regions of the limits in the one memory of cells: a power of two each, the largest that leave room for all. */
+/*
+ * Regions of the limits in the one memory of cells: a power of two each, the largest that leave room for
+ * all.
+ */
 static int lay_cells(struct compile *c)
 {
 	struct limit *v = (struct limit *)(void *)c->limits.data;
@@ -168,8 +180,8 @@ static int lay_cells(struct compile *c)
 	while (each >= FILTER_CELLS_LEAST && (uint64_t)each * c->n_keyed + single > FILTER_CELLS_MOST)
 		each /= 2;
 	if (each < FILTER_CELLS_LEAST)
-		return err_set(c->err, -ENOSPC, "%u rates per source, destination or flow: at most %u fit", c->n_keyed,
-			       FILTER_CELLS_MOST / FILTER_CELLS_LEAST - 1);
+		return err_set(c->err, -ENOSPC, "%u rates per source, destination or flow: at most %u fit",
+			       c->n_keyed, FILTER_CELLS_MOST / FILTER_CELLS_LEAST - 1);
 	for (i = 0; i < n; i++)
 		if (!v[i].keyed)
 			v[i].first = at++;
@@ -222,9 +234,41 @@ static int put_tables(struct compile *c, struct buf *to)
 		return err_nomem(c->err);
 	if (to->len > FILTER_ROOM)
 		return err_set(c->err, -ENOSPC,
-			       "%u rules take %zu bytes (%zu of them for %u boxes to be looked up), at most %u fit", c->set->n,
-			       to->len, c->t->report.classify, c->t->report.n_boxes, FILTER_ROOM);
+			       "%u rules take %zu bytes (%zu of them for %u boxes to be looked up), at most "
+			       "%u fit",
+			       c->set->n, to->len, c->t->report.classify, c->t->report.n_boxes, FILTER_ROOM);
 	return 0;
+}
+
+static bool is_all(const struct classify_rule *r)
+{
+	uint32_t extras = (1u << FILTER_EXTRA(0, 3)) - 1;
+
+	return !r->src_len && !r->dst_len && !r->proto_mask && !r->flags_mask && !r->sport.first &&
+	       !r->dport.first && r->sport.last == 65535 && r->dport.last == 65535 &&
+	       (r->extras & extras) == extras;
+}
+
+/* A family whose first rule is for all its packets, or that has none, needs no lookup. */
+static void spare_family(struct compile *c, uint8_t family, uint32_t *all)
+{
+	struct classify_rule *v = (struct classify_rule *)(void *)c->boxes.rules.data;
+	uint32_t *ids = (uint32_t *)(void *)c->boxes.ids.data;
+	size_t n = c->boxes.ids.len / 4, i, kept;
+
+	*all = CLASSIFY_NONE;
+	for (i = 0; i < n && v[i].family != family; i++)
+		;
+	if (i == n || !is_all(&v[i]))
+		return;
+	*all = ids[i];
+	for (i = 0, kept = 0; i < n; i++)
+		if (v[i].family != family) {
+			v[kept] = v[i];
+			ids[kept++] = ids[i];
+		}
+	c->boxes.rules.len = kept * sizeof(*v);
+	c->boxes.ids.len = kept * 4;
 }
 
 static int look_up(struct compile *c, struct buf *to)
@@ -233,10 +277,16 @@ static int look_up(struct compile *c, struct buf *to)
 				     .ids = (uint32_t *)(void *)c->boxes.ids.data,
 				     .goes_on = c->boxes.goes_on.data};
 	struct classify_report *report = &c->t->report.lookup;
-	size_t n = c->boxes.ids.len / 4, bytes;
+	size_t n, bytes;
 	void *image;
 	int e;
 
+	c->t->config.all4 = c->t->config.all6 = CLASSIFY_NONE;
+	if (!c->t->config.lists) {
+		spare_family(c, 4, &c->t->config.all4);
+		spare_family(c, 6, &c->t->config.all6);
+	}
+	n = c->boxes.ids.len / 4;
 	opts.goes_on = c->t->config.lists ? opts.goes_on : NULL;
 	e = classify_compile((const void *)c->boxes.rules.data, n, &opts, &image, &bytes, report, c->err);
 	if (e)
@@ -283,7 +333,8 @@ static int compile(struct compile *c)
 	memcpy(config->seed, c->opts->seed, sizeof(config->seed));
 	for (i = 0; !e && i < c->set->n; i++)
 		e = one_rule(c, &c->set->rules[i]);
-	if (!e && (c->rules.failed || c->rows.failed || c->limits.failed || c->other.failed || c->cpus.failed))
+	if (!e &&
+	    (c->rules.failed || c->rows.failed || c->limits.failed || c->other.failed || c->cpus.failed))
 		e = err_nomem(c->err);
 	if (!e)
 		e = lay_cells(c);

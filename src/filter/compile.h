@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * From a filter's rules in their normal form (src/policy/rule.h) to the tables of the packet path (abi/filter.h). Pure:
- * text and files were read before, maps and programs come later (src/control/filter.h).
+ * From a filter's rules in their normal form (src/policy/rule.h) to the tables of the packet path
+ * (abi/filter.h). Pure: text and files were read before, maps and programs come later
+ * (src/control/filter.h).
  */
 #ifndef FILTER_COMPILE_H
 #define FILTER_COMPILE_H
@@ -29,9 +30,9 @@ struct filter_interface {
 struct filter_opts {
 	const struct filter_interface *interfaces; /* that rules may name */
 	uint32_t n_interfaces;
-	bool any_interface; /* packets come from nowhere: conditions on their interface hold (as the oracle has it) */
-	uint64_t jiffy_ns;  /* 0: not known */
-	uint64_t seed[10];  /* of hashes; not to be known to those who send packets */
+	bool any_interface; /* packets come from nowhere: conditions on it hold, as the oracle has it */
+	uint64_t jiffy_ns; /* 0: not known */
+	uint64_t seed[10]; /* of hashes; not to be known to those who send packets */
 };
 
 struct filter_report {
@@ -56,10 +57,13 @@ struct filter_tables {
 /*
  * filter_compile() makes the tables of filter number `filter` of a policy without mistakes.
  *
- * out:     *tables  NULL on failure. Counter i of the packet path is that of rule i, the last that of the default
+ * out:     *tables  NULL on failure. Counter i of the packet path is that of rule i, the last that of the
+ * default
  * owns:    the caller frees with filter_tables_free()
- * errors:  -ENOSPC it would not fit: err has the numbers; -ENODEV a rule redirects to an interface that is not there;
- *          -EOPNOTSUPP a rule asks for what the packet path cannot tell (`matching`); -ERANGE, -EINVAL a rate that cannot
+ * errors:  -ENOSPC it would not fit: err has the numbers; -ENODEV a rule redirects to an interface that is
+ * not there;
+ *          -EOPNOTSUPP a rule asks for what the packet path cannot tell (`matching`); -ERANGE, -EINVAL a
+ *          rate that cannot
  *          be kept (limit.h); -ENOMEM
  */
 int filter_compile(const struct policy *p, uint32_t filter, const struct filter_opts *opts,

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-/* What is refused and how; that the same policy gives the same bytes; what is reported. Meaning: tests/filter_check.c. */
+/*
+ * What is refused and how; that the same policy gives the same bytes; what is reported. Meaning:
+ * tests/filter_check.c.
+ */
 #include <errno.h>
 #include <stdlib.h>
 
@@ -57,8 +60,10 @@ static void test_refused(void **state)
 
 	(void)state;
 	refused("filter on eth0 {\n count ip\n drop matching \"udp\"\n}\n", -EOPNOTSUPP,
-		"rule 2 asks for a pcap expression: the packet path does not run those; write it with the fields of the language");
-	refused("filter on eth0 {\n redirect to eth7 udp\n}\n", -ENODEV, "rule 1 redirects to eth7: there is no such interface");
+		"rule 2 asks for a pcap expression: the packet path does not run those; write it with the "
+		"fields of the language");
+	refused("filter on eth0 {\n redirect to eth7 udp\n}\n", -ENODEV,
+		"rule 1 redirects to eth7: there is no such interface");
 	/* every second address on both sides */
 	buf_printf(&text, "set odd {");
 	for (i = 0; i < 400; i++)
@@ -66,15 +71,18 @@ static void test_refused(void **state)
 	buf_printf(&text, " }\nfilter on eth0 {\n drop udp from @odd to @odd port { 53, 123 }\n}\n");
 	assert_false(text.failed);
 	refused((const char *)text.data, -ENOSPC,
-		"rule 1 combines 400 prefixes of sources, 400 of destinations and 2 services: 320000 boxes after 0, at most 131000 "
+		"rule 1 combines 400 prefixes of sources, 400 of destinations and 2 services: 320000 boxes "
+		"after 0, at most 131000 "
 		"fit");
 	buf_free(&text);
 }
 
 static void test_same_bytes(void **state)
 {
-	static const char text[] = "filter on eth0 {\n count ip length > 100\n limit udp to 10/s per source burst 5\n"
-				   " drop from { 10.0.0.0/8, 2001:db8::/32 }\n pass tcp port 22 flags syn/syn,ack\n default drop\n}\n";
+	static const char text[] =
+		"filter on eth0 {\n count ip length > 100\n limit udp to 10/s per source burst 5\n"
+		" drop from { 10.0.0.0/8, 2001:db8::/32 }\n pass tcp port 22 flags syn/syn,ack\n default "
+		"drop\n}\n";
 	struct filter_opts opts = {.seed = {1, 2, 3}};
 	struct filter_tables *a = compile(text, &opts), *b = compile(text, &opts);
 
@@ -98,7 +106,8 @@ static void test_same_bytes(void **state)
 /* What no rule asks for is not there for the verifier either. */
 static void test_simple(void **state)
 {
-	struct filter_tables *t = compile("filter on eth0 {\n pass ip4 tcp port 22\n drop ip4 udp\n}\n", NULL);
+	struct filter_tables *t =
+		compile("filter on eth0 {\n pass ip4 tcp port 22\n drop ip4 udp\n}\n", NULL);
 
 	(void)state;
 	assert_int_equal(t->config.lists, 0);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * What a rule asks beyond addresses and service, as rows of tests. Single questions come first, three to a row; then each
- * question with several answers, an answer to a row, the next row being for whom it is not.
+ * What a rule asks beyond addresses and service, as rows of tests. Single questions come first, three to a
+ * row; then each question with several answers, an answer to a row, the next row being for whom it is not.
  */
 #include <errno.h>
 #include <fnmatch.h>
@@ -39,7 +39,8 @@ static void ask(struct asked *a, struct filter_test t)
 /* One of n answers, as ask_one() adds them. */
 static void ask_group(struct asked *a, struct buf *answers, bool negated)
 {
-	struct group g = {(struct filter_test *)(void *)answers->data, (uint32_t)(answers->len / 32), negated};
+	struct group g = {(struct filter_test *)(void *)answers->data, (uint32_t)(answers->len / 32),
+			  negated};
 
 	if (answers->failed)
 		a->groups.failed = true;
@@ -124,7 +125,9 @@ static bool interfaces(struct asked *a, const struct policy_names *names, const 
 			if (!fnmatch(names->v[k], opts->interfaces[i].name, 0))
 				break;
 		if (k < names->n)
-			answer(a, &answers, test_of(FACT_IN, opts->interfaces[i].index, opts->interfaces[i].index), always);
+			answer(a, &answers,
+			       test_of(FACT_IN, opts->interfaces[i].index, opts->interfaces[i].index),
+			       always);
 	}
 	if (!answers.len)
 		return names->negated;
@@ -141,7 +144,8 @@ static bool fields(struct asked *a, const struct policy_rule *r, const struct fi
 
 	if (FILTER_HAS_FIELD(r, POLICY_LENGTH)) {
 		for (i = 0; i < r->n_length; i++)
-			answer(a, &answers, test_of(FACT_LENGTH, r->length[i].first, r->length[i].last), always);
+			answer(a, &answers, test_of(FACT_LENGTH, r->length[i].first, r->length[i].last),
+			       always);
 		ask_group(a, &answers, false);
 	}
 	if (FILTER_HAS_FIELD(r, POLICY_TTL))
@@ -168,7 +172,9 @@ static struct filter_row *add_row(struct buf *to, uint32_t then, uint32_t otherw
 	struct filter_row *row = buf_add(to, sizeof(*row));
 
 	if (row)
-		*row = (struct filter_row){.test = {always, always, always}, .then = then, .otherwise = otherwise};
+		*row = (struct filter_row){.test = {always, always, always},
+					   .then = then,
+					   .otherwise = otherwise};
 	return row;
 }
 
@@ -181,8 +187,8 @@ static void put_rows(const struct asked *a, struct buf *to)
 {
 	const struct filter_test *all = (const void *)a->all.data;
 	const struct group *groups = (const void *)a->groups.data, *g;
-	uint32_t n = (uint32_t)(a->all.len / sizeof(*all)), n_groups = (uint32_t)(a->groups.len / sizeof(*groups)), i, k, after,
-		 at;
+	uint32_t n = (uint32_t)(a->all.len / sizeof(*all)),
+		 n_groups = (uint32_t)(a->groups.len / sizeof(*groups)), i, k, after, at;
 	struct filter_row *row = NULL;
 	bool last;
 
@@ -209,8 +215,8 @@ static void put_rows(const struct asked *a, struct buf *to)
 	}
 }
 
-int filter_rows(const struct policy_rule *r, const struct filter_opts *opts, struct buf *to, uint32_t *row, uint32_t *uses,
-		bool *never, struct sluice_err *err)
+int filter_rows(const struct policy_rule *r, const struct filter_opts *opts, struct buf *to, uint32_t *row,
+		uint32_t *uses, bool *never, struct sluice_err *err)
 {
 	struct asked a = {.uses = 0};
 	struct group *g;
@@ -220,7 +226,8 @@ int filter_rows(const struct policy_rule *r, const struct filter_opts *opts, str
 	*row = next_row(to);
 	if (FILTER_HAS_FIELD(r, POLICY_MATCHING))
 		return err_set(err, -EOPNOTSUPP,
-			       "rule %u asks for a pcap expression: the packet path does not run those; write it with the fields "
+			       "rule %u asks for a pcap expression: the packet path does not run those; "
+			       "write it with the fields "
 			       "of the language",
 			       r->index + 1);
 	*never = !fields(&a, r, opts);

@@ -15,8 +15,8 @@ struct filter_boxes {
 };
 
 /*
- * filter_box() adds the boxes of one rule: what it asks about addresses and service, as products of prefixes, ranges of
- * ports, and bits of protocol and flags.
+ * filter_box() adds the boxes of one rule: what it asks about addresses and service, as products of
+ * prefixes, ranges of ports, and bits of protocol and flags.
  *
  * errors:  -ENOSPC more boxes than the lookup takes: err has how they come about; -ENOMEM
  */
@@ -32,7 +32,7 @@ int filter_box(const struct policy *p, const struct policy_rule *r, bool goes_on
  *          *never no packet can match, since it names interfaces that are not there
  * errors:  -EOPNOTSUPP, -ENOMEM
  */
-int filter_rows(const struct policy_rule *r, const struct filter_opts *opts, struct buf *to, uint32_t *row, uint32_t *uses,
-		bool *never, struct sluice_err *err);
+int filter_rows(const struct policy_rule *r, const struct filter_opts *opts, struct buf *to, uint32_t *row,
+		uint32_t *uses, bool *never, struct sluice_err *err);
 
 #endif
