@@ -222,6 +222,17 @@ static bool returns(const struct import_chain *c)
 	return false;
 }
 
+/* Types and codes are ICMP's, of the one family. */
+static bool icmp_alone(const struct import_conds *c)
+{
+	const char *proto = c->value[POLICY_PROTO], *want = c->fams == POLICY_V4 ? "1" : "58";
+
+	if (!c->value[POLICY_ICMP_TYPE] && !c->value[POLICY_ICMP_CODE])
+		return false;
+	return (c->fams != POLICY_V4 && c->fams != POLICY_V6) || !proto || strcmp(proto, want) != 0 ||
+	       c->negated & BIT(POLICY_PROTO);
+}
+
 /* Both at once; the field that both ask for, or POLICY_N_FIELDS. */
 static uint32_t both(const struct import_conds *a, const struct import_conds *b, struct import_conds *out)
 {
@@ -286,6 +297,8 @@ static int flatten(struct import *m, size_t index, const struct import_conds *be
 				r[i].text, false);
 		} else if (!(c.fams & 7)) {
 			buf_printf(&m->to->policy, "\t# line %u can never match: %s\n", r[i].line, r[i].text);
+		} else if (icmp_alone(&c)) {
+			skipped(m, r[i].line, "a type of ICMP without ICMP", r[i].text, false);
 		} else if (r[i].verdict == IMPORT_JUMP) {
 			e = jump(m, chain, &r[i], &c, depth, drops, err);
 		} else if (r[i].verdict == IMPORT_RETURN) {
