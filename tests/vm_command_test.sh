@@ -252,6 +252,8 @@ case_ "descriptors made while sweeps look who has any" harm reopened
 case_ "the engine's descriptors opened by others" harm opened
 case_ "maps in maps that change while they are read and run through" harm changing
 case_ "an entry that many replace at once holds its program once" harm replaced
+case_ "a ring buffer in an epoll set, changed and taken out" harm moved
+case_ "a sandbox that forbids process_vm_writev" harm sandboxed
 case_ "runs without end, of a client that is gone" given_up
 if [ "$(id -u)" = 0 ]; then
 	case_ "another user is not served" other_user

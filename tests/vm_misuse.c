@@ -12,7 +12,11 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <unistd.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 
@@ -365,6 +369,68 @@ static void replaced(void)
 	CHECK(bpf_prog_get_fd_by_id(info.id) == -ENOENT); /* nobody does */
 }
 
+/* A ring buffer in an epoll set: added, changed and taken out like anything else. */
+static void moved(void)
+{
+	int ring = bpf_map_create(BPF_MAP_TYPE_RINGBUF, "r", 0, 0, 4096, NULL), ep = epoll_create1(EPOLL_CLOEXEC), i, prog;
+	struct bpf_insn insns[] = {
+		INSN(BPF_ST | BPF_MEM | BPF_DW, 10, 0, -8, 1),
+		MAP_FD(1, ring),
+		MOVE(2, 10),
+		INSN(BPF_ALU64 | BPF_ADD | BPF_K, 2, 0, 0, -8),
+		MOV(3, 8),
+		MOV(4, BPF_RB_FORCE_WAKEUP),
+		HELPER(BPF_FUNC_ringbuf_output),
+		MOV(0, 2),
+		LEAVE,
+	};
+	struct epoll_event event = {.events = EPOLLIN, .data.u32 = 1}, got;
+
+	CHECK(ring >= 0 && ep >= 0);
+	prog = xdp(insns, sizeof(insns) / sizeof(*insns));
+	CHECK(epoll_ctl(ep, EPOLL_CTL_MOD, ring, &event) == -1 && errno == ENOENT);
+	CHECK(epoll_ctl(ep, EPOLL_CTL_DEL, ring, NULL) == -1 && errno == ENOENT);
+	for (i = 0; i < 20; i++) {
+		event.data.u32 = 1;
+		CHECK(!epoll_ctl(ep, EPOLL_CTL_ADD, ring, &event));
+		CHECK(epoll_ctl(ep, EPOLL_CTL_ADD, ring, &event) == -1 && errno == EEXIST);
+		event.data.u32 = 2;
+		CHECK(!epoll_ctl(ep, EPOLL_CTL_MOD, ring, &event));
+		CHECK(!run_n(prog, 1));
+		CHECK(epoll_wait(ep, &got, 1, 1000) == 1 && got.data.u32 == 2);
+		CHECK(!epoll_ctl(ep, EPOLL_CTL_DEL, ring, NULL));
+		CHECK(!run_n(prog, 1));
+		CHECK(epoll_wait(ep, &got, 1, 0) == 0);
+	}
+}
+
+/* Where the kernel is not to be asked for other people's memory, results still go where there is room, and only there. */
+static void sandboxed(void)
+{
+	struct sock_filter code[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, __NR_process_vm_writev, 1, 0),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, __NR_process_vm_readv, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog filter = {sizeof(code) / sizeof(*code), code};
+	int map = bpf_map_create(BPF_MAP_TYPE_ARRAY, "a", 4, 32768, 1, NULL);
+	static uint8_t in[32768], out[32768];
+	uint8_t *hole = mmap(NULL, 8 * 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	uint32_t key = 0, i;
+
+	for (i = 0; i < sizeof(in); i++)
+		in[i] = (uint8_t)(i * 7 + i / 256);
+	CHECK(map >= 0 && hole != MAP_FAILED && !munmap(hole + 7 * 4096, 4096));
+	CHECK(!prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) && !prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter));
+	CHECK(!bpf_map_update_elem(map, &key, in, 0));
+	CHECK(!bpf_map_lookup_elem(map, &key, out) && !memcmp(in, out, sizeof(in)));
+	CHECK(bpf_map_lookup_elem(map, &key, hole) == -EFAULT);
+	CHECK(bpf_map_lookup_elem(map, &key, (void *)(1ull << 46)) == -EFAULT);
+	CHECK(bpf_map_lookup_elem(map, &key, (void *)8) == -EFAULT);
+}
+
 /* More runs than anybody has time for; vm_command_test.sh looks whether the engine goes on with them. */
 static void endless(void)
 {
@@ -378,7 +444,8 @@ static const struct {
 	const char *name;
 	void (*run)(void);
 } modes[] = {{"forged", forged},	{"wakes", wakes},	{"reopened", reopened},
-	     {"opened", opened_elsewhere}, {"changing", changing}, {"replaced", replaced}, {"endless", endless}};
+	     {"opened", opened_elsewhere}, {"changing", changing}, {"replaced", replaced}, {"endless", endless},
+	     {"moved", moved},		{"sandboxed", sandboxed}};
 
 int main(int argc, char **argv)
 {

@@ -29,14 +29,20 @@ bool client_pin_path(int dirfd, const char *path, char clean[PATH_MAX]);
 
 #define PIN_ROOT "/sys/fs/bpf"
 
-/* The next definition of a libc function behind ours, looked up once. */
-#define NEXT(name)                                                                                    \
-	({                                                                                            \
-		static __typeof__(&name) next_##name;                                                 \
-		if (!__atomic_load_n(&next_##name, __ATOMIC_RELAXED))                                 \
-			__atomic_store_n(&next_##name, (__typeof__(&name))client_next(#name), __ATOMIC_RELAXED); \
-		__atomic_load_n(&next_##name, __ATOMIC_RELAXED);                                      \
+/* Where numbers of descriptors begin that a program hardly has itself. */
+int client_high(void);
+
+/* The next definition of a libc function behind ours. All are looked up when the library is loaded, since dlsym(3) may
+ * not be called from a signal's handler; one is when it is needed only where a call comes before that. */
+struct client_next {
+	const char *name;
+	void *fn;
+};
+#define NEXT(name)                                                                                              \
+	({                                                                                                      \
+		static struct client_next next_##name __attribute__((section("sluice_next"), used)) = {#name, NULL}; \
+		(__typeof__(&name))client_next(&next_##name);                                                   \
 	})
-void *client_next(const char *name);
+void *client_next(struct client_next *next);
 
 #endif

@@ -56,23 +56,47 @@ SLUICE_API long syscall(long nr, ...)
 	return raw_call(nr, a);
 }
 
+/*
+ * A set knows its members by file and number. What the engine waits with has no number of the program's: it is added
+ * under the first free one of these few, and looked for under all of them.
+ */
+#define WAIT_NUMBERS 16
+
+static int by_number(int epfd, int op, int wait, struct epoll_event *event)
+{
+	int first = client_high() + 2 * WAIT_NUMBERS, n, ret = -1, from;
+
+	for (from = first; from < first + WAIT_NUMBERS; from = n + 1) {
+		n = fcntl(wait, F_DUPFD_CLOEXEC, from);
+		if (n < 0)
+			return -1;
+		ret = (int)raw_call(__NR_epoll_ctl, (const long[6]){epfd, op, n, (long)event});
+		close(n); /* the engine has it open, so it stays in the set */
+		if (!ret || op == EPOLL_CTL_ADD || errno != ENOENT)
+			break;
+	}
+	return ret;
+}
+
 /* Objects are memfds, which the kernel will not wait on: -EPERM. What is added is what the engine waits with. */
 SLUICE_API int epoll_ctl(int epfd, int op, int fd, struct epoll_event *event)
 {
 	int saved = errno, wait, ret;
-	struct epoll_event edge;
+	struct epoll_event edge = {0};
 
 	ret = (int)raw_call(__NR_epoll_ctl, (const long[6]){epfd, op, fd, (long)event});
-	if (ret == 0 || errno != EPERM || op != EPOLL_CTL_ADD || !client_on() || !event)
+	if (ret == 0 || errno != EPERM || !client_on() || (op != EPOLL_CTL_DEL && !event))
 		return ret;
 	wait = client_wait_fd(fd);
 	if (wait < 0)
 		return ret; /* errno stays EPERM */
-	edge = *event;
+	if (op != EPOLL_CTL_DEL)
+		edge = *event;
 	edge.events |= EPOLLET; /* nobody reads from it */
-	errno = saved;
-	ret = (int)raw_call(__NR_epoll_ctl, (const long[6]){epfd, op, wait, (long)&edge});
-	close(wait); /* the engine has it open, so it stays in the set */
+	ret = by_number(epfd, op, wait, &edge);
+	close(wait);
+	if (!ret)
+		errno = saved;
 	return ret;
 }
 
