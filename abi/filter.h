@@ -22,7 +22,6 @@
 
 #define FILTER_END 0xffffffffu /* of a list */
 #define FILTER_ROWS 16	       /* rows or rules in one turn of the walk */
-#define FILTER_TURNS (1u << 20)
 
 /* What tests can ask for. FILTER_ABSENT: the packet has no such thing; every test fails. */
 enum filter_fact {
@@ -98,6 +97,7 @@ struct filter_config {
 	__u32 nothing;	   /* a list without a rule */
 	__u32 other;	   /* the list for what is neither IPv4 nor IPv6 */
 	__u32 cells_mask;  /* cells of all limits, less one: a power of two */
+	__u32 turns;	   /* more than any walk through these tables takes; 0 as long as there are none */
 	/* without lists and lookup: the rule for all IPv4, IPv6 packets; CLASSIFY_NONE: none */
 	__u32 all4, all6;
 	__u8 ip4, ip6; /* are there rules for them to be looked up? */
@@ -105,7 +105,7 @@ struct filter_config {
 	__u8 apart;    /* may rules that go on have parts of the image for themselves? */
 	__u8 has_limits, has_logs, has_rows, clock_ktime; /* is there anything that needs them? */
 	__u8 shadow, default_drop;
-	__u8 pad[6];
+	__u8 pad[2];
 };
 
 /* Per CPU and rule. */

@@ -481,7 +481,7 @@ static __always_inline int decide(struct xdp_md *ctx)
 	if (v->has_ip)
 		look_up(v, m);
 	if (!turn(v, ctx, m))
-		bpf_loop(FILTER_TURNS, again, &walk, 0);
+		bpf_loop(config.turns, again, &walk, 0);
 	return config.shadow ? XDP_PASS : v->verdict;
 }
 

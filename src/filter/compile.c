@@ -345,11 +345,13 @@ static int compile(struct compile *c)
 	if (!e)
 		e = put_tables(c, &bytes);
 	config->has_rows = c->rows.len != 0;
+	t->report.n_rows = (uint32_t)(c->rows.len / sizeof(struct filter_row));
+	/* no walk meets a rule or a row twice; a turn ends behind FILTER_ROWS of them or at a rule that matches */
+	config->turns = 2 + t->report.n_rows / FILTER_ROWS + 2 * c->set->n;
 	t->bytes = bytes.data;
 	t->len = t->report.bytes = bytes.len;
 	t->room = t->len <= FILTER_ROOM_SMALL ? FILTER_ROOM_SMALL : FILTER_ROOM;
 	t->report.n_rules = c->set->n;
-	t->report.n_rows = (uint32_t)(c->rows.len / sizeof(struct filter_row));
 	t->report.n_limits = (uint32_t)(c->limits.len / sizeof(struct limit));
 	t->report.n_cells = t->n_cells;
 	return e;
