@@ -114,11 +114,11 @@ static void jump(struct jit *j, uint32_t pc, int cc)
 static uint32_t goto_behind(const struct jit *j, uint32_t pc)
 {
 	const struct bpf_insn *insns = j->prog->insns;
-	uint32_t end = pc + 8;
+	uint32_t left = j->prog->n_insns - pc, end = pc + (left < 8 ? left : 8);
+	enum isa_id id = isa_decode(&insns[pc]);
 
-	if (isa_decode(&insns[pc]) == ISA_GOTO)
+	if (id == ISA_GOTO || id == ISA_GOTOL)
 		return UINT32_MAX;
-	/* a program does not end but by exit or goto */
 	for (pc++; pc < end && !j->plan.leader[pc]; pc += 1u + isa_is_wide(&insns[pc])) {
 		if (isa_decode(&insns[pc]) == ISA_GOTO)
 			return isa_target(insns, pc) <= pc ? pc : UINT32_MAX;
