@@ -57,22 +57,21 @@ static void plain(const char *s, char *to, size_t size)
 	char *end, before = ' ';
 
 	for (; *s && n + 32 < size; before = *s, s++) {
-		unsigned long long v;
+		bool minus = *s == '-' && isdigit((unsigned char)s[1]);
+		long long v;
 
 		if (isspace((unsigned char)*s))
 			continue;
-		if (!isdigit((unsigned char)*s) || isalnum((unsigned char)before) || before == '_') {
+		if ((!minus && !isdigit((unsigned char)*s)) || isalnum((unsigned char)before) || before == '_') {
 			to[n++] = *s;
 			continue;
 		}
-		v = strtoull(s, &end, 0);
+		v = (long long)strtoull(s, &end, 0); /* a minus in front is part of it */
 		n += (size_t)snprintf(to + n, size - n, "%lld",
-				      v <= UINT32_MAX ? (long long)(int32_t)(uint32_t)v : (long long)v);
+				      v >= INT32_MIN && v <= UINT32_MAX ? (long long)(int32_t)(uint32_t)v : v);
 		s = end - 1;
 	}
 	to[n] = '\0';
-	/* a negative number behind a minus is a positive one */
-	replace(to, size, "--", "");
 }
 
 static void ours(const struct bpf_insn *insn, uint32_t left, char *to, size_t size)
