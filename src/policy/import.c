@@ -222,15 +222,35 @@ static bool returns(const struct import_chain *c)
 	return false;
 }
 
-/* Types and codes are ICMP's, of the one family. */
-static bool icmp_alone(const struct import_conds *c)
+static bool lists(const char *list, const char *name)
 {
-	const char *proto = c->value[POLICY_PROTO], *want = c->fams == POLICY_V4 ? "1" : "58";
+	size_t n;
 
-	if (!c->value[POLICY_ICMP_TYPE] && !c->value[POLICY_ICMP_CODE])
-		return false;
-	return (c->fams != POLICY_V4 && c->fams != POLICY_V6) || !proto || strcmp(proto, want) != 0 ||
-	       c->negated & BIT(POLICY_PROTO);
+	for (list += strspn(list, "{ ,}"); *list; list += n, list += strspn(list, "{ ,}")) {
+		n = strcspn(list, " ,}");
+		if (n == strlen(name) && !memcmp(list, name, n))
+			return true;
+	}
+	return false;
+}
+
+/* Fields of a protocol beside another protocol: jumps bring them together, and texts that nobody's tool printed. */
+static const char *not_of_proto(const struct import_conds *c)
+{
+	const char *proto = c->value[POLICY_PROTO], *icmp = c->fams == POLICY_V4 ? "1" : "58";
+	bool negated = c->negated & BIT(POLICY_PROTO);
+
+	if (c->value[POLICY_ICMP_TYPE] || c->value[POLICY_ICMP_CODE]) {
+		if ((c->fams != POLICY_V4 && c->fams != POLICY_V6) || !proto || negated || strcmp(proto, icmp) != 0)
+			return "a type of ICMP without ICMP";
+	}
+	if (c->value[POLICY_FLAGS] && proto && (negated || strcmp(proto, "tcp") != 0))
+		return "flags without tcp";
+	if ((c->value[POLICY_FROM_PORT] || c->value[POLICY_TO_PORT]) && proto &&
+	    (negated || !(lists(proto, "tcp") || lists(proto, "udp") || lists(proto, "sctp") ||
+			  lists(proto, "dccp") || lists(proto, "udplite"))))
+		return "ports without a protocol that has them";
+	return NULL;
 }
 
 /* Both at once; the field that both ask for, or POLICY_N_FIELDS. */
@@ -297,8 +317,8 @@ static int flatten(struct import *m, size_t index, const struct import_conds *be
 				r[i].text, false);
 		} else if (!(c.fams & 7)) {
 			buf_printf(&m->to->policy, "\t# line %u can never match: %s\n", r[i].line, r[i].text);
-		} else if (icmp_alone(&c)) {
-			skipped(m, r[i].line, "a type of ICMP without ICMP", r[i].text, false);
+		} else if (not_of_proto(&c)) {
+			skipped(m, r[i].line, not_of_proto(&c), r[i].text, false);
 		} else if (r[i].verdict == IMPORT_JUMP) {
 			e = jump(m, chain, &r[i], &c, depth, drops, err);
 		} else if (r[i].verdict == IMPORT_RETURN) {
