@@ -49,7 +49,7 @@ struct map_ops {
 	/* one entry at or behind *cursor, which moves behind it; -ENOENT: no more. The hash family's batches */
 	int (*walk)(struct map *map, uint32_t *cursor, void *key, void *value, uint64_t flags, bool take);
 
-	/* the value (or record) that addr lies in */
+	/* the value that addr lies in; of ring buffers ring_record() tells */
 	bool (*region)(struct map *map, uint64_t addr, uint64_t *start, uint64_t *len);
 
 	uint8_t batches;     /* enum map_batch */
