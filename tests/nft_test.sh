@@ -94,6 +94,8 @@ case_ "import: two chains in a row" two_chains
 case_ "import: no such file" expect_fail 3 '^sluice import: none.nft: No such file or directory$' "$SLUICE" import none.nft
 echo 'hello world' >h.nft
 case_ "import: another text" expect_fail 1 "^sluice import: h.nft:1: 'hello', expected table \(as nft list ruleset prints it\)$" "$SLUICE" import h.nft
+printf 'table ip t {\0}\n' >z.nft
+case_ "import: no text" expect_fail 1 '^sluice import: z.nft: a byte of value 0, expected text$' "$SLUICE" import z.nft
 
 # --- there and back
 case_ "there and back: the same normal form" "$BUILD/tests/nft-round" "${SEED:-1}" 4000

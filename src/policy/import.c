@@ -488,6 +488,8 @@ int import_read(enum import_form form, const char *name, const char *text, size_
 
 	if (len > IMPORT_TEXT_MAX)
 		return err_set(err, -EFBIG, "%s: %zu bytes, at most %u are read", name, len, IMPORT_TEXT_MAX);
+	if (len && memchr(text, 0, len))
+		return err_set(err, -EBADMSG, "%s: a byte of value 0, expected text", name);
 	m.text = arena_text(&m.arena, text ? text : "", len);
 	if (!m.text)
 		return err_nomem(err);
