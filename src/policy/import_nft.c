@@ -6,6 +6,8 @@
 #include "base/err.h"
 #include "policy/import_nft.h"
 
+#define NAME_MAX_READ 128
+
 /* --- words --- */
 
 static bool word_char(char c)
@@ -71,11 +73,15 @@ static bool at(const struct nft_lex *x, const char *word)
 	return nft_is(&x->t, word);
 }
 
+static bool is_name(const struct nft_lex *x)
+{
+	return (x->t.kind == 'w' || x->t.kind == '"') && x->t.len && x->t.len < NAME_MAX_READ;
+}
+
+/* In one line: names are said in comments. */
 static const char *text(struct nft_lex *x)
 {
-	const char *s = arena_text(&x->m->arena, x->t.s, x->t.len);
-
-	return s ? s : "";
+	return import_line(x->m, x->t.s, x->t.len);
 }
 
 static int unexpected(struct nft_lex *x, const char *wanted, struct sluice_err *err)
@@ -271,6 +277,8 @@ static int chain(struct nft_lex *x, const char *table, uint8_t fams, struct slui
 	size_t n;
 
 	next(x);
+	if (!is_name(x))
+		return unexpected(x, "the name of a chain", err);
 	c = import_chain_add(x->m, table, text(x));
 	if (!c)
 		return err_nomem(err);
@@ -313,10 +321,14 @@ static int table(struct nft_lex *x, struct sluice_err *err)
 	size_t i;
 	int e = 0;
 
+	if (!is_name(x))
+		return unexpected(x, "the family of a table", err);
 	for (i = 0; i < sizeof(families) / sizeof(*families); i++)
 		if (!strcmp(family, families[i].name))
 			fams = families[i].fams;
 	next(x);
+	if (!is_name(x))
+		return unexpected(x, "the name of a table", err);
 	name = import_say(x->m, "%s %s", family, text(x));
 	next(x);
 	if (x->t.kind != '{')
