@@ -168,8 +168,9 @@ static void rates(void)
 			for (n = k ? (i ? 3 : burst + 1) : i ? i % 10 != 0 : burst * 4 / 5; n; n--, sent++)
 				passed[k] += pair_run(&a, frame, 60, 1, NOW + i * 1000000) == 2;
 			for (n = 0; n < flood / 4; n++) {
-				*(uint32_t *)(void *)(frame + 26) = 0x64 | (uint32_t)rules_random(&state)
-										   << 8;
+				uint32_t source = 0x64 | (uint32_t)rules_random(&state) << 8;
+
+				memcpy(frame + 26, &source, sizeof(source));
 				spoofed += pair_run(&a, frame, 60, 1, NOW + i * 1000000 + n) == 2;
 			}
 			memset(frame + 26, 0, 4);

@@ -105,12 +105,12 @@ static bool same_bytes(const struct policy_bytes *a, const struct policy_bytes *
 
 static bool same_spans(const struct policy_spans16 *a, const struct policy_spans16 *b)
 {
-	return a->n == b->n && !memcmp(a->v, b->v, a->n * sizeof(*a->v));
+	return a->n == b->n && (!a->n || !memcmp(a->v, b->v, a->n * sizeof(*a->v)));
 }
 
 static bool same_addrs(const struct policy_addrs *a, const struct policy_addrs *b)
 {
-	return a->n == b->n && !memcmp(a->v4, b->v4, a->n * sizeof(*a->v4));
+	return a->n == b->n && (!a->n || !memcmp(a->v4, b->v4, a->n * sizeof(*a->v4)));
 }
 
 #define UPPER \
