@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/test.h"
 #include "policy/policy.h"
+#include "policy/words.h"
 
 static struct buf text, other;
 
@@ -384,6 +385,15 @@ static void paths(void **state)
 	buf_free(&printed);
 }
 
+/* A word is as long as it says, whatever bytes are in it. */
+static void words(void **unused)
+{
+	(void)unused;
+	assert_non_null(words_find(WORDS_PROTOS, "tcp", 3));
+	assert_null(words_find(WORDS_PROTOS, "tcp", 2));
+	assert_null(words_find(WORDS_PROTOS, "tcp\0\0\0\0\0\0\0\0\0\0\0\0\0", 16));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -394,6 +404,7 @@ int main(void)
 		cmocka_unit_test(covers),
 		cmocka_unit_test(terminal),
 		cmocka_unit_test(paths),
+		cmocka_unit_test(words),
 	};
 	int rc = cmocka_run_group_tests(tests, NULL, NULL);
 

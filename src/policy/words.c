@@ -238,7 +238,7 @@ const struct policy_word *words_find(enum policy_table table, const char *name, 
 	const struct policy_word *w;
 
 	for (w = tables[table]; w->name; w++)
-		if (w->name[0] == name[0] && !strncmp(w->name, name, len) && !w->name[len])
+		if (w->name[0] == name[0] && strlen(w->name) == len && !memcmp(w->name, name, len))
 			return w;
 	return NULL;
 }
