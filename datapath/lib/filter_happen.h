@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* What happens when a rule of the filter has matched, or none: limits, counters, samples, verdicts. */
+#ifndef DATAPATH_LIB_FILTER_HAPPEN_H
+#define DATAPATH_LIB_FILTER_HAPPEN_H
+
+#include "datapath/lib/filter_maps.h"
+#include "datapath/lib/hash.h"
+
+static __always_inline __u64 hash_flow(const struct view *v)
+{
+	const volatile __u64 *seed = config.seed;
+
+	return hash_word(v->src[0], seed) + hash_word(v->src[1], seed + 2) + hash_word(v->dst[0], seed + 4) +
+	       hash_word(v->dst[1], seed + 6) +
+	       hash_word((__u64)v->service.proto << 32 | (__u32)v->service.sport << 16 | v->service.dport,
+			 seed + 8);
+}
+
+/* What a limit counts by. The family takes part: an IPv6 address may look like an IPv4 one. */
+static __always_inline __u64 key_of(const struct view *v, const struct filter_rule *r)
+{
+	const volatile __u64 *seed = config.seed;
+	const __u64 *a = r->per == PER_DESTINATION ? v->dst : v->src;
+	__u64 hi = a[0] & (v->is_ip6 ? r->mask6[0] : (__u64)r->mask4 << 32);
+	__u64 who = (__u64)r->limit << 32 | v->has_ip << 1 | v->is_ip6;
+
+	if (r->per == PER_FLOW)
+		return hash_fold(hash_flow(v) + hash_word(who, seed + 1));
+	return hash_fold(hash_word(hi, seed) + hash_word(a[1] & r->mask6[1], seed + 2) +
+			 hash_word(who, seed + 4));
+}
+
+/* Is the packet over a limit? of: what it is counted by; NULL: all packets together */
+static __always_inline int over(const struct view *v, void *m, const struct filter_rule *of, __u32 limit)
+{
+	struct limit *l = TABLE(m, struct limit, config.limits + limit * (__u32)sizeof(struct limit));
+	__u32 zero = 0, now, cost;
+	__u64 *cell, hash, ns;
+
+	cell = bpf_map_lookup_elem(&filter_cells, &zero);
+	if (!cell)
+		return 0;
+	if (config.clock_ktime && l->clock == LIMIT_KTIME)
+		ns = bpf_ktime_get_ns();
+	else
+		ns = bpf_jiffies64() * config.jiffy_ns;
+	now = limit_now(l, ns);
+	cost = limit_cost(l, v->bytes);
+	if (!of || !l->keyed)
+		return !limit_one(cell + (l->first & config.cells_mask), 1, now, l->depth, cost);
+	hash = key_of(v, of);
+	return !limit_keyed(cell + (limit_bucket(l, hash) & config.cells_mask & ~(LIMIT_WAYS - 1u)), hash,
+			    now, l->depth, cost);
+}
+
+static __always_inline int verdict_of(const struct view *v, void *m, const struct filter_rule *r)
+{
+	__u32 nr;
+
+	switch (r->verdict) {
+	case FILTER_PASS:
+		return XDP_PASS;
+	case FILTER_DROP:
+		return XDP_DROP;
+	}
+	if (config.shadow)
+		return XDP_PASS;
+	if (r->verdict == FILTER_REDIRECT)
+		return (int)bpf_redirect(r->target, 0);
+	nr = (__u32)((hash_fold(hash_flow(v)) >> 32) * r->n_targets >> 32);
+	return (int)bpf_redirect_map(&filter_cpus, *TABLE(m, __u32, r->target + 4 * nr), XDP_PASS);
+}
+
+static __always_inline void sample(struct view *v, struct xdp_md *ctx, const struct filter_rule *r,
+				   int is_over, __u32 rule)
+{
+	struct filter_event *e = &v->sample;
+	__u32 n = v->bytes < FILTER_SAMPLE ? v->bytes : FILTER_SAMPLE;
+
+	e->ns = bpf_ktime_get_ns();
+	e->rule = rule;
+	e->ifindex = ctx->ingress_ifindex;
+	e->length = v->bytes;
+	e->verdict = r->verdict;
+	e->over = (__u32)is_over;
+	e->captured = n;
+	if (!n || n > FILTER_SAMPLE || bpf_xdp_load_bytes(ctx, 0, e->bytes, n))
+		e->captured = 0;
+	bpf_ringbuf_output(&filter_samples, e, sizeof(*e), 0);
+}
+
+/* The rule has matched: limits, counters, samples. Returns 1 when that decides. */
+static __always_inline int happens(struct view *v, struct xdp_md *ctx, void *m, __u32 rule)
+{
+	struct filter_rule *r = TABLE(m, struct filter_rule, config.rules + rule * (__u32)sizeof(*r));
+	struct filter_count *n = bpf_map_lookup_elem(&filter_counts, &rule);
+	__u64 *packets;
+	int is_over = 0;
+
+	if (!n)
+		return 1;
+	if (config.has_limits && r->does & RULE_LIMIT)
+		is_over = over(v, m, r, r->limit);
+	packets = is_over ? &n->over_packets : &n->packets;
+	if (config.has_logs && r->does & RULE_LOG && (is_over || !(r->does & RULE_LIMIT)) && r->log_every &&
+	    *packets % r->log_every == 0 && !over(v, m, 0, r->log_limit)) {
+		n->logged++;
+		sample(v, ctx, r, is_over, rule);
+	}
+	packets[0]++;
+	packets[1] += v->bytes;
+	if (is_over) {
+		v->verdict = XDP_DROP;
+		return 1;
+	}
+	if (r->does & RULE_GOES_ON)
+		return 0;
+	v->verdict = verdict_of(v, m, r);
+	return 1;
+}
+
+static __always_inline int no_rule(struct view *v)
+{
+	__u32 last = config.n_rules;
+	struct filter_count *n = bpf_map_lookup_elem(&filter_counts, &last);
+
+	if (n) {
+		n->packets++;
+		n->bytes += v->bytes;
+	}
+	v->verdict = config.default_drop ? XDP_DROP : XDP_PASS;
+	return 1;
+}
+
+#endif

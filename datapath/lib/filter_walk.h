@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* The walk through a list of rules and their rows of tests. */
+#ifndef DATAPATH_LIB_FILTER_WALK_H
+#define DATAPATH_LIB_FILTER_WALK_H
+
+#include "datapath/lib/filter_happen.h"
+
+/*
+ * 1 if a < b, as arithmetic on 64 bits: the compiler makes comparisons branches, each of which doubles the
+ * verifier's work.
+ */
+static __always_inline __u64 below(__u64 a, __u64 b)
+{
+	__u64 d = a - b;
+
+	asm volatile("" : "+r"(d));
+	return d >> 63;
+}
+
+static __always_inline __u64 holds(const struct view *v, const struct filter_test *t)
+{
+	__u32 fact = v->facts[t->fact & (FILTER_FACTS - 1)];
+
+	return below((__u32)((fact & t->mask) - t->lo), (__u64)t->span + 1) & below(fact, FILTER_ABSENT);
+}
+
+/*
+ * Goes on from row to row, rule to rule, until something happens, and sees to it. Returns 1 when the packet's
+ * fate is decided.
+ */
+static __always_inline int turn(struct view *v, struct xdp_md *ctx, void *m)
+{
+	struct filter_rule *r;
+	struct filter_row *row;
+	__u32 i, to = v->row;
+	__u64 ok;
+
+#pragma clang loop unroll(disable)
+	for (i = 0; i < FILTER_ROWS; i++) {
+		if (to == FILTER_NEXT) {
+			v->rule = *TABLE(m, __u32, v->at);
+			v->at += 4;
+			if (v->rule >= v->final)
+				v->rule = v->final;
+			if (v->rule == FILTER_END)
+				return no_rule(v);
+			r = TABLE(m, struct filter_rule, config.rules + v->rule * (__u32)sizeof(*r));
+			to = r->row;
+		}
+		if (to == FILTER_MATCH) {
+			v->row = FILTER_NEXT;
+			return happens(v, ctx, m, v->rule);
+		}
+		row = TABLE(m, struct filter_row, config.rows + to * (__u32)sizeof(*row));
+		ok = holds(v, &row->test[0]) & holds(v, &row->test[1]) & holds(v, &row->test[2]);
+		to = ok ? row->then : row->otherwise;
+	}
+	v->row = to;
+	return 0;
+}
+
+struct walk {
+	struct xdp_md *ctx;
+};
+
+static long again(__u32 i, struct walk *walk)
+{
+	__u32 zero = 0;
+	struct view *v = bpf_map_lookup_elem(&filter_scratch, &zero);
+	void *m = bpf_map_lookup_elem(&filter_tables, &zero);
+
+	(void)i;
+	return !v || !m || turn(v, walk->ctx, m);
+}
+
+#endif
