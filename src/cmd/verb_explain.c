@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* sluice explain: what a policy does with one packet, rule by rule, and why. */
 #include <errno.h>
-#include <fnmatch.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -166,38 +165,6 @@ static int conclude(const struct telling *t, const struct policy_answer *a)
 	return EXIT_DONE;
 }
 
-static bool is_on(const struct policy_filter *f, const char *name)
-{
-	uint32_t i;
-
-	for (i = 0; i < f->on.n; i++)
-		if (!fnmatch(f->on.v[i].text, name, 0))
-			return true;
-	return false;
-}
-
-/* The filter of the packet's interface; without one, the only filter. */
-static int choose(const struct policy *p, const char *in, uint32_t *filter, struct sluice_err *err)
-{
-	uint32_t i;
-
-	if (!p->n_filters)
-		return err_set(err, -ENOENT, "there is no filter in the policy");
-	for (i = 0; in && i < p->n_filters; i++) {
-		if (is_on(&p->filters[i], in)) {
-			*filter = i;
-			return 0;
-		}
-	}
-	if (in)
-		return err_set(err, -ENOENT, "no filter of the policy is on %s", in);
-	if (p->n_filters > 1)
-		return err_set(err, -EINVAL, "the policy has %u filters: say which interface, with on IF",
-			       p->n_filters);
-	*filter = 0;
-	return 0;
-}
-
 /* Packet number n of a capture; its bytes go to *bytes. */
 static int from_capture(struct buf *bytes, uint64_t n, uint32_t *length, struct sluice_err *err)
 {
@@ -256,7 +223,7 @@ static int explain(const struct policy *p, const struct policy_packet *k)
 	struct policy_answer a;
 	char said[PACKET_SAY];
 	uint32_t filter = 0;
-	int e = choose(p, k->in, &filter, &err), rc;
+	int e = policy_filter_on(p, k->in, "on IF", &filter, &err), rc;
 
 	t.filter = p->n_filters ? &p->filters[filter] : NULL;
 	if (!e)

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* sluice export nft: a policy as the nearest nftables ruleset, to compare it with and to leave with. */
 #include <errno.h>
-#include <fnmatch.h>
 #include <string.h>
 
 #include "base/err.h"
@@ -35,8 +34,10 @@ static bool named(const struct policy_filter *f)
 {
 	uint32_t i;
 
+	if (on)
+		return policy_filter_names(f, on);
 	for (i = 0; i < f->on.n; i++)
-		if (on ? !fnmatch(f->on.v[i].text, on, 0) : !strcmp(f->on.v[i].text, filter_name))
+		if (!strcmp(f->on.v[i].text, filter_name))
 			return true;
 	return false;
 }

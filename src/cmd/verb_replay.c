@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* sluice replay: what a policy would have done to captured traffic, and what differently from another one. */
 #include <errno.h>
-#include <fnmatch.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -73,34 +72,11 @@ struct replay {
 
 static const char *const verdict_words[] = {"aborted", "drop", "pass", "tx", "redirect"};
 
-static bool is_on(const struct policy_filter *f, const char *name)
-{
-	uint32_t i;
-
-	for (i = 0; i < f->on.n; i++)
-		if (!fnmatch(f->on.v[i].text, name, 0))
-			return true;
-	return false;
-}
-
 static int choose(struct side *s, struct sluice_err *err)
 {
-	uint32_t i;
+	int e = policy_filter_on(s->p, interface, "--on IF", &s->filter, err);
 
-	if (!s->p->n_filters)
-		return err_set(err, -ENOENT, "%s: there is no filter in the policy", s->path);
-	for (i = 0; interface && i < s->p->n_filters; i++)
-		if (is_on(&s->p->filters[i], interface)) {
-			s->filter = i;
-			return 0;
-		}
-	if (interface)
-		return err_set(err, -ENOENT, "%s: no filter of the policy is on %s", s->path, interface);
-	if (s->p->n_filters > 1)
-		return err_set(err, -EINVAL,
-			       "%s: the policy has %u filters: say which interface, with --on IF", s->path,
-			       s->p->n_filters);
-	return 0;
+	return e ? err_prefix(err, "%s", s->path) : 0;
 }
 
 /* Reads a policy; mistakes in it are printed. */

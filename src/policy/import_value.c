@@ -42,34 +42,18 @@ static const struct {
 	[IMPORT_DSCP] = {dscps, WORDS_DSCPS, 63},     [IMPORT_ETHER] = {ethers, WORDS_NONE, 65535},
 };
 
-/* Decimal or 0x. */
-static bool digits(const char *s, size_t len, uint32_t max, uint32_t *out)
-{
-	bool hex = len > 2 && s[0] == '0' && s[1] == 'x';
-	uint64_t v = 0;
-	size_t i;
-
-	if (!len || len > 8)
-		return false;
-	for (i = hex ? 2 : 0; i < len; i++) {
-		if (s[i] >= '0' && s[i] <= '9')
-			v = v * (hex ? 16 : 10) + (uint64_t)(s[i] - '0');
-		else if (hex && (s[i] | 32) >= 'a' && (s[i] | 32) <= 'f')
-			v = v * 16 + (uint64_t)((s[i] | 32) - 'a' + 10);
-		else
-			return false;
-	}
-	*out = (uint32_t)v;
-	return v <= max;
-}
+#define NUMBER_MAX 8 /* characters: no field here has more than 16 bits */
 
 static bool number(enum import_kind kind, const char *s, size_t len, uint32_t *out)
 {
 	const struct name *n;
 	const struct policy_word *w;
+	uint64_t v;
 
-	if (digits(s, len, kinds[kind].max, out))
+	if (words_number(s, len, NUMBER_MAX, &v) && v <= kinds[kind].max) {
+		*out = (uint32_t)v;
 		return true;
+	}
 	for (n = kinds[kind].names; n->name; n++) {
 		if (strlen(n->name) == len && !memcmp(n->name, s, len)) {
 			*out = n->v;

@@ -18,25 +18,11 @@ const struct parse_field parse_fields[POLICY_N_FIELDS + 2] = {
 	[PARSE_ELEMENTS] = {"", POLICY_ADDR, WORDS_NONE, 0, "an address, a prefix or a range"},
 };
 
-/* Decimal or 0x, nothing else; len digits at most 10. */
+#define NUMBER_MAX 12 /* characters: 32 bits in hex, and two more of decimal, so that what is too large is called so */
+
 static bool digits(const char *s, size_t len, uint64_t *out)
 {
-	bool hex = len > 2 && s[0] == '0' && s[1] == 'x';
-	uint64_t v = 0;
-	size_t i;
-
-	if (!len || len > 12)
-		return false;
-	for (i = hex ? 2 : 0; i < len; i++) {
-		if (s[i] >= '0' && s[i] <= '9')
-			v = v * (hex ? 16 : 10) + (uint64_t)(s[i] - '0');
-		else if (hex && (s[i] | 32) >= 'a' && (s[i] | 32) <= 'f')
-			v = v * 16 + (uint64_t)((s[i] | 32) - 'a' + 10);
-		else
-			return false;
-	}
-	*out = v;
-	return true;
+	return words_number(s, len, NUMBER_MAX, out);
 }
 
 bool parse_number(const struct token *t, uint32_t max, uint32_t *out)

@@ -102,6 +102,20 @@ void policy_print(const struct policy *p, struct buf *to);
 void policy_stmt_print(const struct policy_stmt *s, struct buf *to);
 void policy_match_print(const struct policy_match *m, struct buf *to);
 
+/*
+ * policy_filter_on() finds the filter that an interface gets: the first that names it, or has a glob that
+ * fits.
+ *
+ * in:      name  NULL: the only filter there is
+ *          how   words for choosing one ("--on IF"), for the sentence
+ * errors:  -ENOENT there is none, -EINVAL name is NULL and there are several
+ */
+int policy_filter_on(const struct policy *p, const char *name, const char *how, uint32_t *filter,
+		     struct sluice_err *err);
+
+/* policy_filter_names(): is the filter on this interface? */
+bool policy_filter_names(const struct policy_filter *f, const char *name);
+
 /* --- between the files of the room --- */
 
 struct policy_parse;

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* Trees of policies: finding, comparing. */
+#include <errno.h>
+#include <fnmatch.h>
 #include <string.h>
 
+#include "base/err.h"
 #include "policy/policy.h"
 
 const struct policy_match *policy_match_of(const struct policy_stmt *s, enum policy_field field)
@@ -12,6 +15,38 @@ const struct policy_match *policy_match_of(const struct policy_stmt *s, enum pol
 		if (s->matches[i].field == field)
 			return &s->matches[i];
 	return NULL;
+}
+
+bool policy_filter_names(const struct policy_filter *f, const char *name)
+{
+	uint32_t i;
+
+	for (i = 0; i < f->on.n; i++)
+		if (!fnmatch(f->on.v[i].text, name, 0))
+			return true;
+	return false;
+}
+
+int policy_filter_on(const struct policy *p, const char *name, const char *how, uint32_t *filter,
+		     struct sluice_err *err)
+{
+	uint32_t i;
+
+	*filter = 0;
+	if (!p->n_filters)
+		return err_set(err, -ENOENT, "there is no filter in the policy");
+	for (i = 0; name && i < p->n_filters; i++) {
+		if (policy_filter_names(&p->filters[i], name)) {
+			*filter = i;
+			return 0;
+		}
+	}
+	if (name)
+		return err_set(err, -ENOENT, "no filter of the policy is on %s", name);
+	if (p->n_filters > 1)
+		return err_set(err, -EINVAL, "the policy has %u filters: say which interface, with %s",
+			       p->n_filters, how);
+	return 0;
 }
 
 static bool same_text(const char *a, const char *b)

@@ -278,3 +278,23 @@ const char *words_nearest(enum policy_table table, const char *name, size_t len)
 	i = text_nearest(typed, names, n);
 	return i < 0 ? NULL : names[i];
 }
+
+bool words_number(const char *s, size_t len, size_t max, uint64_t *out)
+{
+	bool hex = len > 2 && s[0] == '0' && s[1] == 'x';
+	uint64_t v = 0;
+	size_t i;
+
+	if (!len || len > max)
+		return false;
+	for (i = hex ? 2 : 0; i < len; i++) {
+		if (s[i] >= '0' && s[i] <= '9')
+			v = v * (hex ? 16 : 10) + (uint64_t)(s[i] - '0');
+		else if (hex && (s[i] | 32) >= 'a' && (s[i] | 32) <= 'f')
+			v = v * 16 + (uint64_t)((s[i] | 32) - 'a' + 10);
+		else
+			return false;
+	}
+	*out = v;
+	return true;
+}

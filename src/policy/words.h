@@ -7,6 +7,7 @@
 #ifndef POLICY_WORDS_H
 #define POLICY_WORDS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -41,5 +42,8 @@ size_t words_index(enum policy_table table, const struct policy_word *row);
 
 /* words_nearest(): the name nearest to what was typed, NULL if none is near. */
 const char *words_nearest(enum policy_table table, const char *name, size_t len);
+
+/* words_number(): the whole of s is a number, decimal or 0x hex, of 1 to max characters (at most 16). */
+bool words_number(const char *s, size_t len, size_t max, uint64_t *out);
 
 #endif
