@@ -36,6 +36,12 @@ case_ "export: no such filter" expect_fail 3 '^sluice export: no filter of the p
 case_ "export: another form" expect_fail 2 "'pf' is no form to export to, expected nft" "$SLUICE" export pf two.conf
 echo 'filter on eth0 { dorp; }' >bad.conf
 case_ "export: a policy with mistakes" expect_fail 1 "bad.conf:1:18: error: unknown word 'dorp', did you mean 'drop'" "$SLUICE" export nft bad.conf
+balanced() { # services are named and left out
+	{ echo 'balance web on eth0 { virtual 203.0.113.10 tcp port 80; forward l2; backend 10.0.0.1; }'; cat all.conf; } >balanced.conf
+	"$SLUICE" export nft balanced.conf >out 2>err || return 1
+	{ echo '# Not here: balance web'; cat all.nft; } | diff - out
+}
+case_ "export: services are named" balanced
 json() {
 	"$SLUICE" export nft cannot.conf -j >j && return 1
 	jq -r .ruleset j | head -n -1 | diff cannot.nft - && jq -e '.n_notes == 10' j

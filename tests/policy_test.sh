@@ -53,10 +53,16 @@ json() {
 		.sets[1] == {name: "blocked", spans_ipv4: 2, spans_ipv6: 1, addresses_ipv4: 257, addresses_ipv6: 79228162514264337593543950336}' j || return 1
 	"$SLUICE" check cases/001/case.conf -j >j && return 1
 	jq -e '.ok == false and .errors == 1 and .diagnostics == [{severity: "error", file: "cases/001/case.conf", line: 1, column: 1,
-		length: 6, text: "unknown word '\''fliter'\'', did you mean '\''filter'\''? Expected interface, set, filter, define or include"}]' j || return 1
+		length: 6, text: "unknown word '\''fliter'\'', did you mean '\''filter'\''? Expected interface, set, filter, balance, define or include"}]' j || return 1
 	"$SLUICE" check sketch.conf --print -j | jq -r .printed | diff - "$G/sketch.print" | grep -c '^[<>] .' | grep -qx 0
 }
 case_ "check: JSON" json
+services() {
+	[ "$("$SLUICE" check balance.conf)" = "balance.conf: 0 rules in 0 filters, 0 sets; 5 services, 14 virtual addresses, 9 backends; 0 warnings" ] || return 1
+	"$SLUICE" check balance.conf -j | jq -e '(.services | length) == 5 and
+		.services[1] == {name: "dns", virtuals: 3, backends: 3, slots: 4093}'
+}
+case_ "check: services" services
 bounded() { # a thousand mistakes are not printed
 	{ echo "filter on eth0 {"; yes x | head -n 5000; echo "}"; } >many.conf
 	"$SLUICE" check many.conf 2>err && return 1

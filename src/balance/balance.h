@@ -98,11 +98,16 @@ struct balance_service *balance_service_find(const struct balance_model *m, cons
 /*
  * balance_check() looks for everything that makes no sense, and tells each mistake.
  *
- * in:      say   is given the line of what is wrong and a sentence, without a full stop; may be NULL
+ * in:      say   is given the line of what is wrong, which part of it, and a sentence without a full stop; may be NULL
  * errors:  -EINVAL if there were any (err has the first); -ENOMEM
  * cost:    n log n in virtual addresses and backends
  */
-typedef void balance_say(void *arg, uint32_t line, const char *sentence);
+enum balance_part {
+	BALANCE_PART_ALL,
+	BALANCE_PART_ADDR,
+	BALANCE_PART_PORT,
+};
+typedef void balance_say(void *arg, uint32_t line, enum balance_part part, const char *sentence);
 int balance_check(const struct balance_model *m, balance_say *say, void *arg, struct sluice_err *err);
 
 /*

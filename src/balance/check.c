@@ -24,7 +24,8 @@ struct check {
 	size_t n_claims;
 };
 
-__attribute__((format(printf, 3, 4))) static void wrong(struct check *c, uint32_t line, const char *fmt, ...)
+__attribute__((format(printf, 4, 5))) static void wrong_part(struct check *c, uint32_t line,
+							    enum balance_part part, const char *fmt, ...)
 {
 	char text[512];
 	va_list ap;
@@ -35,8 +36,10 @@ __attribute__((format(printf, 3, 4))) static void wrong(struct check *c, uint32_
 	if (!c->n++)
 		err_set(c->err, -EINVAL, "%s", text);
 	if (c->say)
-		c->say(c->arg, line, text);
+		c->say(c->arg, line, part, text);
 }
+
+#define wrong(c, line, ...) wrong_part(c, line, BALANCE_PART_ALL, __VA_ARGS__)
 
 static bool is_zero(const struct net_addr *a)
 {
@@ -105,17 +108,17 @@ static void check_virtual(struct check *c, const struct balance_service *s, cons
 
 	balance_virtual_text(v, text, sizeof(text));
 	if (what)
-		wrong(c, v->line, "service %s: virtual address %s is %s", s->name, text, what);
+		wrong_part(c, v->line, BALANCE_PART_ADDR, "service %s: virtual address %s is %s", s->name, text, what);
 	if (v->proto != 6 && v->proto != 17 && v->proto != BALANCE_PROTO_ANY)
 		wrong(c, v->line,
 		      "service %s: virtual address %s; the protocol can be tcp or udp, or be left "
 		      "out with all ports",
 		      s->name, text);
 	if (v->proto == BALANCE_PROTO_ANY && !all)
-		wrong(c, v->line, "service %s: virtual address %s has ports but no protocol; say tcp or udp",
+		wrong_part(c, v->line, BALANCE_PART_PORT, "service %s: virtual address %s has ports but no protocol; say tcp or udp",
 		      s->name, text);
 	if (v->proto != BALANCE_PROTO_ANY && !all && (!v->first || v->first > v->last))
-		wrong(c, v->line,
+		wrong_part(c, v->line, BALANCE_PART_PORT,
 		      "service %s: virtual address %s; ports are 1 to 65535, the first no larger "
 		      "than the last",
 		      s->name, text);
@@ -149,7 +152,7 @@ static void told_overlap(struct check *c, const struct claim *a, const struct cl
 
 	balance_virtual_text(later->v, text, sizeof(text));
 	balance_virtual_text(earlier->v, other, sizeof(other));
-	wrong(c, later->v->line,
+	wrong_part(c, later->v->line, BALANCE_PART_PORT,
 	      "service %s: virtual address %s overlaps %s of service %s; give them "
 	      "different ports or put them in one service",
 	      later->s->name, text, other, earlier->s->name);
@@ -211,9 +214,9 @@ static void check_backend(struct check *c, const struct balance_service *s, cons
 
 	balance_backend_text(b, text, sizeof(text));
 	if (what)
-		wrong(c, b->line, "service %s: backend %s is %s", s->name, text, what);
+		wrong_part(c, b->line, BALANCE_PART_ADDR, "service %s: backend %s is %s", s->name, text, what);
 	if (claim)
-		wrong(c, b->line,
+		wrong_part(c, b->line, BALANCE_PART_ADDR,
 		      "service %s: backend %s is a virtual address of service %s; packets would go "
 		      "round; name the backend by an address of its own",
 		      s->name, text, claim->s->name);
@@ -221,12 +224,12 @@ static void check_backend(struct check *c, const struct balance_service *s, cons
 		wrong(c, b->line, "service %s: backend %s has weight %u; it can be 0 to %u", s->name, text,
 		      b->weight, MAGLEV_WEIGHT_MAX);
 	if (b->port && s->mode != BALANCE_NAT)
-		wrong(c, b->line,
+		wrong_part(c, b->line, BALANCE_PART_PORT,
 		      "service %s: backend %s has a port, which only NAT can change; leave it out", s->name,
 		      text);
 	for (i = 0; s->mode == BALANCE_NAT && i < s->n_virtuals; i++)
 		if (s->virtuals[i].addr.v6 != b->addr.v6) {
-			wrong(c, b->line,
+			wrong_part(c, b->line, BALANCE_PART_ADDR,
 			      "service %s: backend %s is %s and virtual address %s is not; NAT does "
 			      "not translate between them; use ipip or gue, or two services",
 			      s->name, text, b->addr.v6 ? "IPv6" : "IPv4",
@@ -264,9 +267,8 @@ static int check_backends(struct check *c, const struct balance_service *s)
 		struct maglev_backend b = {sorted[i + 1]->addr, sorted[i + 1]->port, 0};
 
 		if (!maglev_compare(&a, &b))
-			wrong(c, sorted[i + 1]->line,
-			      "service %s: backend %s is there twice; leave one out and add its weight to "
-			      "the "
+			wrong_part(c, sorted[i + 1]->line, BALANCE_PART_ADDR,
+			      "service %s: backend %s is there twice; leave one out and add its weight to the "
 			      "other",
 			      s->name, balance_backend_text(sorted[i + 1], text, sizeof(text)));
 	}

@@ -52,8 +52,9 @@ static struct balance_service *web(struct balance_model *m)
 	return s;
 }
 
-static void collect(void *arg, uint32_t line, const char *sentence)
+static void collect(void *arg, uint32_t line, enum balance_part part, const char *sentence)
 {
+	(void)part;
 	buf_printf(arg, "%u: %s\n", line, sentence);
 }
 

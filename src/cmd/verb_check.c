@@ -68,13 +68,29 @@ static json_t *json_sets(const struct policy *p)
 	return list;
 }
 
+static json_t *json_services(const struct policy *p)
+{
+	const struct balance_service *s;
+	json_t *list = json_array();
+	size_t i;
+
+	for (i = 0; i < p->services.n_services; i++) {
+		s = p->services.services[i];
+		json_array_append_new(list, json_pack("{s:s, s:I, s:I, s:I}", "name", s->name, "virtuals",
+						      (json_int_t)s->n_virtuals, "backends",
+						      (json_int_t)s->n_backends, "slots",
+						      (json_int_t)s->n_slots));
+	}
+	return list;
+}
+
 static int show_json(const char *path, const struct policy *p)
 {
 	struct buf text = {0};
-	json_t *o = json_pack("{s:s, s:b, s:I, s:I, s:I, s:I, s:o, s:o}", "file", path, "ok", !p->n_errors,
+	json_t *o = json_pack("{s:s, s:b, s:I, s:I, s:I, s:I, s:o, s:o, s:o}", "file", path, "ok", !p->n_errors,
 			      "errors", (json_int_t)p->n_errors, "warnings", (json_int_t)p->n_warnings,
 			      "filters", (json_int_t)p->n_filters, "rules", (json_int_t)p->n_rules, "sets",
-			      json_sets(p), "diagnostics", json_diags(p));
+			      json_sets(p), "services", json_services(p), "diagnostics", json_diags(p));
 
 	if (print && !p->n_errors) {
 		policy_print(p, &text);
@@ -104,6 +120,19 @@ static const char *plural(uint64_t n)
 	return n == 1 ? "" : "s";
 }
 
+static void show_services(const struct policy *p)
+{
+	size_t i, n = p->services.n_services, virtuals = 0, backends = 0;
+
+	for (i = 0; i < n; i++) {
+		virtuals += p->services.services[i]->n_virtuals;
+		backends += p->services.services[i]->n_backends;
+	}
+	if (n)
+		printf("; %zu service%s, %zu virtual address%s, %zu backend%s", n, plural(n), virtuals,
+		       virtuals == 1 ? "" : "es", backends, plural(backends));
+}
+
 static void show_summary(const char *path, const struct policy *p)
 {
 	double v4 = 0, v6 = 0;
@@ -121,6 +150,7 @@ static void show_summary(const char *path, const struct policy *p)
 	if (p->n_sets)
 		printf(" of %" PRIu64 " element%s (%s IPv4 addresses%s)", spans, plural(spans),
 		       text_si(v4, text4, sizeof(text4)), v6 > 0 ? " and IPv6" : "");
+	show_services(p);
 	printf("; %" PRIu64 " warning%s\n", p->n_warnings, plural(p->n_warnings));
 }
 

@@ -263,7 +263,7 @@ static bool is_target(const struct policy *p, const char *name)
 	return false;
 }
 
-/* Interfaces that are described although no filter is on them and nothing is sent there. */
+/* Interfaces that are described although no filter or balance block is on them and nothing is sent there. */
 static void unused(struct policy *p, const struct index_of *on, uint32_t n)
 {
 	uint32_t i, j;
@@ -279,7 +279,7 @@ static void unused(struct policy *p, const struct index_of *on, uint32_t n)
 			used = is_target(p, p->interfaces[i].name);
 		}
 		if (!used)
-			policy_warn(p, p->interfaces[i].pos, "no filter is on '%s'", p->interfaces[i].name);
+			policy_warn(p, p->interfaces[i].pos, "no filter or balance block is on '%s'", p->interfaces[i].name);
 	}
 }
 
@@ -290,6 +290,8 @@ static int check_interfaces(struct policy *p, struct sluice_err *err)
 
 	for (i = 0; i < p->n_filters; i++)
 		n_on += p->filters[i].on.n;
+	for (i = 0; i < p->n_balances; i++)
+		n_on += p->balances[i].on.n;
 	all = calloc((size_t)p->n_interfaces + 1, sizeof(*all));
 	on = calloc((size_t)n_on + 1, sizeof(*on));
 	if (all && on) {
@@ -301,6 +303,12 @@ static int check_interfaces(struct policy *p, struct sluice_err *err)
 							  p->filters[i].on.v[j].pos};
 		twice(p, all, p->n_interfaces, "interface", "is described already");
 		twice(p, on, n, "a filter on", "is there already; an interface has one");
+		for (i = 0; i < p->n_balances; i++)
+			for (j = 0; j < p->balances[i].on.n; j++, n++)
+				on[n] = (struct index_of){p->balances[i].on.v[j].text, n,
+							  p->balances[i].on.v[j].pos};
+		if (n)
+			qsort(on, n, sizeof(*on), by_name);
 		unused(p, on, n);
 	}
 	free(on);

@@ -407,6 +407,8 @@ int nft_export(const struct policy *p, uint32_t filter, const char *device, stru
 	uint32_t i;
 	int e = 0;
 
+	for (i = 0; i < p->n_balances; i++)
+		buf_printf(&to->ruleset, "# Not here: balance %s\n", p->balances[i].name);
 	buf_printf(&to->ruleset, "%s", head);
 	for (i = 0; i < p->n_sets; i++) {
 		set(&to->ruleset, &p->sets[i], false);

@@ -87,6 +87,14 @@ static const char text[] =
 	"\tpass from @a to @b\n"
 	"\tdrop matching \"tcp port 22 and ip[8] > 3\"\n"
 	"\tdrop vlan { 1, 3 } ether from { multicast, 02:00:00:00:00:01 } in eth0 length { 60, 70 }\n"
+	"}\n"
+	"balance seed \"s\"\n"
+	"balance web on eth0 {\n"
+	"\tvirtual { 10.0.0.1, 2001:db8::1 } tcp port $web\n"
+	"\tforward ipip\n"
+	"\tbackend { 10.1.0.1, 10.1.0.2 } weight 3\n"
+	"\tbackend 10.1.0.3\n"
+	"\tcheck http \"/\" host \"h\"\n"
 	"}\n";
 
 static int read_text(void *ctx, const char *path, size_t max, struct buf *to, struct sluice_err *err)

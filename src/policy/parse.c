@@ -10,7 +10,7 @@
 #include "base/text.h"
 #include "policy/parse.h"
 
-#define EXPECTED_ITEM "interface, set, filter, define or include"
+#define EXPECTED_ITEM "interface, set, filter, balance, define or include"
 
 static void items(struct parse *c);
 static void filter_body(struct parse *c, struct policy_filter *f);
@@ -69,7 +69,7 @@ bool parse_line_end(struct parse *c)
 	return true;
 }
 
-static void skip_lines(struct parse *c)
+void parse_skip_lines(struct parse *c)
 {
 	while (c->t.kind == TOKEN_LINE)
 		parse_next(c);
@@ -84,7 +84,7 @@ static bool open_block(struct parse *c)
 }
 
 /* The end of a block; at is where it was opened. */
-static void close_block(struct parse *c, struct policy_pos at)
+void parse_close_block(struct parse *c, struct policy_pos at)
 {
 	if (c->t.kind == TOKEN_CLOSE)
 		parse_next(c);
@@ -160,7 +160,7 @@ static int enter(struct parse *c, const char *path, int parent, struct sluice_er
 	return 0;
 }
 
-static void include(struct parse *c, struct policy_filter *f)
+void parse_include(struct parse *c, struct policy_filter *f)
 {
 	struct token_lex outer;
 	struct sluice_err err = {0};
@@ -194,6 +194,8 @@ static void include(struct parse *c, struct policy_filter *f)
 	c->depth++;
 	if (f)
 		filter_body(c, f);
+	else if (c->balance)
+		parse_balance_body(c);
 	else
 		items(c);
 	c->depth--;
@@ -206,7 +208,7 @@ static void include(struct parse *c, struct policy_filter *f)
 	c->t = t;
 }
 
-static void define(struct parse *c)
+void parse_define(struct parse *c)
 {
 	struct buf tokens = {0};
 	struct token_define *d, *other;
@@ -299,9 +301,9 @@ static void interface(struct parse *c)
 	open = c->t.pos;
 	if (c->t.kind == TOKEN_OPEN) {
 		parse_next(c);
-		for (skip_lines(c); c->t.kind != TOKEN_CLOSE && c->t.kind != TOKEN_END; skip_lines(c))
+		for (parse_skip_lines(c); c->t.kind != TOKEN_CLOSE && c->t.kind != TOKEN_END; parse_skip_lines(c))
 			interface_mode(c, &i);
-		close_block(c, open);
+		parse_close_block(c, open);
 	}
 	i.mode = i.mode ? i.mode : "auto";
 	buf_put(&c->interfaces, &i, sizeof(i));
@@ -327,7 +329,7 @@ static void filter_default(struct parse *c, struct policy_filter *f)
 
 static void filter_body(struct parse *c, struct policy_filter *f)
 {
-	for (skip_lines(c); c->t.kind != TOKEN_CLOSE && c->t.kind != TOKEN_END && !c->fatal; skip_lines(c)) {
+	for (parse_skip_lines(c); c->t.kind != TOKEN_CLOSE && c->t.kind != TOKEN_END && !c->fatal; parse_skip_lines(c)) {
 		if (token_is(&c->t, "default")) {
 			filter_default(c, f);
 		} else if (token_is(&c->t, "shadow")) {
@@ -335,9 +337,9 @@ static void filter_body(struct parse *c, struct policy_filter *f)
 			parse_next(c);
 			parse_line_end(c);
 		} else if (token_is(&c->t, "include")) {
-			include(c, f);
+			parse_include(c, f);
 		} else if (token_is(&c->t, "define")) {
-			define(c);
+			parse_define(c);
 		} else {
 			if (f->default_pos.len && parse_action_word(&c->t))
 				policy_error(c->p, c->t.pos,
@@ -347,7 +349,7 @@ static void filter_body(struct parse *c, struct policy_filter *f)
 	}
 }
 
-static bool filter_on(struct parse *c, struct policy_filter *f)
+bool parse_on(struct parse *c, struct policy_list *on)
 {
 	struct buf all = {0};
 	struct policy_list one;
@@ -361,12 +363,12 @@ static bool filter_on(struct parse *c, struct policy_filter *f)
 		if (ok)
 			buf_put(&all, one.v, one.n * sizeof(*one.v));
 	} while (ok && c->t.kind == TOKEN_COMMA);
-	f->on.n = (uint32_t)(all.len / sizeof(*f->on.v));
-	f->on.v = arena_copy(&c->p->arena, all.data, all.len);
+	on->n = (uint32_t)(all.len / sizeof(*on->v));
+	on->v = arena_copy(&c->p->arena, all.data, all.len);
 	if (all.failed || c->p->arena.failed)
 		c->fatal = -ENOMEM;
 	buf_free(&all);
-	if (ok && !f->on.n)
+	if (ok && !on->n)
 		ok = parse_expected(c, "the name of an interface in front of this");
 	return ok && !c->fatal;
 }
@@ -382,8 +384,8 @@ static void filter(struct parse *c)
 	struct policy_pos open;
 
 	parse_next(c);
-	if (filter_on(c, &f))
-		skip_lines(c);
+	if (parse_on(c, &f.on))
+		parse_skip_lines(c);
 	if (c->t.kind != TOKEN_OPEN) {
 		/* the rules are still looked at, so that their mistakes are not hidden behind this one */
 		if (f.on.n)
@@ -398,7 +400,7 @@ static void filter(struct parse *c)
 	open_block(c);
 	c->stmts.len = 0;
 	filter_body(c, &f);
-	close_block(c, open);
+	parse_close_block(c, open);
 	f.n_stmts = (uint32_t)(c->stmts.len / sizeof(*f.stmts));
 	f.stmts = arena_copy(&c->p->arena, c->stmts.data, c->stmts.len);
 	buf_put(&c->filters, &f, sizeof(f));
@@ -409,7 +411,7 @@ static void filter(struct parse *c)
 
 static void no_item(struct parse *c)
 {
-	static const char *const words[] = {"interface", "set", "filter", "define", "include"};
+	static const char *const words[] = {"interface", "set", "filter", "balance", "define", "include"};
 	char word[32];
 	int i = -1;
 
@@ -431,17 +433,19 @@ static void no_item(struct parse *c)
 
 static void items(struct parse *c)
 {
-	for (skip_lines(c); c->t.kind != TOKEN_END && !c->fatal; skip_lines(c)) {
+	for (parse_skip_lines(c); c->t.kind != TOKEN_END && !c->fatal; parse_skip_lines(c)) {
 		if (token_is(&c->t, "interface"))
 			interface(c);
 		else if (token_is(&c->t, "set"))
 			parse_set(c);
 		else if (token_is(&c->t, "filter"))
 			filter(c);
+		else if (token_is(&c->t, "balance"))
+			parse_balance(c);
 		else if (token_is(&c->t, "define"))
-			define(c);
+			parse_define(c);
 		else if (token_is(&c->t, "include"))
-			include(c, NULL);
+			parse_include(c, NULL);
 		else
 			no_item(c);
 	}
@@ -470,8 +474,10 @@ int policy_parse(struct policy *p, const char *path, const struct policy_files *
 	p->n_sets = (uint32_t)(c.sets.len / sizeof(*p->sets));
 	p->filters = arena_copy(&p->arena, c.filters.data, c.filters.len);
 	p->n_filters = (uint32_t)(c.filters.len / sizeof(*p->filters));
-	if (c.interfaces.failed || c.sets.failed || c.filters.failed || c.stmts.failed || p->arena.failed ||
-	    c.fatal) {
+	p->balances = arena_copy(&p->arena, c.balances.data, c.balances.len);
+	p->n_balances = (uint32_t)(c.balances.len / sizeof(*p->balances));
+	if (c.interfaces.failed || c.sets.failed || c.filters.failed || c.stmts.failed || c.balances.failed ||
+	    c.virtuals.failed || c.backends.failed || p->arena.failed || c.fatal) {
 		p->n_sets = p->sets ? p->n_sets : 0;
 		e = err_nomem(err);
 	}
@@ -483,5 +489,8 @@ int policy_parse(struct policy *p, const char *path, const struct policy_files *
 	buf_free(&c.sets);
 	buf_free(&c.filters);
 	buf_free(&c.stmts);
+	buf_free(&c.balances);
+	buf_free(&c.virtuals);
+	buf_free(&c.backends);
 	return e;
 }

@@ -14,6 +14,8 @@ struct parse {
 	struct policy_pos last;			     /* of the word before */
 	struct buf values;			     /* scratch of the list that is being read */
 	struct buf interfaces, sets, filters, stmts; /* grow until the end of their block */
+	struct buf balances, virtuals, backends;     /* likewise */
+	struct parse_balance *balance;		     /* the block we are in; NULL: none */
 	void *set_names, *rule_names;		     /* tsearch() trees */
 	bool in_filter;
 	int depth;
@@ -65,6 +67,17 @@ char *parse_name(struct parse *c,
  * on. */
 bool parse_is_name(const struct token *t);
 void parse_set(struct parse *c);
+
+/* parse_on() reads `on` and the interfaces of a block. parse_include() reads a file into the block we are in. */
+bool parse_on(struct parse *c, struct policy_list *on);
+void parse_include(struct parse *c, struct policy_filter *f);
+void parse_define(struct parse *c);
+void parse_skip_lines(struct parse *c);
+void parse_close_block(struct parse *c, struct policy_pos at);
+
+/* parse_balance() reads a balance block from its word on; parse_balance_body() what stands in its braces. */
+void parse_balance(struct parse *c);
+void parse_balance_body(struct parse *c);
 
 /* parse_stmt() reads one rule up to the end of its line. */
 void parse_stmt(struct parse *c);

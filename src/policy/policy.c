@@ -305,6 +305,8 @@ int policy_read(const char *path, const struct policy_files *files, struct polic
 		e = policy_expressions(p, err);
 	if (!e)
 		e = policy_check(p, files, err);
+	if (!e)
+		e = policy_services(p, err);
 	if (!e && !p->n_errors)
 		e = policy_compile(p, err);
 	if (!e && !p->n_errors)
@@ -335,6 +337,7 @@ void policy_free(struct policy *p)
 	}
 	for (i = 0; i < p->n_sets; i++)
 		policy_spans_free(&p->sets[i].spans);
+	balance_model_free(&p->services);
 	free(p->sources);
 	arena_free(&p->arena);
 	free(p);

@@ -16,6 +16,7 @@
 #include "policy/arena.h"
 #include "policy/rule.h"
 #include "policy/tree.h"
+#include "policy/tree_balance.h"
 
 #define POLICY_TEXT_MAX (64u << 20)    /* bytes of all files of a policy */
 #define POLICY_SET_MAX (512u << 20)    /* bytes of a file of addresses */
@@ -62,7 +63,10 @@ struct policy {
 	struct policy_interface *interfaces;
 	struct policy_set *sets;
 	struct policy_filter *filters;
-	uint32_t n_interfaces, n_sets, n_filters;
+	struct policy_balance *balances;
+	uint32_t n_interfaces, n_sets, n_filters, n_balances;
+	const char *balance_seed;	  /* NULL: none */
+	struct balance_model services;	  /* of the balance blocks, in their order; checked if there are no errors */
 	uint64_t n_rules;
 	struct policy_diag diags[POLICY_DIAGS_MAX]; /* in the order of the text */
 	uint32_t n_diags;
@@ -135,6 +139,7 @@ const char *policy_path(struct policy *p, const char *from, const char *name);
 int policy_parse(struct policy *p, const char *path, const struct policy_files *files,
 		 struct sluice_err *err);
 int policy_check(struct policy *p, const struct policy_files *files, struct sluice_err *err);
+int policy_services(struct policy *p, struct sluice_err *err); /* check_balance.c: balance blocks to services */
 int policy_compile(struct policy *p, struct sluice_err *err);	  /* rule.c: tree to rulesets */
 int policy_reach(struct policy *p, struct sluice_err *err);	  /* reach.c: rules that are never reached */
 int policy_expressions(struct policy *p, struct sluice_err *err); /* expr.c: compiles every `matching` */

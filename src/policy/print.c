@@ -4,13 +4,14 @@
 #include <string.h>
 
 #include "policy/parse.h"
+#include "policy/print.h"
 
 static void text(struct buf *to, const char *s)
 {
 	buf_put(to, s, strlen(s));
 }
 
-static void quoted(struct buf *to, const char *s)
+void print_quoted(struct buf *to, const char *s)
 {
 	text(to, "\"");
 	for (; *s; s++) {
@@ -27,7 +28,7 @@ static void interface(struct buf *to, const char *s)
 	size_t n = strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.:-*?+");
 
 	if (s[n] || !strcmp(s, "not") || !strcmp(s, "any"))
-		quoted(to, s);
+		print_quoted(to, s);
 	else
 		text(to, s);
 }
@@ -106,7 +107,7 @@ static void value(struct buf *to, enum policy_field field, const struct policy_v
 		if (field == POLICY_IN)
 			interface(to, v->text);
 		else
-			quoted(to, v->text);
+			print_quoted(to, v->text);
 		return;
 	case POLICY_MAC:
 		mac(to, v);
@@ -121,7 +122,7 @@ static void value(struct buf *to, enum policy_field field, const struct policy_v
 	}
 }
 
-static void list(struct buf *to, enum policy_field field, const struct policy_list *l)
+void print_list(struct buf *to, enum policy_field field, const struct policy_list *l)
 {
 	uint32_t i;
 
@@ -148,7 +149,7 @@ static void match(const struct policy_match *m, const char *words, struct buf *t
 		buf_printf(to, "%s ", words);
 	if (m->negated)
 		text(to, "not ");
-	list(to, m->field, &m->list);
+	print_list(to, m->field, &m->list);
 }
 
 void policy_match_print(const struct policy_match *m, struct buf *to)
@@ -233,7 +234,7 @@ void policy_stmt_print(const struct policy_stmt *s, struct buf *to)
 	if (s->action == POLICY_REDIRECT)
 		interface(to, s->redirect);
 	if (s->action == POLICY_CPU)
-		list(to, PARSE_CPUS, &s->cpus);
+		print_list(to, PARSE_CPUS, &s->cpus);
 	for (i = 0; i < s->n_matches; i++) {
 		text(to, " ");
 		match(&s->matches[i], is_behind(s, i) ? "port" : parse_fields[s->matches[i].field].words, to);
@@ -242,7 +243,7 @@ void policy_stmt_print(const struct policy_stmt *s, struct buf *to)
 		limit(to, &s->limit);
 	if (s->name) {
 		text(to, " as ");
-		quoted(to, s->name);
+		print_quoted(to, s->name);
 	}
 }
 
@@ -253,7 +254,7 @@ static void set(struct buf *to, const struct policy_set *s)
 	buf_printf(to, "set %s ", s->name);
 	if (s->file) {
 		text(to, "from ");
-		quoted(to, s->file);
+		print_quoted(to, s->file);
 	} else {
 		text(to, "{");
 		for (i = 0; i < s->list.n; i++) {
@@ -278,7 +279,7 @@ static void filter(struct buf *to, const struct policy_filter *f)
 	uint32_t i;
 
 	text(to, "filter on ");
-	list(to, POLICY_IN, &f->on);
+	print_list(to, POLICY_IN, &f->on);
 	text(to, f->shadow ? " {\n\tshadow\n" : " {\n");
 	for (i = 0; i < f->n_stmts; i++) {
 		text(to, "\t");
@@ -305,5 +306,15 @@ void policy_print(const struct policy *p, struct buf *to)
 		if (i || p->n_sets)
 			text(to, "\n");
 		filter(to, &p->filters[i]);
+	}
+	if (p->balance_seed) {
+		text(to, p->n_sets || p->n_filters ? "\nbalance seed " : "balance seed ");
+		print_quoted(to, p->balance_seed);
+		text(to, "\n");
+	}
+	for (i = 0; i < p->n_balances; i++) {
+		if (i || p->n_sets || p->n_filters || p->balance_seed)
+			text(to, "\n");
+		print_balance(to, &p->balances[i]);
 	}
 }

@@ -49,7 +49,7 @@ int policy_filter_on(const struct policy *p, const char *name, const char *how, 
 	return 0;
 }
 
-static bool same_text(const char *a, const char *b)
+bool policy_same_text(const char *a, const char *b)
 {
 	return a == b || (a && b && !strcmp(a, b));
 }
@@ -67,7 +67,7 @@ static bool same_value(const struct policy_value *a, const struct policy_value *
 		       !policy_addr6_cmp(a->addr.last, b->addr.last);
 	case POLICY_SET:
 	case POLICY_TEXT:
-		return same_text(a->text, b->text);
+		return policy_same_text(a->text, b->text);
 	case POLICY_MAC:
 		return !memcmp(&a->mac, &b->mac, sizeof(a->mac));
 	case POLICY_BITS:
@@ -76,7 +76,7 @@ static bool same_value(const struct policy_value *a, const struct policy_value *
 	return false;
 }
 
-static bool same_list(const struct policy_list *a, const struct policy_list *b)
+bool policy_same_list(const struct policy_list *a, const struct policy_list *b)
 {
 	uint32_t i;
 
@@ -96,8 +96,8 @@ bool policy_same_stmt(const struct policy_stmt *a, const struct policy_stmt *b)
 	uint32_t i;
 
 	if (a->action != b->action || a->log != b->log || a->n_matches != b->n_matches ||
-	    !same_text(a->name, b->name) || !same_text(a->redirect, b->redirect) ||
-	    !same_list(&a->cpus, &b->cpus))
+	    !policy_same_text(a->name, b->name) || !policy_same_text(a->redirect, b->redirect) ||
+	    !policy_same_list(&a->cpus, &b->cpus))
 		return false;
 	if (a->log && (a->log_every != b->log_every || !same_rate(&a->log_max, &b->log_max)))
 		return false;
@@ -108,7 +108,7 @@ bool policy_same_stmt(const struct policy_stmt *a, const struct policy_stmt *b)
 	for (i = 0; i < a->n_matches; i++)
 		if (a->matches[i].field != b->matches[i].field ||
 		    a->matches[i].negated != b->matches[i].negated ||
-		    !same_list(&a->matches[i].list, &b->matches[i].list))
+		    !policy_same_list(&a->matches[i].list, &b->matches[i].list))
 			return false;
 	return true;
 }
@@ -118,7 +118,7 @@ static bool same_filter(const struct policy_filter *a, const struct policy_filte
 	uint32_t i;
 
 	if (a->shadow != b->shadow || a->default_drop != b->default_drop || a->n_stmts != b->n_stmts ||
-	    !same_list(&a->on, &b->on))
+	    !policy_same_list(&a->on, &b->on))
 		return false;
 	for (i = 0; i < a->n_stmts; i++)
 		if (!policy_same_stmt(&a->stmts[i], &b->stmts[i]))
@@ -128,25 +128,29 @@ static bool same_filter(const struct policy_filter *a, const struct policy_filte
 
 static bool same_set(const struct policy_set *a, const struct policy_set *b)
 {
-	return same_text(a->name, b->name) && same_text(a->file, b->file) && a->timeout_ns == b->timeout_ns &&
-	       a->size == b->size && a->counters == b->counters && same_list(&a->list, &b->list);
+	return policy_same_text(a->name, b->name) && policy_same_text(a->file, b->file) && a->timeout_ns == b->timeout_ns &&
+	       a->size == b->size && a->counters == b->counters && policy_same_list(&a->list, &b->list);
 }
 
 bool policy_same(const struct policy *a, const struct policy *b)
 {
 	uint32_t i;
 
-	if (a->n_interfaces != b->n_interfaces || a->n_sets != b->n_sets || a->n_filters != b->n_filters)
+	if (a->n_interfaces != b->n_interfaces || a->n_sets != b->n_sets || a->n_filters != b->n_filters ||
+	    a->n_balances != b->n_balances || !policy_same_text(a->balance_seed, b->balance_seed))
 		return false;
 	for (i = 0; i < a->n_interfaces; i++)
-		if (!same_text(a->interfaces[i].name, b->interfaces[i].name) ||
-		    !same_text(a->interfaces[i].mode, b->interfaces[i].mode))
+		if (!policy_same_text(a->interfaces[i].name, b->interfaces[i].name) ||
+		    !policy_same_text(a->interfaces[i].mode, b->interfaces[i].mode))
 			return false;
 	for (i = 0; i < a->n_sets; i++)
 		if (!same_set(&a->sets[i], &b->sets[i]))
 			return false;
 	for (i = 0; i < a->n_filters; i++)
 		if (!same_filter(&a->filters[i], &b->filters[i]))
+			return false;
+	for (i = 0; i < a->n_balances; i++)
+		if (!policy_same_balance(&a->balances[i], &b->balances[i]))
 			return false;
 	return true;
 }

@@ -5,6 +5,7 @@
  *     policy --> interface: name, mode
  *            --> set: elements | file, timeout, size
  *            --> filter: interfaces, default --> rule: action, name --> match: field, list of values
+ *            --> balance: tree_balance.h
  *
  * Everything hangs in the policy's arena and knows where it stands in the text.
  */
@@ -166,6 +167,8 @@ const struct policy_match *policy_match_of(const struct policy_stmt *s,
 
 /* policy_same_*(): the same but for where it stands. */
 struct policy;
+bool policy_same_text(const char *a, const char *b); /* both may be NULL */
+bool policy_same_list(const struct policy_list *a, const struct policy_list *b);
 bool policy_same_stmt(const struct policy_stmt *a, const struct policy_stmt *b);
 bool policy_same(const struct policy *a, const struct policy *b);
 

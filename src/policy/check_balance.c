@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* Balance blocks to services: the model of src/balance, and what it says is wrong, at its place in the text. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "policy/policy.h"
+
+/* Where a thing of the model stands; its line is its number here. */
+struct place {
+	struct policy_pos all, addr, port;
+	bool damaged; /* not all of it could be read: what is missing in it may be there */
+};
+
+struct places {
+	struct policy *p;
+	struct buf all;
+};
+
+static uint32_t place(struct places *to, struct policy_pos all, struct policy_pos addr,
+		      struct policy_pos port, bool damaged)
+{
+	struct place one = {all, addr, port, damaged};
+
+	buf_put(&to->all, &one, sizeof(one));
+	return (uint32_t)(to->all.len / sizeof(one)) - 1;
+}
+
+static void say(void *arg, uint32_t line, enum balance_part part, const char *sentence)
+{
+	struct places *places = arg;
+	const struct place *at = (const struct place *)places->all.data + line;
+
+	if (!at->damaged)
+		policy_error(places->p,
+			     part == BALANCE_PART_ADDR	 ? at->addr
+			     : part == BALANCE_PART_PORT ? at->port
+							 : at->all,
+			     "%s", sentence);
+}
+
+static struct net_addr address(const struct policy_value *v)
+{
+	struct policy_addr6 n = v->addr.first;
+	struct net_addr a = {.v6 = v->addr.v6};
+	size_t i, len = a.v6 ? 16 : 4;
+
+	for (i = 0; i < len; i++)
+		a.bytes[i] = (uint8_t)((a.v6 && i < 8 ? n.hi : n.lo) >> 8 * ((len - 1 - i) % 8));
+	return a;
+}
+
+static struct policy_pos together(struct policy_pos a, struct policy_pos b)
+{
+	uint32_t len = b.at + b.len - a.at;
+
+	if (a.file == b.file && b.at >= a.at)
+		a.len = len > UINT16_MAX ? UINT16_MAX : (uint16_t)len;
+	return a;
+}
+
+static bool virtuals(struct balance_service *s, const struct policy_virtual *v, struct places *places)
+{
+	struct policy_value all = {.num = {0, 65535}};
+	uint32_t i, k, n = v->ports.n ? v->ports.n : 1;
+	struct balance_virtual *to;
+	struct net_addr addr;
+
+	for (i = 0; i < v->addrs.n; i++) {
+		addr = address(&v->addrs.v[i]);
+		for (k = 0; k < n; k++) {
+			const struct policy_value *port = v->ports.n ? &v->ports.v[k] : &all;
+			struct policy_pos a = v->addrs.v[i].pos;
+			/* of several the one that is wrong, else address and port together */
+			struct policy_pos at = !v->ports.n ? a : n > 1 ? port->pos : together(a, port->pos);
+
+			to = balance_virtual_add(s, &addr, v->proto, (uint16_t)port->num.lo,
+						 (uint16_t)port->num.hi);
+			if (!to)
+				return false;
+			to->line = place(places, at, a, v->addrs.n > 1 ? a : at, false);
+		}
+	}
+	return true;
+}
+
+static bool backends(struct balance_service *s, const struct policy_backend *b, struct places *places)
+{
+	struct balance_backend *to;
+	struct net_addr addr;
+	uint32_t i;
+
+	for (i = 0; i < b->addrs.n; i++) {
+		addr = address(&b->addrs.v[i]);
+		to = balance_backend_add(s, &addr);
+		if (!to)
+			return false;
+		to->weight = b->weight;
+		to->port = (uint16_t)b->port;
+		to->drain = b->drain;
+		to->line = place(places, b->addrs.v[i].pos, b->addrs.v[i].pos, b->port_pos, false);
+	}
+	return true;
+}
+
+static bool service(struct policy *p, const struct policy_balance *b, struct places *places)
+{
+	struct balance_service *s = balance_service_add(&p->services, b->name);
+	bool ok = s;
+	uint32_t i;
+
+	if (!ok)
+		return false;
+	s->mode = (enum balance_mode)b->mode;
+	s->fallback = (enum balance_fallback)b->fallback;
+	s->gue_port = (uint16_t)b->gue_port;
+	s->affinity = b->affinity;
+	s->stateless = b->stateless;
+	s->n_slots = b->n_slots;
+	s->hold_s = b->hold_s;
+	s->line = place(places, b->pos, b->pos, b->pos, b->damaged);
+	for (i = 0; ok && i < b->n_virtuals; i++)
+		ok = virtuals(s, &b->virtuals[i], places);
+	for (i = 0; ok && i < b->n_backends; i++)
+		ok = backends(s, &b->backends[i], places);
+	return ok;
+}
+
+int policy_services(struct policy *p, struct sluice_err *err)
+{
+	struct places places = {.p = p};
+	bool ok = true;
+	uint32_t i;
+	int e;
+
+	if (p->balance_seed)
+		snprintf(p->services.seed, sizeof(p->services.seed), "%s", p->balance_seed);
+	for (i = 0; ok && i < p->n_balances; i++)
+		ok = service(p, &p->balances[i], &places);
+	e = ok && !places.all.failed ? balance_check(&p->services, say, &places, NULL) : -ENOMEM;
+	buf_free(&places.all);
+	return e == -ENOMEM ? err_nomem(err) : 0;
+}

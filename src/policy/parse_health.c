@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* Health checks of balance blocks: check tcp|http|https|icmp|command ... every TIME timeout TIME rise N fall N. */
+#include <stdio.h>
+#include <string.h>
+
+#include "policy/parse_balance.h"
+
+#define SECOND UINT64_C(1000000000)
+#define EXPECTED_OPTION "every, timeout, rise, fall%s or the end of the line"
+
+enum option { EVERY, TIMEOUT, RISE, FALL, PORT, STATUS, HOST, N_OPTIONS };
+
+static bool has_port(const struct policy_health *h)
+{
+	return h->kind != POLICY_HEALTH_ICMP && h->kind != POLICY_HEALTH_COMMAND;
+}
+
+static bool is_http(const struct policy_health *h)
+{
+	return h->kind == POLICY_HEALTH_HTTP || h->kind == POLICY_HEALTH_HTTPS;
+}
+
+/* The text goes into a line of a request: no blanks, no control characters. */
+static bool harmless(const char *s)
+{
+	for (; *s; s++)
+		if ((unsigned char)*s <= ' ' || *s == 0x7f)
+			return false;
+	return true;
+}
+
+static bool kind(struct parse *c, struct policy_health *h)
+{
+	static const char *const words[] = {[POLICY_HEALTH_TCP] = "tcp",
+					    [POLICY_HEALTH_HTTP] = "http",
+					    [POLICY_HEALTH_HTTPS] = "https",
+					    [POLICY_HEALTH_ICMP] = "icmp",
+					    [POLICY_HEALTH_COMMAND] = "command"};
+	uint8_t i;
+
+	for (i = POLICY_HEALTH_TCP; i <= POLICY_HEALTH_COMMAND && !token_is(&c->t, words[i]); i++)
+		;
+	if (i > POLICY_HEALTH_COMMAND)
+		return parse_expected(c, "tcp, http, https, icmp or command");
+	h->kind = i;
+	parse_next(c);
+	if (i != POLICY_HEALTH_COMMAND && !is_http(h))
+		return true;
+	if (c->t.kind != TOKEN_STRING || !c->t.len)
+		return parse_expected(c, is_http(h) ? "the path in quotes" : "the command in quotes");
+	if (is_http(h) && (c->t.s[0] != '/' || !harmless(c->t.s))) {
+		policy_error(c->p, c->t.pos, "a path begins with '/' and has no blanks");
+		return false;
+	}
+	h->text = c->t.s;
+	parse_next(c);
+	return true;
+}
+
+static bool status(struct parse *c, struct policy_health *h)
+{
+	char text[16];
+	unsigned int lo, hi;
+	int n = 0;
+
+	if (c->t.kind != TOKEN_WORD || c->t.len >= sizeof(text))
+		return parse_expected(c, "a status or a range of them (200, 200-399)");
+	snprintf(text, sizeof(text), "%.*s", (int)c->t.len, c->t.s);
+	if (sscanf(text, "%3u%n", &lo, &n) != 1)
+		n = 0;
+	hi = lo;
+	if (n == 3 && text[n] == '-' && (sscanf(text + 4, "%3u%n", &hi, &n) != 1 || n != 3))
+		n = 0;
+	else if (n == 3 && text[n] == '-')
+		n = 7;
+	if ((n != 3 && n != 7) || text[n] || lo < 100 || hi > 599 || lo > hi)
+		return parse_expected(c, "a status or a range of them from 100 to 599 (200, 200-399)");
+	h->status_lo = lo;
+	h->status_hi = hi;
+	parse_next(c);
+	return true;
+}
+
+static bool option(struct parse *c, enum option o, struct policy_health *h)
+{
+	switch (o) {
+	case EVERY:
+		return parse_time(c, SECOND / 10, 3600 * SECOND, 1000000,
+				  "a time from 100ms to 1h in whole milliseconds (2s, 500ms)", &h->every_ns);
+	case TIMEOUT:
+		return parse_time(c, SECOND / 100, 60 * SECOND, 1000000,
+				  "a time from 10ms to 60s in whole milliseconds (2s, 500ms)",
+				  &h->timeout_ns);
+	case RISE:
+		return parse_bounded(c, 1, 100, "a number of checks from 1 to 100", &h->rise);
+	case FALL:
+		return parse_bounded(c, 1, 100, "a number of checks from 1 to 100", &h->fall);
+	case PORT:
+		return parse_bounded(c, 1, 65535, "a port from 1 to 65535", &h->port);
+	case STATUS:
+		return status(c, h);
+	case HOST:
+		if (c->t.kind != TOKEN_STRING || !c->t.len || !harmless(c->t.s))
+			return parse_expected(c, "the host's name in quotes, without blanks");
+		h->host = c->t.s;
+		parse_next(c);
+		return true;
+	case N_OPTIONS:
+		break;
+	}
+	return false;
+}
+
+static bool options(struct parse *c, struct policy_health *h)
+{
+	static const char *const words[] = {"every", "timeout", "rise", "fall", "port", "status", "host"};
+	unsigned int n = is_http(h) ? N_OPTIONS : has_port(h) ? STATUS : PORT, seen = 0, i;
+	char expected[128];
+
+	while (c->t.kind != TOKEN_LINE && c->t.kind != TOKEN_END && c->t.kind != TOKEN_CLOSE) {
+		for (i = 0; i < n && !token_is(&c->t, words[i]); i++)
+			;
+		if (i == n) {
+			snprintf(expected, sizeof(expected), EXPECTED_OPTION,
+				 is_http(h)    ? ", port, status, host"
+				 : has_port(h) ? ", port"
+					       : "");
+			return parse_expected(c, expected);
+		}
+		if (seen >> i & 1) {
+			policy_error(c->p, c->t.pos, "'%s' is given twice", words[i]);
+			return false;
+		}
+		seen |= 1u << i;
+		parse_next(c);
+		if (!option(c, (enum option)i, h))
+			return false;
+	}
+	return true;
+}
+
+bool parse_health(struct parse *c, struct policy_health *h)
+{
+	struct policy_pos at = c->t.pos;
+
+	*h = (struct policy_health){.status_lo = 200,
+				    .status_hi = 399,
+				    .every_ns = 2 * SECOND,
+				    .rise = 2,
+				    .fall = 3};
+	parse_next(c);
+	if (!kind(c, h) || !options(c, h)) {
+		*h = (struct policy_health){0};
+		return false;
+	}
+	h->pos = parse_span(c, at);
+	if (!h->timeout_ns)
+		h->timeout_ns = h->every_ns < SECOND ? h->every_ns : SECOND;
+	if (h->timeout_ns > h->every_ns) {
+		policy_error(c->p, h->pos,
+			     "a check may take longer (timeout) than the time to the next one (every); "
+			     "make one of them shorter or the other longer");
+		return false;
+	}
+	return true;
+}
