@@ -22,6 +22,7 @@ struct place_attached {
 /* place_query() tells what is attached. errors: -ENODEV, -EPERM */
 int place_query(int ifindex, struct place_attached *a, struct sluice_err *err);
 uint32_t place_mode_flags(enum sluice_mode mode);
+uint64_t place_netns(void); /* inode of this thread's network namespace */
 
 /*
  * place_lock() takes the lock of an interface; another process that has it is waited for, wait_ns at most.

@@ -11,7 +11,6 @@
 #define LOCK_DIR "/run/sluice"
 #define PLACE_SLOT "observer" /* and the number of its map: name of an observer's lock */
 
-uint64_t place_netns(void); /* inode of this thread's network namespace */
 int place_lock_name(const char *name, uint64_t wait_ns, struct place_lock *lock, struct sluice_err *err);
 
 #endif

@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* What a generation is made of, as its folder under /run says. */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <bpf/bpf.h>
+
+#include "base/err.h"
+#include "control/files.h"
+#include "control/inside.h"
+#include "control/store.h"
+
+#define PARTS_MAX (1u << 20) /* bytes of the file */
+
+int control_generation_dir(const struct control_state *st, const char *name, char to[PATH_MAX], struct sluice_err *err)
+{
+	if (!control_name_ok(name))
+		return err_set(err, -EBADMSG, "'%s' is no name of a policy", name);
+	return files_path(to, PATH_MAX, st->run, name, err);
+}
+
+int control_generation_write(const struct control_state *st, const struct control_generation *g, struct sluice_err *err)
+{
+	char dir[PATH_MAX];
+	struct buf text = {0};
+	uint32_t i;
+	int e = control_generation_dir(st, g->name, dir, err) ?: files_mkdir(dir, err);
+
+	buf_printf(&text, "number %u\nhash %s\nmade %" PRIu64 "\npath %s\nfilters %u\n", g->number, g->hash, g->made_ns,
+		   g->path, g->n_filters);
+	for (i = 0; i < g->n_parts; i++)
+		buf_printf(&text, "part %u %d %s\n", g->parts[i].filter, g->parts[i].ifindex, g->parts[i].ifname);
+	if (!e && text.failed)
+		e = err_nomem(err);
+	e = e ?: files_write(dir, "parts", text.data, text.len, false, err);
+	buf_free(&text);
+	return e;
+}
+
+static int parse_parts(struct control_generation *g, const char *text)
+{
+	struct control_part p, *v;
+	size_t len;
+	int n;
+
+	for (; *text; text += len + (text[len] == '\n')) {
+		len = strcspn(text, "\n");
+		if (strncmp(text, "part ", 5) != 0)
+			continue;
+		if (sscanf(text, "part %u %d %15s%n", &p.filter, &p.ifindex, p.ifname, &n) != 3 || (size_t)n != len ||
+		    p.filter >= g->n_filters || p.ifindex <= 0)
+			return -EBADMSG;
+		v = realloc(g->parts, (g->n_parts + 1) * sizeof(*v));
+		if (!v)
+			return -ENOMEM;
+		g->parts = v;
+		v[g->n_parts++] = p;
+	}
+	return 0;
+}
+
+int control_generation_open(const struct control_state *st, const char *name, struct control_generation **gen,
+			    struct sluice_err *err)
+{
+	struct control_generation *g = calloc(1, sizeof(*g));
+	char dir[PATH_MAX];
+	struct buf text = {0};
+	uint64_t number = 0, filters = 0;
+	int e = g ? control_generation_dir(st, name, dir, err) : err_nomem(err);
+
+	*gen = NULL;
+	e = e ?: files_read(dir, "parts", PARTS_MAX, &text, err);
+	if (!e && (!files_number((char *)text.data, "number", &number) ||
+		   !files_line((char *)text.data, "hash", g->hash, sizeof(g->hash)) ||
+		   !files_number((char *)text.data, "made", &g->made_ns) ||
+		   !files_line((char *)text.data, "path", g->path, sizeof(g->path)) ||
+		   !files_number((char *)text.data, "filters", &filters) || filters > UINT32_MAX))
+		e = -EBADMSG;
+	if (!e) {
+		snprintf(g->name, sizeof(g->name), "%s", name);
+		g->number = (uint32_t)number;
+		g->n_filters = (uint32_t)filters;
+		e = parse_parts(g, (char *)text.data);
+	}
+	buf_free(&text);
+	if (e == -EBADMSG)
+		err_set(err, e, "%s/parts is damaged", dir);
+	if (e == -ENOMEM)
+		err_nomem(err);
+	if (e)
+		control_generation_free(g);
+	else
+		*gen = g;
+	return e;
+}
+
+void control_generation_free(struct control_generation *g)
+{
+	if (!g)
+		return;
+	free(g->parts);
+	free(g);
+}
+
+int control_generation_policy(const struct control_state *st, const char *name, struct policy **policy,
+			      struct sluice_err *err)
+{
+	struct store_policy p;
+	int e = store_again(st, name, &p, err);
+
+	*policy = NULL;
+	if (!e) {
+		*policy = p.policy;
+		p.policy = NULL;
+	}
+	store_free(&p);
+	return e;
+}
+
+uint32_t control_map_id(int fd)
+{
+	struct bpf_map_info info = {0};
+	__u32 len = sizeof(info);
+
+	return bpf_obj_get_info_by_fd(fd, &info, &len) ? 0 : info.id;
+}
+
+/* 0 if it cannot be told: no map has that number */
+static uint32_t pinned_id(const struct control_state *st, const char *name, enum control_map map, uint32_t which)
+{
+	int fd = control_state_map(st, name, map, which, NULL);
+	uint32_t id = fd >= 0 ? control_map_id(fd) : 0;
+
+	if (fd >= 0)
+		close(fd);
+	return id;
+}
+
+static bool uses(const struct sluice_member_info *m, uint32_t id)
+{
+	uint32_t i;
+
+	for (i = 0; i < m->n_maps && i < sizeof(m->map_ids) / sizeof(*m->map_ids); i++)
+		if (id && m->map_ids[i] == id)
+			return true;
+	return false;
+}
+
+int control_part_on(const struct control_state *st, const struct control_generation *g, uint32_t part,
+		    struct control_on *on, struct sluice_err *err)
+{
+	uint32_t i, counts = pinned_id(st, g->name, CONTROL_COUNTS, part),
+		    trial = pinned_id(st, g->name, CONTROL_TRIAL_UNTIL, 0);
+	struct sluice_chain_info *info;
+	int e = sluice_chain_read(g->parts[part].ifindex, &info, err);
+
+	memset(on, 0, sizeof(*on));
+	if (e)
+		return e;
+	on->owner = info->owner;
+	on->mode = info->mode;
+	snprintf(on->ifname, sizeof(on->ifname), "%s", info->ifname);
+	snprintf(on->prog_name, sizeof(on->prog_name), "%s", info->prog_name);
+	for (i = 0; i < info->n_members; i++) {
+		if (strcmp(info->member[i].owner, CONTROL_OWNER) != 0)
+			continue;
+		on->member = true;
+		on->itself = uses(&info->member[i], counts);
+		on->detour = uses(&info->member[i], trial);
+		on->behind = i;
+	}
+	on->n_members = info->n_members;
+	sluice_chain_info_free(info);
+	return 0;
+}
+
+int control_switched(const struct control_state *st, bool *yes, struct sluice_err *err)
+{
+	struct control_generation *next, *live = NULL;
+	struct control_on on;
+	int e = control_generation_open(st, st->record.next, &next, err);
+
+	*yes = false;
+	if (!e && next->n_parts) {
+		e = control_part_on(st, next, 0, &on, err);
+		*yes = !e && on.itself;
+	} else if (!e && st->record.live[0]) { /* it is switched when the old one is gone */
+		e = control_generation_open(st, st->record.live, &live, err);
+		if (!e && live->n_parts)
+			e = control_part_on(st, live, 0, &on, err);
+		*yes = !e && !on.itself;
+	}
+	control_generation_free(next);
+	control_generation_free(live);
+	return e == -ENODEV ? 0 : e;
+}

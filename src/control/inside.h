@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* What the files of this room share, and others do not need. */
+#ifndef CONTROL_INSIDE_H
+#define CONTROL_INSIDE_H
+
+#include <sluice/chain.h>
+
+#include "control/state.h"
+
+#define CONTROL_HASH 12 /* hexadecimal digits of it in a name */
+
+/* control_name_ok(): is it NUMBER-HASH? What comes out of files becomes part of paths. */
+bool control_name_ok(const char *name);
+void control_map_name(enum control_map map, uint32_t which, char to[32]);
+
+/* control_until() reads a generation's deadline. */
+int control_until(const struct control_state *st, const char *generation, uint64_t *until_ns,
+		  struct sluice_err *err);
+
+/* control_switched(): has the change CONTROL_APPLY of the record been done on its one interface? */
+int control_switched(const struct control_state *st, bool *yes, struct sluice_err *err);
+
+/* control_state_record() writes st->record. */
+int control_state_record(struct control_state *st, struct sluice_err *err);
+
+/* A generation's folder under /run, and the file in it that says what it is made of. */
+int control_generation_dir(const struct control_state *st, const char *name, char to[PATH_MAX], struct sluice_err *err);
+int control_generation_write(const struct control_state *st, const struct control_generation *g, struct sluice_err *err);
+
+/*
+ * control_part_on() asks the kernel what is on the interface of a part.
+ * errors:  those of sluice_chain_read(): -ENODEV the interface is gone
+ */
+struct control_on {
+	bool member; /* there is a member of the policy's owner, */
+	bool itself; /* it is this part's program, */
+	bool detour; /* or the program that chooses between this generation and the one before it */
+	uint32_t behind, n_members; /* members in front of it, and all of them */
+	enum sluice_owner owner;
+	enum sluice_mode mode;
+	char ifname[16]; /* as it is called now */
+	char prog_name[64];
+};
+int control_part_on(const struct control_state *st, const struct control_generation *g, uint32_t part,
+		    struct control_on *on, struct sluice_err *err);
+uint32_t control_map_id(int fd); /* 0: it has none */
+
+#endif

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * The policies that were applied, on disk: what rollback and restore need, after a power cut too.
+ *
+ *     LIB/generations/7-0f3a5b.../policy    the printed form
+ *     LIB/generations/7-0f3a5b.../meta      number, hash, when, where it came from, its sets' files
+ *     LIB/files/SHA256                      contents of those files, one for all generations that have them
+ *     LIB/confirmed                         the generation that restore puts back; "-": none
+ *
+ * Everything is written under another name, synced, renamed, and the folder synced, in this order: files,
+ * generation, and when it is in force confirmed.
+ */
+#ifndef CONTROL_STORE_H
+#define CONTROL_STORE_H
+
+#include "base/buf.h"
+#include "control/state.h"
+
+#define STORE_KEPT 16 /* generations in the history */
+
+struct store_file {
+	char *path;
+	char hash[65];
+};
+
+/* A policy with what makes it the one it is. */
+struct store_policy {
+	struct policy *policy;
+	char path[PATH_MAX]; /* absolute */
+	char hash[65];	     /* SHA-256 of the printed form and the files' hashes */
+	struct buf text;     /* the printed form */
+	struct store_file *files;
+	uint32_t n_files;
+};
+
+/*
+ * store_read() reads and checks a policy; keep: contents of its sets' files go to LIB/files (st is locked).
+ * store_again() reads a generation of the history; its files must be what they were.
+ *
+ * out:     *p, for store_free(), also after a failure: p->policy has the mistakes then
+ * errors:  those of policy_read(); store_again(): -ENOENT, -EBADMSG
+ */
+int store_read(const struct control_state *st, const char *path, bool keep, struct store_policy *p,
+	       struct sluice_err *err);
+int store_again(const struct control_state *st, const char *name, struct store_policy *p, struct sluice_err *err);
+void store_free(struct store_policy *p);
+
+/* One line of the history. */
+struct store_entry {
+	char name[CONTROL_NAME];
+	uint32_t number;
+	char hash[65], path[PATH_MAX];
+	uint64_t made_ns;
+	char again[CONTROL_NAME]; /* rolled back to this one; "" if it was applied */
+};
+
+/*
+ * store_put() makes the next generation of a policy: gives it a number and a name.
+ * store_confirm() notes the generation in force ("" none); store_confirmed() reads that, -ENOENT: never.
+ * store_entry() reads one, store_history() all, the newest first (for free()).
+ * store_prune() removes what is older than STORE_KEPT generations and not among the keep (n of them), files
+ * that none needs, and what killed processes left.
+ */
+int store_put(const struct control_state *st, const struct store_policy *p, const char *again,
+	      struct store_entry *to, struct sluice_err *err);
+int store_confirm(const struct control_state *st, const char *name, struct sluice_err *err);
+int store_confirmed(const struct control_state *st, char name[CONTROL_NAME], struct sluice_err *err);
+int store_entry(const struct control_state *st, const char *name, struct store_entry *to, struct sluice_err *err);
+int store_history(const struct control_state *st, struct store_entry **to, uint32_t *n, struct sluice_err *err);
+void store_prune(const struct control_state *st, const char *const *keep, uint32_t n);
+
+#endif
