@@ -38,14 +38,23 @@ static uint32_t take_u32(const struct nlattr *attr)
 
 static void take_linkinfo(const struct nlattr *nest, struct net_ifinfo *info)
 {
-	const struct nlattr *attr;
+	const struct nlattr *attr, *inner, *data = NULL;
 
 	mnl_attr_for_each_nested(attr, nest)
 	{
-		if (mnl_attr_get_type(attr) == IFLA_INFO_KIND)
+		if (mnl_attr_get_type(attr) == IFLA_INFO_DATA)
+			data = attr;
+		else if (mnl_attr_get_type(attr) == IFLA_INFO_KIND)
 			take_text(attr, info->kind, sizeof(info->kind));
 		else if (mnl_attr_get_type(attr) == IFLA_INFO_SLAVE_KIND)
 			take_text(attr, info->port_kind, sizeof(info->port_kind));
+	}
+	if (!data || strcmp(info->kind, "vlan") != 0)
+		return;
+	mnl_attr_for_each_nested(inner, data)
+	{
+		if (mnl_attr_get_type(inner) == IFLA_VLAN_ID && !mnl_attr_validate(inner, MNL_TYPE_U16))
+			info->vlan = mnl_attr_get_u16(inner) & 0xfff;
 	}
 }
 

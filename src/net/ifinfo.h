@@ -20,6 +20,7 @@ struct net_ifinfo {
 	int master;	     /* bridge or bond it is a port of, 0: none */
 	int lower;	     /* what it stands on: VLAN's device, veth's peer; 0: none */
 	int lower_nsid;	     /* network namespace of that, as this one numbers it; -1: this one */
+	uint16_t vlan;	     /* its id, of kind "vlan" */
 	bool is_loopback;
 	uint32_t xdp_id
 		[3]; /* programs attached: driver (native), skb (generic), hardware (offload); 0: none */

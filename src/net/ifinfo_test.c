@@ -52,6 +52,32 @@ static void whole(void **state)
 	assert_int_equal(info.xdp_id[0], 11);
 	assert_int_equal(info.xdp_id[1], 12);
 	assert_int_equal(info.xdp_id[2], 0);
+	assert_int_equal(info.vlan, 0);
+}
+
+/* What a kind says about itself; of another kind the same number means something else. */
+static void vlan(void **state)
+{
+	static const char *const kinds[] = {"vlan", "vxlan"};
+	struct nlattr *nest, *data;
+	struct net_ifinfo info;
+	struct net_nl_msg msg;
+	struct nlmsghdr *nlh;
+	int i;
+
+	(void)state;
+	for (i = 0; i < 2; i++) {
+		nlh = begin(&msg, 7);
+		mnl_attr_put_strz(nlh, IFLA_IFNAME, "eth0.9");
+		nest = mnl_attr_nest_start(nlh, IFLA_LINKINFO);
+		data = mnl_attr_nest_start(nlh, IFLA_INFO_DATA);
+		mnl_attr_put_u16(nlh, IFLA_VLAN_ID, 9);
+		mnl_attr_nest_end(nlh, data);
+		mnl_attr_put_strz(nlh, IFLA_INFO_KIND, kinds[i]);
+		mnl_attr_nest_end(nlh, nest);
+		assert_int_equal(net_ifinfo_parse(nlh, &info), 0);
+		assert_int_equal(info.vlan, i ? 0 : 9);
+	}
 }
 
 static void old_xdp(void **state)
@@ -96,7 +122,7 @@ static void wrong(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(whole),
+		cmocka_unit_test(whole), cmocka_unit_test(vlan),
 		cmocka_unit_test(old_xdp),
 		cmocka_unit_test(wrong),
 	};

@@ -64,8 +64,7 @@ static int read_route(const struct nlmsghdr *nlh, void *data)
 	return MNL_CB_OK;
 }
 
-/* Whether what leaves through upper goes over index: it is index, its bridge or bond, or stands on it (VLAN, macvlan). */
-static bool goes_over(struct net_nl *nl, int upper, int index)
+bool net_route_goes_over(struct net_nl *nl, int upper, int index)
 {
 	struct net_ifinfo info;
 	int at = upper, steps;
@@ -108,7 +107,7 @@ int net_route_default_via(struct net_nl *nl, int index, int *via, struct sluice_
 			return err_prefix(err, "reading the routes");
 	}
 	for (i = 0; i < d.n && !*via; i++)
-		if (goes_over(nl, d.via[i], index))
+		if (net_route_goes_over(nl, d.via[i], index))
 			*via = d.via[i];
 	if (!*via && d.overflow)
 		*via = index;
@@ -254,6 +253,53 @@ static int next_hop(struct net_nl *nl, const struct net_addr *dst, struct found 
 		e = net_nl_ask(nl, &msg, read_hop, f, NULL);
 	}
 	return e || !f->hit ? -ENOENT : 0;
+}
+
+struct way {
+	int index;
+	struct net_addr hop;
+};
+
+static int read_way(const struct nlmsghdr *nlh, void *data)
+{
+	const struct rtmsg *r = mnl_nlmsg_get_payload(nlh);
+	struct way *w = data;
+	const struct nlattr *a;
+
+	if (nlh->nlmsg_type != RTM_NEWROUTE || mnl_nlmsg_get_payload_len(nlh) < sizeof(*r))
+		return MNL_CB_OK;
+	mnl_attr_for_each(a, nlh, sizeof(*r)) {
+		if (mnl_attr_get_type(a) == RTA_GATEWAY)
+			take_addr(&w->hop, w->hop.v6, a);
+		if (mnl_attr_get_type(a) == RTA_OIF && mnl_attr_get_payload_len(a) == 4)
+			w->index = (int)mnl_attr_get_u32(a);
+	}
+	return MNL_CB_OK;
+}
+
+int net_route_to(struct net_nl *nl, const struct net_addr *dst, const struct net_addr *src, int *index,
+		 struct net_addr *hop, struct sluice_err *err)
+{
+	struct way w = {.hop = *dst};
+	uint16_t len = dst->v6 ? 16 : 4;
+	struct net_nl_msg msg;
+	struct rtmsg *r;
+	int e;
+
+	r = net_nl_begin(&msg, RTM_GETROUTE, 0, sizeof(*r));
+	r->rtm_family = dst->v6 ? AF_INET6 : AF_INET;
+	r->rtm_dst_len = dst->v6 ? 128 : 32;
+	mnl_attr_put(msg.head, RTA_DST, len, dst->bytes);
+	if (src) {
+		r->rtm_src_len = r->rtm_dst_len;
+		mnl_attr_put(msg.head, RTA_SRC, len, src->bytes);
+	}
+	e = net_nl_ask(nl, &msg, read_way, &w, err);
+	if (e || !w.index)
+		return err_set(err, -ENOENT, "there is no route");
+	*index = w.index;
+	*hop = w.hop;
+	return 0;
 }
 
 int net_route_mac(struct net_nl *nl, int index, const struct net_addr *dst, unsigned int wait_ms,

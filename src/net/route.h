@@ -17,6 +17,22 @@
  */
 int net_route_default_via(struct net_nl *nl, int index, int *via, struct sluice_err *err);
 
+/*
+ * net_route_to() asks the tables where a packet to dst would leave.
+ *
+ * in:      src    an address of this host that it would come from, NULL: any
+ * out:     *index the interface (of an address of this host: the loopback), *hop  the neighbour it would go to
+ * errors:  -ENOENT there is no route
+ */
+int net_route_to(struct net_nl *nl, const struct net_addr *dst, const struct net_addr *src, int *index,
+		 struct net_addr *hop, struct sluice_err *err);
+
+/*
+ * net_route_goes_over() tells whether what leaves through interface upper goes over interface index: that is the
+ * same, its bridge or bond, or what it stands on (VLAN, macvlan).
+ */
+bool net_route_goes_over(struct net_nl *nl, int upper, int index);
+
 /* net_route_own_addr() finds an address of the interface; -ENOENT if it has none of the family. */
 int net_route_own_addr(struct net_nl *nl, int index, bool v6, struct net_addr *addr, struct sluice_err *err);
 

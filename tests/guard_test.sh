@@ -1,0 +1,125 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+# The guard against locking oneself out, on real sockets and routes.
+#
+#     namespace peer                                     namespace box, where the policy would be
+#     p0 192.0.2.7, 2001:db8::7 ────────── veth ───────── b0 192.0.2.1, 2001:db8::1   nc -l 22, nc -l 2022 ("sshd")
+#     p1                        ────────── veth ───────── b1 ── br0 198.51.100.1
+#        198.51.100.7
+. "$(dirname "$0")/lib.sh"
+need_root
+
+B=guardb$$ P=guardp$$
+for n in $B $P; do
+	ip netns add $n || exit 1
+	on_exit "ip netns del $n"
+	ip -n $n link set lo up
+done
+in_box() { nsenter --net=/run/netns/$B "$@"; }
+in_peer() { nsenter --net=/run/netns/$P "$@"; }
+for i in 0 1; do
+	ip -n $B link add b$i type veth peer name p$i netns $P
+	ip -n $B link set b$i up
+	ip -n $P link set p$i up
+done
+ip -n $B addr add 192.0.2.1/24 dev b0
+ip -n $P addr add 192.0.2.7/24 dev p0
+ip -n $B addr add 2001:db8::1/64 dev b0 nodad
+ip -n $P addr add 2001:db8::7/64 dev p0 nodad
+ip -n $B link add br0 type bridge
+ip -n $B link set b1 master br0
+ip -n $B link set br0 up
+ip -n $B addr add 198.51.100.1/24 dev br0
+ip -n $P addr add 198.51.100.7/24 dev p1
+ip -n $P route add 203.0.113.0/24 dev lo
+ip -n $P addr add 203.0.113.7/32 dev lo
+ip -n $B route add 203.0.113.0/24 via 192.0.2.7
+
+guard() { # WANT RULES [SSH_CONNECTION]: "" it is let in
+	printf 'filter on %s {\n%s\n}\n' "${ON:-b0}" "$2" >"$T/sluice.conf"
+	cd "$T" || return 1
+	in_box "$BUILD/tests/guard-tool" sluice.conf ${3:+"$3"} >said && rc=0 || rc=$?
+	cat said
+	[ -z "$1" ] && { [ $rc = 0 ]; return; }
+	[ -z "${EITHER:-}" ] || sed -i 's/port 40003 (connected to port 22)/port 40002 (connected to port 2022)/' said
+	[ $rc = 1 ] && [ "$(cat said)" = "sluice.conf:$1; use --force, or --confirm 60s to try" ]
+}
+S='192.0.2.7 50022 192.0.2.1 22' YOURS='your session from 192.0.2.7 port 50022 (SSH_CONNECTION)'
+case_ "nobody is connected" guard "" 'default drop'
+case_ "the session's prefix" guard "2: drop from 192.0.2.0/24 would cut off $YOURS" 'drop from 192.0.2.0/24' "$S"
+case_ "another prefix" guard "" 'drop from 198.51.100.0/24' "$S"
+case_ "another interface" guard "" 'drop in b1' "$S"
+ON=b1
+case_ "a filter where it does not come in" guard "" 'default drop' "$S"
+ON='*'
+case_ "a filter on everything" guard "2: default drop would cut off $YOURS" 'default drop' "$S"
+ON=b0
+case_ "ARP is needed too" guard "3: default drop would drop ARP, and so end $YOURS" 'pass tcp to port 22
+default drop' "$S"
+case_ "ARP passes" guard "" 'pass tcp to port 22
+pass ether type arp
+default drop' "$S"
+S6='2001:db8::7 50022 2001:db8::1 22' YOURS6='your session from 2001:db8::7 port 50022 (SSH_CONNECTION)'
+case_ "IPv6" guard "2: drop tcp from 2001:db8::/32 would cut off $YOURS6" 'drop tcp from 2001:db8::/32' "$S6"
+case_ "neighbour discovery is needed too" guard "3: default drop would drop neighbour discovery, and so end $YOURS6" 'pass tcp to port 22
+default drop' "$S6"
+case_ "neighbour discovery passes" guard "" 'pass tcp to port 22
+pass icmp type { neighbor-solicitation, neighbor-advertisement }
+default drop' "$S6"
+ON=b1
+SB='198.51.100.7 50022 198.51.100.1 22' YOURSB='your session from 198.51.100.7 port 50022 (SSH_CONNECTION)'
+case_ "through a bridge" guard "2: drop tcp would cut off $YOURSB" 'drop tcp' "$SB"
+ON=b0
+case_ "not through a bridge" guard "" 'drop tcp' "$SB"
+SR='203.0.113.7 50022 192.0.2.1 22' YOURSR='your session from 203.0.113.7 port 50022 (SSH_CONNECTION)'
+case_ "through a router" guard "2: drop from 203.0.113.0/24 would cut off $YOURSR" 'drop from 203.0.113.0/24' "$SR"
+case_ "no route: wherever the policy is" guard "2: default drop would cut off your session from 10.9.9.9 port 50022 (SSH_CONNECTION)" \
+	'default drop' '10.9.9.9 50022 192.0.2.1 22'
+case_ "a link-local address names its interface" guard "2: default drop would cut off your session from fe80::7 port 50022 (SSH_CONNECTION)" \
+	'default drop' 'fe80::7%b0 50022 fe80::1%b0 22'
+ON=b1
+case_ "and no other" guard "" 'default drop' 'fe80::7%b0 50022 fe80::1%b0 22'
+ON=b0
+mac=$(ip -n $P -o link show p0 | sed 's/.*ether \([0-9a-f:]*\) .*/\1/')
+in_peer ping -qc 1 -W 2 192.0.2.1 >/dev/null
+case_ "its MAC address is known" guard "2: drop ether from $mac would cut off $YOURS" "drop ether from $mac" "$S"
+case_ "another MAC address" guard "" 'drop ether from 02:00:00:00:99:99' "$S"
+
+# --- who is connected: a listener on 22, and one whose program calls itself sshd
+cp "$(command -v nc)" "$T/sshd"
+in_box nc -l 192.0.2.1 22 >/dev/null </dev/null &
+pids=$!
+in_box "$T/sshd" -l 192.0.2.1 2022 >/dev/null </dev/null &
+pids="$pids $!"
+in_box nc -l 192.0.2.1 8080 >/dev/null </dev/null &
+pids="$pids $!"
+on_exit 'kill $pids 2>/dev/null'
+listening() { [ "$(in_box ss -Htln 'sport = :22 or sport = :2022 or sport = :8080' | wc -l)" = 3 ]; }
+connected() { [ "$(in_box ss -Htn state established | wc -l)" = "$1" ]; }
+case_ "three servers" wait_until 5 listening
+connect() { # PORT FROM_PORT HOW_MANY
+	sleep 60 | in_peer nc -s 192.0.2.7 -p "$2" 192.0.2.1 "$1" >/dev/null 2>&1 &
+	pids="$pids $!"
+	wait_until 5 connected "$3"
+}
+case_ "a connection to 8080" connect 8080 40001 1
+case_ "it is nobody's session" guard "" 'default drop'
+case_ "a connection to sshd" connect 2022 40002 2
+case_ "it is" guard "2: default drop would cut off the session from 192.0.2.7 port 40002 (connected to port 2022)" 'default drop'
+case_ "a connection to port 22" connect 22 40003 3
+EITHER=1 # the order of the table is the kernel's
+case_ "two are" guard "2: default drop would cut off the session from 192.0.2.7 port 40002 (connected to port 2022), and 1 other session" 'default drop'
+EITHER=
+case_ "with SSH_CONNECTION, three" guard "2: default drop would cut off $YOURS, and 2 other sessions" 'default drop' "$S"
+case_ "the same one counts once" guard "2: default drop would cut off your session from 192.0.2.7 port 40003 (SSH_CONNECTION), and 1 other session" \
+	'default drop' '192.0.2.7 40003 192.0.2.1 22'
+case_ "one of them passes" guard "4: default drop would cut off the session from 192.0.2.7 port 40003 (connected to port 22)" \
+	'pass tcp to port 2022
+pass ether type arp
+default drop'
+nonsense() {
+	in_box "$BUILD/tests/guard-tool" "$T/sluice.conf" nonsense >"$T/said" && return 1
+	[ $? = 2 ] && grep -q "^SSH_CONNECTION does not say" "$T/said"
+}
+case_ "nonsense in the environment" nonsense
+done_
