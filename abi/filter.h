@@ -119,8 +119,10 @@ struct filter_count {
 struct filter_event {
 	__u64 ns;
 	__u32 rule, ifindex, length, captured;
-	__u32 verdict; /* enum filter_verdict, of the rule */
-	__u32 over;    /* it is over the rule's limit */
+	__u8 verdict; /* enum filter_verdict, of the rule */
+	__u8 over;    /* it is over the rule's limit */
+	__u16 unused;
+	__u32 generation; /* of the policy whose rule it is: the constant filter_generation; 0: not numbered */
 	__u8 bytes[FILTER_SAMPLE];
 };
 

@@ -82,7 +82,8 @@ static __always_inline void sample(struct view *v, struct xdp_md *ctx, const str
 	e->ifindex = ctx->ingress_ifindex;
 	e->length = v->bytes;
 	e->verdict = r->verdict;
-	e->over = (__u32)is_over;
+	e->over = (__u8)is_over;
+	e->generation = filter_generation;
 	e->captured = n;
 	if (!n || n > FILTER_SAMPLE || bpf_xdp_load_bytes(ctx, 0, e->bytes, n))
 		e->captured = 0;

@@ -11,6 +11,7 @@
 #include "datapath/lib/limit.h"
 
 const volatile struct filter_config config = {.n_rules = 1, .uses = 0xffff, .cells_mask = 3};
+const volatile __u32 filter_generation; /* whose rules these are, for samples: they outlive their policy */
 
 /* value: the tables, as src/filter lays them out; writer: host, and the class cache; reader: this program */
 struct {
