@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <math.h>
 #include <stdio.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -177,4 +178,47 @@ char *text_printable(const char *s, char *to, size_t size)
 		to[i] = isprint((unsigned char)s[i]) ? s[i] : '?';
 	to[i] = '\0';
 	return to;
+}
+
+/* The second byte of some characters has a range of its own (RFC 3629, 4): else they would be too long, or none. */
+static bool second_fits(unsigned char first, unsigned char second)
+{
+	switch (first) {
+	case 0xc2: /* control characters */
+	case 0xe0:
+		return second >= 0xa0;
+	case 0xed:
+		return second < 0xa0;
+	case 0xf0:
+		return second >= 0x90;
+	case 0xf4:
+		return second < 0x90;
+	}
+	return true;
+}
+
+size_t text_glyph(const char *s, const char *end)
+{
+	unsigned char c = (unsigned char)*s;
+	size_t n = c < 0x80 ? 1 : c >> 5 == 6 ? 2 : c >> 4 == 14 ? 3 : c >> 3 == 30 ? 4 : 0, i;
+
+	if (!n || n > (size_t)(end - s) || c < ' ' || c == 0x7f || c == 0xc0 || c == 0xc1 || c > 0xf4)
+		return 0;
+	for (i = 1; i < n; i++)
+		if ((s[i] & 0xc0) != 0x80)
+			return 0;
+	return n > 1 && !second_fits(c, (unsigned char)s[1]) ? 0 : n;
+}
+
+char *text_harmless(char *s)
+{
+	char *end = s + strlen(s), *at;
+	size_t n;
+
+	for (at = s; at < end; at += n ? n : 1) {
+		n = text_glyph(at, end);
+		if (!n)
+			*at = '?';
+	}
+	return s;
 }

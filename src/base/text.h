@@ -30,4 +30,12 @@ int text_nearest(const char *typed, const char *const *words, size_t n_words);
 /* text_printable() copies s, non-printable bytes replaced by '?': for names that come from outside; returns to. */
 char *text_printable(const char *s, char *to, size_t size);
 
+/*
+ * text_glyph() is the length of a character of UTF-8 that a terminal may see, 0 for anything else: control
+ * characters of both sorts (below 0x20; U+0080 to U+009F) could make it do things, what is no UTF-8 is no JSON.
+ * text_harmless() replaces everything else in s by '?', byte by byte; returns s.
+ */
+size_t text_glyph(const char *s, const char *end);
+char *text_harmless(char *s);
+
 #endif

@@ -61,6 +61,21 @@ static void readable(void **state)
 	(void)state;
 	for (i = 0; i < sizeof(cases) / sizeof(*cases); i++)
 		assert_string_equal(text_si(cases[i].v, to, sizeof(to)), cases[i].text);
+	static const struct {
+		const char *s, *want;
+	} harm[] = {
+		{"Grüße €\U0001F980", "Grüße €\U0001F980"}, {"a\033[2J\x7f\n", "a?[2J??"}, {"\xc2\x9b" "2J", "??2J"},
+		{"\xc3", "?"}, {"\xe0\x80\x80", "???"}, {"\xed\xa0\x80", "???"}, {"\xf5\x80\x80\x80", "????"},
+		{"\xf0\x80\x80\x80", "????"}, {"\xf4\x90\x80\x80", "????"}, {"\xc1\xbf", "??"}, {"\xff" "a", "?a"},
+		{"\xe2\x82", "??"}, {"\xc2\xa0", "\xc2\xa0"},
+	};
+	char harmless[64];
+	size_t h;
+
+	for (h = 0; h < sizeof(harm) / sizeof(*harm); h++) {
+		snprintf(harmless, sizeof(harmless), "%s", harm[h].s);
+		assert_string_equal(text_harmless(harmless), harm[h].want);
+	}
 	assert_string_equal(text_printable("a\033[2J", to, sizeof(to)), "a?[2J");
 }
 

@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "cmd/cli.h"
+#include "cmd/if_args.h"
 #include "cmd/top_run.h"
 
 #define CHECK_NS 500000000u /* how often an interface is looked at: still there, chain changed? */
@@ -94,19 +95,9 @@ static const struct cli_verb verb = {
 static int find_ifs(struct top_run *run, char **args, int n_args, struct sluice_err *err)
 {
 	struct net_if *ifs = NULL;
-	size_t len = 0, n = 0, i;
-	char *list, *at;
-	int a, rc;
+	size_t n, i;
+	int rc = if_args(args, n_args, &ifs, &n, err);
 
-	for (a = 0; a < n_args; a++)
-		len += strlen(args[a]) + 1;
-	list = malloc(len + 1);
-	if (!list)
-		return err_nomem(err);
-	for (at = list, a = 0; a < n_args; a++)
-		at += snprintf(at, len + 1 - (size_t)(at - list), "%s%s", a ? "," : "", args[a]);
-	rc = net_ifs_find(list, &ifs, &n, err);
-	free(list);
 	if (rc)
 		return rc;
 	run->ifs = calloc(n, sizeof(*run->ifs));

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/err.h"
+#include "base/text.h"
 #include "policy/policy.h"
 
 #define WINDOW 96 /* characters of a line that are shown */
@@ -79,36 +80,6 @@ const char *policy_path(struct policy *p, const char *from, const char *name)
 	return path;
 }
 
-/*
- * The length of a character of UTF-8 that a terminal may see, 0 for anything else: control characters of both
- * sorts (below 0x20; U+0080 to U+009F) could make it do things.
- */
-static size_t glyph(const char *s, const char *end)
-{
-	unsigned char c = (unsigned char)*s;
-	size_t n = c < 0x80 ? 1 : c >> 5 == 6 ? 2 : c >> 4 == 14 ? 3 : c >> 3 == 30 ? 4 : 0, i;
-
-	if (!n || n > (size_t)(end - s) || c < ' ' || c == 0x7f)
-		return 0;
-	for (i = 1; i < n; i++)
-		if ((s[i] & 0xc0) != 0x80)
-			return 0;
-	return c < 0xc2 && n == 2 ? 0 : c == 0xc2 && (unsigned char)s[1] < 0xa0 ? 0 : n;
-}
-
-/* Text that comes from outside, for a terminal. */
-static void harmless(char *s)
-{
-	char *end = s + strlen(s);
-	size_t n;
-
-	for (; s < end; s += n ? n : 1) {
-		n = glyph(s, end);
-		if (!n)
-			*s = '?';
-	}
-}
-
 static void diag(struct policy *p, struct policy_pos pos, enum policy_severity severity, const char *fmt,
 		 va_list ap)
 {
@@ -117,7 +88,7 @@ static void diag(struct policy *p, struct policy_pos pos, enum policy_severity s
 	uint32_t i;
 
 	vsnprintf(text, sizeof(text), fmt, ap);
-	harmless(text);
+	text_harmless(text);
 	if (p->n_diags) { /* a word that was looked at twice */
 		d = &p->diags[p->n_diags - 1];
 		if (!memcmp(&d->pos, &pos, sizeof(pos)) && !strcmp(d->text, text))
@@ -228,7 +199,7 @@ static const char *show(struct buf *to, const char *s, const char *end, size_t l
 	size_t n;
 
 	while (s < end && (size_t)(s - from) < len) {
-		n = glyph(s, end);
+		n = text_glyph(s, end);
 		if (n)
 			buf_put(to, s, n);
 		else if (*s == '\t' || *s == '\r')

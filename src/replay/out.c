@@ -114,27 +114,14 @@ static uint32_t interface(struct replay_out *o, const char *name)
 	return o->n_names++;
 }
 
-int replay_out_new(const char *path, struct replay_out **to, struct sluice_err *err)
+/* fd is taken over. */
+static int begin(int fd, const char *path, bool ng, struct replay_out **to, struct sluice_err *err)
 {
-	const char *dot = strrchr(path, '.');
-	struct replay_out *o;
-	struct stat st;
-	int fd, e;
+	struct replay_out *o = calloc(1, sizeof(*o));
+	int e;
 
-	*to = NULL;
-	if (!dot || (strcmp(dot, ".pcap") != 0 && strcmp(dot, ".pcapng") != 0))
-		return err_set(err, -EINVAL, "%s: a capture is called NAME.pcap or NAME.pcapng", path);
-	fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-	if (fd < 0)
-		return err_set(err, errno == ENOENT ? -ENOENT : -errno, "%s cannot be written: %s", path,
-			       strerror(errno));
-	if (fstat(fd, &st) || S_ISDIR(st.st_mode) || S_ISBLK(st.st_mode)) {
-		close(fd);
-		return err_set(err, -EINVAL, "%s is no file that a capture could be written to", path);
-	}
-	o = calloc(1, sizeof(*o));
 	if (o) {
-		o->ng = !strcmp(dot, ".pcapng");
+		o->ng = ng;
 		o->path = strdup(path);
 		o->file = fdopen(fd, "wb");
 	}
@@ -148,6 +135,39 @@ int replay_out_new(const char *path, struct replay_out **to, struct sluice_err *
 	put_start(o);
 	*to = o;
 	return 0;
+}
+
+int replay_out_new(const char *path, struct replay_out **to, struct sluice_err *err)
+{
+	const char *dot = strrchr(path, '.');
+	struct stat st;
+	int fd;
+
+	*to = NULL;
+	if (!dot || (strcmp(dot, ".pcap") != 0 && strcmp(dot, ".pcapng") != 0))
+		return err_set(err, -EINVAL, "%s: a capture is called NAME.pcap or NAME.pcapng", path);
+	fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+	if (fd < 0)
+		return err_set(err, errno == ENOENT ? -ENOENT : -errno, "%s cannot be written: %s", path,
+			       strerror(errno));
+	if (fstat(fd, &st) || S_ISDIR(st.st_mode) || S_ISBLK(st.st_mode)) {
+		close(fd);
+		return err_set(err, -EINVAL, "%s is no file that a capture could be written to", path);
+	}
+	return begin(fd, path, !strcmp(dot, ".pcapng"), to, err);
+}
+
+int replay_out_stream(int fd, const char *name, struct replay_out **to, struct sluice_err *err)
+{
+	*to = NULL;
+	return begin(fd, name, true, to, err);
+}
+
+int replay_out_flush(struct replay_out *o)
+{
+	if (!o->e && fflush(o->file))
+		o->e = errno ? -errno : -EIO;
+	return o->e;
 }
 
 void replay_out_write(struct replay_out *o, uint64_t time_ns, const void *data, uint32_t len,

@@ -21,6 +21,17 @@ struct replay_out;
 int replay_out_new(const char *path, struct replay_out **out, struct sluice_err *err);
 
 /*
+ * replay_out_stream() writes pcapng to a descriptor, a pipe for instance, which is taken over: closed also on
+ * failure.
+ *
+ * in:      name  what it is called in sentences
+ */
+int replay_out_stream(int fd, const char *name, struct replay_out **out, struct sluice_err *err);
+
+/* replay_out_flush() writes out what there is; returns 0, or -errno of the first thing that went wrong. */
+int replay_out_flush(struct replay_out *out);
+
+/*
  * replay_out_write() adds a packet.
  *
  * in:      wire_len  at least len
