@@ -7,6 +7,8 @@
  * The lookup says which rules can match, by what it knows: addresses and service. A rule that asks for more
  * has rows of tests, each of which leads to another row, to a match, or to the next rule.
  *
+ *     at most 64 rules                  words of a bit for each rule, for each thing asked; ANDed (struct
+ *                                       filter_bits)
  *     every rule certain and final      the lookup's rule decides
  *     else, if the lists fit            a list of rules that may match, up to the first that surely decides
  *     else                              the first rule that surely decides, and the list of the others
@@ -40,6 +42,8 @@ enum filter_fact {
 	FACT_CERTAIN, /* 0: for tests that always hold */
 	FILTER_FACTS = 16,
 };
+/* Those that are not known anyhow. */
+#define FILTER_ODD_FACTS (0xffffu & ~(1u << FACT_LENGTH | 1u << FACT_CERTAIN))
 #define FILTER_ABSENT 0xffffffffu
 #define FILTER_NO_VLAN 4096
 
@@ -87,6 +91,41 @@ struct filter_rule {
 	__u64 unused[2];
 };
 
+/*
+ * What a rule that matches does, in a byte, where that is all there is to it: XDP_PASS, XDP_DROP, or
+ * FILTER_ON: it counts. FILTER_WALK: there is more to it, struct filter_rule says what.
+ */
+#define FILTER_ON 0x40
+#define FILTER_WALK 0x80
+
+/*
+ * Up to 64 rules, one family: a rule is a bit. Each thing a packet has leads to a word with the bits of the
+ * rules that it suits; the rules that match are in all of these words. A cell leads on: with the next bits of
+ * what is looked up, shifted, added to an index (FILTER_CELL).
+ *
+ *     address --> root --> cell --> cell --> word        8 bits each
+ *     port, length --> by upper byte: cell --> word
+ *     protocol, extra; upper, lower byte of flags --> word
+ *
+ * Cells and words are u32 and u64 in the memory of all tables, counted from its start.
+ */
+#define FILTER_CELL(index, shift) ((__u32)(index) << 6 | (shift))
+#define FILTER_BITS 64
+#define FILTER_BITS_SLOTS 128
+/* A rule's bit alone as a number below 128, each another; 0 for no bit. (De Bruijn) */
+#define FILTER_BITS_SLOT(bit) ((bit) * 0x03f79d71b4cb0a89ull >> 57)
+#define FILTER_LENGTHS 65536 /* and what is beyond, as one */
+
+struct filter_bits {
+	__u64 on;   /* rules that go on, FILTER_ON */
+	__u64 walk; /* rules with FILTER_WALK */
+	__u8 rule[FILTER_BITS_SLOTS], does[FILTER_BITS_SLOTS]; /* by slot; at 0 the default's */
+	__u32 root[2][256];				       /* source, destination */
+	__u32 ports[2][256], lengths[512];
+	__u64 high[256], low[256];  /* of the flags */
+	__u64 kind[16 * 256];	    /* by extra << 8 | protocol */
+};
+
 struct filter_config {
 	__u64 jiffy_ns;
 	__u64 seed[10];	   /* of hashes; secret */
@@ -105,7 +144,11 @@ struct filter_config {
 	__u8 apart;    /* may rules that go on have parts of the image for themselves? */
 	__u8 has_limits, has_logs, has_rows, clock_ktime; /* is there anything that needs them? */
 	__u8 shadow, default_drop;
-	__u8 pad[2];
+	__u8 asks_flags, asks_length; /* of struct filter_bits: are there words for them? */
+	__u32 does;    /* u8 by rule, then the default's */
+	__u32 bits[2]; /* IPv4, IPv6: struct filter_bits; 0: there is none */
+	__u8 walks;    /* is there a FILTER_WALK? */
+	__u8 pad[3];
 };
 
 /* Per CPU and rule. */
@@ -129,7 +172,8 @@ struct filter_event {
 _Static_assert(sizeof(struct filter_test) == 16, "struct filter_test is shared");
 _Static_assert(sizeof(struct filter_row) == 64, "struct filter_row is shared");
 _Static_assert(sizeof(struct filter_rule) == 64, "struct filter_rule is shared");
-_Static_assert(sizeof(struct filter_config) == 144, "struct filter_config is shared");
+_Static_assert(sizeof(struct filter_bits) % 8 == 0, "struct filter_bits is shared");
+_Static_assert(sizeof(struct filter_config) == 160, "struct filter_config is shared");
 _Static_assert(sizeof(struct filter_count) == 48, "struct filter_count is shared");
 _Static_assert(sizeof(struct filter_event) == 160, "struct filter_event is shared");
 

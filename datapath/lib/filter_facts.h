@@ -10,6 +10,14 @@
 
 #define DSCP6(ip) (((ip)->priority << 4 | (ip)->flow_lbl[0] >> 4) >> 2)
 
+static __always_inline void facts_of_macs(struct view *v, const struct ethhdr *eth)
+{
+	v->facts[FACT_MAC_FROM_HI] = eth->h_source[0] << 16 | eth->h_source[1] << 8 | eth->h_source[2];
+	v->facts[FACT_MAC_FROM_LO] = eth->h_source[3] << 16 | eth->h_source[4] << 8 | eth->h_source[5];
+	v->facts[FACT_MAC_TO_HI] = eth->h_dest[0] << 16 | eth->h_dest[1] << 8 | eth->h_dest[2];
+	v->facts[FACT_MAC_TO_LO] = eth->h_dest[3] << 16 | eth->h_dest[4] << 8 | eth->h_dest[5];
+}
+
 static __always_inline void facts_of_frame(struct view *v, struct xdp_md *ctx, const struct packet *p,
 					   void *data, void *end)
 {
@@ -34,14 +42,8 @@ static __always_inline void facts_of_frame(struct view *v, struct xdp_md *ctx, c
 		return;
 	v->facts[FACT_MAC_FROM_HI] = v->facts[FACT_MAC_FROM_LO] = FILTER_ABSENT;
 	v->facts[FACT_MAC_TO_HI] = v->facts[FACT_MAC_TO_LO] = FILTER_ABSENT;
-	if ((void *)(eth + 1) <= end) {
-		v->facts[FACT_MAC_FROM_HI] =
-			eth->h_source[0] << 16 | eth->h_source[1] << 8 | eth->h_source[2];
-		v->facts[FACT_MAC_FROM_LO] =
-			eth->h_source[3] << 16 | eth->h_source[4] << 8 | eth->h_source[5];
-		v->facts[FACT_MAC_TO_HI] = eth->h_dest[0] << 16 | eth->h_dest[1] << 8 | eth->h_dest[2];
-		v->facts[FACT_MAC_TO_LO] = eth->h_dest[3] << 16 | eth->h_dest[4] << 8 | eth->h_dest[5];
-	}
+	if ((void *)(eth + 1) <= end)
+		facts_of_macs(v, eth);
 }
 
 static __always_inline void facts_of_ip(struct view *v, const struct packet *p, __u32 ttl, __u32 dscp)
@@ -85,14 +87,19 @@ static __always_inline void whole_length(struct view *v, struct xdp_md *ctx, __u
 		v->bytes = (__u32)bpf_xdp_get_buff_len(ctx);
 }
 
-static __always_inline void look(struct view *v, struct xdp_md *ctx)
+/* Everything, of any packet. Not inline: few packets need it, and what it knows is forgotten behind it. */
+static __noinline int look(struct xdp_md *ctx)
 {
 	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
 	struct cursor c = cursor_of(data, end);
 	struct ipv6hdr *ip6;
 	struct iphdr *ip4;
 	struct packet p;
+	__u32 zero = 0;
+	struct view *v = bpf_map_lookup_elem(&filter_scratch, &zero);
 
+	if (!v)
+		return 0;
 	v->bytes = (__u32)(end - data);
 	v->src[0] = v->src[1] = v->dst[0] = v->dst[1] = 0;
 	v->service = (struct classify_service){.extra = 0};
@@ -111,7 +118,7 @@ static __always_inline void look(struct view *v, struct xdp_md *ctx)
 			v->dst[0] = (__u64)bpf_ntohl(ip4->daddr) << 32;
 			facts_of_ip(v, &p, ip4->ttl, ip4->tos >> 2);
 			service_of(v, &p, c);
-			return;
+			return 0;
 		}
 	} else if (p.kind == PACKET_IPV6) {
 		ip6 = parse_ipv6(&c, &p);
@@ -127,11 +134,12 @@ static __always_inline void look(struct view *v, struct xdp_md *ctx)
 			v->dst[1] = bpf_be64_to_cpu(*(__u64 *)&ip6->daddr.in6_u.u6_addr32[2]);
 			facts_of_ip(v, &p, ip6->hop_limit, DSCP6(ip6));
 			service_of(v, &p, c);
-			return;
+			return 0;
 		}
 	}
 	whole_length(v, ctx, 0xffffffff);
 	facts_of_frame(v, ctx, &p, data, end);
+	return 0;
 }
 
 #endif

@@ -90,6 +90,16 @@ static __always_inline void sample(struct view *v, struct xdp_md *ctx, const str
 	bpf_ringbuf_output(&filter_samples, e, sizeof(*e), 0);
 }
 
+static __always_inline void count(__u32 rule, __u32 bytes)
+{
+	struct filter_count *n = bpf_map_lookup_elem(&filter_counts, &rule);
+
+	if (n) {
+		n->packets++;
+		n->bytes += bytes;
+	}
+}
+
 /* The rule has matched: limits, counters, samples. Returns 1 when that decides. */
 static __always_inline int happens(struct view *v, struct xdp_md *ctx, void *m, __u32 rule)
 {
@@ -122,13 +132,7 @@ static __always_inline int happens(struct view *v, struct xdp_md *ctx, void *m, 
 
 static __always_inline int no_rule(struct view *v)
 {
-	__u32 last = config.n_rules;
-	struct filter_count *n = bpf_map_lookup_elem(&filter_counts, &last);
-
-	if (n) {
-		n->packets++;
-		n->bytes += v->bytes;
-	}
+	count(config.n_rules, v->bytes);
 	v->verdict = config.default_drop ? XDP_DROP : XDP_PASS;
 	return 1;
 }

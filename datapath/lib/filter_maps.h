@@ -10,7 +10,7 @@
 #include "datapath/lib/classify.h"
 #include "datapath/lib/limit.h"
 
-const volatile struct filter_config config = {.n_rules = 1, .uses = 0xffff, .cells_mask = 3};
+const volatile struct filter_config config = {.n_rules = 1, .turns = 1, .uses = 0xffff, .cells_mask = 3};
 const volatile __u32 filter_generation; /* whose rules these are, for samples: they outlive their policy */
 
 /* value: the tables, as src/filter lays them out; writer: host, and the class cache; reader: this program */
@@ -59,6 +59,8 @@ struct view {
 	__u64 src[2], dst[2]; /* host order; IPv4: in the upper half of [0] */
 	struct classify_service service;
 	__u32 facts[FILTER_FACTS];
+	__u64 bits;  /* of struct filter_bits, at `table`: rules that match and are still to come */
+	__u32 table; /* 0: there is a list */
 	__u32 at;    /* where in its list the packet is */
 	__u32 final; /* the rule that decides, if none of the list did; FILTER_END: the default */
 	__u32 row;   /* the one under way, of the rule before `at` */

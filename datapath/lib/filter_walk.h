@@ -24,6 +24,22 @@ static __always_inline __u64 holds(const struct view *v, const struct filter_tes
 	return below((__u32)((fact & t->mask) - t->lo), (__u64)t->span + 1) & below(fact, FILTER_ABSENT);
 }
 
+static __always_inline __u32 next(struct view *v, void *m)
+{
+	__u64 bit = v->bits & -v->bits;
+	__u32 rule;
+
+	if ((config.bits[0] | config.bits[1]) && v->table) {
+		v->bits ^= bit;
+		return bit ? *TABLE(m, __u8, v->table + (__u32)__builtin_offsetof(struct filter_bits, rule) +
+						     (__u32)FILTER_BITS_SLOT(bit))
+			   : FILTER_END;
+	}
+	rule = *TABLE(m, __u32, v->at);
+	v->at += 4;
+	return rule < v->final ? rule : v->final;
+}
+
 /*
  * Goes on from row to row, rule to rule, until something happens, and sees to it. Returns 1 when the packet's
  * fate is decided.
@@ -38,10 +54,7 @@ static __always_inline int turn(struct view *v, struct xdp_md *ctx, void *m)
 #pragma clang loop unroll(disable)
 	for (i = 0; i < FILTER_ROWS; i++) {
 		if (to == FILTER_NEXT) {
-			v->rule = *TABLE(m, __u32, v->at);
-			v->at += 4;
-			if (v->rule >= v->final)
-				v->rule = v->final;
+			v->rule = next(v, m);
 			if (v->rule == FILTER_END)
 				return no_rule(v);
 			r = TABLE(m, struct filter_rule, config.rules + v->rule * (__u32)sizeof(*r));
@@ -71,6 +84,21 @@ static long again(__u32 i, struct walk *walk)
 
 	(void)i;
 	return !v || !m || turn(v, walk->ctx, m);
+}
+
+/* From where the view says on, to the verdict. Not inline: this is for rules that take their time anyway. */
+static __noinline int walk(struct xdp_md *ctx)
+{
+	struct walk walk = {ctx};
+	__u32 zero = 0;
+	struct view *v = bpf_map_lookup_elem(&filter_scratch, &zero);
+
+	if (!v)
+		return XDP_ABORTED;
+	v->verdict = XDP_ABORTED; /* no walk ends without another */
+	v->row = FILTER_NEXT;
+	bpf_loop(config.turns, again, &walk, 0);
+	return v->verdict;
 }
 
 #endif

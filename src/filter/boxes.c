@@ -73,10 +73,9 @@ static struct policy_addr6 high4(uint32_t v4, uint64_t rest)
 	return (struct policy_addr6){(uint64_t)v4 << 32 | (rest >> 32), rest};
 }
 
-/* One side's addresses with the sets in it. */
-static int prefixes(const struct policy *p, const struct policy_addrs *a, bool v6, struct buf *to)
+int filter_spans(const struct policy *p, const struct policy_addrs *a, bool v6, struct policy_spans *to)
 {
-	struct policy_spans s = {0}, turned = {0}, *of = &s;
+	struct policy_spans s = {0};
 	struct policy_range r = {.v6 = v6};
 	const struct policy_spans *set;
 	uint32_t i, k;
@@ -95,20 +94,30 @@ static int prefixes(const struct policy *p, const struct policy_addrs *a, bool v
 		}
 	}
 	policy_spans_sort(&s);
+	*to = s;
 	if (a->negated) {
-		policy_spans_not(&s, v6, &turned);
-		of = &turned;
+		memset(to, 0, sizeof(*to));
+		policy_spans_not(&s, v6, to);
+		to->failed |= s.failed;
+		policy_spans_free(&s);
 	}
-	for (i = 0; i < (v6 ? of->n6 : of->n4); i++) {
-		if (v6)
-			add_span(to, of->v6[i].first, of->v6[i].last);
-		else
-			add_span(to, high4(of->v4[i].first, 0), high4(of->v4[i].last, UINT64_MAX));
-	}
-	to->failed |= s.failed | turned.failed;
-	policy_spans_free(&s);
-	policy_spans_free(&turned);
 	return to->failed ? -ENOMEM : 0;
+}
+
+static int prefixes(const struct policy *p, const struct policy_addrs *a, bool v6, struct buf *to)
+{
+	struct policy_spans s;
+	uint32_t i;
+	int e = filter_spans(p, a, v6, &s);
+
+	for (i = 0; i < (v6 ? s.n6 : s.n4); i++) {
+		if (v6)
+			add_span(to, s.v6[i].first, s.v6[i].last);
+		else
+			add_span(to, high4(s.v4[i].first, 0), high4(s.v4[i].last, UINT64_MAX));
+	}
+	policy_spans_free(&s);
+	return e || to->failed ? -ENOMEM : 0;
 }
 
 /* --- sets of bytes to cubes --- */
@@ -170,11 +179,7 @@ static bool all_in(const struct policy_bytes *in, const struct policy_bytes *of)
 	return true;
 }
 
-/*
- * The extra values that fit, and whether the protocol still has to be asked: only certain protocols have
- * ports, flags or types, and the packet path says which of these a packet has.
- */
-static uint32_t extras_of(const struct policy_rule *r, bool v6, bool *ask_proto)
+uint32_t filter_extras(const struct policy_rule *r, bool v6, bool *ask_proto)
 {
 	bool ports = FILTER_HAS_FIELD(r, POLICY_FROM_PORT) || FILTER_HAS_FIELD(r, POLICY_TO_PORT);
 	bool flags = FILTER_HAS_FIELD(r, POLICY_FLAGS);
@@ -216,7 +221,7 @@ static int take_apart(const struct policy *p, const struct policy_rule *r, bool 
 	int e = 0;
 
 	memset(t, 0, sizeof(*t));
-	t->extras = extras_of(r, v6, &ask_proto);
+	t->extras = filter_extras(r, v6, &ask_proto);
 	if (FILTER_HAS_FIELD(r, POLICY_FROM))
 		e = prefixes(p, &ip->from, v6, &t->from);
 	else

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <linux/bpf.h>
 
 #include "abi/classify.h"
 #include "base/err.h"
@@ -20,6 +21,7 @@ struct compile {
 	struct filter_tables *t;
 	struct filter_boxes boxes;
 	struct buf rules, rows, limits, other, cpus; /* struct filter_rule, filter_row, limit; u32; u32 */
+	struct buf does, bits_do; /* u8 by rule: struct filter_config's, struct filter_bits' */
 	bool other_ends;			     /* a rule decided for all that is no IP */
 	uint32_t n_keyed;
 	uint8_t cpu_used[CPUS_MAX / 8];
@@ -142,6 +144,22 @@ static int act(struct compile *c, const struct policy_rule *r, struct filter_rul
 	return err_set(c->err, -EINVAL, "rule %u has an action that is none", r->index + 1);
 }
 
+/* A byte for what a rule does, if that is all. */
+static void put_does(struct buf *to, const struct filter_rule *r, bool certain)
+{
+	uint8_t b;
+
+	if (!certain || r->does & (RULE_LIMIT | RULE_LOG))
+		b = FILTER_WALK;
+	else if (r->does & RULE_GOES_ON)
+		b = FILTER_ON;
+	else
+		b = r->verdict == FILTER_PASS ? XDP_PASS : r->verdict == FILTER_DROP ? XDP_DROP : FILTER_WALK;
+	if (b == FILTER_WALK && (!certain || r->does & RULE_GOES_ON))
+		b |= FILTER_ON;
+	buf_put(to, &b, 1);
+}
+
 static int one_rule(struct compile *c, const struct policy_rule *r)
 {
 	struct filter_rule *to = buf_add(&c->rules, sizeof(*to)), made = {.row = FILTER_MATCH};
@@ -149,10 +167,16 @@ static int one_rule(struct compile *c, const struct policy_rule *r)
 	int e = never ? 0 : filter_rows(r, c->opts, &c->rows, &made.row, &c->t->config.uses, &never, c->err);
 	bool goes_on;
 
+	if (!e && !never)
+		e = act(c, r, &made);
+	if (never) {
+		buf_add(&c->does, 1);
+		buf_add(&c->bits_do, 1);
+	} else {
+		put_does(&c->does, &made, made.row == FILTER_MATCH);
+		put_does(&c->bits_do, &made, made.row == FILTER_MATCH || filter_bits_suffice(r));
+	}
 	if (e || never)
-		return e;
-	e = act(c, r, &made);
-	if (e)
 		return e;
 	goes_on = made.does & RULE_GOES_ON || made.row != FILTER_MATCH;
 	if (to)
@@ -224,6 +248,7 @@ static int put_tables(struct compile *c, struct buf *to)
 			v[i].target += cpus;
 	config->rules = put(to, &c->rules);
 	config->rows = put(to, &c->rows);
+	config->does = put(to, &c->does);
 	config->limits = put(to, &c->limits);
 	config->other = put(to, &c->other);
 	config->nothing = put(to, &end);
@@ -249,12 +274,40 @@ static bool is_all(const struct classify_rule *r)
 	       (r->extras & extras) == extras;
 }
 
+static void drop_family(struct compile *c, uint8_t family)
+{
+	struct classify_rule *v = (struct classify_rule *)(void *)c->boxes.rules.data;
+	uint32_t *ids = (uint32_t *)(void *)c->boxes.ids.data;
+	uint8_t *goes_on = c->boxes.goes_on.data;
+	size_t n = c->boxes.ids.len / 4, i, kept;
+
+	for (i = 0, kept = 0; i < n; i++)
+		if (v[i].family != family) {
+			v[kept] = v[i];
+			goes_on[kept] = goes_on[i];
+			ids[kept++] = ids[i];
+		}
+	c->boxes.rules.len = kept * sizeof(*v);
+	c->boxes.ids.len = kept * 4;
+	c->boxes.goes_on.len = kept;
+}
+
+static size_t n_of_family(const struct compile *c, uint8_t family)
+{
+	const struct classify_rule *v = (const void *)c->boxes.rules.data;
+	size_t n = c->boxes.ids.len / 4, i, of = 0;
+
+	for (i = 0; i < n; i++)
+		of += v[i].family == family;
+	return of;
+}
+
 /* A family whose first rule is for all its packets, or that has none, needs no lookup. */
 static void spare_family(struct compile *c, uint8_t family, uint32_t *all)
 {
 	struct classify_rule *v = (struct classify_rule *)(void *)c->boxes.rules.data;
 	uint32_t *ids = (uint32_t *)(void *)c->boxes.ids.data;
-	size_t n = c->boxes.ids.len / 4, i, kept;
+	size_t n = c->boxes.ids.len / 4, i;
 
 	*all = CLASSIFY_NONE;
 	for (i = 0; i < n && v[i].family != family; i++)
@@ -262,13 +315,35 @@ static void spare_family(struct compile *c, uint8_t family, uint32_t *all)
 	if (i == n || !is_all(&v[i]))
 		return;
 	*all = ids[i];
-	for (i = 0, kept = 0; i < n; i++)
-		if (v[i].family != family) {
-			v[kept] = v[i];
-			ids[kept++] = ids[i];
-		}
-	c->boxes.rules.len = kept * sizeof(*v);
-	c->boxes.ids.len = kept * 4;
+	drop_family(c, family);
+}
+
+static int put_bits(struct compile *c, bool v6, struct buf *to)
+{
+	struct filter_bits_report asked = {.flags = false};
+	uint32_t *at = &c->t->config.bits[v6];
+	int e = filter_bits(c->p, c->set, v6, c->bits_do.data, to, at, &asked);
+
+	if (e || !*at)
+		return e ? err_nomem(c->err) : 0;
+	c->t->config.asks_flags |= asked.flags;
+	c->t->config.asks_length |= asked.length;
+	*(v6 ? &c->t->config.ip6 : &c->t->config.ip4) = 1;
+	return 0;
+}
+
+/* Families whose rules are few are not for the lookup. */
+static int try_bits(struct compile *c, bool v6)
+{
+	struct buf trial = {0};
+	int e;
+
+	buf_add(&trial, 64);
+	e = put_bits(c, v6, &trial);
+	buf_free(&trial);
+	if (!e && c->t->config.bits[v6])
+		drop_family(c, v6 ? 6 : 4);
+	return e;
 }
 
 static int look_up(struct compile *c, struct buf *to)
@@ -286,6 +361,12 @@ static int look_up(struct compile *c, struct buf *to)
 		spare_family(c, 4, &c->t->config.all4);
 		spare_family(c, 6, &c->t->config.all6);
 	}
+	c->t->report.n_boxes = (uint32_t)(c->boxes.ids.len / 4);
+	e = n_of_family(c, 4) ? try_bits(c, false) : 0;
+	if (!e && n_of_family(c, 6))
+		e = try_bits(c, true);
+	if (e)
+		return e;
 	n = c->boxes.ids.len / 4;
 	opts.goes_on = c->t->config.lists ? opts.goes_on : NULL;
 	e = classify_compile((const void *)c->boxes.rules.data, n, &opts, &image, &bytes, report, c->err);
@@ -293,11 +374,10 @@ static int look_up(struct compile *c, struct buf *to)
 		return e;
 	to->data = image;
 	to->len = to->cap = bytes;
-	c->t->config.ip4 = report->part[0].n_rules || report->part[2].n_rules;
-	c->t->config.ip6 = report->part[1].n_rules || report->part[3].n_rules;
+	c->t->config.ip4 |= report->part[0].n_rules || report->part[2].n_rules;
+	c->t->config.ip6 |= report->part[1].n_rules || report->part[3].n_rules;
 	c->t->config.apart = report->part[2].n_rules || report->part[3].n_rules;
 	c->t->report.classify = bytes;
-	c->t->report.n_boxes = (uint32_t)n;
 	return 0;
 }
 
@@ -318,11 +398,26 @@ static int put_cpus(struct compile *c)
 	return 0;
 }
 
+/* What the packet path has to look at. */
+static void ask(struct compile *c)
+{
+	const struct policy_rule *r = c->set->rules;
+	uint32_t i;
+
+	for (i = 0; i < c->set->n; i++) {
+		c->t->config.walks |= (c->does.data[i] | c->bits_do.data[i]) >> 7;
+		c->t->config.asks_flags |= FILTER_HAS_FIELD(&r[i], POLICY_FLAGS) ||
+					   FILTER_HAS_FIELD(&r[i], POLICY_ICMP_TYPE) ||
+					   FILTER_HAS_FIELD(&r[i], POLICY_ICMP_CODE);
+	}
+}
+
 static int compile(struct compile *c)
 {
 	struct filter_tables *t = c->t;
 	struct filter_config *config = &t->config;
 	struct buf bytes = {0};
+	uint8_t default_does;
 	uint32_t i;
 	int e = 0;
 
@@ -340,10 +435,19 @@ static int compile(struct compile *c)
 		e = lay_cells(c);
 	if (!e)
 		e = put_cpus(c);
+	default_does = config->default_drop ? XDP_DROP : XDP_PASS;
+	buf_put(&c->does, &default_does, 1);
+	buf_put(&c->bits_do, &default_does, 1);
+	if (!e && (c->does.failed || c->bits_do.failed))
+		e = err_nomem(c->err);
 	if (!e)
 		e = look_up(c, &bytes);
+	for (i = 0; !e && i < 2; i++)
+		if (config->bits[i])
+			e = put_bits(c, i, &bytes);
 	if (!e)
 		e = put_tables(c, &bytes);
+	ask(c);
 	config->has_rows = c->rows.len != 0;
 	t->report.n_rows = (uint32_t)(c->rows.len / sizeof(struct filter_row));
 	/* no walk meets a rule or a row twice; a turn ends behind FILTER_ROWS of them or at a rule that matches */
@@ -382,6 +486,8 @@ int filter_compile(const struct policy *p, uint32_t filter, const struct filter_
 		buf_free(&c->limits);
 		buf_free(&c->other);
 		buf_free(&c->cpus);
+		buf_free(&c->does);
+		buf_free(&c->bits_do);
 	}
 	free(c);
 	if (e) {

@@ -23,6 +23,32 @@ struct filter_boxes {
 int filter_box(const struct policy *p, const struct policy_rule *r, bool goes_on, struct filter_boxes *to,
 	       struct sluice_err *err);
 
+/* filter_spans() are the addresses that one side of a rule asks for, sets and all. The caller frees *to, always. */
+int filter_spans(const struct policy *p, const struct policy_addrs *a, bool v6, struct policy_spans *to);
+
+/*
+ * filter_extras() are the extra values that suit a rule, and whether the protocol still has to be asked: only
+ * certain protocols have ports, flags or types, and the packet path says which of these a packet has.
+ */
+uint32_t filter_extras(const struct policy_rule *r, bool v6, bool *ask_proto);
+
+/*
+ * filter_bits() makes the words of bits of one family's rules (struct filter_bits of abi/filter.h).
+ *
+ * in:      does  by rule, 0: no packet can match it; then the default's: as config.does has it
+ * out:     *at   where it begins in `to`; 0 if the rules are too many or would need too much memory
+ *          *report what is asked: flags, length
+ * errors:  -ENOMEM
+ */
+struct filter_bits_report {
+	bool flags, length;
+};
+int filter_bits(const struct policy *p, const struct policy_ruleset *set, bool v6, const uint8_t *does,
+		struct buf *to, uint32_t *at, struct filter_bits_report *report);
+
+/* Does a rule ask for what only rows tell, besides what is in the words of bits? */
+bool filter_bits_suffice(const struct policy_rule *r);
+
 /*
  * filter_rows() adds the rows (struct filter_row) of what else a rule asks.
  *

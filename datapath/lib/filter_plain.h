@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Most packets are plain: no tags, options, extension headers or fragments, and whole. Those are read here in
+ * a straight line; all others, and all that this is not sure about, by the one parser (lib/filter_facts.h).
+ * What it says is the same.
+ */
+#ifndef DATAPATH_LIB_FILTER_PLAIN_H
+#define DATAPATH_LIB_FILTER_PLAIN_H
+
+#include "datapath/lib/filter_facts.h"
+
+/* What the lookup needs of a packet. Addresses in host order, IPv4 in the upper half of the first word. */
+struct seen {
+	__u64 src[2], dst[2];
+	__u32 bytes;
+	__u32 proto, extra, flags, sport, dport; /* as in struct classify_service */
+};
+
+enum plain { NOT_PLAIN, PLAIN_IP4, PLAIN_IP6 };
+
+#define PLAIN_NOT 4 /* among enum filter_has: an extension header */
+#define PLAIN_L4 14 /* bytes behind the IP header, so that TCP's flags are among them */
+
+static const __u8 plain_has4[256] = {
+	[IP_PROTO_ICMP] = HAS_ICMP,  [IP_PROTO_TCP] = HAS_PORTS_FLAGS, [IP_PROTO_UDP] = HAS_PORTS,
+	[IP_PROTO_DCCP] = HAS_PORTS, [IP_PROTO_SCTP] = HAS_PORTS,      [IP_PROTO_UDPLITE] = HAS_PORTS,
+};
+static const __u8 plain_has6[256] = {
+	[IP_PROTO_ICMPV6] = HAS_ICMP, [IP_PROTO_TCP] = HAS_PORTS_FLAGS, [IP_PROTO_UDP] = HAS_PORTS,
+	[IP_PROTO_DCCP] = HAS_PORTS,  [IP_PROTO_SCTP] = HAS_PORTS,	[IP_PROTO_UDPLITE] = HAS_PORTS,
+	[IP_PROTO_HOPOPTS] = PLAIN_NOT, [IP_PROTO_ROUTING] = PLAIN_NOT, [IP_PROTO_FRAGMENT] = PLAIN_NOT,
+	[IP_PROTO_AH] = PLAIN_NOT,    [IP_PROTO_DSTOPTS] = PLAIN_NOT,	[IP_PROTO_MOBILITY] = PLAIN_NOT,
+	[IP_PROTO_HIP] = PLAIN_NOT,   [IP_PROTO_SHIM6] = PLAIN_NOT,
+};
+
+/* Without branches: protocols come in any order. */
+static __always_inline void plain_l4(struct seen *s, const __u8 *l4, __u32 has)
+{
+	__u64 ports = 0 - (__u64)((has + 1) >> 1 & 1), icmp = 0 - (__u64)(has & has >> 1 & 1),
+	      tcp = 0 - (__u64)(~has & has >> 1 & 1);
+
+	asm volatile("" : "+r"(ports));
+	s->sport = (__u32)(ports & bpf_ntohs(*(__be16 *)l4));
+	s->dport = (__u32)(ports & bpf_ntohs(*(__be16 *)(l4 + 2)));
+	s->extra = has;
+	s->flags = 0;
+	if (config.asks_flags) {
+		asm volatile("" : "+r"(icmp));
+		asm volatile("" : "+r"(tcp));
+		s->flags = (__u32)(icmp & (__u32)(l4[0] << 8 | l4[1])) | (__u32)(tcp & (__u32)(l4[13] << 8));
+	}
+}
+
+static __always_inline void plain_facts(struct view *v, struct xdp_md *ctx, const struct ethhdr *eth,
+					__u32 type, __u32 ttl, __u32 dscp)
+{
+	if (USES(FACT_MALFORMED))
+		v->facts[FACT_MALFORMED] = 0;
+	if (USES(FACT_IN))
+		v->facts[FACT_IN] = ctx->ingress_ifindex;
+	if (USES(FACT_VLAN))
+		v->facts[FACT_VLAN] = FILTER_NO_VLAN;
+	if (USES(FACT_INNER_VLAN))
+		v->facts[FACT_INNER_VLAN] = FILTER_NO_VLAN;
+	if (USES(FACT_ETHER_TYPE))
+		v->facts[FACT_ETHER_TYPE] = type;
+	if (USES(FACT_TTL))
+		v->facts[FACT_TTL] = ttl;
+	if (USES(FACT_DSCP))
+		v->facts[FACT_DSCP] = dscp;
+	if (USES(FACT_MAC_FROM_HI) || USES(FACT_MAC_TO_HI))
+		facts_of_macs(v, eth);
+}
+
+static __always_inline enum plain plain4(struct seen *s, struct view *v, struct xdp_md *ctx, void *data)
+{
+	struct iphdr *ip = data + sizeof(struct ethhdr);
+	__u32 total = bpf_ntohs(ip->tot_len);
+
+	if (*(__u8 *)ip != 0x45 || ip->frag_off & bpf_htons(0x3fff) ||
+	    total - (sizeof(*ip) + PLAIN_L4) > s->bytes - (sizeof(*ip) + PLAIN_L4))
+		return NOT_PLAIN;
+	s->src[0] = (__u64)bpf_ntohl(ip->saddr) << 32;
+	s->dst[0] = (__u64)bpf_ntohl(ip->daddr) << 32;
+	s->src[1] = s->dst[1] = 0;
+	if (config.uses & FILTER_ODD_FACTS)
+		plain_facts(v, ctx, data, ETH_P_IP, ip->ttl, ip->tos >> 2);
+	s->proto = ip->protocol;
+	if (config.ip4 || config.walks)
+		plain_l4(s, (__u8 *)(ip + 1), plain_has4[s->proto & 255]);
+	return PLAIN_IP4;
+}
+
+static __always_inline enum plain plain6(struct seen *s, struct view *v, struct xdp_md *ctx, void *data)
+{
+	struct ipv6hdr *ip = data + sizeof(struct ethhdr);
+	__u32 payload = bpf_ntohs(ip->payload_len), has;
+
+	s->proto = ip->nexthdr;
+	has = plain_has6[s->proto & 255];
+	if (*(__u8 *)ip >> 4 != 6 || has == PLAIN_NOT || payload - PLAIN_L4 > s->bytes - PLAIN_L4)
+		return NOT_PLAIN;
+	s->src[0] = bpf_be64_to_cpu(*(__u64 *)&ip->saddr.in6_u.u6_addr32[0]);
+	s->src[1] = bpf_be64_to_cpu(*(__u64 *)&ip->saddr.in6_u.u6_addr32[2]);
+	s->dst[0] = bpf_be64_to_cpu(*(__u64 *)&ip->daddr.in6_u.u6_addr32[0]);
+	s->dst[1] = bpf_be64_to_cpu(*(__u64 *)&ip->daddr.in6_u.u6_addr32[2]);
+	if (config.uses & FILTER_ODD_FACTS)
+		plain_facts(v, ctx, data, ETH_P_IPV6, ip->hop_limit, DSCP6(ip));
+	if (config.ip6 || config.walks)
+		plain_l4(s, (__u8 *)(ip + 1), has);
+	return PLAIN_IP6;
+}
+
+/* Reads a plain packet; NOT_PLAIN: *s has nothing but bytes of the first buffer. */
+static __always_inline enum plain plain(struct seen *s, struct view *v, struct xdp_md *ctx)
+{
+	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
+	struct ethhdr *eth = data;
+
+	s->bytes = (__u32)(end - data);
+	if (data + sizeof(*eth) + sizeof(struct iphdr) + PLAIN_L4 > end)
+		return NOT_PLAIN;
+	if (eth->h_proto == bpf_htons(ETH_P_IP))
+		return plain4(s, v, ctx, data);
+	if (eth->h_proto == bpf_htons(ETH_P_IPV6) &&
+	    data + sizeof(*eth) + sizeof(struct ipv6hdr) + PLAIN_L4 <= end)
+		return plain6(s, v, ctx, data);
+	return NOT_PLAIN;
+}
+
+#endif
