@@ -40,6 +40,8 @@ enum filter_fact {
 	FACT_MAC_TO_HI,
 	FACT_MAC_TO_LO,
 	FACT_CERTAIN, /* 0: for tests that always hold */
+	FACT_MATCHING_LO, /* a bit for each pcap expression: abi/filter_matching.h */
+	FACT_MATCHING_HI,
 	FILTER_FACTS = 16,
 };
 /* Those that are not known anyhow. */
@@ -148,7 +150,8 @@ struct filter_config {
 	__u32 does;    /* u8 by rule, then the default's */
 	__u32 bits[2]; /* IPv4, IPv6: struct filter_bits; 0: there is none */
 	__u8 walks;    /* is there a FILTER_WALK? */
-	__u8 pad[3];
+	__u8 matching; /* FILTER_MATCHING_* */
+	__u8 pad[2];
 };
 
 /* Per CPU and rule. */

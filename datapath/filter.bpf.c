@@ -10,6 +10,7 @@
  * that can match it. abi/filter.h has the tables. filter_small.bpf.c is the same with little room for them.
  */
 #include "datapath/lib/filter_find.h"
+#include "datapath/lib/filter_matching.h"
 
 static __always_inline int by_family(struct view *v, struct xdp_md *ctx, void *m, const struct seen *s,
 				     __u32 family)
@@ -47,6 +48,9 @@ static __always_inline int verdict(struct xdp_md *ctx)
 	struct seen s;
 
 	if (!v || !m)
+		return XDP_ABORTED;
+	/* first: here the verifier has one state, behind the parser one for each kind of packet */
+	if (config.matching && !matching_ask(ctx, config.matching, &v->facts[FACT_MATCHING_LO]))
 		return XDP_ABORTED;
 	family = plain(&s, v, ctx);
 	if (family == NOT_PLAIN) {

@@ -21,9 +21,8 @@
 #include "policy_random.h"
 
 /*
- * Random rules as the packet path can be compared on: without pcap expressions; limits of packets, small
- * enough to be reached, and in the kernel, whose clock goes on, so slow that nothing comes in; no CPUs that
- * are not there.
+ * Random rules as the packet path can be compared on: limits of packets, small enough to be reached, and in the
+ * kernel, whose clock goes on, so slow that nothing comes in; no CPUs that are not there.
  */
 static void tame(struct random_state *r, struct policy *tree)
 {
@@ -32,8 +31,6 @@ static void tame(struct random_state *r, struct policy *tree)
 
 	for (f = 0; f < tree->n_filters; f++)
 		for (s = tree->filters[f].stmts; s < tree->filters[f].stmts + tree->filters[f].n_stmts; s++) {
-			if (s->n_matches && s->matches[s->n_matches - 1].field == POLICY_MATCHING)
-				s->n_matches--;
 			if (s->action == POLICY_CPU && kernel) {
 				s->cpus.n = 1;
 				s->cpus.v->num.lo = s->cpus.v->num.hi = 0;

@@ -14,6 +14,27 @@
 
 #define CPU_QUEUE 2048 /* packets that wait for another CPU */
 
+/* The program gets the filter's pcap expressions, before it is loaded. */
+static int put_expressions(const struct filter_tables *t, const char *program, struct control_filter *f,
+			   struct sluice_err *err)
+{
+	struct bpf_program *prog = bpf_object__find_program_by_name(sluice_object_libbpf(f->obj), program);
+	size_t n = prog ? bpf_program__insn_cnt(prog) : 0;
+	struct bpf_insn *insns = n && t->n_matching ? malloc(n * sizeof(*insns)) : NULL;
+	int e = 0;
+
+	if (!t->n_matching)
+		return 0;
+	if (!insns)
+		return err_nomem(err);
+	memcpy(insns, bpf_program__insns(prog), n * sizeof(*insns));
+	e = filter_matching_place(insns, (uint32_t)n, t->matching, t->n_matching, err);
+	if (!e && bpf_program__set_insns(prog, insns, n))
+		e = err_nomem(err);
+	free(insns);
+	return e;
+}
+
 static int prepare(const struct filter_tables *t, struct control_filter *f, struct sluice_err *err)
 {
 	struct bpf_map *cells;
@@ -74,6 +95,8 @@ int control_filter_load_from(const struct filter_tables *t, const void *object, 
 		e = prepare(t, f, err);
 	if (!e)
 		e = sluice_object_program(f->obj, program, &prog, err);
+	if (!e)
+		e = put_expressions(t, program, f, err);
 	if (!e)
 		e = sluice_object_load(f->obj, err);
 	if (!e)

@@ -20,6 +20,7 @@ struct compile {
 	const struct filter_opts *opts;
 	struct filter_tables *t;
 	struct filter_boxes boxes;
+	struct filter_expressions expressions;
 	struct buf rules, rows, limits, other, cpus; /* struct filter_rule, filter_row, limit; u32; u32 */
 	struct buf does, bits_do; /* u8 by rule: struct filter_config's, struct filter_bits' */
 	bool other_ends;			     /* a rule decided for all that is no IP */
@@ -164,7 +165,8 @@ static int one_rule(struct compile *c, const struct policy_rule *r)
 {
 	struct filter_rule *to = buf_add(&c->rules, sizeof(*to)), made = {.row = FILTER_MATCH};
 	bool never = r->never;
-	int e = never ? 0 : filter_rows(r, c->opts, &c->rows, &made.row, &c->t->config.uses, &never, c->err);
+	int e = never ? 0 : filter_rows(r, c->opts, &c->expressions, &c->rows, &made.row,
+					  &c->t->config.uses, &never, c->err);
 	bool goes_on;
 
 	if (!e && !never)
@@ -432,6 +434,9 @@ static int compile(struct compile *c)
 	    (c->rules.failed || c->rows.failed || c->limits.failed || c->other.failed || c->cpus.failed))
 		e = err_nomem(c->err);
 	if (!e)
+		e = filter_matching_make(&c->expressions, &t->matching, &t->n_matching, &config->matching,
+					 c->err);
+	if (!e)
 		e = lay_cells(c);
 	if (!e)
 		e = put_cpus(c);
@@ -456,6 +461,7 @@ static int compile(struct compile *c)
 	t->len = t->report.bytes = bytes.len;
 	t->room = t->len <= FILTER_ROOM_SMALL ? FILTER_ROOM_SMALL : FILTER_ROOM;
 	t->report.n_rules = c->set->n;
+	t->report.n_expressions = c->expressions.n;
 	t->report.n_limits = (uint32_t)(c->limits.len / sizeof(struct limit));
 	t->report.n_cells = t->n_cells;
 	return e;
@@ -502,6 +508,7 @@ void filter_tables_free(struct filter_tables *t)
 	if (!t)
 		return;
 	free((void *)(uintptr_t)t->cpus);
+	free(t->matching);
 	free(t->bytes);
 	free(t);
 }

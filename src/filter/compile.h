@@ -14,6 +14,7 @@
 
 #include "abi/filter.h"
 #include "classify/classify.h"
+#include "filter/matching.h"
 #include "policy/policy.h"
 
 #define FILTER_ROOM (32u << 20) /* bytes of tables, at most */
@@ -40,6 +41,7 @@ struct filter_report {
 	size_t classify; /* and of the lookup alone */
 	uint32_t n_rules, n_boxes, n_certain, n_rows, n_limits;
 	uint32_t n_cells; /* of limits, 8 bytes each */
+	uint32_t n_expressions; /* different ones */
 	struct classify_report lookup;
 };
 
@@ -51,6 +53,8 @@ struct filter_tables {
 	uint32_t n_cells;
 	const uint32_t *cpus; /* that rules spread packets over, ascending */
 	uint32_t n_cpus;
+	struct bpf_insn *matching; /* what the pcap expressions become: for filter_matching_place() */
+	uint32_t n_matching;
 	struct filter_report report;
 };
 
@@ -62,9 +66,7 @@ struct filter_tables {
  * owns:    the caller frees with filter_tables_free()
  * errors:  -ENOSPC it would not fit: err has the numbers; -ENODEV a rule redirects to an interface that is
  * not there;
- *          -EOPNOTSUPP a rule asks for what the packet path cannot tell (`matching`); -ERANGE, -EINVAL a
- *          rate that cannot
- *          be kept (limit.h); -ENOMEM
+ *          -ERANGE, -EINVAL a rate that cannot be kept (limit.h); -ENOMEM
  */
 int filter_compile(const struct policy *p, uint32_t filter, const struct filter_opts *opts,
 		   struct filter_tables **tables, struct sluice_err *err);

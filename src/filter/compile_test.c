@@ -59,9 +59,6 @@ static void test_refused(void **state)
 	int i;
 
 	(void)state;
-	refused("filter on eth0 {\n count ip\n drop matching \"udp\"\n}\n", -EOPNOTSUPP,
-		"rule 2 asks for a pcap expression: the packet path does not run those; write it with the "
-		"fields of the language");
 	refused("filter on eth0 {\n redirect to eth7 udp\n}\n", -ENODEV,
 		"rule 1 redirects to eth7: there is no such interface");
 	/* every second address on both sides */
@@ -75,6 +72,91 @@ static void test_refused(void **state)
 		"after 0, at most 131000 "
 		"fit");
 	buf_free(&text);
+}
+
+/* A filter of n rules, each with an expression of its own, so many words long. */
+static void say_expressions(struct buf *text, uint32_t n, uint32_t words)
+{
+	uint32_t i, k;
+
+	text->len = 0;
+	buf_printf(text, "filter on eth0 {\n");
+	for (i = 0; i < n; i++) {
+		buf_printf(text, " drop matching \"len = %u", i);
+		for (k = 0; k < words; k++)
+			buf_printf(text, " or ip[ip[%u]] = %u", k, i);
+		buf_printf(text, "\"\n");
+	}
+	buf_printf(text, "}\n");
+	assert_false(text->failed);
+}
+
+static void test_expressions(void **state)
+{
+	struct filter_tables *t;
+	struct buf text = {0};
+
+	(void)state;
+	t = compile("filter on eth0 {\n drop udp\n}\n", NULL);
+	assert_int_equal(t->config.matching, FILTER_MATCHING_NONE);
+	assert_int_equal(t->n_matching, 0);
+	assert_null(t->matching);
+	filter_tables_free(t);
+	t = compile("filter on eth0 {\n drop matching \"udp\"\n pass not matching \"udp\"\n"
+		    " count matching \"ip6 and udp\" to 2001:db8::1\n drop matching \"udp \"\n}\n",
+		    NULL);
+	/* the third is another, the fourth another text of the first */
+	assert_int_equal(t->report.n_expressions, 2);
+	assert_int_equal(t->config.matching, FILTER_MATCHING_SOME);
+	assert_int_equal(t->report.n_rows, 4);
+	assert_int_equal(t->config.uses, 1u << FACT_MATCHING_LO);
+	filter_tables_free(t);
+	t = compile("filter on eth0 {\n drop matching \"greater 100\"\n}\n", NULL);
+	assert_int_equal(t->config.matching, FILTER_MATCHING_LEN);
+	filter_tables_free(t);
+	say_expressions(&text, FILTER_MATCHING_MOST, 0);
+	t = compile((const char *)text.data, NULL);
+	assert_int_equal(t->report.n_expressions, FILTER_MATCHING_MOST);
+	assert_int_equal(t->config.uses, 1u << FACT_MATCHING_LO | 1u << FACT_MATCHING_HI);
+	filter_tables_free(t);
+	say_expressions(&text, FILTER_MATCHING_MOST + 1, 0);
+	refused((const char *)text.data, -ENOSPC,
+		"rule 63: a filter has at most 62 different pcap expressions");
+	say_expressions(&text, 60, 20);
+	refused((const char *)text.data, -ENOSPC, "60 pcap expressions become 41342 instructions, at most 16384 fit");
+	buf_free(&text);
+}
+
+/* The place is found in a program that has one, and only there. */
+static void test_place(void **state)
+{
+	static struct bpf_insn program[2 * FILTER_MATCHING_ROOM + 8];
+	const uint32_t n = sizeof(program) / sizeof(*program), room = FILTER_MATCHING_ROOM;
+	const struct bpf_insn nothing = {.code = BPF_JMP | BPF_JA}, other = {.code = BPF_JMP | BPF_EXIT},
+			      made[2] = {{.code = 1}, {.code = 2}};
+	struct sluice_err err = {0};
+	uint32_t i;
+
+	(void)state;
+	for (i = 0; i < n; i++)
+		program[i] = i >= 3 && i < 3 + room ? nothing : other;
+	assert_int_equal(filter_matching_place(program, n, made, 2, &err), 0);
+	assert_int_equal(program[2].code, other.code);
+	assert_memory_equal(&program[3], made, sizeof(made));
+	/* w0 = 0; if w0 == 0 goto behind the place */
+	assert_int_equal(program[5].code, BPF_ALU | BPF_MOV | BPF_K);
+	assert_int_equal(program[6].code, BPF_JMP32 | BPF_JEQ | BPF_K);
+	assert_int_equal(6 + 1 + program[6].off, 3 + room);
+	assert_memory_equal(&program[7], &nothing, sizeof(nothing));
+	assert_int_equal(program[3 + room].code, other.code);
+	assert_int_equal(filter_matching_place(program, n, made, 2, &err), -EBADMSG);
+	assert_string_equal(err.text,
+			    "the program has 0 places for pcap expressions, expected one of 16384 instructions");
+	for (i = 0; i < n; i++)
+		program[i] = i % (room + 1) ? nothing : other;
+	assert_int_equal(filter_matching_place(program, n, made, 2, &err), -EBADMSG);
+	assert_string_equal(err.text,
+			    "the program has 2 places for pcap expressions, expected one of 16384 instructions");
 }
 
 static void test_same_bytes(void **state)
@@ -153,6 +235,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_expressions),
+		cmocka_unit_test(test_place),
 		cmocka_unit_test(test_same_bytes),
 		cmocka_unit_test(test_simple),
 		cmocka_unit_test(test_interfaces),

@@ -135,6 +135,16 @@ static bool interfaces(struct asked *a, const struct policy_names *names, const 
 	return true;
 }
 
+/* One bit of the answers: set, or not. */
+static void ask_expression(struct asked *a, uint32_t number, bool negated)
+{
+	uint32_t bit = 1u << number % FILTER_MATCHING_BITS;
+
+	ask(a, (struct filter_test){.mask = bit,
+				    .lo = negated ? 0 : bit,
+				    .fact = FACT_MATCHING_LO + number / FILTER_MATCHING_BITS});
+}
+
 /* False: no packet can match. */
 static bool fields(struct asked *a, const struct policy_rule *r, const struct filter_opts *opts)
 {
@@ -215,21 +225,23 @@ static void put_rows(const struct asked *a, struct buf *to)
 	}
 }
 
-int filter_rows(const struct policy_rule *r, const struct filter_opts *opts, struct buf *to, uint32_t *row,
-		uint32_t *uses, bool *never, struct sluice_err *err)
+int filter_rows(const struct policy_rule *r, const struct filter_opts *opts,
+		struct filter_expressions *expressions, struct buf *to, uint32_t *row, uint32_t *uses,
+		bool *never, struct sluice_err *err)
 {
 	struct asked a = {.uses = 0};
 	struct group *g;
+	uint32_t number;
 	size_t i;
 	int e = 0;
 
 	*row = next_row(to);
-	if (FILTER_HAS_FIELD(r, POLICY_MATCHING))
-		return err_set(err, -EOPNOTSUPP,
-			       "rule %u asks for a pcap expression: the packet path does not run those; "
-			       "write it with the fields "
-			       "of the language",
-			       r->index + 1);
+	if (FILTER_HAS_FIELD(r, POLICY_MATCHING)) {
+		e = filter_expression(expressions, r->matching, &number, err);
+		if (e)
+			return err_prefix(err, "rule %u", r->index + 1);
+		ask_expression(&a, number, r->matching_negated);
+	}
 	*never = !fields(&a, r, opts);
 	if (a.all.failed || a.groups.failed)
 		e = -ENOMEM;

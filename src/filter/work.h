@@ -56,9 +56,11 @@ bool filter_bits_suffice(const struct policy_rule *r);
  * out:     *row   where a packet has to begin; FILTER_MATCH: the rule asks for nothing else
  *          *uses  gets a bit for each fact that is asked
  *          *never no packet can match, since it names interfaces that are not there
- * errors:  -EOPNOTSUPP, -ENOMEM
+ *          *expressions  gets the rule's, if it is not there yet
+ * errors:  -ENOSPC too many different expressions, -ENOMEM
  */
-int filter_rows(const struct policy_rule *r, const struct filter_opts *opts, struct buf *to, uint32_t *row,
-		uint32_t *uses, bool *never, struct sluice_err *err);
+int filter_rows(const struct policy_rule *r, const struct filter_opts *opts,
+		struct filter_expressions *expressions, struct buf *to, uint32_t *row, uint32_t *uses,
+		bool *never, struct sluice_err *err);
 
 #endif

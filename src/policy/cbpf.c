@@ -158,7 +158,7 @@ uint32_t cbpf_run(const struct policy_insn *insns, uint32_t n, const uint8_t *by
 		switch (i->code & 7) {
 		case LD:
 			if (mode == ABS || mode == IND) {
-				if (!load(bytes, len, mode == IND ? (uint64_t)(uint32_t)(x + i->k) : i->k,
+				if (!load(bytes, len, mode == IND ? (uint64_t)x + i->k : i->k,
 					  i->code & 0x18, &a))
 					return 0;
 			} else {
