@@ -308,3 +308,18 @@ void code_read(struct view *from, struct code **code)
 	}
 	*code = c;
 }
+
+int code_copy(const struct code *code, struct code **copy, struct sluice_err *err)
+{
+	struct buf b = {0};
+	struct view v;
+
+	*copy = NULL;
+	code_write(code, &b);
+	if (!b.failed) {
+		v = view_of(b.data, b.len);
+		code_read(&v, copy);
+	}
+	buf_free(&b);
+	return *copy ? 0 : err_nomem(err);
+}

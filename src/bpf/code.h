@@ -68,5 +68,6 @@ void code_write(const struct code *code, struct buf *to);
 /* code_read() fails the view unless it finds one whole, consistent code; *code is NULL then. */
 void code_read(struct view *from, struct code **code);
 void code_free(struct code *code);
+int code_copy(const struct code *code, struct code **copy, struct sluice_err *err); /* -ENOMEM */
 
 #endif

@@ -43,4 +43,10 @@ int object_variable(struct sluice_object *obj, const char *name, struct object_v
 const struct code *program_code(const struct sluice_program *prog);
 const char *program_object_name(const struct sluice_program *prog);
 
+/*
+ * object_load_code() is sluice_object_load() up to the verifier: maps are made, the programs' code is relocated and kept,
+ * and a program that only passes stands in for each. For code that is verified when it has been joined.
+ */
+int object_load_code(struct sluice_object *obj, struct sluice_err *err);
+
 #endif

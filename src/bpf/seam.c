@@ -66,15 +66,26 @@ static long perf_open(const long *a)
 SLUICE_API long syscall(long nr, ...)
 {
 	struct seam_capture *capture = current;
-	long a[6], ret;
+	union bpf_attr attr = {0};
+	long a[6], ret = -1;
 	va_list ap;
+	bool load;
 	int i;
 
 	va_start(ap, nr);
 	for (i = 0; i < 6; i++) /* as libc does: take all six, the kernel ignores what a call does not have */
 		a[i] = va_arg(ap, long);
 	va_end(ap);
-	if (nr == __NR_bpf && engine)
+	load = nr == __NR_bpf && capture && a[0] == BPF_PROG_LOAD;
+	if (load) { /* callers pass as much of it as they know */
+		memcpy(&attr, (const void *)a[1], (size_t)a[2] < sizeof(attr) ? (size_t)a[2] : sizeof(attr));
+		current = NULL; /* what it calls itself is not captured */
+		ret = capture->instead ? capture->instead(capture, &attr) : -1;
+		current = capture;
+	}
+	if (load && ret >= 0)
+		;
+	else if (nr == __NR_bpf && engine)
 		ret = answer(a);
 	else if (nr == __NR_bpf && sluice_vm_on && sluice_vm_on())
 		ret = elsewhere(a);
@@ -85,11 +96,8 @@ SLUICE_API long syscall(long nr, ...)
 	if (nr != __NR_bpf)
 		return ret;
 	seen = true;
-	if (capture && a[0] == BPF_PROG_LOAD && ret >= 0) {
-		union bpf_attr attr = {0}; /* callers pass as much of it as they know */
-
-		memcpy(&attr, (const void *)a[1], (size_t)a[2] < sizeof(attr) ? (size_t)a[2] : sizeof(attr));
-		current = NULL; /* what it calls itself is not captured */
+	if (load && ret >= 0) {
+		current = NULL;
 		capture->loaded(capture, &attr, (int)ret);
 		current = capture;
 	}

@@ -16,8 +16,12 @@
 #include <stdbool.h>
 #include <linux/bpf.h>
 
-/* loaded() is called after a BPF_PROG_LOAD of this thread succeeded; attr's pointers are still valid then. */
+/*
+ * loaded() is called after a BPF_PROG_LOAD of this thread succeeded; attr's pointers are still valid then.
+ * instead(), if there is one, is asked before: a descriptor is the answer, -1 has the kernel load the program.
+ */
 struct seam_capture {
+	int (*instead)(struct seam_capture *self, const union bpf_attr *attr);
 	void (*loaded)(struct seam_capture *self, const union bpf_attr *attr, int prog_fd);
 };
 

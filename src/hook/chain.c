@@ -52,7 +52,6 @@ static int describe(struct sluice_program *prog, struct state_member *m, struct 
 	const struct code *code = program_code(prog);
 	struct bpf_prog_info info = {0};
 	__u32 len = sizeof(info);
-	struct buf b = {0};
 	int e;
 
 	if (!code)
@@ -70,14 +69,7 @@ static int describe(struct sluice_program *prog, struct state_member *m, struct 
 	memcpy(m->tag, info.tag, sizeof(m->tag));
 	snprintf(m->object, sizeof(m->object), "%s", program_object_name(prog));
 	m->attached_ns = clock_wall_ns();
-	code_write(code, &b);
-	if (!b.failed) {
-		struct view v = view_of(b.data, b.len);
-
-		code_read(&v, &m->code);
-	}
-	buf_free(&b);
-	return m->code ? 0 : err_nomem(err);
+	return code_copy(code, &m->code, err);
 }
 
 /* Only whoever attached a member under an owner's name may change it. */

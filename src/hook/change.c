@@ -366,6 +366,8 @@ int change_commit(struct change *c, struct sluice_attached *got, int *keep_link,
 		e = pin_link(c, err);
 	if (!e && c->old) /* once before, so that a process killed in between loses moments of counting, not all of it */
 		generation_carry(c->old, c->next, false);
+	if (!e && c->last)
+		c->last(c->last_ctx);
 	if (!e)
 		e = switch_over(c, prog_fd, got, err);
 	if (!e && pinned && !c->old)

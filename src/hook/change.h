@@ -22,6 +22,8 @@ struct change {
 	struct state *old;    /* the chain that runs, NULL if there is none */
 	struct state *next;   /* a copy of it to work on; empty if there is none */
 	char dir[256];	      /* pins; "" until a bpffs is needed */
+	void (*last)(void *ctx); /* called when all is ready, before the switch; may be NULL */
+	void *last_ctx;
 };
 
 /*

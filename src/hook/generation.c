@@ -69,7 +69,7 @@ static int load_btf(const struct code *c)
 	return bpf_btf_load(c->btf, c->btf_len, &opts);
 }
 
-static int refused(struct code *c, struct bpf_prog_load_opts *opts, int e, struct sluice_err *err)
+static int refused(struct code *c, const char *name, struct bpf_prog_load_opts *opts, int e, struct sluice_err *err)
 {
 	char digest[SLUICE_ERR_MAX - 200];
 	char *log;
@@ -83,7 +83,7 @@ static int refused(struct code *c, struct bpf_prog_load_opts *opts, int e, struc
 	opts->log_level = 1;
 	opts->log_buf = log;
 	opts->log_size = LOG_BYTES;
-	fd = bpf_prog_load(BPF_PROG_TYPE_XDP, STATE_PROG_NAME, c->license, c->insns, c->n_insns, opts);
+	fd = bpf_prog_load(BPF_PROG_TYPE_XDP, name, c->license, c->insns, c->n_insns, opts);
 	if (fd >= 0)
 		close(fd);
 	log_digest(log, digest, sizeof(digest));
@@ -96,7 +96,7 @@ static int refused(struct code *c, struct bpf_prog_load_opts *opts, int e, struc
 }
 
 /* Consumes c's reference numbers: it can be loaded once. */
-static int load_code(struct code *c, int *prog_fd, struct sluice_err *err)
+static int load_code(struct code *c, const char *name, int *prog_fd, struct sluice_err *err)
 {
 	LIBBPF_OPTS(bpf_prog_load_opts, opts);
 	struct open_refs refs;
@@ -122,13 +122,27 @@ static int load_code(struct code *c, int *prog_fd, struct sluice_err *err)
 	opts.line_info_cnt = c->n_lines;
 	opts.line_info_rec_size = sizeof(*c->lines);
 	opts.fd_array = refs.array;
-	*prog_fd = bpf_prog_load(BPF_PROG_TYPE_XDP, STATE_PROG_NAME, c->license, c->insns, c->n_insns, &opts);
+	*prog_fd = bpf_prog_load(BPF_PROG_TYPE_XDP, name, c->license, c->insns, c->n_insns, &opts);
 	if (*prog_fd < 0)
-		e = refused(c, &opts, -errno, err);
+		e = refused(c, name, &opts, -errno, err);
 out:
 	if (btf_fd >= 0)
 		close(btf_fd);
 	close_refs(&refs);
+	return e;
+}
+
+int generation_load_code(const struct code *code, const char *name, bool frags, int *prog_fd, struct sluice_err *err)
+{
+	struct code *copy;
+	int e = code_copy(code, &copy, err);
+
+	*prog_fd = -1;
+	if (e)
+		return e;
+	copy->frags = frags;
+	e = load_code(copy, name, prog_fd, err);
+	code_free(copy);
 	return e;
 }
 
@@ -152,7 +166,7 @@ static int join_and_load(struct state *s, uint32_t counts_id, bool may_inline, i
 	s->frags = code->frags;
 	for (i = 0; i < s->n_members; i++)
 		s->member[i].inlined = part[i].inlined;
-	e = load_code(code, prog_fd, err);
+	e = load_code(code, STATE_PROG_NAME, prog_fd, err);
 	code_free(code);
 	return e;
 }

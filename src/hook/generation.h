@@ -17,6 +17,12 @@
  */
 int generation_load(struct state *s, int *prog_fd, struct sluice_err *err);
 
+/*
+ * generation_load_code() loads the code of one program alone, as a multi-buffer aware one or not.
+ * out: *prog_fd, for the caller to close; errors: as generation_load()
+ */
+int generation_load_code(const struct code *code, const char *name, bool frags, int *prog_fd, struct sluice_err *err);
+
 /* What a member did so far, carried-over counts included. */
 struct generation_counts {
 	uint64_t ended[6]; /* by verdict, [5] any other value */
