@@ -22,7 +22,7 @@ static __always_inline __u64 key_of(const struct view *v, const struct filter_ru
 	const volatile __u64 *seed = config.seed;
 	const __u64 *a = r->per == PER_DESTINATION ? v->dst : v->src;
 	__u64 hi = a[0] & (v->is_ip6 ? r->mask6[0] : (__u64)r->mask4 << 32);
-	__u64 who = (__u64)r->limit << 32 | v->has_ip << 1 | v->is_ip6;
+	__u64 who = v->has_ip << 1 | v->is_ip6;
 
 	if (r->per == PER_FLOW)
 		return hash_fold(hash_flow(v) + hash_word(who, seed + 1));

@@ -12,6 +12,7 @@ EMBEDDED(filter_small)
 EMBEDDED(probe)
 EMBEDDED(top)
 EMBEDDED(traffic)
+EMBEDDED(trial)
 
 #undef EMBEDDED
 

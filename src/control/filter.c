@@ -9,6 +9,7 @@
 
 #include "base/embedded.h"
 #include "base/err.h"
+#include "bpf/object.h"
 #include "bpf/seam.h"
 #include "control/filter.h"
 
@@ -75,8 +76,28 @@ static int fill(const struct filter_tables *t, struct control_filter *f, struct 
 	return 0;
 }
 
-int control_filter_load_from(const struct filter_tables *t, const void *object, size_t len,
-			     const char *program, struct control_filter *f, struct sluice_err *err)
+/* Maps that go on. Their layouts are compared before anything is made. */
+static int share(struct control_filter *f, const struct control_filter_maps *maps, struct sluice_err *err)
+{
+	const struct {
+		const char *name;
+		int fd;
+	} v[] = {
+		{"filter_tables", maps->tables},   {"filter_cells", maps->cells}, {"filter_cpus", maps->cpus},
+		{"filter_samples", maps->samples}, {"filter_sets", maps->sets},
+	};
+	size_t i;
+	int e = 0;
+
+	for (i = 0; i < sizeof(v) / sizeof(*v) && !e; i++)
+		if (v[i].fd >= 0)
+			e = sluice_object_share_map(f->obj, v[i].name, v[i].fd, err);
+	return e;
+}
+
+static int load(const struct filter_tables *t, const void *object, size_t len, const char *program,
+		const struct control_filter_maps *maps, struct control_filter *f, const struct code **code,
+		struct sluice_err *err)
 {
 	struct sluice_program *prog;
 	int e, n_cpus = seam_n_cpus();
@@ -93,25 +114,45 @@ int control_filter_load_from(const struct filter_tables *t, const void *object, 
 	e = sluice_object_open_mem(object, len, "filter", &f->obj, err);
 	if (!e)
 		e = prepare(t, f, err);
+	if (!e && maps)
+		e = share(f, maps, err);
+	if (!e && maps)
+		e = sluice_object_set_bytes(f->obj, "filter_generation", &maps->generation, sizeof(maps->generation), err);
 	if (!e)
 		e = sluice_object_program(f->obj, program, &prog, err);
 	if (!e)
 		e = put_expressions(t, program, f, err);
 	if (!e)
-		e = sluice_object_load(f->obj, err);
-	if (!e)
+		e = code ? object_load_code(f->obj, err) : sluice_object_load(f->obj, err);
+	if (!e && (!maps || maps->tables < 0))
 		e = fill(t, f, err);
-	if (!e)
-		f->prog_fd = sluice_program_fd(prog);
-	return e;
+	if (e)
+		return e;
+	f->prog_fd = sluice_program_fd(prog);
+	if (code)
+		*code = program_code(prog);
+	return 0;
+}
+
+int control_filter_load_from(const struct filter_tables *t, const void *object, size_t len,
+			     const char *program, struct control_filter *f, struct sluice_err *err)
+{
+	return load(t, object, len, program, NULL, f, NULL, err);
 }
 
 int control_filter_load(const struct filter_tables *t, struct control_filter *f, struct sluice_err *err)
 {
 	if (t->room == FILTER_ROOM_SMALL)
-		return control_filter_load_from(t, embedded_filter_small, embedded_filter_small_len, "filter",
-						f, err);
-	return control_filter_load_from(t, embedded_filter, embedded_filter_len, "filter", f, err);
+		return load(t, embedded_filter_small, embedded_filter_small_len, "filter", NULL, f, NULL, err);
+	return load(t, embedded_filter, embedded_filter_len, "filter", NULL, f, NULL, err);
+}
+
+int control_filter_load_code(const struct filter_tables *t, const struct control_filter_maps *maps,
+			     struct control_filter *f, const struct code **code, struct sluice_err *err)
+{
+	if (t->room == FILTER_ROOM_SMALL)
+		return load(t, embedded_filter_small, embedded_filter_small_len, "filter", maps, f, code, err);
+	return load(t, embedded_filter, embedded_filter_len, "filter", maps, f, code, err);
 }
 
 void control_filter_close(struct control_filter *f)

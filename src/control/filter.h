@@ -10,6 +10,7 @@
 #include <sluice/err.h>
 #include <sluice/object.h>
 
+#include "bpf/code.h"
 #include "filter/compile.h"
 
 struct control_filter {
@@ -35,6 +36,21 @@ int control_filter_load(const struct filter_tables *tables, struct control_filte
  */
 int control_filter_load_from(const struct filter_tables *tables, const void *object, size_t len,
 			     const char *program, struct control_filter *to, struct sluice_err *err);
+
+/* Maps that are there already, by descriptor; -1: made anew. Tables that are given are full. */
+struct control_filter_maps {
+	int tables, cells, cpus, samples, sets;
+	uint32_t generation; /* that samples name */
+};
+
+/*
+ * control_filter_load_code() makes the maps and the code of a filter that is verified later, when it has been
+ * joined with what else is on its interface (hook/put.h): prog_fd is a program that only passes.
+ *
+ * out:     *code  the program's, owned by *to
+ */
+int control_filter_load_code(const struct filter_tables *tables, const struct control_filter_maps *maps,
+			     struct control_filter *to, const struct code **code, struct sluice_err *err);
 void control_filter_close(struct control_filter *f);
 
 /*

@@ -9,6 +9,7 @@
 #include <bpf/bpf.h>
 
 #include "base/err.h"
+#include "bpf/privilege.h"
 #include "control/files.h"
 #include "control/inside.h"
 #include "control/store.h"
@@ -33,6 +34,8 @@ int control_generation_write(const struct control_state *st, const struct contro
 		   g->path, g->n_filters);
 	for (i = 0; i < g->n_parts; i++)
 		buf_printf(&text, "part %u %d %s\n", g->parts[i].filter, g->parts[i].ifindex, g->parts[i].ifname);
+	for (i = 0; i < g->n_on; i++)
+		buf_printf(&text, "on %u 0 %s\n", g->on[i].filter, g->on[i].ifname);
 	if (!e && text.failed)
 		e = err_nomem(err);
 	e = e ?: files_write(dir, "parts", text.data, text.len, false, err);
@@ -40,24 +43,25 @@ int control_generation_write(const struct control_state *st, const struct contro
 	return e;
 }
 
-static int parse_parts(struct control_generation *g, const char *text)
+/* The lines of one kind: "part FILTER IFINDEX NAME". */
+static int parse_parts(const char *text, const char *word, uint32_t n_filters, struct control_part **to, uint32_t *n_to)
 {
+	size_t len, n_word = strlen(word);
 	struct control_part p, *v;
-	size_t len;
 	int n;
 
 	for (; *text; text += len + (text[len] == '\n')) {
 		len = strcspn(text, "\n");
-		if (strncmp(text, "part ", 5) != 0)
+		if (strncmp(text, word, n_word) != 0 || text[n_word] != ' ')
 			continue;
-		if (sscanf(text, "part %u %d %15s%n", &p.filter, &p.ifindex, p.ifname, &n) != 3 || (size_t)n != len ||
-		    p.filter >= g->n_filters || p.ifindex <= 0)
+		if (sscanf(text + n_word, " %u %d %15s%n", &p.filter, &p.ifindex, p.ifname, &n) != 3 ||
+		    (size_t)n + n_word != len || p.filter >= n_filters || p.ifindex < 0)
 			return -EBADMSG;
-		v = realloc(g->parts, (g->n_parts + 1) * sizeof(*v));
+		v = realloc(*to, (*n_to + 1) * sizeof(*v));
 		if (!v)
 			return -ENOMEM;
-		g->parts = v;
-		v[g->n_parts++] = p;
+		*to = v;
+		v[(*n_to)++] = p;
 	}
 	return 0;
 }
@@ -83,7 +87,8 @@ int control_generation_open(const struct control_state *st, const char *name, st
 		snprintf(g->name, sizeof(g->name), "%s", name);
 		g->number = (uint32_t)number;
 		g->n_filters = (uint32_t)filters;
-		e = parse_parts(g, (char *)text.data);
+		e = parse_parts((char *)text.data, "part", g->n_filters, &g->parts, &g->n_parts) ?:
+		    parse_parts((char *)text.data, "on", g->n_filters, &g->on, &g->n_on);
 	}
 	buf_free(&text);
 	if (e == -EBADMSG)
@@ -102,6 +107,7 @@ void control_generation_free(struct control_generation *g)
 	if (!g)
 		return;
 	free(g->parts);
+	free(g->on);
 	free(g);
 }
 
@@ -160,6 +166,10 @@ int control_part_on(const struct control_state *st, const struct control_generat
 	memset(on, 0, sizeof(*on));
 	if (e)
 		return e;
+	if (info->owner == SLUICE_OWNER_UNKNOWN) {
+		sluice_chain_info_free(info);
+		return privilege_missing("asking what is attached to an interface", err);
+	}
 	on->owner = info->owner;
 	on->mode = info->mode;
 	snprintf(on->ifname, sizeof(on->ifname), "%s", info->ifname);

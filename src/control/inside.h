@@ -13,6 +13,13 @@
 bool control_name_ok(const char *name);
 void control_map_name(enum control_map map, uint32_t which, char to[32]);
 
+/* control_step() tells a test that a step is done. */
+static inline void control_step(const struct control_state *st, const char *done)
+{
+	if (st->step)
+		st->step(st->step_ctx, done);
+}
+
 /* control_until() reads a generation's deadline. */
 int control_until(const struct control_state *st, const char *generation, uint64_t *until_ns,
 		  struct sluice_err *err);

@@ -51,6 +51,18 @@ static uint64_t netns_cookie(void)
 	return cookie;
 }
 
+static void read_boot(struct control_state *st)
+{
+	int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd >= 0 ? read(fd, st->boot, sizeof(st->boot) - 1) : 0;
+
+	if (fd >= 0)
+		close(fd);
+	st->boot[n > 0 ? strspn(st->boot, "0123456789abcdef-") : 0] = '\0';
+	if (!st->boot[0])
+		snprintf(st->boot, sizeof(st->boot), "-");
+}
+
 struct find_name {
 	uint64_t netns;
 	char name[80];
@@ -103,12 +115,12 @@ static int parse_record(struct control_state *st, const char *text, struct sluic
 {
 	struct control_record *r = &st->record;
 	uint64_t cookie = 0;
-	char word[16];
+	char word[16], boot[40];
 	uint32_t i;
 
 	if (!files_number(text, "namespace", &cookie) || !files_line(text, "change", word, sizeof(word)))
 		goto damaged;
-	if (cookie != st->cookie)
+	if (cookie != st->cookie || !files_line(text, "boot", boot, sizeof(boot)) || strcmp(boot, st->boot) != 0)
 		return 0; /* of a namespace that is gone and had the same number */
 	for (i = 0; i < sizeof(changes) / sizeof(*changes) && strcmp(changes[i], word) != 0; i++)
 		;
@@ -148,45 +160,12 @@ int control_state_record(struct control_state *st, struct sluice_err *err)
 	const struct control_record *r = &st->record;
 	char text[RECORD_MAX];
 	int n = snprintf(text, sizeof(text),
-			 "namespace %" PRIu64 "\nchange %s\nlive %s\nbefore %s\nnext %s\nsince %" PRIu64
+			 "namespace %" PRIu64 "\nboot %s\nchange %s\nlive %s\nbefore %s\nnext %s\nsince %" PRIu64
 			 "\nrolled_back %" PRIu64 "\ntried %s\n",
-			 st->cookie, changes[r->change], dash(r->live), dash(r->before), dash(r->next),
+			 st->cookie, st->boot, changes[r->change], dash(r->live), dash(r->before), dash(r->next),
 			 r->since_ns, r->rolled_back_ns, dash(r->tried));
 
 	return files_write(st->run, "record", text, (size_t)n, false, err);
-}
-
-int control_state_open(const char *bpffs, bool make, struct control_state **state, struct sluice_err *err)
-{
-	struct control_state *st = calloc(1, sizeof(*st));
-	char root[200];
-	int e = 0;
-
-	*state = NULL;
-	if (!st)
-		return err_nomem(err);
-	st->lock_fd = -1;
-	st->netns = place_netns();
-	st->cookie = netns_cookie();
-	snprintf(st->run, sizeof(st->run), RUN "/policy-net%" PRIu64, st->netns);
-	name_lib(st);
-	if (!place_bpffs(bpffs, make, root, sizeof(root), make ? err : NULL))
-		snprintf(st->pins, sizeof(st->pins), "%s/sluice/net%" PRIu64 "_policy", root, st->netns);
-	else if (make)
-		e = err ? err->code : -ENOENT;
-	if (!e && make)
-		e = files_mkdir(st->run, err);
-	if (!e && make)
-		e = files_mkdir(st->pins, err);
-	if (!e && make)
-		e = files_mkdir(st->lib, err);
-	if (!e)
-		e = read_record(st, err);
-	if (e)
-		control_state_close(st);
-	else
-		*state = st;
-	return e;
 }
 
 void control_state_close(struct control_state *st)
@@ -207,7 +186,7 @@ static int busy(const char *path, int fd, struct sluice_err *err)
 	return err_set(err, -EBUSY, "process %s is changing the policy (it holds %s)", pid[0] ? pid : "?", path);
 }
 
-int control_state_lock(struct control_state *st, uint64_t wait_ns, struct sluice_err *err)
+static int lock_file(struct control_state *st, uint64_t wait_ns, struct sluice_err *err)
 {
 	uint64_t until = clock_mono_ns() + wait_ns;
 	char path[PATH_MAX], pid[16];
@@ -236,7 +215,12 @@ int control_state_lock(struct control_state *st, uint64_t wait_ns, struct sluice
 	if (ftruncate(fd, 0) || pwrite(fd, pid, (size_t)n, 0) != n)
 		e = err_set(err, -errno, "writing %s: %s", path, strerror(errno));
 	st->lock_fd = fd;
-	return e ?: read_record(st, err);
+	return e;
+}
+
+int control_state_lock(struct control_state *st, uint64_t wait_ns, struct sluice_err *err)
+{
+	return lock_file(st, wait_ns, err) ?: read_record(st, err);
 }
 
 void control_state_unlock(struct control_state *st)
@@ -244,6 +228,57 @@ void control_state_unlock(struct control_state *st)
 	if (st->lock_fd >= 0)
 		close(st->lock_fd);
 	st->lock_fd = -1;
+}
+
+static int open_state(const char *bpffs, bool make, bool reset, struct control_state **state, struct sluice_err *err)
+{
+	struct control_state *st = calloc(1, sizeof(*st));
+	char root[200];
+	int e = 0;
+
+	*state = NULL;
+	if (!st)
+		return err_nomem(err);
+	st->lock_fd = -1;
+	snprintf(st->bpffs, sizeof(st->bpffs), "%s", bpffs ?: "");
+	st->netns = place_netns();
+	st->cookie = netns_cookie();
+	read_boot(st);
+	snprintf(st->run, sizeof(st->run), RUN "/policy-net%" PRIu64, st->netns);
+	name_lib(st);
+	if (!place_bpffs(bpffs, make, root, sizeof(root), make ? err : NULL))
+		snprintf(st->pins, sizeof(st->pins), "%s/sluice/net%" PRIu64 "_policy", root, st->netns);
+	else if (make)
+		e = err ? err->code : -ENOENT;
+	if (!e && make)
+		e = files_mkdir(st->run, err);
+	if (!e && make)
+		e = files_mkdir(st->pins, err);
+	if (!e && make)
+		e = files_mkdir(st->lib, err);
+	if (!e && reset)
+		e = lock_file(st, CONTROL_WAIT_NS, err) ?: control_state_record(st, err);
+	else if (!e)
+		e = read_record(st, err);
+	if (e)
+		control_state_close(st);
+	else
+		*state = st;
+	return e;
+}
+
+int control_state_open(const char *bpffs, bool make, struct control_state **st, struct sluice_err *err)
+{
+	return open_state(bpffs, make, false, st, err);
+}
+
+int control_state_reset(const char *bpffs, struct sluice_err *err)
+{
+	struct control_state *st;
+	int e = open_state(bpffs, true, true, &st, err);
+
+	control_state_close(st);
+	return e;
 }
 
 int control_state_map(const struct control_state *st, const char *generation, enum control_map map,
@@ -292,7 +327,7 @@ int control_until(const struct control_state *st, const char *generation, uint64
 	return e;
 }
 
-int control_state_current(struct control_state *st, char name[CONTROL_NAME], uint64_t *trial_ns,
+int control_state_current(const struct control_state *st, char name[CONTROL_NAME], uint64_t *trial_ns,
 			  struct sluice_err *err)
 {
 	const struct control_record *r = &st->record;

@@ -55,7 +55,11 @@ struct control_state {
 	char run[64];	 /* /run/sluice/policy-netN */
 	char pins[256];	 /* BPFFS/sluice/netN_policy; "" if there is no bpffs */
 	char lib[128];	 /* /var/lib/sluice/policy/host, netns-NAME or netN-COOKIE */
+	char bpffs[200]; /* where the caller wants pins; "": where they usually are */
+	char boot[40];	 /* the kernel's boot_id: what is under /run is of no other boot */
 	int lock_fd;	 /* -1: not locked */
+	void (*step)(void *ctx, const char *done); /* for tests: called after every step of a change; may be NULL */
+	void *step_ctx;
 	struct control_record record; /* as it was when the state was opened or locked */
 };
 
@@ -68,6 +72,9 @@ struct control_state {
  */
 int control_state_open(const char *bpffs, bool make, struct control_state **st, struct sluice_err *err);
 void control_state_close(struct control_state *st);
+
+/* control_state_reset() removes a record that cannot be read. errors: -EPERM, -EBUSY */
+int control_state_reset(const char *bpffs, struct sluice_err *err);
 
 /*
  * control_state_lock() takes the lock and reads the record again. Whoever only reads maps, or writes into
@@ -83,7 +90,7 @@ void control_state_unlock(struct control_state *st);
  *
  * out:     trial_ns  may be NULL; nanoseconds until the trial ends, 0: it is none
  */
-int control_state_current(struct control_state *st, char name[CONTROL_NAME], uint64_t *trial_ns,
+int control_state_current(const struct control_state *st, char name[CONTROL_NAME], uint64_t *trial_ns,
 			  struct sluice_err *err);
 
 /* The maps of a generation, pinned in its folder. Those of the first group go on from generation to generation. */
@@ -117,8 +124,9 @@ struct control_generation {
 	char hash[65];	     /* SHA-256, hexadecimal */
 	char path[PATH_MAX]; /* of the file that was applied */
 	uint64_t made_ns;    /* CLOCK_REALTIME */
-	uint32_t n_filters, n_parts;
+	uint32_t n_filters, n_parts, n_on;
 	struct control_part *parts;
+	struct control_part *on; /* names and globs as written, ifindex 0 */
 };
 
 /*

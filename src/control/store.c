@@ -50,13 +50,10 @@ static int list_names(const struct control_state *st, struct list *l, struct slu
 	return e ?: l->names.failed ? err_nomem(err) : 0;
 }
 
-int store_put(const struct control_state *st, const struct store_policy *p, const char *again,
-	      struct store_entry *to, struct sluice_err *err)
+int store_name(const struct control_state *st, const struct store_policy *p, const char *again,
+	       struct store_entry *to, struct sluice_err *err)
 {
-	char dir[PATH_MAX], temp[PATH_MAX], name[CONTROL_NAME + 1], path[PATH_MAX];
-	struct buf meta = {0};
 	struct list l;
-	uint32_t i;
 	int e = list_names(st, &l, err);
 
 	memset(to, 0, sizeof(*to));
@@ -65,17 +62,27 @@ int store_put(const struct control_state *st, const struct store_policy *p, cons
 	to->made_ns = clock_wall_ns();
 	snprintf(to->name, sizeof(to->name), "%u-%.*s", to->number, CONTROL_HASH, p->hash);
 	snprintf(to->path, sizeof(to->path), "%s", p->path);
-	snprintf(to->again, sizeof(to->again), "%s", again ?: "");
+	snprintf(to->again, sizeof(to->again), "%s", again);
 	memcpy(to->hash, p->hash, sizeof(to->hash));
-	buf_printf(&meta, "number %u\nhash %s\nmade %" PRIu64 "\npath %s\nagain %s\n", to->number, p->hash,
-		   to->made_ns, p->path, again && again[0] ? again : "-");
+	return e;
+}
+
+int store_put(const struct control_state *st, const struct store_policy *p, const struct store_entry *entry,
+	      struct sluice_err *err)
+{
+	char dir[PATH_MAX], temp[PATH_MAX], name[CONTROL_NAME + 1], path[PATH_MAX];
+	struct buf meta = {0};
+	uint32_t i;
+	int e;
+
+	buf_printf(&meta, "number %u\nhash %s\nmade %" PRIu64 "\npath %s\nagain %s\n", entry->number, p->hash,
+		   entry->made_ns, p->path, entry->again[0] ? entry->again : "-");
 	for (i = 0; i < p->n_files; i++)
 		buf_printf(&meta, "file %s %s\n", p->files[i].hash, p->files[i].path);
-	if (!e && meta.failed)
-		e = err_nomem(err);
-	snprintf(name, sizeof(name), ".%s", to->name);
+	e = meta.failed ? err_nomem(err) : 0;
+	snprintf(name, sizeof(name), ".%s", entry->name);
 	e = e ?: below(st, "generations", dir, err);
-	e = e ?: files_path(temp, sizeof(temp), dir, name, err) ?: files_path(path, sizeof(path), dir, to->name, err);
+	e = e ?: files_path(temp, sizeof(temp), dir, name, err) ?: files_path(path, sizeof(path), dir, entry->name, err);
 	if (!e) {
 		files_remove(temp);
 		e = files_mkdir(temp, err);
@@ -86,6 +93,15 @@ int store_put(const struct control_state *st, const struct store_policy *p, cons
 		e = err_set(err, -errno, "renaming %s: %s", temp, strerror(errno));
 	buf_free(&meta);
 	return e ?: files_sync(dir, err);
+}
+
+void store_forget(const struct control_state *st, const char *name)
+{
+	char dir[PATH_MAX], path[PATH_MAX];
+
+	if (control_name_ok(name) && !below(st, "generations", dir, NULL) &&
+	    !files_path(path, sizeof(path), dir, name, NULL))
+		files_remove(path);
 }
 
 int store_confirm(const struct control_state *st, const char *name, struct sluice_err *err)
@@ -194,7 +210,8 @@ static bool kept(const struct prune *p, const char *name)
 	uint32_t i;
 
 	for (i = 0; i < p->n; i++)
-		if (!strcmp(p->keep[i], name))
+		/* the same policy under another number may still be named by samples */
+		if (p->keep[i][0] && !strcmp(strchr(p->keep[i], '-'), strchr(name, '-')))
 			return true;
 	return strtoul(name, NULL, 10) >= p->least;
 }

@@ -55,14 +55,18 @@ struct store_entry {
 };
 
 /*
- * store_put() makes the next generation of a policy: gives it a number and a name.
+ * store_name() gives the next generation of a policy its number and name; store_put() keeps it; store_forget()
+ * removes one that was never in force.
  * store_confirm() notes the generation in force ("" none); store_confirmed() reads that, -ENOENT: never.
  * store_entry() reads one, store_history() all, the newest first (for free()).
  * store_prune() removes what is older than STORE_KEPT generations and not among the keep (n of them), files
  * that none needs, and what killed processes left.
  */
-int store_put(const struct control_state *st, const struct store_policy *p, const char *again,
-	      struct store_entry *to, struct sluice_err *err);
+int store_name(const struct control_state *st, const struct store_policy *p, const char *again,
+	       struct store_entry *to, struct sluice_err *err);
+int store_put(const struct control_state *st, const struct store_policy *p, const struct store_entry *entry,
+	      struct sluice_err *err);
+void store_forget(const struct control_state *st, const char *name);
 int store_confirm(const struct control_state *st, const char *name, struct sluice_err *err);
 int store_confirmed(const struct control_state *st, char name[CONTROL_NAME], struct sluice_err *err);
 int store_entry(const struct control_state *st, const char *name, struct store_entry *to, struct sluice_err *err);

@@ -128,12 +128,16 @@ static int read_now(const struct reader *r, const char *path, size_t max, struct
 
 static int read_again(const struct reader *r, const char *path, size_t max, struct buf *to, struct sluice_err *err)
 {
-	const struct store_file *f = find(r->p, path);
+	const char *slash = strrchr(r->p->path, '/');
+	const struct store_file *f = NULL;
 	size_t begin = to->len;
-	char hash[65];
-	int e;
+	char hash[65], full[PATH_MAX];
+	int e, n;
 
-	if (!f && !strcmp(path, r->p->path)) {
+	n = snprintf(full, sizeof(full), "%.*s/%s", slash ? (int)(slash - r->p->path) : 0, r->p->path, path);
+	if (path[0] == '/' || (n > 0 && (size_t)n < sizeof(full)))
+		f = find(r->p, path[0] == '/' ? path : full);
+	if (!f && !strcmp(path, r->from)) {
 		buf_put(to, r->p->text.data, r->p->text.len);
 		return to->failed ? err_nomem(err) : 0;
 	}
@@ -233,7 +237,8 @@ int store_again(const struct control_state *st, const char *name, struct store_p
 	buf_free(&meta);
 	if (!e) {
 		memcpy(p->path, entry.path, sizeof(p->path));
-		e = read_policy(&r, p->path, err);
+		/* its lines are those of the printed form: the name says that it is not the file itself */
+		e = read_policy(&r, name, err);
 	}
 	if (!e && strcmp(p->hash, entry.hash) != 0)
 		e = -EBADMSG;

@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* What the verbs that change the policy print alike. */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/err.h"
+#include "cmd/policy_say.h"
+#include "control/guard.h"
+#include "control/plan.h"
+
+void policy_say_mistakes(const struct policy *p)
+{
+	uint64_t hidden = p->n_errors + p->n_warnings - p->n_diags;
+	struct buf text = {0};
+	uint32_t i;
+
+	for (i = 0; i < p->n_diags; i++)
+		policy_diag_print(p, &p->diags[i], &text);
+	if (text.len)
+		fwrite(text.data, 1, text.len, stderr);
+	if (hidden)
+		fprintf(stderr, "... and %" PRIu64 " more\n", hidden);
+	buf_free(&text);
+}
+
+/* Names of the interfaces of a generation, for free(); they are the generation's. */
+static const char **names_of(const struct control_generation *g)
+{
+	const char **v = calloc(g ? g->n_parts + 1ul : 1, sizeof(*v));
+	uint32_t i;
+
+	for (i = 0; v && g && i < g->n_parts; i++)
+		v[i] = g->parts[i].ifname;
+	return v;
+}
+
+static int print_plan(const struct control_ready *r, struct sluice_err *err)
+{
+	const char **before = names_of(r->live), **now = names_of(r->next);
+	struct control_plan_opts opts = {before, now, r->live ? r->live->n_parts : 0, r->next->n_parts};
+	struct control_plan *plan = NULL;
+	struct buf text = {0};
+	int e = before && now ? control_plan_new(r->old, r->policy, &opts, &plan, err) : err_nomem(err);
+
+	if (!e) {
+		control_plan_print(plan, cli.verbose, &text);
+		if (text.failed)
+			e = err_nomem(err);
+		else if (text.len)
+			fwrite(text.data, 1, text.len, stdout);
+	}
+	buf_free(&text);
+	control_plan_free(plan);
+	free(before);
+	free(now);
+	return e;
+}
+
+int policy_say_plan(const struct control_ready *r, struct sluice_err *err)
+{
+	uint32_t i;
+	int e = 0;
+
+	if (cli.json)
+		return 0;
+	if (r->policy)
+		e = print_plan(r, err);
+	for (i = 0; !r->policy && r->live && i < r->live->n_parts; i++)
+		printf("%s: loses its filter\n", r->live->parts[i].ifname);
+	cli_flush();
+	return e;
+}
+
+static int guard(const struct control_ready *r, struct sluice_err *err)
+{
+	struct control_guard_opts opts = {.ssh_connection = getenv("SSH_CONNECTION"), .n_interfaces = r->next->n_parts};
+	struct net_if *v = calloc(r->next->n_parts + 1ul, sizeof(*v));
+	uint32_t i;
+	int e = v ? 0 : err_nomem(err);
+
+	for (i = 0; i < r->next->n_parts && !e; i++) {
+		v[i].index = r->next->parts[i].ifindex;
+		snprintf(v[i].name, sizeof(v[i].name), "%s", r->next->parts[i].ifname);
+	}
+	opts.interfaces = v;
+	e = e ?: control_guard(r->policy, &opts, err);
+	free(v);
+	return e;
+}
+
+int policy_say_ready(void *ctx, const struct control_ready *r, struct sluice_err *err)
+{
+	const bool *force = ctx;
+	int e = policy_say_plan(r, err);
+
+	return e || (force && *force) || !r->policy ? e : guard(r, err);
+}
+
+int policy_say_done(const char *word, const struct control_done *done)
+{
+	if (cli.json)
+		return cli_json(json_pack("{s:s, s:s?, s:s?, s:b, s:I, s:I, s:I}", "did", word, "policy",
+					  done->name[0] ? done->name : NULL, "before", done->left[0] ? done->left : NULL,
+					  "nothing_to_do", done->nothing, "trial_ns", (json_int_t)done->trial_ns,
+					  "load_ns", (json_int_t)done->load_ns, "switch_ns",
+					  (json_int_t)done->switch_ns));
+	if (done->nothing && done->name[0])
+		printf("policy %s is in force on all its interfaces already\n", done->name);
+	else if (done->trial_ns)
+		printf("policy %s is on trial for %" PRIu64 " s: sluice confirm keeps it, else %s%s\n", done->name,
+		       (done->trial_ns + 999999999) / 1000000000, done->left[0] ? done->left : "no policy",
+		       done->left[0] ? " is in force again" : " is in force then");
+	else if (done->name[0])
+		printf("policy %s is in force\n", done->name);
+	else if (!done->nothing)
+		printf("no policy is in force\n");
+	return EXIT_DONE;
+}
+
+char *policy_time(uint64_t wall_ns, char to[32])
+{
+	time_t t = (time_t)(wall_ns / 1000000000);
+	struct tm tm;
+
+	if (!wall_ns || !localtime_r(&t, &tm) || !strftime(to, 32, "%Y-%m-%d %H:%M:%S", &tm))
+		snprintf(to, 32, "-");
+	return to;
+}

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* What the verbs that change the policy print alike. */
+#ifndef CMD_POLICY_SAY_H
+#define CMD_POLICY_SAY_H
+
+#include "cmd/cli.h"
+#include "control/apply.h"
+
+#define POLICY_FILE "/etc/sluice/sluice.conf"
+
+/* policy_say_mistakes() prints all mistakes and warnings of a policy to stderr, as sluice check does. */
+void policy_say_mistakes(const struct policy *p);
+
+/*
+ * policy_say_plan() prints what is about to happen, unless JSON is wanted.
+ * policy_say_ready() is control_opts.ready: prints the plan, then asks the guard unless *ctx, a bool, is true.
+ */
+int policy_say_plan(const struct control_ready *r, struct sluice_err *err);
+int policy_say_ready(void *ctx, const struct control_ready *r, struct sluice_err *err);
+
+/* policy_say_done() prints what happened: "policy 7-0f3a... is in force", or JSON; returns the exit code. */
+int policy_say_done(const char *word, const struct control_done *done);
+
+/* policy_time() writes a time of the wall clock, "2026-11-21 13:05:12"; returns to. */
+char *policy_time(uint64_t wall_ns, char to[32]);
+
+#endif

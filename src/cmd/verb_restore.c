@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* sluice restore: the last confirmed policy, after a boot. */
+#include <stdlib.h>
+
+#include "cmd/policy_say.h"
+#include "control/build.h"
+
+static bool boot;
+
+static const struct cli_opt opts[] = {
+	{.name = "boot", .letter = 'b', .kind = OPT_FLAG, .to = &boot,
+	 .help = "at boot: nothing to restore is no failure"},
+	{0},
+};
+
+static const struct cli_verb verb = {
+	.name = "restore",
+	.usage = "[OPTION...]",
+	.summary = "put the last confirmed policy back, after a boot",
+	.text = "Interfaces that are not there yet are named and left; once they are there, say it again.\n"
+		"It can be said at any time: what is in force already stays untouched.\n",
+	.opts = opts,
+};
+
+/* Interfaces that the policy names and that are not there. */
+static int plan(void *ctx, const struct control_ready *r, struct sluice_err *err)
+{
+	struct control_generation g = {.n_parts = 0};
+	struct sluice_err why = {0};
+
+	if (r->policy && build_parts(r->policy, false, &g, &why))
+		cli_warn(&verb, "%s; they are left for later", why.text);
+	free(g.parts);
+	free(g.on);
+	(void)ctx;
+	return policy_say_plan(r, err);
+}
+
+int verb_restore(int argc, char **argv)
+{
+	struct control_opts o = {.wait_ns = CONTROL_WAIT_NS, .ready = plan};
+	struct control_done done;
+	struct sluice_err err = {0};
+	char **args;
+	int n_args, rc = cli_parse(&verb, argc, argv, &args, &n_args);
+
+	if (rc >= 0)
+		return rc;
+	o.bpffs = cli.bpffs;
+	o.any = boot;
+	if (control_restore(&o, &done, &err))
+		return cli_fail(&verb, &err);
+	return policy_say_done("restore", &done);
+}

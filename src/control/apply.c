@@ -1,0 +1,344 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* Changing the policy of a network namespace: from lock to unlock. */
+#include <errno.h>
+#include <net/if.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "control/apply.h"
+#include "control/build.h"
+#include "control/files.h"
+#include "control/inside.h"
+#include "control/lay.h"
+#include "control/switch.h"
+
+struct work {
+	const struct control_opts *o;
+	struct control_state *st;
+	struct control_generation *live, *next;
+	struct policy *old;
+	struct control_done *done;
+	struct sluice_err *err;
+	bool anew; /* a generation of the history comes back under its own name */
+};
+
+static int begin(struct work *w, const struct control_opts *o, struct control_done *done, struct sluice_err *err)
+{
+	int e;
+
+	memset(w, 0, sizeof(*w));
+	memset(done, 0, sizeof(*done));
+	w->o = o;
+	w->done = done;
+	w->err = err;
+	e = control_state_open(o->bpffs, true, &w->st, err);
+	if (e)
+		return e;
+	w->st->step = o->step;
+	w->st->step_ctx = o->step_ctx;
+	e = control_state_lock(w->st, o->wait_ns, err);
+	control_step(w->st, "locked");
+	return e ?: switch_mend(w->st, err);
+}
+
+static void end(struct work *w, int e)
+{
+	const struct control_record *r = w->st ? &w->st->record : NULL;
+
+	if (r && !e)
+		snprintf(w->done->name, sizeof(w->done->name), "%s", r->live);
+	if (r && r->change == CONTROL_NONE && !e) /* what nobody goes back to any more */
+		build_sweep(w->st);
+	control_generation_free(w->live);
+	control_generation_free(w->next);
+	policy_free(w->old);
+	control_state_close(w->st);
+}
+
+static int no_trial(const struct control_state *st, const char *what, struct sluice_err *err)
+{
+	char name[CONTROL_NAME];
+	uint64_t left;
+
+	if (st->record.change != CONTROL_TRIAL)
+		return 0;
+	if (control_state_current(st, name, &left, NULL))
+		left = 0;
+	return err_set(err, -EBUSY, "policy %s is on trial for another %u s; sluice confirm or sluice rollback before %s",
+		       st->record.live, (unsigned int)(left / 1000000000u), what);
+}
+
+static int new_generation(struct work *w, const struct store_policy *p, const char *again, struct store_entry *entry)
+{
+	struct control_generation *g = w->next;
+	struct store_entry from = {.number = 0};
+	bool known = again[0] && !store_entry(w->st, again, &from, NULL);
+	int e = 0;
+
+	if (w->o->dry_run) { /* number 0 is in no history */
+		e = store_name(w->st, p, again, entry, w->err);
+		entry->number = 0;
+		snprintf(entry->name, sizeof(entry->name), "0-%.*s", CONTROL_HASH, p->hash);
+	} else if (known && w->anew && strcmp(w->st->record.live, again) != 0) {
+		*entry = from; /* after a boot it is the same one, not another of the history */
+	} else {
+		e = store_name(w->st, p, from.again[0] ? from.again : again, entry, w->err);
+	}
+	g->number = entry->number;
+	g->made_ns = entry->made_ns;
+	memcpy(g->name, entry->name, sizeof(g->name));
+	memcpy(g->hash, entry->hash, sizeof(g->hash));
+	memcpy(g->path, entry->path, sizeof(g->path));
+	return e;
+}
+
+/* Can what is pinned of a generation be taken as it is? Its interfaces are those that it would get now. */
+static bool still_fits(const struct control_state *st, const char *name, const struct control_generation *wanted)
+{
+	struct control_generation *g;
+	bool same = st->pins[0] && name[0] && !control_generation_open(st, name, &g, NULL);
+	uint32_t i;
+
+	if (!same)
+		return false;
+	same = g->n_parts == wanted->n_parts;
+	for (i = 0; same && i < g->n_parts; i++)
+		same = g->parts[i].ifindex == wanted->parts[i].ifindex && g->parts[i].filter == wanted->parts[i].filter;
+	control_generation_free(g);
+	return same;
+}
+
+static int ask_ready(struct work *w, const struct policy *policy)
+{
+	struct control_ready ready = {.st = w->st, .policy = policy, .next = w->next};
+	const struct control_record *r = &w->st->record;
+	int e = 0;
+
+	if (!w->o->ready)
+		return 0;
+	if (r->live[0]) {
+		e = control_generation_open(w->st, r->live, &w->live, w->err);
+		e = e ?: control_generation_policy(w->st, r->live, &w->old, w->err);
+		if (e == -ENOENT || e == -EBADMSG) /* what cannot be compared with is no reason to refuse */
+			e = 0;
+		ready.live = w->old ? w->live : NULL;
+		ready.old = w->old;
+	}
+	return e ?: w->o->ready(w->o->ctx, &ready, w->err);
+}
+
+/* Compile, load, show, switch. again: a generation that this is once more; "" if it comes from a file. */
+static int put(struct work *w, const struct store_policy *p, const char *again, bool missing_ok)
+{
+	uint64_t at = clock_mono_ns();
+	struct store_entry entry;
+	int e;
+
+	w->next = calloc(1, sizeof(*w->next));
+	if (!w->next)
+		return err_nomem(w->err);
+	snprintf(w->done->left, sizeof(w->done->left), "%s", w->st->record.live);
+	e = build_parts(p->policy, missing_ok, w->next, w->err);
+	e = e ?: new_generation(w, p, again, &entry);
+	if (e)
+		return e;
+	build_drop(w->st, w->next->name); /* left over from another boot, or another dry run */
+	if (still_fits(w->st, again, w->next))
+		e = build_again(w->st, again, w->next, w->err);
+	else
+		e = build_new(w->st, p->policy, w->next, w->err);
+	w->done->load_ns = clock_mono_ns() - at;
+	control_step(w->st, "built");
+	if (!e && w->o->dry_run)
+		e = switch_verify(w->st, w->next->name, p->policy, w->err);
+	e = e ?: ask_ready(w, p->policy);
+	if (!w->o->dry_run && strcmp(entry.name, again) != 0)
+		e = e ?: store_put(w->st, p, &entry, w->err);
+	control_step(w->st, "stored");
+	if (e || w->o->dry_run) {
+		build_drop(w->st, w->next->name);
+		return e;
+	}
+	at = clock_mono_ns();
+	e = switch_to(w->st, w->next->name, p->policy, w->o->trial_ns, w->err);
+	w->done->switch_ns = clock_mono_ns() - at;
+	w->done->trial_ns = e ? 0 : w->o->trial_ns;
+	return e;
+}
+
+int control_apply(const struct control_opts *o, const char *path, struct store_policy *p, struct control_done *done,
+		  struct sluice_err *err)
+{
+	struct work w;
+	uint64_t at;
+	int e;
+
+	memset(p, 0, sizeof(*p));
+	e = begin(&w, o, done, err);
+	e = e ?: no_trial(w.st, "another apply", err);
+	at = clock_mono_ns();
+	e = e ?: store_read(w.st, path, !o->dry_run, p, err);
+	done->read_ns = clock_mono_ns() - at;
+	e = e ?: put(&w, p, "", false);
+	end(&w, e);
+	return e;
+}
+
+/* --- rollback --- */
+
+static int numbered(const struct control_state *st, uint32_t number, char to[CONTROL_NAME], struct sluice_err *err)
+{
+	struct store_entry *v;
+	uint32_t n, i;
+	int e = store_history(st, &v, &n, err);
+
+	to[0] = '\0';
+	for (i = 0; !e && i < n; i++)
+		if (v[i].number == number)
+			snprintf(to, CONTROL_NAME, "%s", v[i].name);
+	free(v);
+	return e ?: to[0] ? 0 : err_set(err, -ENOENT, "there is no policy %u in the history; sluice status lists them", number);
+}
+
+/* The one before: that the record knows, or the newest of the history that is another one. */
+static int one_before(const struct control_state *st, char to[CONTROL_NAME], struct sluice_err *err)
+{
+	const struct control_record *r = &st->record;
+	struct store_entry live = {.number = UINT32_MAX}, *v;
+	uint32_t n, i;
+	int e;
+
+	snprintf(to, CONTROL_NAME, "%s", r->before);
+	if (to[0])
+		return 0;
+	if (r->live[0])
+		store_entry(st, r->live, &live, NULL);
+	e = store_history(st, &v, &n, err);
+	for (i = 0; !e && i < n && !to[0]; i++)
+		if (strcmp(v[i].hash, live.hash) != 0 && v[i].number < live.number)
+			snprintf(to, CONTROL_NAME, "%s", v[i].name);
+	free(v);
+	return e ?: to[0] ? 0 : err_set(err, -ENOENT, "there is no policy before this one");
+}
+
+static int roll(struct work *w, uint32_t number)
+{
+	struct store_policy p = {.n_files = 0};
+	char target[CONTROL_NAME];
+	int e = number ? numbered(w->st, number, target, w->err) : one_before(w->st, target, w->err);
+
+	e = e ?: store_again(w->st, target, &p, w->err);
+	e = e ?: put(w, &p, target, false);
+	store_free(&p);
+	return e;
+}
+
+int control_rollback(const struct control_opts *o, uint32_t number, struct control_done *done, struct sluice_err *err)
+{
+	struct work w;
+	int e = begin(&w, o, done, err);
+
+	if (!e && w.st->record.change == CONTROL_TRIAL && o->dry_run) {
+		e = no_trial(w.st, "a dry run", err);
+	} else if (!e && w.st->record.change == CONTROL_TRIAL) {
+		snprintf(done->left, sizeof(done->left), "%s", w.st->record.live);
+		e = switch_back(w.st, err);
+		if (!e && number)
+			e = roll(&w, number);
+	} else if (!e) {
+		e = roll(&w, number);
+	}
+	end(&w, e);
+	return e;
+}
+
+/* --- the others --- */
+
+int control_confirm(const struct control_opts *o, struct control_done *done, struct sluice_err *err)
+{
+	struct work w;
+	int e = begin(&w, o, done, err);
+
+	if (!e && w.st->record.change != CONTROL_TRIAL && w.st->record.rolled_back_ns)
+		e = err_set(err, -ENOENT, "the trial of policy %s is over: it rolled back by itself", w.st->record.tried);
+	e = e ?: switch_confirm(w.st, err);
+	end(&w, e);
+	return e;
+}
+
+int control_down(const struct control_opts *o, bool force, struct control_done *done, struct sluice_err *err)
+{
+	struct control_ready ready = {.policy = NULL};
+	struct work w;
+	int e = begin(&w, o, done, err);
+
+	if (e == -EBADMSG && force) {
+		e = control_state_reset(o->bpffs, err);
+		control_state_close(w.st);
+		e = e ?: begin(&w, o, done, err);
+	} else if (!e && !w.st->record.live[0] && !force) {
+		e = err_set(err, -ENOENT, "no policy is in force");
+	}
+	if (!e && o->ready) {
+		ready.st = w.st;
+		if (w.st->record.live[0] && !control_generation_open(w.st, w.st->record.live, &w.live, NULL))
+			ready.live = w.live;
+		e = o->ready(o->ctx, &ready, err);
+	}
+	if (!e)
+		snprintf(done->left, sizeof(done->left), "%s", w.st->record.live);
+	e = e ?: switch_down(w.st, err);
+	end(&w, e);
+	return e;
+}
+
+/* Is the policy in force, on every interface that it would be put on? */
+static bool is_in_force(const struct control_state *st, const struct store_policy *p, struct sluice_err *err)
+{
+	struct control_generation *live, wanted = {.n_parts = 0};
+	struct control_on on;
+	bool same = st->record.live[0] && !control_generation_open(st, st->record.live, &live, NULL);
+	uint32_t i;
+
+	if (!same)
+		return false;
+	same = !build_parts(p->policy, true, &wanted, err) && !strcmp(live->hash, p->hash) &&
+	       still_fits(st, live->name, &wanted);
+	for (i = 0; same && i < live->n_parts; i++)
+		same = !control_part_on(st, live, i, &on, NULL) && (on.itself || on.detour);
+	free(wanted.parts);
+	free(wanted.on);
+	control_generation_free(live);
+	return same;
+}
+
+int control_restore(const struct control_opts *o, struct control_done *done, struct sluice_err *err)
+{
+	struct store_policy p = {.n_files = 0};
+	char name[CONTROL_NAME] = "";
+	struct work w;
+	int e = begin(&w, o, done, err);
+
+	e = e ?: no_trial(w.st, "restore", err);
+	if (!e) {
+		e = store_confirmed(w.st, name, err);
+		if (e == -ENOENT || (!e && !name[0])) {
+			done->nothing = true;
+			e = o->any ? 0 : e ? err_set(err, -ENOENT, "no policy was ever confirmed here; there is nothing to restore") :
+					     err_set(err, -ENOENT, "the policy was taken down; there is nothing to restore");
+		}
+	}
+	if (!e && name[0]) {
+		e = store_again(w.st, name, &p, err);
+		done->nothing = !e && is_in_force(w.st, &p, err);
+		w.anew = true;
+		if (!e && !done->nothing)
+			e = put(&w, &p, name, true);
+	}
+	store_free(&p);
+	end(&w, e);
+	return e;
+}

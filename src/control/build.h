@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Making the next generation: everything that can fail without anything having changed for packets.
+ *
+ *     policy --> parts (interfaces that are there) --> filter_compile() --> maps, pinned; code, in files
+ *
+ *     RUN/7-0f3a.../parts       what it is made of (control_generation_open())
+ *                   part_P      code of part P's program (bpf/code.h); the maps it names are pinned
+ *                   config_F, rules_F, report_F    of filter F: struct filter_config, build_rule, filter_report
+ *     PINS/7-0f3a.../           enum control_map, and m_ID for every other map the code names
+ */
+#ifndef CONTROL_BUILD_H
+#define CONTROL_BUILD_H
+
+#include <sluice/chain.h>
+
+#include "abi/filter.h"
+#include "abi/limit.h"
+#include "bpf/code.h"
+#include "control/state.h"
+#include "control/store.h"
+#include "filter/compile.h"
+
+/* What a rule carries over to the rule of the same key in the next generation. */
+struct build_rule {
+	uint64_t key; /* policy_rule_key(); BUILD_DEFAULT: what no rule decides */
+	uint32_t has_limit, per;
+	struct limit limit;
+	uint64_t mask6[2];
+	uint32_t mask4, pad;
+};
+#define BUILD_DEFAULT 1
+
+/*
+ * build_parts() finds the interfaces of a policy's filters.
+ * out:     g->parts, on, n_filters
+ * errors:  -ENODEV an interface that is named is not there (err has all that are missing); missing_ok: it is left
+ *          out; -EINVAL an interface is in two filters (by globs), or in a mode that cannot be
+ */
+int build_parts(const struct policy *p, bool missing_ok, struct control_generation *g, struct sluice_err *err);
+
+/* build_names(): does a name or glob of a generation's `on` mean the interface? */
+bool build_names(const struct control_part *on, const char *ifname);
+
+/*
+ * build_new() compiles and loads the filters of g's parts, and makes g's folders. What goes on from the live
+ * generation of st's record goes on: samples, seeds, sets, cells of limits as far as their layout is the same.
+ * build_again() makes another generation of what one that is still pinned has: counters anew, all else the same.
+ *
+ * errors:  those of filter_compile() and sluice_object_load(); what was made is gone then
+ */
+int build_new(struct control_state *st, const struct policy *p, const struct control_generation *g,
+	      struct sluice_err *err);
+int build_again(struct control_state *st, const char *from, const struct control_generation *g,
+		struct sluice_err *err);
+
+/* build_drop() removes the folders of a generation; maps that programs use live on. */
+void build_drop(const struct control_state *st, const char *name);
+/* build_sweep() removes all folders of generations that the record does not name. */
+void build_sweep(const struct control_state *st);
+
+/* build_code() reads the code of a part. errors: -ENOENT, -EBADMSG */
+int build_code(const struct control_state *st, const char *name, uint32_t part, struct code **code,
+	       struct sluice_err *err);
+
+/*
+ * build_rules() reads what rules carry over: *n of them, the last the default's, for free().
+ * build_struct() reads config_F or report_F, of size bytes. -ENOENT, -EBADMSG
+ */
+int build_rules(const struct control_state *st, const char *name, uint32_t filter, struct build_rule **rules,
+		uint32_t *n, struct sluice_err *err);
+int build_struct(const struct control_state *st, const char *name, const char *what, uint32_t filter, void *to,
+		 size_t size, struct sluice_err *err);
+
+/* build_mode() is the mode that a policy wants an interface in. */
+enum sluice_mode build_mode(const struct policy *p, const char *ifname);
+
+#endif

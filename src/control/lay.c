@@ -1,0 +1,324 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* Programs of generations onto interfaces. */
+#include <errno.h>
+#include <net/if.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <bpf/bpf.h>
+
+#include "base/embedded.h"
+#include "base/err.h"
+#include "bpf/object.h"
+#include "control/build.h"
+#include "control/carry.h"
+#include "control/files.h"
+#include "control/inside.h"
+#include "control/lay.h"
+#include "hook/generation.h"
+#include "hook/put.h"
+
+#define GO_ON_PASS (1u << 2) /* after XDP_PASS the next member runs */
+
+struct both {
+	struct control_generation *to, *from; /* NULL: none */
+	struct spot {
+		int ifindex;
+		const char *ifname;
+		int to, from; /* numbers of the parts, -1: none */
+	} *v;
+	uint32_t n;
+};
+
+static void both_close(struct both *b)
+{
+	control_generation_free(b->to);
+	control_generation_free(b->from);
+	free(b->v);
+}
+
+static int both_open(const struct control_state *st, const char *to, const char *from, struct both *b,
+		     struct sluice_err *err)
+{
+	uint32_t n_to, n_from, i, k;
+	int e = 0;
+
+	memset(b, 0, sizeof(*b));
+	if (to[0])
+		e = control_generation_open(st, to, &b->to, err);
+	if (!e && from[0])
+		e = control_generation_open(st, from, &b->from, err);
+	n_to = b->to ? b->to->n_parts : 0;
+	n_from = b->from ? b->from->n_parts : 0;
+	b->v = calloc((size_t)n_to + n_from + 1, sizeof(*b->v));
+	if (!e && !b->v)
+		e = err_nomem(err);
+	for (i = 0; i < n_to && !e; i++)
+		b->v[b->n++] = (struct spot){b->to->parts[i].ifindex, b->to->parts[i].ifname, (int)i, -1};
+	for (i = 0; i < n_from && !e; i++) {
+		for (k = 0; k < n_to && b->v[k].ifindex != b->from->parts[i].ifindex; k++)
+			;
+		if (k == n_to)
+			b->v[b->n++] = (struct spot){b->from->parts[i].ifindex, b->from->parts[i].ifname, -1, (int)i};
+		else
+			b->v[k].from = (int)i;
+	}
+	if (e)
+		both_close(b);
+	return e;
+}
+
+int lay_count(const struct control_state *st, const char *a, const char *b, uint32_t *n, struct sluice_err *err)
+{
+	struct both both;
+	int e = both_open(st, a, b, &both, err);
+
+	*n = e ? 0 : both.n;
+	if (!e)
+		both_close(&both);
+	return e;
+}
+
+static struct sluice_attach_opts options(const struct control_state *st, const struct lay_want *want, const char *ifname)
+{
+	struct sluice_attach_opts o = {.owner = CONTROL_OWNER, .bpffs = st->bpffs[0] ? st->bpffs : NULL};
+
+	if (want)
+		o.mode = build_mode(want->policy, ifname);
+	return o;
+}
+
+static struct put_member member_of(const struct code *code)
+{
+	return (struct put_member){.owner = CONTROL_OWNER,
+				   .name = CONTROL_MEMBER,
+				   .object = "policy",
+				   .priority = CONTROL_PRIORITY,
+				   .go_on = GO_ON_PASS,
+				   .code = code};
+}
+
+static void why_name(uint32_t part, char to[32])
+{
+	snprintf(to, 32, "why_%u", part);
+}
+
+void lay_why(const struct control_state *st, const char *name, uint32_t part, char *to, size_t size)
+{
+	char dir[PATH_MAX], file[32];
+	struct buf b = {0};
+
+	why_name(part, file);
+	to[0] = '\0';
+	if (!control_generation_dir(st, name, dir, NULL) && !files_read(dir, file, size - 1, &b, NULL))
+		snprintf(to, size, "%s", (char *)b.data);
+	buf_free(&b);
+}
+
+/* Why the mode is not native is known when a chain begins; whoever follows on the interface inherits it. */
+static void keep_why(const struct control_state *st, const struct both *b, const struct spot *s,
+		     const struct sluice_attached *got)
+{
+	char why[sizeof(got->why)], dir[PATH_MAX], file[32];
+
+	snprintf(why, sizeof(why), "%s", got->why);
+	if (!why[0] && got->mode != SLUICE_MODE_NATIVE && s->from >= 0)
+		lay_why(st, b->from->name, (uint32_t)s->from, why, sizeof(why));
+	if (!why[0] || s->to < 0 || control_generation_dir(st, b->to->name, dir, NULL))
+		return;
+	why_name((uint32_t)s->to, file);
+	files_write(dir, file, why, strlen(why), false, NULL);
+}
+
+struct last {
+	const struct control_state *st;
+	const char *from, *to;
+};
+
+static void last_moment(void *ctx)
+{
+	const struct last *l = ctx;
+
+	carry_cells(l->st, l->from, l->to);
+}
+
+static int direct_one(const struct control_state *st, const struct both *b, const struct spot *s,
+		      const struct lay_want *want, struct sluice_err *err)
+{
+	struct sluice_attach_opts opts = options(st, want, s->ifname);
+	struct last last = {st, b->from ? b->from->name : "", b->to ? b->to->name : ""};
+	bool limits = want && s->from >= 0;
+	struct sluice_attached got;
+	struct put_member m;
+	struct code *code;
+	int e;
+
+	if (s->to < 0) {
+		e = put_remove(s->ifindex, CONTROL_OWNER, &opts, err);
+		return e == -ENOENT ? 0 : e;
+	}
+	e = build_code(st, b->to->name, (uint32_t)s->to, &code, err);
+	if (e)
+		return e;
+	m = member_of(code);
+	if (want && want->only_verify) {
+		e = put_verify(s->ifindex, &m, &opts, err);
+	} else {
+		e = put_member(s->ifindex, &m, &opts, limits ? last_moment : NULL, &last, &got, err);
+		if (!e)
+			keep_why(st, b, s, &got);
+	}
+	code_free(code);
+	return e;
+}
+
+/* Does the part's own program run there already? */
+static bool is_there(const struct control_state *st, const struct both *b, const struct spot *s)
+{
+	struct control_on on;
+
+	return s->to >= 0 && !control_part_on(st, b->to, (uint32_t)s->to, &on, NULL) && on.itself;
+}
+
+int lay_direct(const struct control_state *st, const char *to, const char *from, const struct lay_want *want,
+	       struct sluice_err *err)
+{
+	struct both b;
+	int e = both_open(st, to, from, &b, err), one, refused = 0;
+	uint32_t i;
+
+	if (e)
+		return e;
+	for (i = 0; i < b.n && !e; i++) {
+		if (!(want && want->only_verify) && is_there(st, &b, &b.v[i]))
+			continue;
+		one = direct_one(st, &b, &b.v[i], want, err);
+		if (one == -ENODEV && !want)
+			one = 0;
+		if (one)
+			err_prefix(err, "%s", b.v[i].ifname);
+		/* the others are not kept waiting by one that stays as it is */
+		if (one && !want && one != -EPERM && one != -ENOMEM)
+			refused = one;
+		else
+			e = one;
+		control_step(st, "direct");
+	}
+	both_close(&b);
+	return e ?: refused;
+}
+
+/* --- detours --- */
+
+/* A part's program by itself, into a slot of the detour; a part that is not there leaves the slot empty. */
+static int fill_slot(const struct control_state *st, const char *name, int part, bool frags, int ways_fd, uint32_t slot,
+		     struct sluice_err *err)
+{
+	struct code *code;
+	int fd = -1, e;
+
+	if (part < 0)
+		return 0;
+	e = build_code(st, name, (uint32_t)part, &code, err);
+	if (e)
+		return e;
+	e = generation_load_code(code, CONTROL_MEMBER, frags, &fd, err);
+	if (!e && bpf_map_update_elem(ways_fd, &slot, &fd, BPF_ANY))
+		e = err_set(err, -errno, "putting a program into the detour of a switch: %s", strerror(errno));
+	if (fd >= 0)
+		close(fd);
+	code_free(code);
+	return e;
+}
+
+static int load_detour(const struct both *b, const struct spot *s, const struct control_state *st, bool frags,
+		       struct sluice_object **obj, const struct code **code, struct sluice_err *err)
+{
+	struct sluice_program *prog;
+	int fd = control_state_map(st, b->to->name, CONTROL_TRIAL_UNTIL, 0, err), ways, e;
+
+	*obj = NULL;
+	if (fd < 0)
+		return fd;
+	e = sluice_object_open_mem(embedded_trial, embedded_trial_len, "trial", obj, err);
+	e = e ?: sluice_object_share_map(*obj, "filter_until", fd, err);
+	e = e ?: sluice_object_program(*obj, "trial", &prog, err);
+	if (!e) {
+		sluice_program_set_frags(prog, frags);
+		e = object_load_code(*obj, err);
+	}
+	close(fd);
+	if (e)
+		return e;
+	ways = sluice_object_map_fd(*obj, "filter_ways", err);
+	e = ways < 0 ? ways : fill_slot(st, b->to->name, s->to, frags, ways, 0, err);
+	if (b->from)
+		e = e ?: fill_slot(st, b->from->name, s->from, frags, ways, 1, err);
+	*code = program_code(prog);
+	return e;
+}
+
+static int detour_one(const struct control_state *st, const struct both *b, const struct spot *s,
+		      const struct lay_want *want, struct sluice_err *err)
+{
+	struct sluice_attach_opts opts = options(st, s->to >= 0 ? want : NULL, s->ifname);
+	struct sluice_object *obj = NULL;
+	struct sluice_attached got;
+	const struct code *code = NULL;
+	struct put_member m;
+	bool frags;
+	int e = put_frags(s->ifindex, CONTROL_OWNER, &frags, err);
+
+	e = e ?: load_detour(b, s, st, frags, &obj, &code, err);
+	if (!e) {
+		m = member_of(code);
+		e = put_member(s->ifindex, &m, &opts, NULL, NULL, &got, err);
+	}
+	if (!e)
+		keep_why(st, b, s, &got);
+	sluice_object_free(obj);
+	return e;
+}
+
+int lay_detours(const struct control_state *st, const char *next, const char *live, const struct lay_want *want,
+		struct sluice_err *err)
+{
+	struct both b;
+	int e = both_open(st, next, live, &b, err);
+	uint32_t i;
+
+	if (e)
+		return e;
+	for (i = 0; i < b.n && !e; i++) {
+		e = detour_one(st, &b, &b.v[i], want, err);
+		if (e == -ENODEV && b.v[i].to < 0)
+			e = 0; /* gone, and the next policy is not on it */
+		if (e)
+			err_prefix(err, "%s", b.v[i].ifname);
+		control_step(st, "detour");
+	}
+	both_close(&b);
+	return e;
+}
+
+int lay_nowhere(const struct control_state *st, struct sluice_err *err)
+{
+	struct sluice_attach_opts opts = options(st, NULL, "");
+	struct if_nameindex *all = if_nameindex();
+	uint32_t i;
+	int e = 0;
+
+	if (!all)
+		return err_set(err, -errno, "listing the interfaces: %s", strerror(errno));
+	for (i = 0; all[i].if_index && !e; i++) {
+		e = put_remove((int)all[i].if_index, CONTROL_OWNER, &opts, err);
+		if (e == -ENOENT || e == -ENODEV)
+			e = 0;
+		if (e)
+			err_prefix(err, "%s", all[i].if_name);
+		control_step(st, "off");
+	}
+	if_freenameindex(all);
+	return e;
+}

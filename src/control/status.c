@@ -1,0 +1,295 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* What is in force, asked of the kernel. */
+#include <errno.h>
+#include <fcntl.h>
+#include <net/if.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
+#include <bpf/bpf.h>
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "control/build.h"
+#include "control/files.h"
+#include "control/inside.h"
+#include "control/lay.h"
+#include "control/status.h"
+
+const char *control_health_name(enum control_health health)
+{
+	static const char *const names[] = {
+		[CONTROL_RUNS] = "runs",	 [CONTROL_DETOUR] = "detour",	[CONTROL_OTHER] = "other",
+		[CONTROL_TAKEN] = "taken_off",	 [CONTROL_FOREIGN] = "foreign", [CONTROL_GONE] = "gone",
+		[CONTROL_AGAIN] = "made_anew",	 [CONTROL_NEW] = "new",		[CONTROL_MISSING] = "missing",
+		[CONTROL_LEFT] = "left_over", [CONTROL_UNKNOWN] = "unknown",
+	};
+
+	return names[health];
+}
+
+static struct control_status_part *add(struct control_status *s, const char *ifname, int ifindex, enum control_health h)
+{
+	struct control_status_part *v = realloc(s->parts, (s->n_parts + 1) * sizeof(*v));
+
+	if (!v)
+		return NULL;
+	s->parts = v;
+	v += s->n_parts++;
+	memset(v, 0, sizeof(*v));
+	snprintf(v->ifname, sizeof(v->ifname), "%s", ifname);
+	v->ifindex = ifindex;
+	v->health = h;
+	return v;
+}
+
+static enum control_health health_of(const struct control_on *on, bool detour)
+{
+	if (on->itself)
+		return CONTROL_RUNS;
+	if (on->member)
+		return on->detour || detour ? CONTROL_DETOUR : CONTROL_OTHER;
+	return on->owner == SLUICE_OWNER_NONE || on->owner == SLUICE_OWNER_SLUICE ? CONTROL_TAKEN : CONTROL_FOREIGN;
+}
+
+/* While a change or a trial is going on, the detour is that of the other generation. */
+static bool detours(const struct control_record *r)
+{
+	return r->change == CONTROL_JOINT || r->change == CONTROL_TRIAL || r->change == CONTROL_RETURN ||
+	       r->change == CONTROL_SETTLE;
+}
+
+static int ask_part(struct control_status *s, uint32_t i, struct sluice_err *err)
+{
+	const struct control_part *part = &s->gen->parts[i];
+	struct sluice_err why = {0};
+	struct control_on on;
+	struct control_status_part *to;
+	int e = control_part_on(s->st, s->gen, i, &on, &why);
+	unsigned int now = if_nametoindex(part->ifname);
+
+	to = add(s, e ? part->ifname : on.ifname, part->ifindex, CONTROL_UNKNOWN);
+	if (!to)
+		return err_nomem(err);
+	to->filter = part->filter;
+	if (e == -EPERM)
+		return err_set(err, e, "%s", why.text);
+	if (e == -ENODEV) {
+		to->health = now ? CONTROL_AGAIN : CONTROL_GONE;
+		to->ifindex = (int)now;
+	} else if (e) {
+		snprintf(to->why, sizeof(to->why), "%.200s", why.text);
+	} else {
+		to->health = health_of(&on, detours(&s->st->record));
+		to->mode = on.mode;
+		to->members = on.n_members;
+		snprintf(to->program, sizeof(to->program), "%s", on.prog_name);
+		if (on.member && on.mode != SLUICE_MODE_NATIVE)
+			lay_why(s->st, s->gen->name, i, to->why, sizeof(to->why));
+	}
+	to->has_report = !build_struct(s->st, s->gen->name, "report", part->filter, &to->report, sizeof(to->report), NULL);
+	return 0;
+}
+
+static bool is_listed(const struct control_status *s, const char *ifname)
+{
+	uint32_t i;
+
+	for (i = 0; i < s->n_parts; i++)
+		if (!strcmp(s->parts[i].ifname, ifname))
+			return true;
+	return false;
+}
+
+/* Is there a member of the policy's? */
+static bool has_member(int ifindex, enum sluice_mode *mode)
+{
+	struct sluice_chain_info *info;
+	bool found = false;
+	uint32_t i;
+
+	if (sluice_chain_read(ifindex, &info, NULL))
+		return false;
+	for (i = 0; i < info->n_members; i++)
+		found |= !strcmp(info->member[i].owner, CONTROL_OWNER);
+	*mode = info->mode;
+	sluice_chain_info_free(info);
+	return found;
+}
+
+/* Interfaces that came later, are missing, or have the filter although they should not. */
+static int ask_others(struct control_status *s, struct sluice_err *err)
+{
+	struct if_nameindex *all = if_nameindex();
+	struct control_status_part *to;
+	enum sluice_mode mode = SLUICE_MODE_AUTO;
+	uint32_t i, k, n_on = s->gen ? s->gen->n_on : 0;
+	bool wanted, failed = !all;
+
+	for (i = 0; all && all[i].if_index && !failed; i++) {
+		if (is_listed(s, all[i].if_name))
+			continue;
+		for (k = 0, wanted = false; k < n_on && !wanted; k++)
+			wanted = build_names(&s->gen->on[k], all[i].if_name);
+		if (has_member((int)all[i].if_index, &mode)) {
+			to = add(s, all[i].if_name, (int)all[i].if_index,
+				 detours(&s->st->record) ? CONTROL_DETOUR : CONTROL_LEFT);
+			failed = !to;
+			if (to)
+				to->mode = mode;
+		} else if (wanted) {
+			failed = !add(s, all[i].if_name, (int)all[i].if_index, CONTROL_NEW);
+		}
+	}
+	for (k = 0; k < n_on && !failed; k++)
+		if (!strpbrk(s->gen->on[k].ifname, "*?") && !is_listed(s, s->gen->on[k].ifname) &&
+		    !if_nametoindex(s->gen->on[k].ifname))
+			failed = !add(s, s->gen->on[k].ifname, 0, CONTROL_MISSING);
+	if (all)
+		if_freenameindex(all);
+	return failed ? err_nomem(err) : 0;
+}
+
+/* --- memory --- */
+
+struct weigh {
+	char dir[PATH_MAX];
+	struct buf ids;
+	uint64_t bytes;
+};
+
+static uint64_t weight(int fd)
+{
+	char path[64], text[1024], *at;
+	int info;
+	ssize_t n;
+
+	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
+	info = open(path, O_RDONLY | O_CLOEXEC);
+	n = info >= 0 ? read(info, text, sizeof(text) - 1) : 0;
+	if (info >= 0)
+		close(info);
+	text[n > 0 ? n : 0] = '\0';
+	at = strstr(text, "memlock:");
+	return at ? strtoull(at + 8, NULL, 10) : 0;
+}
+
+static void weigh_pin(void *ctx, const char *name)
+{
+	struct weigh *w = ctx;
+	char path[PATH_MAX];
+	uint32_t id, i;
+	int fd;
+
+	if (files_path(path, sizeof(path), w->dir, name, NULL))
+		return;
+	fd = bpf_obj_get(path);
+	if (fd < 0)
+		return;
+	id = control_map_id(fd);
+	for (i = 0; i < w->ids.len / 4 && ((uint32_t *)(void *)w->ids.data)[i] != id; i++)
+		;
+	if (i == w->ids.len / 4) {
+		buf_u32(&w->ids, id);
+		w->bytes += weight(fd);
+	}
+	close(fd);
+}
+
+static void weigh_all(struct control_status *s)
+{
+	const struct control_record *r = &s->st->record;
+	const char *names[] = {r->live, r->before, r->next};
+	struct weigh w = {.bytes = 0};
+	size_t i;
+
+	for (i = 0; i < 3; i++)
+		if (names[i][0] && s->st->pins[0] && !files_path(w.dir, sizeof(w.dir), s->st->pins, names[i], NULL))
+			files_each(w.dir, weigh_pin, &w);
+	s->memory = w.bytes;
+	buf_free(&w.ids);
+}
+
+static bool is_busy(const struct control_state *st)
+{
+	char path[PATH_MAX];
+	bool busy;
+	int fd;
+
+	if (files_path(path, sizeof(path), st->run, "lock", NULL))
+		return false;
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	busy = fd >= 0 && flock(fd, LOCK_SH | LOCK_NB) && errno == EWOULDBLOCK;
+	if (fd >= 0)
+		close(fd);
+	return busy;
+}
+
+static int ask(struct control_status *s, struct sluice_err *err)
+{
+	const struct control_record *r = &s->st->record;
+	uint64_t until;
+	uint32_t i;
+	int e = control_state_current(s->st, s->current, &s->trial_ns, err);
+
+	if (e)
+		return e;
+	s->busy = is_busy(s->st);
+	s->since_ns = r->since_ns;
+	s->rolled_back_ns = r->rolled_back_ns;
+	snprintf(s->tried, sizeof(s->tried), "%s", r->tried);
+	if (r->change == CONTROL_TRIAL && strcmp(s->current, r->live) != 0 &&
+	    !control_until(s->st, r->live, &until, NULL) && until > 1) {
+		/* nobody has tidied up behind it yet */
+		s->rolled_back_ns = s->since_ns = clock_wall_ns() - (clock_mono_ns() - until);
+		snprintf(s->tried, sizeof(s->tried), "%s", r->live);
+	}
+	if (s->current[0])
+		e = control_generation_open(s->st, s->current, &s->gen, err);
+	for (i = 0; !e && s->gen && i < s->gen->n_parts; i++)
+		e = ask_part(s, i, err);
+	e = e ?: ask_others(s, err);
+	e = e ?: store_history(s->st, &s->history, &s->n_history, err);
+	if (!e && store_confirmed(s->st, s->confirmed, NULL))
+		s->confirmed[0] = '\0';
+	if (!e)
+		weigh_all(s);
+	return e;
+}
+
+/* Nobody is locked out: a change in between makes the answers of no use, so that they are asked for again. */
+int control_status(const char *bpffs, struct control_status **to, struct sluice_err *err)
+{
+	struct control_status *s;
+	int tries, e = 0;
+
+	*to = NULL;
+	for (tries = 0; tries < 5; tries++) {
+		s = calloc(1, sizeof(*s));
+		if (!s)
+			return err_nomem(err);
+		e = control_state_open(bpffs, false, &s->st, err);
+		e = e ?: ask(s, err);
+		if (!e) {
+			*to = s;
+			return 0;
+		}
+		control_status_free(s);
+		if (e != -ENOENT)
+			break;
+	}
+	return e;
+}
+
+void control_status_free(struct control_status *s)
+{
+	if (!s)
+		return;
+	control_generation_free(s->gen);
+	control_state_close(s->st);
+	free(s->parts);
+	free(s->history);
+	free(s);
+}

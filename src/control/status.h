@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* What is in force, asked of the kernel rather than believed. Changes nothing, takes no lock. */
+#ifndef CONTROL_STATUS_H
+#define CONTROL_STATUS_H
+
+#include <sluice/chain.h>
+
+#include "control/state.h"
+#include "control/store.h"
+#include "filter/compile.h"
+
+enum control_health {
+	CONTROL_RUNS,	  /* the policy's program is in the interface's chain */
+	CONTROL_DETOUR,	  /* it runs behind the detour of a trial, or of a switch that was interrupted */
+	CONTROL_OTHER,	  /* a program of the policy's owner is there, of another generation */
+	CONTROL_TAKEN,	  /* the chain is there without it, or nothing is */
+	CONTROL_FOREIGN,  /* somebody else's program is there in its place */
+	CONTROL_GONE,	  /* the interface is gone */
+	CONTROL_AGAIN,	  /* it was made anew under the same name, without the filter */
+	CONTROL_NEW,	  /* an interface that the policy means and that came later */
+	CONTROL_MISSING,  /* one that the policy names and that was not there */
+	CONTROL_LEFT,	  /* the filter is on an interface that the policy does not mean */
+	CONTROL_UNKNOWN,  /* it could not be asked: why says why */
+};
+
+struct control_status_part {
+	char ifname[16]; /* as it is called now, or was */
+	int ifindex;
+	enum control_health health;
+	enum sluice_mode mode;
+	char why[256];	    /* not native, or nobody could be asked */
+	char program[64];   /* FOREIGN: its name */
+	uint32_t members;   /* of the chain */
+	uint32_t filter;
+	bool has_report;
+	struct filter_report report;
+};
+
+struct control_status {
+	struct control_state *st;
+	char current[CONTROL_NAME];   /* whose rules packets meet; "": no policy */
+	char confirmed[CONTROL_NAME]; /* what restore would put back */
+	bool busy;		      /* somebody is changing it right now */
+	uint64_t trial_ns;	      /* until it rolls back; 0: no trial */
+	uint64_t since_ns;	      /* CLOCK_REALTIME */
+	uint64_t rolled_back_ns;      /* a trial that ended by itself; 0 */
+	char tried[CONTROL_NAME];     /* what was tried then */
+	struct control_generation *gen; /* of current, NULL */
+	struct control_status_part *parts;
+	uint32_t n_parts;
+	struct store_entry *history; /* the newest first */
+	uint32_t n_history;
+	uint64_t memory; /* bytes of all maps of generations that are kept */
+};
+
+/*
+ * control_status() finds out. out: *to, for control_status_free()
+ * errors:  -EPERM privilege missing (named), -EBADMSG the record is damaged
+ */
+int control_status(const char *bpffs, struct control_status **to, struct sluice_err *err);
+void control_status_free(struct control_status *s);
+const char *control_health_name(enum control_health health); /* "runs"; for programs */
+
+#endif

@@ -1,0 +1,346 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* From one generation to the next on live interfaces. Programs and interfaces: lay.c. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <bpf/bpf.h>
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "control/build.h"
+#include "control/carry.h"
+#include "control/inside.h"
+#include "control/lay.h"
+#include "control/store.h"
+#include "control/switch.h"
+
+static void name_set(char to[CONTROL_NAME], const char *from)
+{
+	if (to != from)
+		snprintf(to, CONTROL_NAME, "%s", from);
+}
+
+static int note(struct control_state *st, enum control_change change, struct sluice_err *err)
+{
+	int e;
+
+	st->record.change = change;
+	e = control_state_record(st, err);
+	control_step(st, "record");
+	return e;
+}
+
+static int store_until(const struct control_state *st, const char *name, uint64_t until_ns, struct sluice_err *err)
+{
+	int fd = control_state_map(st, name, CONTROL_TRIAL_UNTIL, 0, err), e = 0;
+	uint32_t zero = 0;
+
+	if (fd < 0)
+		return fd;
+	if (bpf_map_update_elem(fd, &zero, &until_ns, BPF_ANY))
+		e = err_set(err, -errno, "writing the deadline of policy %s: %s", name, strerror(errno));
+	close(fd);
+	control_step(st, "deadline");
+	return e;
+}
+
+static int confirmed(const struct control_state *st, const char *name, struct sluice_err *err)
+{
+	int e = store_confirm(st, name, err);
+
+	control_step(st, "confirmed");
+	return e;
+}
+
+/* --- the end of each kind of change; all can be done again --- */
+
+static int end(struct control_state *st, struct sluice_err *err)
+{
+	st->record.next[0] = '\0';
+	return note(st, CONTROL_NONE, err);
+}
+
+/* live's programs go where the detours are; what is only on other's interfaces is taken off. */
+static int settle(struct control_state *st, const char *other, struct sluice_err *err)
+{
+	int e = lay_direct(st, st->record.live, other, NULL, err);
+
+	/* what is too much for the verifier beside the other members goes on through the detour, which is as right */
+	if (e == -EACCES || e == -E2BIG || e == -ENOSPC)
+		e = 0;
+	return e ?: end(st, err);
+}
+
+/* next is in force for good. */
+static int forward(struct control_state *st, struct sluice_err *err)
+{
+	struct control_record *r = &st->record;
+	bool detours = r->change == CONTROL_JOINT;
+	int e = carry_counts(st, r->live, r->next, err);
+
+	control_step(st, "counters");
+	e = e ?: confirmed(st, r->next, err);
+	if (e)
+		return e;
+	name_set(r->before, r->live);
+	name_set(r->live, r->next);
+	r->next[0] = '\0';
+	r->since_ns = clock_wall_ns();
+	r->rolled_back_ns = 0;
+	r->tried[0] = '\0';
+	e = note(st, detours ? CONTROL_SETTLE : CONTROL_NONE, err);
+	return e || !detours ? e : settle(st, r->before, err);
+}
+
+/* next is on trial. */
+static int begin_trial(struct control_state *st, struct sluice_err *err)
+{
+	struct control_record *r = &st->record;
+	int e = carry_counts(st, r->live, r->next, err);
+
+	control_step(st, "counters");
+	if (e)
+		return e;
+	name_set(r->before, r->live);
+	name_set(r->live, r->next);
+	r->next[0] = '\0';
+	r->since_ns = clock_wall_ns();
+	r->rolled_back_ns = 0;
+	r->tried[0] = '\0';
+	return note(st, CONTROL_TRIAL, err);
+}
+
+/* Nothing has changed for packets: detours go, the next generation goes. */
+static int undo(struct control_state *st, struct sluice_err *err)
+{
+	struct control_record *r = &st->record;
+	char gone[CONTROL_NAME], kept[CONTROL_NAME];
+	int e = r->change == CONTROL_JOINT ? lay_direct(st, r->live, r->next, NULL, err) : 0;
+
+	name_set(gone, r->next);
+	e = e ?: end(st, err);
+	if (e)
+		return e;
+	build_drop(st, gone);
+	if (store_confirmed(st, kept, NULL) || strcmp(kept, gone) != 0)
+		store_forget(st, gone); /* not one that restore was to put back */
+	return 0;
+}
+
+/* The trial is over, what was before is in force again, through the detours. */
+static int trial_over(struct control_state *st, bool by_itself, uint64_t until_ns, struct sluice_err *err)
+{
+	struct control_record *r = &st->record;
+
+	name_set(r->next, r->live);
+	name_set(r->live, r->before);
+	r->before[0] = '\0';
+	r->rolled_back_ns = by_itself ? clock_wall_ns() - (clock_mono_ns() - until_ns) : 0;
+	name_set(r->tried, r->next);
+	r->since_ns = by_itself ? r->rolled_back_ns : clock_wall_ns();
+	return note(st, CONTROL_RETURN, err);
+}
+
+static int go_back(struct control_state *st, struct sluice_err *err)
+{
+	struct control_record *r = &st->record;
+	char tried[CONTROL_NAME];
+	int e = carry_back(st, r->next, r->live, err);
+
+	control_step(st, "counters");
+	name_set(tried, r->next);
+	e = e ?: settle(st, tried, err);
+	if (!e)
+		build_drop(st, tried);
+	return e;
+}
+
+/* --- changes --- */
+
+static int switch_one(struct control_state *st, const struct lay_want *want, struct sluice_err *err)
+{
+	struct control_record *r = &st->record;
+	int e = note(st, CONTROL_APPLY, err);
+
+	e = e ?: lay_direct(st, r->next, r->live, want, err);
+	control_step(st, "switched");
+	if (e) {
+		undo(st, NULL);
+		return e;
+	}
+	return forward(st, err);
+}
+
+static int switch_all(struct control_state *st, const struct lay_want *want, uint64_t trial_ns, struct sluice_err *err)
+{
+	struct control_record *r = &st->record;
+	int e = note(st, CONTROL_JOINT, err);
+
+	e = e ?: lay_detours(st, r->next, r->live, want, err);
+	if (!e) {
+		carry_cells(st, r->live, r->next);
+		control_step(st, "cells");
+		e = store_until(st, r->next, trial_ns ? clock_mono_ns() + trial_ns : UINT64_MAX, err);
+	}
+	if (e) {
+		undo(st, NULL);
+		return e;
+	}
+	return trial_ns ? begin_trial(st, err) : forward(st, err);
+}
+
+int switch_to(struct control_state *st, const char *name, const struct policy *policy, uint64_t trial_ns,
+	      struct sluice_err *err)
+{
+	struct lay_want want = {.policy = policy};
+	uint32_t n;
+	int e;
+
+	name_set(st->record.next, name);
+	e = lay_count(st, name, st->record.live, &n, err);
+	if (e) {
+		st->record.next[0] = '\0';
+		build_drop(st, name);
+		return e;
+	}
+	return n == 1 && !trial_ns ? switch_one(st, &want, err) : switch_all(st, &want, trial_ns, err);
+}
+
+int switch_verify(struct control_state *st, const char *name, const struct policy *policy, struct sluice_err *err)
+{
+	struct lay_want want = {.policy = policy, .only_verify = true};
+
+	return lay_direct(st, name, "", &want, err);
+}
+
+int switch_confirm(struct control_state *st, struct sluice_err *err)
+{
+	struct control_record *r = &st->record;
+	uint64_t until;
+	int e;
+
+	if (r->change != CONTROL_TRIAL)
+		return err_set(err, -ENOENT, "no policy is on trial");
+	e = control_until(st, r->live, &until, err);
+	if (!e && until != UINT64_MAX && clock_mono_ns() >= until)
+		return err_set(err, -ENOENT, "the time of the trial is up: it rolled back by itself");
+	e = e ?: store_until(st, r->live, UINT64_MAX, err);
+	e = e ?: confirmed(st, r->live, err);
+	e = e ?: note(st, CONTROL_SETTLE, err);
+	return e ?: settle(st, r->before, err);
+}
+
+int switch_back(struct control_state *st, struct sluice_err *err)
+{
+	int e;
+
+	if (st->record.change != CONTROL_TRIAL)
+		return err_set(err, -ENOENT, "no policy is on trial");
+	/* one nanosecond after the boot: long past, and not "not yet" */
+	e = store_until(st, st->record.live, 1, err);
+	e = e ?: trial_over(st, false, 1, err);
+	return e ?: go_back(st, err);
+}
+
+static int finish_down(struct control_state *st, struct sluice_err *err)
+{
+	struct control_record *r = &st->record;
+	int e = lay_nowhere(st, err);
+
+	e = e ?: confirmed(st, "", err);
+	if (e)
+		return e;
+	if (r->live[0])
+		name_set(r->before, r->live);
+	r->live[0] = '\0';
+	r->since_ns = clock_wall_ns();
+	return end(st, err);
+}
+
+int switch_down(struct control_state *st, struct sluice_err *err)
+{
+	struct control_record *r = &st->record;
+	int e;
+
+	if (r->change == CONTROL_TRIAL) { /* what was tried is not what to go back to */
+		name_set(r->live, r->before);
+		r->before[0] = '\0';
+	}
+	r->rolled_back_ns = 0;
+	r->tried[0] = '\0';
+	e = note(st, CONTROL_DOWN, err);
+	return e ?: finish_down(st, err);
+}
+
+/* --- what was left --- */
+
+static int mend_trial(struct control_state *st, struct sluice_err *err)
+{
+	uint64_t until;
+	int e = control_until(st, st->record.live, &until, err);
+
+	if (e)
+		return e;
+	if (until == UINT64_MAX) { /* confirmed, and killed then */
+		e = confirmed(st, st->record.live, err) ?: note(st, CONTROL_SETTLE, err);
+		return e ?: settle(st, st->record.before, err);
+	}
+	if (clock_mono_ns() < until)
+		return 0;
+	e = trial_over(st, until > 1, until, err);
+	return e ?: go_back(st, err);
+}
+
+static int mend_joint(struct control_state *st, struct sluice_err *err)
+{
+	uint64_t until;
+	int e = control_until(st, st->record.next, &until, NULL);
+
+	if (e || !until)
+		return undo(st, err);
+	if (until == UINT64_MAX)
+		return forward(st, err);
+	return begin_trial(st, err) ?: mend_trial(st, err);
+}
+
+int switch_mend(struct control_state *st, struct sluice_err *err)
+{
+	const struct control_record *r = &st->record;
+	const char *keep[4];
+	bool yes;
+	int e = 0;
+
+	switch (r->change) {
+	case CONTROL_NONE:
+		break;
+	case CONTROL_APPLY:
+		e = control_switched(st, &yes, err);
+		e = e ?: yes ? forward(st, err) : undo(st, err);
+		break;
+	case CONTROL_JOINT:
+		e = mend_joint(st, err);
+		break;
+	case CONTROL_DOWN:
+		e = finish_down(st, err);
+		break;
+	case CONTROL_TRIAL:
+		e = mend_trial(st, err);
+		break;
+	case CONTROL_SETTLE:
+		e = settle(st, r->before, err);
+		break;
+	case CONTROL_RETURN:
+		e = go_back(st, err);
+		break;
+	}
+	if (e)
+		return err_prefix(err, "finishing what was left of a change");
+	build_sweep(st);
+	keep[0] = r->live;
+	keep[1] = r->before;
+	keep[2] = r->next;
+	store_prune(st, keep, 3);
+	return 0;
+}
