@@ -5,6 +5,7 @@
  *   list ENGINE FILE SEED PACKETS      every expression of a file on random frames, each cut at every length too
  *   capture ENGINE FILE CAPTURE        the same on the packets of a capture
  *   split FILE SEED PACKETS            packets in several buffers, the first ending anywhere (kernel)
+ *   chain IF PEER FILE CAPTURE         two filters in the chain of an interface, packets through it from its peer
  *   programs ENGINE SEED ROUNDS PACKETS   random programs of classic BPF
  *
  * ENGINE: interp, jit (of the user-space engine) or kernel. Exits 1 at the first difference, 4 where the
@@ -14,7 +15,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
+#include <linux/if_packet.h>
+#include <net/if.h>
+#include <sys/socket.h>
 #include <bpf/bpf.h>
+#include <sluice/chain.h>
+#include <sluice/object.h>
 
 #include "filter_pair.h"
 #include "matching_frames.h"
@@ -206,7 +213,7 @@ static void split_stop(struct group *g)
 		fail("%s", err.text);
 	for (i = 0; i < g->n; i++)
 		if (counts[i].packets != g->matched[i])
-			fail("%s: in several buffers %llu packets match, libpcap says %llu", g->text[i],
+			fail("%s: %llu packets match, libpcap says %llu", g->text[i],
 			     (unsigned long long)counts[i].packets, (unsigned long long)g->matched[i]);
 	policy_oracle_free(g->a.o);
 	control_filter_close(&g->a.f);
@@ -245,6 +252,77 @@ static void split(uint32_t packets)
 		}
 		split_stop(&g);
 	}
+}
+
+/* --- in a chain --- */
+
+/* What of a capture the rules of two filters, one behind the other, should count; sends it through them. */
+static uint32_t send_through(struct group *g, const char *path, unsigned int peer)
+{
+	struct sockaddr_ll to = {.sll_family = AF_PACKET, .sll_ifindex = (int)peer, .sll_halen = 6};
+	int fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
+	const struct traffic_frame *f;
+	struct port_pcap cap;
+	struct sluice_err err;
+	const uint8_t *frame;
+	uint32_t i;
+
+	if (fd < 0 || port_pcap_read(path, 1500, &cap, &err))
+		fail("%s", fd < 0 ? strerror(errno) : err.text);
+	f = (const void *)cap.frames.data;
+	for (i = 0; i < cap.n_frames; i++) {
+		frame = cap.bytes.data + f[i].at;
+		if (sendto(fd, frame, f[i].len, 0, (const void *)&to, sizeof(to)) != (ssize_t)f[i].len)
+			fail("sending packet %u: %s", i + 1, strerror(errno));
+		group_expect(&g[0], frame, f[i].len);
+		if (theirs_matches(g[0].theirs[g[0].n / 2], frame, f[i].len) == (g[0].n % 2))
+			group_expect(&g[1], frame, f[i].len);
+	}
+	close(fd);
+	i = cap.n_frames;
+	port_pcap_free(&cap);
+	return i;
+}
+
+/* Until the filter has seen n packets: all that were dropped by its last rule, or passed by none. */
+static void wait_for(struct group *g, uint32_t n)
+{
+	struct filter_count counts[GROUP + 2];
+	struct sluice_err err;
+	uint64_t seen = 0;
+	int tries;
+
+	for (tries = 0; tries < 500; tries++) {
+		if (control_filter_counts(&g->a.f, counts, &err))
+			fail("%s", err.text);
+		seen = counts[g->n].packets + counts[g->n + 1].packets;
+		if (seen == n)
+			return;
+		usleep(10000);
+	}
+	fail("%llu packets came through, %u were sent", (unsigned long long)seen, n);
+}
+
+static void chain(unsigned int on, unsigned int peer, const char *path)
+{
+	struct sluice_member members[2] = {{.name = "first", .priority = 1, .go_on = 1 << XDP_PASS},
+					   {.name = "second", .priority = 2, .go_on = -1}};
+	struct sluice_err err;
+	struct group g[2];
+	uint32_t i;
+
+	for (i = 0; i < 2; i++) {
+		group_start(&g[i], i * GROUP);
+		if (sluice_object_program(g[i].a.f.obj, "filter", &members[i].prog, &err))
+			fail("%s", err.text);
+	}
+	if (sluice_chain_attach((int)on, members, 2, NULL, NULL, &err))
+		fail("%s", err.text);
+	wait_for(&g[0], send_through(g, path, peer));
+	if (sluice_chain_detach((int)on, NULL, 0, NULL, &err))
+		fail("%s", err.text);
+	for (i = 0; i < 2; i++)
+		split_stop(&g[i]);
 }
 
 /* --- random programs --- */
@@ -454,6 +532,12 @@ int main(int argc, char **argv)
 		pair_engine(argv[2]);
 		read_list(argv[3]);
 		capture(argv[4]);
+		return done();
+	}
+	if (argc == 6 && !strcmp(argv[1], "chain")) {
+		pair_engine("kernel");
+		read_list(argv[4]);
+		chain(if_nametoindex(argv[2]), if_nametoindex(argv[3]), argv[5]);
 		return done();
 	}
 	if (argc == 5 && !strcmp(argv[1], "split")) {

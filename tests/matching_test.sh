@@ -31,4 +31,13 @@ cd "$T" || exit 1
 case_ "a capture" check capture jit "$list" r.pcap
 in_kernel "a capture, in the kernel" check capture kernel "$list" r.pcap
 case_ "another capture" check capture interp "$list" "$SRC/tests/policy/two.pcap"
+chained() { # IPv6 off: nothing is on the wire but what the test sends
+	ns=slm$$
+	on_exit "ip netns del $ns 2>/dev/null"
+	ip netns add $ns && nsenter --net=/run/netns/$ns sh -c '
+		echo 1 >/proc/sys/net/ipv6/conf/default/disable_ipv6
+		ip link add m0 type veth peer name m1 && ip link set m0 up && ip link set m1 up' || return 1
+	timeout 60 nsenter --net=/run/netns/$ns "$BUILD/tests/matching-check" chain m0 m1 "$list" r.pcap
+}
+in_kernel "two filters with expressions in a chain" chained
 done_
