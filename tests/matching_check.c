@@ -410,6 +410,8 @@ static void make(struct random_state *r, struct made *m)
 
 	memset(m, 0, sizeof(*m));
 	m->theirs = random_below(r, 2);
+	if (m->theirs) /* what others may find in their scratch memory */
+		m->insns[at++] = (struct policy_insn){.k = any_value(r)};
 	for (k = 0; k < 16 && m->theirs; k++)
 		m->insns[at++] = (struct policy_insn){.code = 2, .k = k};
 	for (n += at; at + 2 < n; at++)
