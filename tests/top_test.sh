@@ -193,7 +193,7 @@ quick() {
 case_ "the first line comes within half a second" quick
 
 lines() {
-	$IN "$SLUICE" top a1 --count 3 --interval 200ms >"$T/out" &
+	$IN "$SLUICE" top a1 --count 3 --interval 500ms >"$T/out" &
 	pid=$!
 	wait_until 3 grep -q native "$T/out" || return 1
 	frames a0 50 "$UDP4"

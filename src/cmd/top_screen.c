@@ -1,13 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* `sluice top` on a terminal: the full screen, its keys, and the terminal as it was afterwards. */
-#include <ctype.h>
-#include <curses.h>
 #include <errno.h>
-#include <locale.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/text.h"
+#include "cmd/screen.h"
 #include "cmd/top_run.h"
 
 #define HEAD_LINES 4	     /* above the rows */
@@ -16,14 +14,13 @@
 
 struct top_screen {
 	struct top_run *run;
-	SCREEN *terminal;
+	struct screen screen;
 	struct sluice_top_report *report;    /* the one shown, NULL before the first */
 	const struct sluice_top_row **shown; /* what of it, in what order */
 	size_t n_shown;
 	struct sluice_top_row *frozen; /* the order to keep; figures are not looked at */
 	size_t n_frozen;
-	bool paused, freeze, help, editing;
-	char filter[64], edited[64];
+	bool freeze;
 };
 
 int top_screen_open(struct top_run *run, struct top_screen **screen)
@@ -33,18 +30,11 @@ int top_screen_open(struct top_run *run, struct top_screen **screen)
 	*screen = NULL;
 	if (!s)
 		return -ENOMEM;
-	setlocale(LC_CTYPE, "");
 	s->run = run;
-	s->terminal = newterm(NULL, stdout, stdin);
-	if (!s->terminal) {
+	if (screen_open(&s->screen)) {
 		free(s);
 		return -ENOTTY;
 	}
-	cbreak();
-	noecho();
-	keypad(stdscr, TRUE);
-	set_escdelay(50);
-	curs_set(0);
 	*screen = s;
 	top_screen_show(s, NULL);
 	return 0;
@@ -54,8 +44,7 @@ void top_screen_close(struct top_screen *s)
 {
 	if (!s)
 		return;
-	endwin();
-	delscreen(s->terminal);
+	screen_close(&s->screen);
 	free(s->report);
 	free(s->shown);
 	free(s->frozen);
@@ -64,12 +53,12 @@ void top_screen_close(struct top_screen *s)
 
 bool top_screen_paused(const struct top_screen *s)
 {
-	return s->paused;
+	return s->screen.paused;
 }
 
 size_t top_screen_rows_wanted(const struct top_screen *s)
 {
-	return s->filter[0] || s->freeze ? ROWS_TO_SEARCH : ROWS_AT_HAND;
+	return s->screen.filter[0] || s->freeze ? ROWS_TO_SEARCH : ROWS_AT_HAND;
 }
 
 static int order(const void *a, const void *b, void *context)
@@ -114,7 +103,7 @@ static void keep_order(struct top_screen *s)
 /* Chooses the rows to show and their order. */
 static void choose(struct top_screen *s)
 {
-	const char *filter = s->editing ? s->edited : s->filter;
+	const char *filter = screen_filter(&s->screen);
 	char key[SLUICE_TOP_TEXT_MAX + 32];
 	size_t i;
 
@@ -143,7 +132,7 @@ static void head(const struct top_screen *s)
 
 	mvprintw(0, 0, "sluice top  %s  by %s%s  every %gs%s%s", top_run_ifs_text(run, ifs, sizeof(ifs)),
 		 top_run_by_text(run, by, sizeof(by)), run->opts.per_if ? " and interface" : "",
-		 (double)run->interval_ns / 1e9, s->paused ? "  [paused]" : "",
+		 (double)run->interval_ns / 1e9, s->screen.paused ? "  [paused]" : "",
 		 s->freeze ? "  [order frozen]" : "");
 	if (!r) {
 		mvprintw(1, 0, "counting...");
@@ -161,8 +150,8 @@ static void head(const struct top_screen *s)
 	mvprintw(2, 0, "total  %s packets  %sB in %.0fs",
 		 text_si((double)r->total.seen.packets, c, sizeof(c)),
 		 text_si((double)r->total.seen.bytes, d, sizeof(d)), (double)r->start_ns / 1e9);
-	if (s->filter[0])
-		printw("   filter: %s", s->filter);
+	if (s->screen.filter[0])
+		printw("   filter: %s", s->screen.filter);
 }
 
 static void columns(const struct top_screen *s, int width)
@@ -171,8 +160,8 @@ static void columns(const struct top_screen *s, int width)
 	char name[16];
 	int i;
 
+	screen_bar(HEAD_LINES - 1);
 	attron(A_REVERSE);
-	mvhline(HEAD_LINES - 1, 0, ' ', COLS);
 	mvprintw(HEAD_LINES - 1, 0, "%sKEY", s->run->sort == SLUICE_TOP_SORT_ADDR ? "*" : "");
 	for (i = 0; i < 4; i++) {
 		snprintf(name, sizeof(name), "%s%s", (int)s->run->sort == i ? "*" : "", names[i]);
@@ -207,9 +196,9 @@ static void rows(const struct top_screen *s)
 	}
 }
 
-static void help_text(void)
+static void draw(struct top_screen *s)
 {
-	static const char *const lines[] = {
+	static const char *const help[] = {
 		"q        quit",
 		"1 to 5   sort by packets, bytes, pps, bit/s, key; s the next of them",
 		"p        pause: the screen stands still, counting goes on",
@@ -219,27 +208,15 @@ static void help_text(void)
 		"",
 		"packets seen = all keys + overflow (no place in the kernel's table) + untracked (given up)",
 	};
-	size_t i;
 
-	for (i = 0; i < sizeof(lines) / sizeof(*lines); i++)
-		mvprintw(HEAD_LINES + (int)i, 2, "%s", lines[i]);
-}
-
-static void draw(struct top_screen *s)
-{
 	erase();
 	choose(s);
 	head(s);
-	if (s->help)
-		help_text();
+	if (s->screen.help)
+		screen_help(HEAD_LINES, help, sizeof(help) / sizeof(*help));
 	else
 		rows(s);
-	if (s->editing)
-		mvprintw(LINES - 1, 0, "filter: %s_", s->edited);
-	else if (s->run->message[0])
-		mvprintw(LINES - 1, 0, "%s", s->run->message);
-	else
-		mvprintw(LINES - 1, 0, "q quit  s sort  p pause  f freeze  / filter  h help");
+	screen_foot(&s->screen, s->run->message, "q quit  s sort  p pause  f freeze  / filter  h help");
 	refresh();
 }
 
@@ -251,24 +228,6 @@ void top_screen_show(struct top_screen *s, struct sluice_top_report *report)
 		s->report = report;
 	}
 	draw(s);
-}
-
-static void edit(struct top_screen *s, int key)
-{
-	size_t n = strlen(s->edited);
-
-	if (key == '\n' || key == '\r' || key == KEY_ENTER) {
-		memcpy(s->filter, s->edited, sizeof(s->filter));
-		s->editing = false;
-	} else if (key == 27) {
-		s->filter[0] = '\0';
-		s->editing = false;
-	} else if ((key == KEY_BACKSPACE || key == 127 || key == 8) && n) {
-		s->edited[n - 1] = '\0';
-	} else if (key > 0 && key < 128 && isprint(key) && n + 1 < sizeof(s->edited)) {
-		s->edited[n] = (char)key;
-		s->edited[n + 1] = '\0';
-	}
 }
 
 static void toggle_freeze(struct top_screen *s)
@@ -283,17 +242,15 @@ static void toggle_freeze(struct top_screen *s)
 		s->frozen[s->n_frozen++] = *s->shown[i];
 }
 
-/* false: quit */
-static bool handle(struct top_screen *s, int key)
+bool top_screen_keys(struct top_screen *s, int wait_ms)
 {
-	if (s->editing) {
-		edit(s, key);
-		return true;
-	}
+	int key = screen_key(&s->screen, wait_ms);
+
 	switch (key) {
-	case 'q':
-	case 'Q':
+	case SCREEN_QUIT:
 		return false;
+	case SCREEN_NOTHING:
+		return true;
 	case '1':
 	case '2':
 	case '3':
@@ -304,39 +261,12 @@ static bool handle(struct top_screen *s, int key)
 	case 's':
 		s->run->sort = (enum sluice_top_sort)((s->run->sort + 1) % (SLUICE_TOP_SORT_ADDR + 1));
 		break;
-	case 'p':
-		s->paused = !s->paused;
-		break;
 	case 'f':
 		toggle_freeze(s);
 		break;
-	case '/':
-		s->editing = true;
-		s->edited[0] = '\0';
-		break;
-	case 'h':
-	case '?':
-		s->help = !s->help;
-		break;
-	case 27:
-		s->filter[0] = '\0';
-		break;
-	default: /* KEY_RESIZE too: only drawn anew */
+	default: /* only drawn anew */
 		break;
 	}
-	return true;
-}
-
-bool top_screen_keys(struct top_screen *s, int wait_ms)
-{
-	int key;
-
-	timeout(wait_ms);
-	key = getch();
-	if (key == ERR)
-		return true;
-	if (!handle(s, key))
-		return false;
 	draw(s);
 	return true;
 }

@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* A full screen of rows: the terminal, and the keys that mean the same wherever rows are counted. */
+#include <ctype.h>
+#include <errno.h>
+#include <locale.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cmd/screen.h"
+
+int screen_open(struct screen *s)
+{
+	memset(s, 0, sizeof(*s));
+	setlocale(LC_CTYPE, "");
+	s->terminal = newterm(NULL, stdout, stdin);
+	if (!s->terminal)
+		return -ENOTTY;
+	cbreak();
+	noecho();
+	keypad(stdscr, TRUE);
+	set_escdelay(50);
+	curs_set(0);
+	return 0;
+}
+
+void screen_close(struct screen *s)
+{
+	if (!s->terminal)
+		return;
+	endwin();
+	delscreen(s->terminal);
+	s->terminal = NULL;
+}
+
+const char *screen_filter(const struct screen *s)
+{
+	return s->editing ? s->edited : s->filter;
+}
+
+static void edit(struct screen *s, int key)
+{
+	size_t n = strlen(s->edited);
+
+	if (key == '\n' || key == '\r' || key == KEY_ENTER) {
+		memcpy(s->filter, s->edited, sizeof(s->filter));
+		s->editing = false;
+	} else if (key == 27) {
+		s->filter[0] = '\0';
+		s->editing = false;
+	} else if ((key == KEY_BACKSPACE || key == 127 || key == 8) && n) {
+		s->edited[n - 1] = '\0';
+	} else if (key > 0 && key < 128 && isprint(key) && n + 1 < sizeof(s->edited)) {
+		s->edited[n] = (char)key;
+		s->edited[n + 1] = '\0';
+	}
+}
+
+int screen_key(struct screen *s, int wait_ms)
+{
+	int key;
+
+	timeout(wait_ms);
+	key = getch();
+	if (key == ERR)
+		return SCREEN_NOTHING;
+	if (s->editing) {
+		edit(s, key);
+		return SCREEN_DRAW;
+	}
+	switch (key) {
+	case 'q':
+	case 'Q':
+		return SCREEN_QUIT;
+	case 'p':
+		s->paused = !s->paused;
+		return SCREEN_DRAW;
+	case '/':
+		s->editing = true;
+		s->edited[0] = '\0';
+		return SCREEN_DRAW;
+	case 'h':
+	case '?':
+		s->help = !s->help;
+		return SCREEN_DRAW;
+	case 27:
+		s->filter[0] = '\0';
+		return SCREEN_DRAW;
+	case KEY_RESIZE:
+		return SCREEN_DRAW;
+	default:
+		return key;
+	}
+}
+
+void screen_bar(int line)
+{
+	attron(A_REVERSE);
+	mvhline(line, 0, ' ', COLS);
+	attroff(A_REVERSE);
+}
+
+void screen_help(int from, const char *const *lines, size_t n)
+{
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		mvprintw(from + (int)i, 2, "%s", lines[i]);
+}
+
+void screen_foot(const struct screen *s, const char *message, const char *keys)
+{
+	if (s->editing)
+		mvprintw(LINES - 1, 0, "filter: %s_", s->edited);
+	else
+		mvprintw(LINES - 1, 0, "%s", message[0] ? message : keys);
+}

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * A full screen of rows that are counted, as `sluice top` and `sluice rules` have it: the terminal, the keys that
+ * mean the same in both, and the terminal as it was afterwards. What is drawn is the verb's.
+ */
+#ifndef CMD_SCREEN_H
+#define CMD_SCREEN_H
+
+#include <curses.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+struct screen {
+	SCREEN *terminal;
+	bool paused, help, editing;
+	char filter[64], edited[64]; /* what rows have to contain; while it is typed */
+};
+
+/* screen_open(): -ENOTTY the terminal cannot do it; then lines it is. screen_close() puts the terminal back. */
+int screen_open(struct screen *s);
+void screen_close(struct screen *s);
+
+/*
+ * screen_key() waits at most wait_ms for a key.
+ *
+ * returns: SCREEN_QUIT the user wants to quit; SCREEN_NOTHING no key; SCREEN_DRAW a key that was seen to here
+ *          (p pause, h or ? help, / and Esc the filter, the size has changed), or the key
+ */
+enum { SCREEN_QUIT = -3, SCREEN_NOTHING = -2, SCREEN_DRAW = -1 };
+int screen_key(struct screen *s, int wait_ms);
+
+/* screen_filter() is what rows have to contain now, "" nothing. */
+const char *screen_filter(const struct screen *s);
+
+/* screen_bar() makes a line inverse, for the names of columns; screen_help() writes lines of help. */
+void screen_bar(int line);
+void screen_help(int from, const char *const *lines, size_t n);
+
+/* screen_foot() fills the last line: the filter while it is typed, or a message, or what keys there are. */
+void screen_foot(const struct screen *s, const char *message, const char *keys);
+
+#endif
