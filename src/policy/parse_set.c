@@ -114,7 +114,7 @@ static const char *from_outermost(struct parse *c, const char *file)
 void parse_set(struct parse *c)
 {
 	struct policy_set s = {0};
-	bool ok = set_name(c, &s);
+	bool named = set_name(c, &s), ok = named;
 
 	if (ok && token_is(&c->t, "from")) {
 		parse_next(c);
@@ -130,10 +130,12 @@ void parse_set(struct parse *c)
 			     ? parse_list(c, (enum policy_field)PARSE_ELEMENTS, &s.list)
 			     : parse_expected(c, "'{' and the set's elements, or from \"FILE\"");
 	}
-	if (!ok || !set_options(c, &s)) {
+	ok = ok && set_options(c, &s);
+	s.used = !ok; /* one mistake is enough: rules that name it make none by that, nor does it have to be named */
+	if (named)
+		buf_put(&c->sets, &s, sizeof(s));
+	if (ok)
+		parse_line_end(c);
+	else
 		parse_skip_line(c);
-		return;
-	}
-	buf_put(&c->sets, &s, sizeof(s));
-	parse_line_end(c);
 }
