@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -224,12 +225,20 @@ static int check(struct log *l, struct sluice_err *err)
 	return e;
 }
 
+/* Whether the reader of a pipe has gone: it would be noticed with the next sample only. */
+static bool reader_gone(void)
+{
+	struct pollfd p = {.fd = STDOUT_FILENO};
+
+	return poll(&p, 1, 0) > 0 && p.revents & POLLERR;
+}
+
 static int follow(struct log *l, struct sluice_err *err)
 {
 	uint64_t next = clock_mono_ns() + CHECK_NS;
 	int n, e = 0;
 
-	while (!e && !cli_stop && (!count || l->shown < count)) {
+	while (!e && !cli_stop && (!count || l->shown < count) && !reader_gone()) {
 		n = control_samples_read(l->samples, once ? 0 : WAIT_MS, show, l, err);
 		if (n == -EINTR) {
 			*err = (struct sluice_err){0};
