@@ -222,13 +222,13 @@ static void full(void)
 	if (n < 2400 || graces)
 		FAIL("full with %llu of 2457 elements, %d waits", (unsigned long long)n, graces);
 	for (e.lo = 0; e.lo < n; e.lo++)
-		if (!set_addr6(mem, bytes - SET_LINE, e.hi, e.lo))
+		if (!set_addr6(mem, bytes - SET_LINE, 0, e.hi, e.lo, &(struct set_want){0}))
 			FAIL("a full set lost an element");
 	/* what was freed keeps its key until a grace period has passed: a reader may be at it */
 	keys = (const struct set_key *)(const void *)(mem + ((struct set_head *)(void *)mem)->front.keys *
 								    SET_LINE);
 	for (e.lo = 0; e.lo < 50; e.lo++) {
-		slots[e.lo] = set_addr6(mem, bytes - SET_LINE, e.hi, e.lo) - 1;
+		slots[e.lo] = set_addr6(mem, bytes - SET_LINE, 0, e.hi, e.lo, &(struct set_want){0}) - 1;
 		if (sets_del(set, &e, &err))
 			FAIL("%s", err.text);
 	}

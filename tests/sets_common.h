@@ -66,15 +66,15 @@ static inline void cut(const struct variant *v, struct sets_elem *e)
 
 static inline uint32_t has(const struct variant *v, const void *mem, size_t bytes, uint64_t hi, uint64_t lo)
 {
-	return v->family == 6 ? set_has6(mem, bytes - SET_LINE, hi, lo)
-			      : set_has4(mem, bytes - SET_LINE, (uint32_t)lo);
+	return v->family == 6 ? set_has6(mem, bytes - SET_LINE, 0, hi, lo)
+			      : set_has4(mem, bytes - SET_LINE, 0, (uint32_t)lo);
 }
 
 static inline uint32_t hit(const struct variant *v, void *mem, size_t bytes, uint64_t hi, uint64_t lo,
 			   uint32_t len, uint32_t now)
 {
-	return v->family == 6 ? set_hit6(mem, bytes - SET_LINE, hi, lo, len, now)
-			      : set_hit4(mem, bytes - SET_LINE, (uint32_t)lo, len, now);
+	return v->family == 6 ? set_hit6(mem, bytes - SET_LINE, 0, hi, lo, len, now)
+			      : set_hit4(mem, bytes - SET_LINE, 0, (uint32_t)lo, len, now);
 }
 
 static inline const char *text(const struct variant *v, const struct sets_elem *e)

@@ -44,8 +44,8 @@ static void lookups(const struct variant *v, uint8_t *mem, size_t bytes)
 		/* either family's lookup: the head may say anything */
 		if (has(v, mem, bytes, hi, lo) + has(v, mem, bytes, e.hi, e.lo) +
 			    hit(v, mem, bytes, e.hi, e.lo, 60, 5) +
-			    (v->family == 6 ? set_hit4(mem, bytes - SET_LINE, (uint32_t)lo, 60, 0)
-					    : set_hit6(mem, bytes - SET_LINE, hi, lo, 60, 0)) >
+			    (v->family == 6 ? set_hit4(mem, bytes - SET_LINE, 0, (uint32_t)lo, 60, 0)
+					    : set_hit6(mem, bytes - SET_LINE, 0, hi, lo, 60, 0)) >
 		    4)
 			FAIL("a lookup answers more than yes");
 	}

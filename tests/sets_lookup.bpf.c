@@ -39,9 +39,9 @@ static __always_inline struct asked *asked(struct xdp_md *ctx)
 		return (answer) ? XDP_DROP : XDP_PASS;               \
 	}
 
-PROGRAM(has4, set_has4(mem, set_limit, (__u32)a->lo))
-PROGRAM(has6, set_has6(mem, set_limit, a->hi, a->lo))
-PROGRAM(hit4, set_hit4(mem, set_limit, (__u32)a->lo, 60, a->now))
-PROGRAM(hit6, set_hit6(mem, set_limit, a->hi, a->lo, 60, a->now))
+PROGRAM(has4, set_has4(mem, set_limit, 0, (__u32)a->lo))
+PROGRAM(has6, set_has6(mem, set_limit, 0, a->hi, a->lo))
+PROGRAM(hit4, set_hit4(mem, set_limit, 0, (__u32)a->lo, 60, a->now))
+PROGRAM(hit6, set_hit6(mem, set_limit, 0, a->hi, a->lo, 60, a->now))
 
 char _license[] SEC("license") = "Dual BSD/GPL";

@@ -3,10 +3,12 @@
  * Is this address in that set? For BPF programs and plain C, on memory as abi/set.h describes it, while
  * src/sets changes it.
  *
- * mem is the set's memory (in a program: a map's value, at a constant offset if need be), limit its size in
- * bytes minus SET_LINE, known to the verifier (a constant, or one in .rodata). Every position is held against
- * limit, so that damaged memory gives wrong answers and nothing worse. Addresses are in host order. No helper
- * is called, no lock is taken, nothing is waited for.
+ * mem is memory with a set in it (in a program: a map's value), base the byte in it where the set begins, limit
+ * the size of all the memory minus SET_LINE, known to the verifier (a constant, or one in .rodata); several sets
+ * in one memory have different bases, which need not be constants but have to be held against
+ * SET_LAST(limit). Every position is held against limit, so that damaged memory gives
+ * wrong answers and nothing worse. Addresses are in host order. No helper is called, no lock is taken, nothing is
+ * waited for.
  */
 #ifndef DATAPATH_LIB_SET_H
 #define DATAPATH_LIB_SET_H
@@ -28,9 +30,15 @@
  */
 #define SET_PIN(at) __asm__ volatile("" : "+r"(at))
 
-/* What is looked for, when that is more than five arguments. */
+/* Where the last set can begin. */
+#define SET_LAST(limit) ((limit) + SET_LINE - sizeof(struct set_head))
+
+/*
+ * What is looked for, when that is more than five arguments; and where lookups put it: callers that are deep in
+ * their stack have it elsewhere, as nothing of it is taken on trust.
+ */
 struct set_want {
-	__u64 hi, lo;
+	__u64 hi, lo, base;
 	__u32 tag, bucket;
 };
 
@@ -60,7 +68,7 @@ SET_RARE __u64 set_spilled(const void *mem, __u64 limit, const volatile struct s
 			   const struct set_want *want)
 {
 	__u64 home = want->bucket & t->spill_mask,
-	      at = (__u64)t->spill * SET_LINE + home * sizeof(struct set_spill);
+	      at = want->base + (__u64)t->spill * SET_LINE + home * sizeof(struct set_spill);
 	__u64 state = SET_SPILL_USED | want->bucket, i;
 	const void *entry;
 
@@ -82,21 +90,22 @@ SET_RARE __u64 set_spilled(const void *mem, __u64 limit, const volatile struct s
  * set_find_narrow() looks for a 32-bit key; shift is the table's bucket_shift, a constant. Without branches
  * that depend on what is found, as long as bucket and print are the whole key.
  */
-SET_FN __u64 set_find_narrow(const void *mem, __u64 limit, const volatile struct set_table *t, __u32 key,
-			     __u64 seed, int shift)
+SET_FN __u64 set_find_narrow(const void *mem, __u64 limit, __u64 base, const volatile struct set_table *t,
+			     __u32 key, __u64 seed, int shift,
+			     struct set_want *want)
 {
 	__u32 hash = set_mix(key, seed);
 	__u64 bucket = hash >> (t->index_shift & 31), at, match, found;
 	const void *p;
 
-	at = (__u64)t->buckets * SET_LINE + (bucket << shift);
+	at = base + (__u64)t->buckets * SET_LINE + (bucket << shift);
 	SET_PIN(at);
 	if (at > limit)
 		return 0;
 	p = mem + at;
 	match = set_match(p, (hash >> (t->print_shift & 31) & 0x7fff) | SET_USED);
 	if (t->keys && match) {
-		at = (__u64)t->keys * SET_LINE + set_slot(bucket, match) * 4;
+		at = base + (__u64)t->keys * SET_LINE + set_slot(bucket, match) * 4;
 		SET_PIN(at);
 		if (at > limit)
 			return 0;
@@ -108,24 +117,23 @@ SET_FN __u64 set_find_narrow(const void *mem, __u64 limit, const volatile struct
 		found |= SET_GET(__u16, p + 32 + (match * SET_LANE_MAGIC >> 60) * 2);
 	found &= 0 - ((match | -match) >> 63);
 	if (SET_GET(__u16, p + 2 * SET_FLAGS_LANE) && !found) {
-		struct set_want want = {0, key, 0, (__u32)bucket};
-
-		return set_spilled(mem, limit, t, &want);
+		*want = (struct set_want){0, key, base, 0, (__u32)bucket};
+		return set_spilled(mem, limit, t, want);
 	}
 	return found;
 }
 
 /* A look for a key of 128 bits but for the spill area; *bucket and *spilled are for looking there. */
-SET_FN __u64 set_look_wide(const void *mem, __u64 limit, const volatile struct set_table *t, __u64 hi,
-			   __u64 lo, __u32 tag, const volatile __u64 *seed, int shift, __u32 *bucket,
-			   __u32 *spilled)
+SET_FN __u64 set_look_wide(const void *mem, __u64 limit, __u64 base, const volatile struct set_table *t,
+			   __u64 hi, __u64 lo, __u32 tag, const volatile __u64 *seed, int shift,
+			   __u32 *bucket, __u32 *spilled)
 {
 	__u64 hash = set_hash(hi, lo, tag, seed), at, match, slot;
 	const void *p;
 
 	*spilled = 0;
 	*bucket = (__u32)(hash >> (t->index_shift & 63));
-	at = (__u64)t->buckets * SET_LINE + ((__u64)*bucket << shift);
+	at = base + (__u64)t->buckets * SET_LINE + ((__u64)*bucket << shift);
 	SET_PIN(at);
 	if (at > limit)
 		return 0;
@@ -135,12 +143,12 @@ SET_FN __u64 set_look_wide(const void *mem, __u64 limit, const volatile struct s
 	if (!match)
 		return 0;
 	slot = set_slot(*bucket, match);
-	at = (__u64)t->keys * SET_LINE + slot * sizeof(struct set_key);
+	at = base + (__u64)t->keys * SET_LINE + slot * sizeof(struct set_key);
 	SET_PIN(at);
 	if (at > limit || (SET_GET(__u64, mem + at) ^ hi) | (SET_GET(__u64, mem + at + 8) ^ lo))
 		return 0;
 	if (tag) {
-		at = (__u64)t->info * SET_LINE + slot * sizeof(struct set_info);
+		at = base + (__u64)t->info * SET_LINE + slot * sizeof(struct set_info);
 		SET_PIN(at);
 		if (at > limit || SET_GET(__u32, mem + at + 4) != tag)
 			return 0;
@@ -151,34 +159,35 @@ SET_FN __u64 set_look_wide(const void *mem, __u64 limit, const volatile struct s
 	return slot;
 }
 
-SET_FN __u64 set_find_wide(const void *mem, __u64 limit, const volatile struct set_table *t, __u64 hi,
-			   __u64 lo, __u32 tag, const volatile __u64 *seed, int shift)
+SET_FN __u64 set_find_wide(const void *mem, __u64 limit, __u64 base, const volatile struct set_table *t,
+			   __u64 hi, __u64 lo, __u32 tag, const volatile __u64 *seed, int shift,
+			   struct set_want *want)
 {
-	struct set_want want = {hi, lo, tag, 0};
 	__u32 bucket, spilled;
-	__u64 found = set_look_wide(mem, limit, t, hi, lo, tag, seed, shift, &bucket, &spilled);
+	__u64 found = set_look_wide(mem, limit, base, t, hi, lo, tag, seed, shift, &bucket, &spilled);
 
 	if (found || !spilled)
 		return found;
-	want.bucket = bucket;
-	return set_spilled(mem, limit, t, &want);
+	*want = (struct set_want){hi, lo, base, tag, bucket};
+	return set_spilled(mem, limit, t, want);
 }
 
-#define SET_HEAD(mem) ((const volatile struct set_head *)(mem))
+#define SET_HEAD(at) ((const volatile struct set_head *)(at))
 
 /* One level of an IPv4 prefix set: 1 if addr is covered there. */
-SET_FN __u32 set_level4(const void *mem, __u64 limit, __u32 addr, __u32 level)
+SET_FN __u32 set_level4(const void *mem, __u64 limit, __u64 base, __u32 addr, __u32 level, struct set_want *want)
 {
 	__u32 key = (addr & -(1u << (32 - level))) | 1u << (31 - level);
-	__u64 found = set_find_narrow(mem, limit, &SET_HEAD(mem)->front, key, SET_HEAD(mem)->seed[0], 6);
+	__u64 found = set_find_narrow(mem, limit, base, &SET_HEAD(mem + base)->front, key,
+				      SET_HEAD(mem + base)->seed[0], 6, want);
 
 	return (__u32)found >> (addr >> (28 - level) & 15) & 1;
 }
 
-SET_FN __u32 set_covers4(const void *mem, __u64 limit, __u32 addr)
+SET_FN __u32 set_covers4(const void *mem, __u64 limit, __u64 base, __u32 addr, struct set_want *want)
 {
-	__u32 shift = SET_HEAD(mem)->root_shift & 31, root, hit = 0;
-	__u64 at = (__u64)SET_HEAD(mem)->root * SET_LINE + (__u64)(addr >> shift) * 4;
+	__u32 shift = SET_HEAD(mem + base)->root_shift & 31, root, hit = 0;
+	__u64 at = base + (__u64)SET_HEAD(mem + base)->root * SET_LINE + (__u64)(addr >> shift) * 4;
 
 	SET_PIN(at);
 	if (at > limit)
@@ -187,11 +196,11 @@ SET_FN __u32 set_covers4(const void *mem, __u64 limit, __u32 addr)
 	if (root >> (addr >> ((shift - 4) & 31) & 15) & 1)
 		return 1;
 	if (root & SET_ROOT_LEVEL)
-		hit |= set_level4(mem, limit, addr, 20);
+		hit |= set_level4(mem, limit, base, addr, 20, want);
 	if (root & SET_ROOT_LEVEL << 1)
-		hit |= set_level4(mem, limit, addr, 24);
+		hit |= set_level4(mem, limit, base, addr, 24, want);
 	if (root & SET_ROOT_LEVEL << 2)
-		hit |= set_level4(mem, limit, addr, 28);
+		hit |= set_level4(mem, limit, base, addr, 28, want);
 	return hit & 1;
 }
 
@@ -219,24 +228,29 @@ static const struct set_level {
 
 #define SET_LEVELS6 27 /* 20 to 124 */
 
-/* Levels whose buckets have spilled keys; in a loop of its own for the verifier's sake. */
-SET_RARE __u32 set_later6(const void *mem, __u64 limit, __u64 hi, __u64 lo, __u32 later)
+/* Levels whose buckets have spilled keys, their bits in of->tag; in a loop of its own for the verifier's sake. */
+SET_RARE __u32 set_later6(const void *mem, __u64 limit, struct set_want *want)
 {
-	const volatile struct set_head *head = SET_HEAD(mem);
+	__u64 base = want->base & -(__u64)SET_LINE;
+	const volatile struct set_head *head = SET_HEAD(mem + base);
+	__u64 hi = want->hi, lo = want->lo, found, word;
+	__u32 bit, later = want->tag;
 	const struct set_level *l;
-	struct set_want want;
-	__u64 found, word;
-	__u32 bit;
 	int i;
 
+	SET_PIN(base);
+	if (base > SET_LAST(limit))
+		return 0;
+	want->tag = 0;
 	for (i = 0; i < SET_LEVELS6 && later; i++) {
 		bit = later & -later;
 		later ^= bit;
 		l = &set_levels[bit * SET_LEVEL_MAGIC >> 27];
-		want = (struct set_want){(hi & l->hi) | l->mark_hi, (lo & l->lo) | l->mark_lo, 0, 0};
-		want.bucket =
-			(__u32)(set_hash(want.hi, want.lo, 0, head->seed) >> (head->front.index_shift & 63));
-		found = set_spilled(mem, limit, &head->front, &want);
+		want->hi = (hi & l->hi) | l->mark_hi;
+		want->lo = (lo & l->lo) | l->mark_lo;
+		want->bucket =
+			(__u32)(set_hash(want->hi, want->lo, 0, head->seed) >> (head->front.index_shift & 63));
+		found = set_spilled(mem, limit, &head->front, want);
 		word = l->mark_hi ? hi : lo;
 		if (found >> (word >> (l->shift & 63) & 15) & 1)
 			return 1;
@@ -244,11 +258,16 @@ SET_RARE __u32 set_later6(const void *mem, __u64 limit, __u64 hi, __u64 lo, __u3
 	return 0;
 }
 
-SET_FN __u32 set_covers6(const void *mem, __u64 limit, __u64 hi, __u64 lo)
+/*
+ * The first half of set_covers6(): 1 covered, 0 not, SET_LATER if the spill area has to be looked through:
+ * set_later6() does that for what stands in *want then.
+ */
+#define SET_LATER 2
+SET_FN __u32 set_look6(const void *mem, __u64 limit, __u64 base, __u64 hi, __u64 lo, struct set_want *want)
 {
-	const volatile struct set_head *head = SET_HEAD(mem);
+	const volatile struct set_head *head = SET_HEAD(mem + base);
 	__u32 shift = head->root_shift & 63;
-	__u64 at = (__u64)head->root * SET_LINE + (hi >> shift) * 4, found, word;
+	__u64 at = base + (__u64)head->root * SET_LINE + (hi >> shift) * 4, found, word;
 	__u32 mask, bit, bucket, spilled, later = 0;
 	const struct set_level *l;
 	int i;
@@ -261,7 +280,7 @@ SET_FN __u32 set_covers6(const void *mem, __u64 limit, __u64 hi, __u64 lo)
 		return 1;
 	mask >>= 16;
 	if (mask & 4) {
-		at = (__u64)head->deep * SET_LINE +
+		at = base + (__u64)head->deep * SET_LINE +
 		     (set_deep_hash(hi, head->seed[0]) >> (head->deep_shift & 63)) * 4;
 		SET_PIN(at);
 		if (at > limit)
@@ -274,7 +293,7 @@ SET_FN __u32 set_covers6(const void *mem, __u64 limit, __u64 hi, __u64 lo)
 		bit = mask & -mask;
 		mask ^= bit;
 		l = &set_levels[bit * SET_LEVEL_MAGIC >> 27];
-		found = set_look_wide(mem, limit, &head->front, (hi & l->hi) | l->mark_hi,
+		found = set_look_wide(mem, limit, base, &head->front, (hi & l->hi) | l->mark_hi,
 				      (lo & l->lo) | l->mark_lo, 0, head->seed, 6, &bucket, &spilled);
 		word = l->mark_hi ? hi : lo;
 		if (found >> (word >> (l->shift & 63) & 15) & 1)
@@ -282,33 +301,51 @@ SET_FN __u32 set_covers6(const void *mem, __u64 limit, __u64 hi, __u64 lo)
 		if (spilled)
 			later |= bit;
 	}
-	return later ? set_later6(mem, limit, hi, lo, later) : 0;
+	if (!later)
+		return 0;
+	*want = (struct set_want){hi, lo, base, later, 0};
+	return SET_LATER;
+}
+
+SET_FN __u32 set_covers6(const void *mem, __u64 limit, __u64 base, __u64 hi, __u64 lo, struct set_want *want)
+{
+	__u32 found = set_look6(mem, limit, base, hi, lo, want);
+
+	return found == SET_LATER ? set_later6(mem, limit, want) : found;
 }
 
 /* The slot (plus 1) of an address in a set of addresses; 0: it is not there. */
-SET_FN __u64 set_addr4(const void *mem, __u64 limit, __u32 addr)
+SET_FN __u64 set_addr4(const void *mem, __u64 limit, __u64 base, __u32 addr, struct set_want *want)
 {
-	return set_find_narrow(mem, limit, &SET_HEAD(mem)->front, addr, SET_HEAD(mem)->seed[0], 5) >> 16;
+	return set_find_narrow(mem, limit, base, &SET_HEAD(mem + base)->front, addr,
+			       SET_HEAD(mem + base)->seed[0], 5, want) >>
+	       16;
 }
 
-SET_FN __u64 set_addr6(const void *mem, __u64 limit, __u64 hi, __u64 lo)
+SET_FN __u64 set_addr6(const void *mem, __u64 limit, __u64 base, __u64 hi, __u64 lo, struct set_want *want)
 {
-	return set_find_wide(mem, limit, &SET_HEAD(mem)->front, hi, lo, 0, SET_HEAD(mem)->seed, 5) >> 16;
+	return set_find_wide(mem, limit, base, &SET_HEAD(mem + base)->front, hi, lo, 0,
+			     SET_HEAD(mem + base)->seed, 5, want) >>
+	       16;
 }
 
 /* Either kind of set. */
-SET_FN __u32 set_has4(const void *mem, __u64 limit, __u32 addr)
+SET_FN __u32 set_has4(const void *mem, __u64 limit, __u64 base, __u32 addr)
 {
-	if (SET_HEAD(mem)->kind == SET_ADDRS)
-		return set_addr4(mem, limit, addr) != 0;
-	return set_covers4(mem, limit, addr);
+	struct set_want want;
+
+	if (SET_HEAD(mem + base)->kind == SET_ADDRS)
+		return set_addr4(mem, limit, base, addr, &want) != 0;
+	return set_covers4(mem, limit, base, addr, &want);
 }
 
-SET_FN __u32 set_has6(const void *mem, __u64 limit, __u64 hi, __u64 lo)
+SET_FN __u32 set_has6(const void *mem, __u64 limit, __u64 base, __u64 hi, __u64 lo)
 {
-	if (SET_HEAD(mem)->kind == SET_ADDRS)
-		return set_addr6(mem, limit, hi, lo) != 0;
-	return set_covers6(mem, limit, hi, lo);
+	struct set_want want;
+
+	if (SET_HEAD(mem + base)->kind == SET_ADDRS)
+		return set_addr6(mem, limit, base, hi, lo, &want) != 0;
+	return set_covers6(mem, limit, base, hi, lo, &want);
 }
 
 /*
@@ -317,9 +354,10 @@ SET_FN __u32 set_has6(const void *mem, __u64 limit, __u64 hi, __u64 lo)
  * element, the longest such prefix. mem must be writable. In prefix sets a hit costs a look into the book per
  * length in use.
  */
-SET_FN void set_count(void *mem, __u64 limit, const volatile struct set_table *t, __u64 slot, __u32 bytes)
+SET_FN void set_count(void *mem, __u64 limit, __u64 base, const volatile struct set_table *t, __u64 slot,
+		      __u32 bytes)
 {
-	__u64 at = (__u64)t->counts * SET_LINE + slot * sizeof(struct set_count);
+	__u64 at = base + (__u64)t->counts * SET_LINE + slot * sizeof(struct set_count);
 
 	SET_PIN(at);
 	if (!t->counts || at > limit)
@@ -328,9 +366,10 @@ SET_FN void set_count(void *mem, __u64 limit, const volatile struct set_table *t
 	__sync_fetch_and_add((__u64 *)(mem + at + 8), bytes);
 }
 
-SET_FN __u32 set_live(const void *mem, __u64 limit, const volatile struct set_table *t, __u64 slot, __u32 now)
+SET_FN __u32 set_live(const void *mem, __u64 limit, __u64 base, const volatile struct set_table *t,
+		      __u64 slot, __u32 now)
 {
-	__u64 at = (__u64)t->info * SET_LINE + slot * sizeof(struct set_info);
+	__u64 at = base + (__u64)t->info * SET_LINE + slot * sizeof(struct set_info);
 	__u32 expires;
 
 	SET_PIN(at);
@@ -340,23 +379,27 @@ SET_FN __u32 set_live(const void *mem, __u64 limit, const volatile struct set_ta
 	return !expires || !now || expires > now;
 }
 
-SET_FN __u32 set_hit_slot(void *mem, __u64 limit, const volatile struct set_table *t, __u64 slot, __u32 bytes,
-			  __u32 now)
+SET_FN __u32 set_hit_slot(void *mem, __u64 limit, __u64 base, const volatile struct set_table *t, __u64 slot,
+			  __u32 bytes, __u32 now)
 {
-	if (!set_live(mem, limit, t, slot, now))
+	if (!set_live(mem, limit, base, t, slot, now))
 		return 0;
-	set_count(mem, limit, t, slot, bytes);
+	set_count(mem, limit, base, t, slot, bytes);
 	return 1;
 }
 
 /* want: the address, bytes in tag, now in bucket. From the longest length on, 0 last. */
-SET_RARE __u32 set_hit_book(void *mem, __u64 limit, const struct set_want *want, int longest)
+SET_RARE __u32 set_hit_book(void *mem, __u64 limit, struct set_want *want, int longest)
 {
-	const volatile struct set_table *t = (const volatile struct set_table *)(mem + SET_BOOK_AT);
-	__u64 hi = want->hi, lo = want->lo, slot;
+	__u64 base = want->base & -(__u64)SET_LINE, hi = want->hi, lo = want->lo, slot;
+	__u32 bytes = want->tag, now = want->bucket;
+	const volatile struct set_table *t = (const volatile struct set_table *)(mem + base + SET_BOOK_AT);
 	__u32 len;
 	int i;
 
+	SET_PIN(base);
+	if (base > SET_LAST(limit))
+		return 0;
 	for (i = 0; i <= 128; i++) {
 		len = (__u32)(longest - i);
 		if (len > 128)
@@ -368,41 +411,44 @@ SET_RARE __u32 set_hit_book(void *mem, __u64 limit, const struct set_want *want,
 			lo &= -(1ull << i);
 		else
 			lo = 0, hi &= i < 128 ? -(1ull << ((i - 64) & 63)) : 0;
-		if (!(SET_GET(__u64, mem + SET_LENS_AT + (len >> 6) * 8) >> (len & 63) & 1))
+		if (!(SET_GET(__u64, mem + base + SET_LENS_AT + (len >> 6) * 8) >> (len & 63) & 1))
 			continue;
-		slot = set_find_wide(mem, limit, t, hi, lo, len + 1, SET_HEAD(mem)->seed, 5) >> 16;
-		if (slot && set_hit_slot(mem, limit, t, slot - 1, want->tag, want->bucket))
+		slot = set_find_wide(mem, limit, base, t, hi, lo, len + 1, SET_HEAD(mem + base)->seed, 5, want) >>
+		       16;
+		if (slot && set_hit_slot(mem, limit, base, t, slot - 1, bytes, now))
 			return 1;
 	}
 	return 0;
 }
 
-SET_FN __u32 set_hit4(void *mem, __u64 limit, __u32 addr, __u32 bytes, __u32 now)
+SET_FN __u32 set_hit4(void *mem, __u64 limit, __u64 base, __u32 addr, __u32 bytes, __u32 now)
 {
-	struct set_want want = {0, addr, bytes, now};
+	struct set_want want;
 	__u64 slot;
 
-	if (SET_HEAD(mem)->kind != SET_ADDRS) {
-		if (!set_covers4(mem, limit, addr))
+	if (SET_HEAD(mem + base)->kind != SET_ADDRS) {
+		if (!set_covers4(mem, limit, base, addr, &want))
 			return 0;
-		return SET_HEAD(mem)->flags ? set_hit_book(mem, limit, &want, 32) : 1;
+		want = (struct set_want){0, addr, base, bytes, now};
+		return SET_HEAD(mem + base)->flags ? set_hit_book(mem, limit, &want, 32) : 1;
 	}
-	slot = set_addr4(mem, limit, addr);
-	return slot ? set_hit_slot(mem, limit, &SET_HEAD(mem)->front, slot - 1, bytes, now) : 0;
+	slot = set_addr4(mem, limit, base, addr, &want);
+	return slot ? set_hit_slot(mem, limit, base, &SET_HEAD(mem + base)->front, slot - 1, bytes, now) : 0;
 }
 
-SET_FN __u32 set_hit6(void *mem, __u64 limit, __u64 hi, __u64 lo, __u32 bytes, __u32 now)
+SET_FN __u32 set_hit6(void *mem, __u64 limit, __u64 base, __u64 hi, __u64 lo, __u32 bytes, __u32 now)
 {
-	struct set_want want = {hi, lo, bytes, now};
+	struct set_want want;
 	__u64 slot;
 
-	if (SET_HEAD(mem)->kind != SET_ADDRS) {
-		if (!set_covers6(mem, limit, hi, lo))
+	if (SET_HEAD(mem + base)->kind != SET_ADDRS) {
+		if (!set_covers6(mem, limit, base, hi, lo, &want))
 			return 0;
-		return SET_HEAD(mem)->flags ? set_hit_book(mem, limit, &want, 128) : 1;
+		want = (struct set_want){hi, lo, base, bytes, now};
+		return SET_HEAD(mem + base)->flags ? set_hit_book(mem, limit, &want, 128) : 1;
 	}
-	slot = set_addr6(mem, limit, hi, lo);
-	return slot ? set_hit_slot(mem, limit, &SET_HEAD(mem)->front, slot - 1, bytes, now) : 0;
+	slot = set_addr6(mem, limit, base, hi, lo, &want);
+	return slot ? set_hit_slot(mem, limit, base, &SET_HEAD(mem + base)->front, slot - 1, bytes, now) : 0;
 }
 
 #endif
