@@ -439,6 +439,28 @@ int sets_get(struct sets *set, const struct sets_elem *elem, uint32_t *expires, 
 	return 0;
 }
 
+int sets_count(struct sets *set, const struct sets_elem *elem, const struct set_count *more)
+{
+	struct table *tb = set->has_book ? &set->book : &set->front;
+	struct table_key key = key_of(set, elem);
+	struct set_count *c;
+	uint64_t slot;
+
+	if (check_elem(set, elem, NULL))
+		return -ENOENT;
+	if (set->prefixes && !set->has_book)
+		return cells_has(set, elem) ? 0 : -ENOENT;
+	slot = table_find(tb, &key);
+	if (slot == TABLE_NONE)
+		return -ENOENT;
+	c = table_count(tb, slot);
+	if (c) {
+		__atomic_fetch_add(&c->packets, more->packets, __ATOMIC_RELAXED);
+		__atomic_fetch_add(&c->bytes, more->bytes, __ATOMIC_RELAXED);
+	}
+	return 0;
+}
+
 int sets_test(struct sets *set, uint64_t hi, uint64_t lo, struct sets_elem *elem)
 {
 	*elem = (struct sets_elem){.hi = set->v6 ? hi : 0, .lo = lo, .len = (uint8_t)SETS_LONGEST(set->v6)};

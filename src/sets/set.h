@@ -82,6 +82,9 @@ int sets_del(struct sets *set, const struct sets_elem *elem, struct sluice_err *
 /* sets_get() finds this very element, its expiry and counts (either may be NULL); 0 or -ENOENT. */
 int sets_get(struct sets *set, const struct sets_elem *elem, uint32_t *expires, struct set_count *counts);
 
+/* sets_count() adds to an element's counters, where the set has some; 0 or -ENOENT. */
+int sets_count(struct sets *set, const struct sets_elem *elem, const struct set_count *more);
+
 /* sets_test() finds the longest element that covers an address; 0 or -ENOENT. */
 int sets_test(struct sets *set, uint64_t hi, uint64_t lo, struct sets_elem *elem);
 
