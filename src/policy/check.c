@@ -86,7 +86,7 @@ static int load_file(struct policy *p, struct policy_set *s, const struct policy
 	if (!e && text.failed)
 		e = -ENOMEM;
 	if (!e) {
-		e = policy_netset_parse((const char *)text.data, text.len, &s->spans, &stat, &why);
+		e = policy_netset_read((const char *)text.data, text.len, &s->listed, &stat, &why);
 		if (e == -EINVAL)
 			policy_error(p, s->file_pos, "%s:%u: %s", path, stat.bad_line, why.text);
 		else if (!e && stat.loose)
@@ -103,6 +103,7 @@ static int load_file(struct policy *p, struct policy_set *s, const struct policy
 static int load_set(struct policy *p, struct policy_set *s, const struct policy_files *files,
 		    struct sluice_err *err)
 {
+	bool failed;
 	uint32_t i;
 
 	for (i = 0; i < s->list.n; i++) {
@@ -110,13 +111,14 @@ static int load_set(struct policy *p, struct policy_set *s, const struct policy_
 			policy_error(p, s->list.v[i].pos,
 				     "a set holds addresses, prefixes and ranges, no other sets");
 		else
-			policy_spans_add(&s->spans, &s->list.v[i].addr);
+			policy_spans_add(&s->listed, &s->list.v[i].addr);
 	}
-	policy_spans_sort(&s->spans);
-	if (s->spans.failed)
-		return err_nomem(err);
+	failed = s->listed.failed;
 	if (s->file && load_file(p, s, files, err))
 		return -ENOMEM;
+	if (failed || policy_spans_copy(&s->spans, &s->listed))
+		return err_nomem(err);
+	policy_spans_sort(&s->spans);
 	if (s->size && (uint64_t)s->spans.n4 + s->spans.n6 > s->size)
 		policy_error(p, s->pos, "set '%s' has %llu elements, more than its size of %llu", s->name,
 			     (unsigned long long)s->spans.n4 + s->spans.n6, (unsigned long long)s->size);

@@ -224,8 +224,8 @@ static bool is_blank(char c)
 	return c == ' ' || c == '\t' || c == '\r';
 }
 
-int policy_netset_parse(const char *text, size_t len, struct policy_spans *s, struct policy_netset_stat *stat,
-			struct sluice_err *err)
+int policy_netset_read(const char *text, size_t len, struct policy_spans *s, struct policy_netset_stat *stat,
+		       struct sluice_err *err)
 {
 	const char *at = text, *end = text + len, *nl, *stop, *hash;
 	struct policy_range r;
@@ -260,6 +260,15 @@ int policy_netset_parse(const char *text, size_t len, struct policy_spans *s, st
 		stat->elements++;
 		policy_spans_add(s, &r);
 	}
-	policy_spans_sort(s);
 	return s->failed ? err_nomem(err) : 0;
+}
+
+int policy_netset_parse(const char *text, size_t len, struct policy_spans *s, struct policy_netset_stat *stat,
+			struct sluice_err *err)
+{
+	int e = policy_netset_read(text, len, s, stat, err);
+
+	if (!e)
+		policy_spans_sort(s);
+	return e;
 }

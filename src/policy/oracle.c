@@ -32,6 +32,7 @@ struct policy_oracle {
 	struct bucket *log_buckets;  /* per rule */
 	uint64_t *log_seen;
 	uint64_t now_ns;
+	struct policy_live *live;
 };
 
 int policy_oracle_new(const struct policy *p, uint32_t filter, struct policy_oracle **oracle,
@@ -48,8 +49,9 @@ int policy_oracle_new(const struct policy *p, uint32_t filter, struct policy_ora
 		o->buckets = calloc(n, sizeof(*o->buckets));
 		o->log_buckets = calloc(n, sizeof(*o->log_buckets));
 		o->log_seen = calloc(n, sizeof(*o->log_seen));
+		o->live = policy_live_new(p);
 	}
-	if (!o || !o->counts || !o->buckets || !o->log_buckets || !o->log_seen) {
+	if (!o || !o->live || !o->counts || !o->buckets || !o->log_buckets || !o->log_seen) {
 		policy_oracle_free(o);
 		return err_nomem(err);
 	}
@@ -69,6 +71,7 @@ void policy_oracle_free(struct policy_oracle *o)
 	free(o->buckets);
 	free(o->log_buckets);
 	free(o->log_seen);
+	policy_live_free(o->live);
 	free(o);
 }
 
@@ -174,7 +177,7 @@ static const struct policy_match *first_no(const struct policy_oracle *o, const 
 	uint32_t i;
 
 	for (i = 0; i < s->n_matches; i++)
-		if (!policy_match_holds(o->p, &s->matches[i], k))
+		if (!policy_match_holds_live(o->p, o->live, o->now_ns / SECOND, &s->matches[i], k))
 			return &s->matches[i];
 	return NULL;
 }
@@ -245,6 +248,11 @@ int policy_oracle_decide(struct policy_oracle *o, const struct policy_packet *k,
 	o->counts[f->n_stmts].packets++;
 	o->counts[f->n_stmts].bytes += k->length;
 	return 0;
+}
+
+struct policy_live *policy_oracle_live(struct policy_oracle *o)
+{
+	return o->live;
 }
 
 const struct policy_count *policy_oracle_count(const struct policy_oracle *o, uint32_t rule)

@@ -6,6 +6,7 @@
 #ifndef POLICY_ORACLE_H
 #define POLICY_ORACLE_H
 
+#include "policy/live.h"
 #include "policy/packet.h"
 #include "policy/policy.h"
 
@@ -61,6 +62,9 @@ int policy_oracle_decide(struct policy_oracle *o, const struct policy_packet *pa
 			 const struct policy_trace *trace, struct policy_answer *answer,
 			 struct sluice_err *err);
 
+/* policy_oracle_live(): the sets as this oracle sees them, to be changed between packets; expiry by now_ns. */
+struct policy_live *policy_oracle_live(struct policy_oracle *o);
+
 /* policy_oracle_count(): of a rule, or of ORACLE_DEFAULT. */
 const struct policy_count *policy_oracle_count(const struct policy_oracle *o, uint32_t rule);
 
@@ -68,6 +72,10 @@ const struct policy_count *policy_oracle_count(const struct policy_oracle *o, ui
  * are. */
 bool policy_match_holds(const struct policy *p, const struct policy_match *m,
 			const struct policy_packet *packet);
+
+/* policy_match_holds_live() does the same with sets as they are now, in seconds; live NULL: as they were loaded. */
+bool policy_match_holds_live(const struct policy *p, const struct policy_live *live, uint64_t now_s,
+			     const struct policy_match *m, const struct policy_packet *packet);
 
 /* policy_why() says why a condition does not hold ("not from 10.0.0.0/8: it is from 192.0.2.1"). */
 void policy_why(const struct policy_match *m, const struct policy_packet *packet, struct buf *to);

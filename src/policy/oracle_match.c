@@ -87,19 +87,28 @@ static bool mac_holds(const uint8_t *mac, const struct policy_value *v)
 	return true;
 }
 
-static bool addr_holds(const struct policy *p, const struct net_addr *addr, const struct policy_value *v)
+/* What sets are asked by. */
+struct sets_now {
+	const struct policy *p;
+	const struct policy_live *live;
+	uint64_t now_s;
+};
+
+static bool addr_holds(const struct sets_now *sets, const struct net_addr *addr, const struct policy_value *v)
 {
 	struct policy_addr6 a = policy_addr6_of(addr);
 
+	if (v->kind == POLICY_SET && sets->live)
+		return policy_live_has(sets->live, v->set, addr, sets->now_s);
 	if (v->kind == POLICY_SET)
-		return policy_spans_has(&p->sets[v->set].spans, addr);
+		return policy_spans_has(&sets->p->sets[v->set].spans, addr);
 	return v->addr.v6 == addr->v6 && policy_addr6_cmp(v->addr.first, a) <= 0 &&
 	       policy_addr6_cmp(a, v->addr.last) <= 0;
 }
 
 /* One value of the list; the packet has the field. */
-static bool value_holds(const struct policy *p, const struct policy_match *m, const struct policy_value *v,
-			const struct policy_packet *k)
+static bool value_holds(const struct sets_now *sets, const struct policy_match *m,
+			const struct policy_value *v, const struct policy_packet *k)
 {
 	const struct policy_word *w;
 	uint32_t nr;
@@ -114,7 +123,7 @@ static bool value_holds(const struct policy *p, const struct policy_match *m, co
 		return number_of(k, m->field, &nr) && v->num.lo <= nr && nr <= v->num.hi;
 	case POLICY_ADDR:
 	case POLICY_SET:
-		return addr_holds(p, m->field == POLICY_FROM ? &k->from : &k->to, v);
+		return addr_holds(sets, m->field == POLICY_FROM ? &k->from : &k->to, v);
 	case POLICY_MAC:
 		return mac_holds(m->field == POLICY_ETHER_FROM ? k->ether_from : k->ether_to, v);
 	case POLICY_BITS:
@@ -154,6 +163,13 @@ static bool has_field(const struct policy_packet *k, const struct policy_match *
 
 bool policy_match_holds(const struct policy *p, const struct policy_match *m, const struct policy_packet *k)
 {
+	return policy_match_holds_live(p, NULL, 0, m, k);
+}
+
+bool policy_match_holds_live(const struct policy *p, const struct policy_live *live, uint64_t now_s,
+			     const struct policy_match *m, const struct policy_packet *k)
+{
+	struct sets_now sets = {p, live, now_s};
 	uint32_t i;
 
 	if (m->field == POLICY_IN && !k->in)
@@ -161,7 +177,7 @@ bool policy_match_holds(const struct policy *p, const struct policy_match *m, co
 	if (!has_field(k, m))
 		return false;
 	for (i = 0; i < m->list.n; i++)
-		if (value_holds(p, m, &m->list.v[i], k))
+		if (value_holds(&sets, m, &m->list.v[i], k))
 			return !m->negated;
 	return m->negated;
 }

@@ -306,8 +306,10 @@ void policy_free(struct policy *p)
 		free(p->sources[i].text);
 		free(p->sources[i].lines);
 	}
-	for (i = 0; i < p->n_sets; i++)
+	for (i = 0; i < p->n_sets; i++) {
 		policy_spans_free(&p->sets[i].spans);
+		policy_spans_free(&p->sets[i].listed);
+	}
 	balance_model_free(&p->services);
 	free(p->sources);
 	arena_free(&p->arena);

@@ -127,7 +127,7 @@ static bool sets_possible(const struct policy *p, const struct policy_addrs *a)
 
 	for (i = 0; i < a->n_sets; i++) {
 		s = &p->sets[a->sets[i]];
-		if (s->spans.n4 || s->spans.n6 || s->file || s->timeout_ns || s->size)
+		if (s->spans.n4 || s->spans.n6 || policy_set_is_runtime(s))
 			return true;
 	}
 	return false;
@@ -433,8 +433,7 @@ int policy_compile(struct policy *p, struct sluice_err *err)
 			r->never = has_none(r);
 			if (r->never)
 				policy_warn(p, r->stmt->pos,
-					    "no packet can match this rule: its conditions exclude each "
-					    "other, or a set in it is empty");
+					    "no packet can match this rule: its conditions exclude each other");
 		}
 	}
 	return p->arena.failed ? err_nomem(err) : 0;

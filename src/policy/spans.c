@@ -157,6 +157,22 @@ void policy_spans_free(struct policy_spans *s)
 	memset(s, 0, sizeof(*s));
 }
 
+int policy_spans_copy(struct policy_spans *to, const struct policy_spans *from)
+{
+	to->v4 = malloc((from->n4 + 1ul) * sizeof(*to->v4));
+	to->v6 = malloc((from->n6 + 1ul) * sizeof(*to->v6));
+	to->failed = from->failed || !to->v4 || !to->v6;
+	if (to->failed)
+		return -ENOMEM;
+	if (from->n4)
+		memcpy(to->v4, from->v4, from->n4 * sizeof(*to->v4));
+	if (from->n6)
+		memcpy(to->v6, from->v6, from->n6 * sizeof(*to->v6));
+	to->n4 = to->cap4 = from->n4;
+	to->n6 = to->cap6 = from->n6;
+	return 0;
+}
+
 static double number(struct policy_addr6 a)
 {
 	return (double)a.hi * 18446744073709551616.0 + (double)a.lo;

@@ -60,6 +60,9 @@ void policy_spans_sort(struct policy_spans *s);
 bool policy_spans_has(const struct policy_spans *s, const struct net_addr *addr);
 void policy_spans_free(struct policy_spans *s);
 
+/* policy_spans_copy() puts the spans of another list into an empty one; 0 or -ENOMEM. */
+int policy_spans_copy(struct policy_spans *to, const struct policy_spans *from);
+
 /* policy_spans_count(): how many addresses of a family, as a double since IPv6 has many. */
 double policy_spans_count(const struct policy_spans *s, bool v6);
 
@@ -89,6 +92,9 @@ struct policy_netset_stat {
 	size_t bad_at, bad_len;
 	uint32_t bad_line;
 };
+/* policy_netset_read() does the same but for sorting: the spans are as they stand in the text. */
+int policy_netset_read(const char *text, size_t len, struct policy_spans *s, struct policy_netset_stat *stat,
+		       struct sluice_err *err);
 int policy_netset_parse(const char *text, size_t len, struct policy_spans *s, struct policy_netset_stat *stat,
 			struct sluice_err *err);
 

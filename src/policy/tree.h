@@ -149,8 +149,18 @@ struct policy_set {
 	uint64_t size;		 /* 0: as large as it is */
 	bool counters;
 	bool used;
-	struct policy_spans spans; /* after the check: what is in it when it is loaded */
+	struct policy_spans listed; /* after the check: its elements one by one, as they stand in text or file */
+	struct policy_spans spans;  /* the same, sorted and merged: what is in it when it is loaded */
 };
+
+/*
+ * Whether what is in the set may change while the policy is in force. Other sets are constants: their
+ * addresses stand in the rules.
+ */
+static inline bool policy_set_is_runtime(const struct policy_set *s)
+{
+	return s->file || s->timeout_ns || s->size || s->counters || !s->list.n;
+}
 
 struct policy_filter {
 	struct policy_pos pos;
