@@ -70,7 +70,8 @@ struct filter_test {
 struct filter_row {
 	struct filter_test test[FILTER_ROW_TESTS];
 	__u32 then, otherwise; /* all tests hold, or not */
-	__u32 pad[2];
+	__u32 set; /* also the address is in this one (abi/filter_sets.h); 0: none is asked */
+	__u32 pad;
 };
 
 enum filter_verdict { FILTER_PASS, FILTER_DROP, FILTER_REDIRECT, FILTER_CPU };

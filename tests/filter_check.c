@@ -3,6 +3,7 @@
  * filter-check: the compiled filter against the oracle, packet by packet and counter by counter.
  *
  *   random ENGINE SEED POLICIES PACKETS   random policies: every field, action, limit
+ *   sets ENGINE SEED POLICIES PACKETS     the same with sets that change and elements that expire between packets
  *   made ENGINE KIND RULES PACKETS        rules in ClassBench's manner, with rules that go on among them
  *   hostile ENGINE                        frames that want to get past, and which rule meets them
  *   rates                                 limits over ten seconds of virtual time, among a million sources
@@ -29,6 +30,9 @@ static void tame(struct random_state *r, struct policy *tree)
 	struct policy_stmt *s;
 	uint32_t f, i, k;
 
+	/* a run-time set of a million takes a second to make */
+	for (i = 0; i < tree->n_sets; i++)
+		tree->sets[i].size = tree->sets[i].size ? 4000 : 0;
 	for (f = 0; f < tree->n_filters; f++)
 		for (s = tree->filters[f].stmts; s < tree->filters[f].stmts + tree->filters[f].n_stmts; s++) {
 			if (s->action == POLICY_CPU && kernel) {
@@ -44,9 +48,9 @@ static void tame(struct random_state *r, struct policy *tree)
 				s->limit.rate.bits = false;
 				s->limit.burst = 1 + random_below(r, 60);
 			}
-			if (s->action == POLICY_LIMIT && kernel)
+			if (s->action == POLICY_LIMIT && (kernel || moving))
 				s->limit.rate = (struct policy_rate){.amount = 1, .seconds = 86400};
-			if (s->log && kernel)
+			if (s->log && (kernel || moving))
 				s->log_max = (struct policy_rate){.amount = 1, .seconds = 86400};
 		}
 }
@@ -57,6 +61,7 @@ static void random_one(uint32_t n)
 	struct policy *tree = calloc(1, sizeof(*tree)), *p;
 	struct buf text = {0};
 	uint8_t frame[2048];
+	uint64_t now = NOW;
 	struct pair a;
 	uint32_t f, i, len;
 
@@ -71,7 +76,11 @@ static void random_one(uint32_t n)
 			len = random_frame(&r, p->rulesets[f].filter, frame);
 			if (kernel && len < 14)
 				continue;
-			pair_ask(&a, frame, len, kernel || random_below(&r, 2) ? 1 : 2, NOW);
+			if (moving) {
+				now = pair_moment(&r, now);
+				pair_change(&a, &r, now);
+			}
+			pair_ask(&a, frame, len, kernel || random_below(&r, 2) ? 1 : 2, now);
 		}
 		pair_stop(&a);
 	}
@@ -194,7 +203,8 @@ int main(int argc, char **argv)
 {
 	uint64_t i, n;
 
-	if (argc == 6 && !strcmp(argv[1], "random")) {
+	if (argc == 6 && (!strcmp(argv[1], "random") || !strcmp(argv[1], "sets"))) {
+		moving = argv[1][0] == 's';
 		pair_engine(argv[2]);
 		n = strtoull(argv[4], NULL, 0);
 		for (i = 0; i < n; i++) {

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include <bpf/bpf.h>
 
 #include "bpf/seam.h"
@@ -17,9 +18,9 @@ static const struct filter_interface interfaces[] = {{"eth0", 1}, {"eth1", 2}, {
 static struct vm *vm;
 static struct traffic_hold hold;
 static bool held;
-uint64_t seed;
-bool kernel;
-static uint64_t n_packets, n_decided, n_over, n_logged, n_bytes, n_lists, n_apart, n_refused, n_filters;
+uint64_t seed, n_changes;
+bool kernel, moving;
+static uint64_t n_packets, n_decided, n_over, n_logged, n_bytes, n_lists, n_apart, n_refused, n_filters, n_asked;
 const struct buf *text_now;
 
 void fail(const char *fmt, ...)
@@ -35,6 +36,14 @@ void fail(const char *fmt, ...)
 	exit(1);
 }
 
+static void drop_sets(struct pair *a)
+{
+	control_sets_close(a->sets);
+	filter_sets_free(a->plan);
+	if (a->sets_fd >= 0)
+		close(a->sets_fd);
+}
+
 bool pair_start(struct pair *a, const struct policy *p, uint32_t filter)
 {
 	struct filter_opts opts = {.interfaces = interfaces, .n_interfaces = 3};
@@ -48,14 +57,27 @@ bool pair_start(struct pair *a, const struct policy *p, uint32_t filter)
 		opts.seed[i] = rules_random(&state);
 	a->p = p;
 	a->filter = filter;
+	a->sets_fd = -1;
+	if (moving || seed % 3) {
+		if (filter_sets_plan(p, &a->plan, &err) ||
+		    control_sets_make(a->plan, -1, &a->sets_fd, NULL, &err) ||
+		    (a->sets_fd >= 0 && control_sets_open(a->sets_fd, &a->sets, &err))) {
+			if (err.code == -EPERM)
+				exit(4);
+			fail("run-time sets: %s", err.text);
+		}
+		opts.sets = a->plan;
+	}
 	opts.jiffy_ns = kernel || seed % 2 ? 0 : 4000000;
 	if (filter_compile(p, filter, &opts, &a->t, &err)) {
 		n_refused++;
-		if (err.code == -ENOSPC && !a->t)
+		if (err.code == -ENOSPC && !a->t) {
+			drop_sets(a);
 			return false;
+		}
 		fail("compiling: %s", err.text);
 	}
-	if (control_filter_load(a->t, &a->f, &err)) {
+	if (control_filter_load_sets(a->t, a->sets_fd, &a->f, &err)) {
 		if (err.code == -EPERM)
 			exit(4);
 		fail("loading: %s", err.text);
@@ -71,6 +93,7 @@ bool pair_start(struct pair *a, const struct policy *p, uint32_t filter)
 	n_lists += a->t->config.lists;
 	n_apart += a->t->config.apart;
 	n_filters++;
+	n_asked += a->t->sets.limit != 0;
 	return true;
 }
 
@@ -164,6 +187,7 @@ void pair_stop(struct pair *a)
 	policy_oracle_free(a->o);
 	control_filter_close(&a->f);
 	filter_tables_free(a->t);
+	drop_sets(a);
 }
 
 struct policy *pair_parse(const struct buf *text)
@@ -205,10 +229,11 @@ int pair_done(void)
 	vm_free(vm);
 	printf("%llu packets, %llu decided by a rule, %llu over a limit, %llu logged; %llu filters, %llu "
 	       "with lists, %llu of "
-	       "them apart, %llu bytes of tables; %llu refused\n",
+	       "them apart, %llu asking sets that changed %llu times, %llu bytes of tables; %llu refused\n",
 	       (unsigned long long)n_packets, (unsigned long long)n_decided, (unsigned long long)n_over,
 	       (unsigned long long)n_logged, (unsigned long long)n_filters, (unsigned long long)n_lists,
-	       (unsigned long long)n_apart, (unsigned long long)n_bytes, (unsigned long long)n_refused);
+	       (unsigned long long)n_apart, (unsigned long long)n_asked, (unsigned long long)n_changes,
+	       (unsigned long long)n_bytes, (unsigned long long)n_refused);
 	/* a comparison in which nothing happens compares little */
 	return n_decided * 5 > n_packets && n_refused * 10 <= n_filters ? 0 : 1;
 }

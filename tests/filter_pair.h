@@ -11,6 +11,7 @@
 
 #include "base/buf.h"
 #include "control/filter.h"
+#include "control/sets.h"
 #include "policy/oracle.h"
 #include "vm/worker.h"
 
@@ -25,6 +26,9 @@ struct pair {
 	struct control_filter f;
 	struct vm_worker *worker; /* of the user-space engine */
 	struct policy_oracle *o;
+	struct filter_sets *plan; /* of the sets that are looked up, NULL: all are constants */
+	struct control_sets *sets; /* NULL: there are none */
+	int sets_fd;
 };
 
 extern uint64_t seed; /* what fail() names */
@@ -52,6 +56,16 @@ void pair_stop(struct pair *a);
  */
 uint32_t pair_ask(struct pair *a, const uint8_t *frame, uint32_t len, uint32_t ifindex, uint64_t now_ns);
 uint32_t pair_run(struct pair *a, const uint8_t *frame, uint32_t len, uint32_t ifindex, uint64_t now_ns);
+
+/*
+ * pair_change() (filter_sets.c) bans, unbans or lists something at random, on both sides; now_ns is the engine's.
+ * pair_moment() is the next moment: now and then a second or more later.
+ */
+struct random_state;
+void pair_change(struct pair *a, struct random_state *r, uint64_t now_ns);
+uint64_t pair_moment(struct random_state *r, uint64_t now_ns);
+extern bool moving; /* time goes on and sets change */
+extern uint64_t n_changes;
 
 /* hostile() (filter_hostile.c): frames that want to get past the rules. */
 void hostile(void);

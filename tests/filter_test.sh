@@ -17,6 +17,9 @@ in_kernel() {
 case_ "random policies, interpreted" check random interp 1 $((40 * n)) 2000
 case_ "random policies, compiled to machine code" check random jit 10001 $((160 * n)) 4000
 in_kernel "random policies, in the kernel" check random kernel 20001 $((8 * n)) 2000
+case_ "sets that change between packets, interpreted" check sets interp 30001 $((20 * n)) 2000
+case_ "sets that change between packets, compiled to machine code" check sets jit 31001 $((80 * n)) 4000
+in_kernel "sets that change between packets, in the kernel" check sets kernel 32001 $((4 * n)) 2000
 for kind in acl fw ipc; do
 	case_ "$kind: 64 rules, some of which go on" check made jit $kind 64 $((20000 * n))
 	case_ "$kind: 1,000 rules, some of which go on" check made jit $kind 1000 $((4000 * n))

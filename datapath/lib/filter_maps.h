@@ -8,6 +8,7 @@
 
 #include "abi/filter.h"
 #include "datapath/lib/classify.h"
+#include "datapath/lib/filter_set.h"
 #include "datapath/lib/limit.h"
 
 const volatile struct filter_config config = {.n_rules = 1, .turns = 1, .uses = 0xffff, .cells_mask = 3};
@@ -66,6 +67,7 @@ struct view {
 	__u32 row;   /* the one under way, of the rule before `at` */
 	__u32 rule;
 	int verdict;
+	struct filter_set_memo sets;
 	struct filter_event sample;
 };
 

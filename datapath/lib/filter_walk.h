@@ -65,6 +65,8 @@ static __always_inline int turn(struct view *v, struct xdp_md *ctx, void *m)
 			return happens(v, ctx, m, v->rule);
 		}
 		row = TABLE(m, struct filter_row, config.rows + to * (__u32)sizeof(*row));
+		if (filter_sets_config.limit && row->set)
+			break; /* again() asks */
 		ok = holds(v, &row->test[0]) & holds(v, &row->test[1]) & holds(v, &row->test[2]);
 		to = ok ? row->then : row->otherwise;
 	}
@@ -76,6 +78,32 @@ struct walk {
 	struct xdp_md *ctx;
 };
 
+/* Beside and not below the questions, which are deep in the stack themselves. */
+static __noinline int turn_beside(struct xdp_md *ctx)
+{
+	__u32 zero = 0;
+	struct view *v = bpf_map_lookup_elem(&filter_scratch, &zero);
+	void *m = bpf_map_lookup_elem(&filter_tables, &zero);
+
+	return !v || !m || turn(v, ctx, m);
+}
+
+/* If the walk stands at a row that asks a run-time set: asks, and goes on to the next. */
+static __always_inline int asked(struct view *v, void *m)
+{
+	struct filter_row *row;
+	__u64 in;
+
+	if (v->row == FILTER_NEXT || v->row == FILTER_MATCH)
+		return 0;
+	row = TABLE(m, struct filter_row, config.rows + v->row * (__u32)sizeof(*row));
+	if (!row->set)
+		return 0;
+	in = filter_set_asked(&v->sets, row->set, v->is_ip6, v->src, v->dst, v->bytes);
+	v->row = in ? row->then : row->otherwise;
+	return 1;
+}
+
 static long again(__u32 i, struct walk *walk)
 {
 	__u32 zero = 0;
@@ -83,7 +111,11 @@ static long again(__u32 i, struct walk *walk)
 	void *m = bpf_map_lookup_elem(&filter_tables, &zero);
 
 	(void)i;
-	return !v || !m || turn(v, walk->ctx, m);
+	if (!v || !m)
+		return 1;
+	if (!filter_sets_config.limit)
+		return turn(v, walk->ctx, m);
+	return asked(v, m) ? 0 : turn_beside(walk->ctx);
 }
 
 /* From where the view says on, to the verdict. Not inline: this is for rules that take their time anyway. */
@@ -97,6 +129,7 @@ static __noinline int walk(struct xdp_md *ctx)
 		return XDP_ABORTED;
 	v->verdict = XDP_ABORTED; /* no walk ends without another */
 	v->row = FILTER_NEXT;
+	filter_set_begin(&v->sets);
 	bpf_loop(config.turns, again, &walk, 0);
 	return v->verdict;
 }

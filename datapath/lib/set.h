@@ -18,7 +18,9 @@
 #include "abi/set.h"
 
 #define SET_FN static inline __attribute__((always_inline, unused))
+#ifndef SET_RARE /* whoever has no stack left for calls has it inline, too */
 #define SET_RARE static __attribute__((noinline, unused))
+#endif
 
 #define SET_GET(type, at) (*(const volatile type *)(at))
 #define SET_ONES 0x0001000100010001ull

@@ -36,6 +36,20 @@ static int put_expressions(const struct filter_tables *t, const char *program, s
 	return e;
 }
 
+/* The memory of run-time sets is there already: it outlives programs. */
+static int prepare_sets(const struct filter_tables *t, int sets_fd, struct control_filter *f, struct sluice_err *err)
+{
+	struct bpf_map *map = bpf_object__find_map_by_name(sluice_object_libbpf(f->obj), "filter_sets");
+	int e = sluice_object_set_bytes(f->obj, "filter_sets_config", &t->sets, sizeof(t->sets), err);
+
+	if (e)
+		return e;
+	if (sets_fd < 0)
+		return err_set(err, -EINVAL, "rules ask run-time sets, and there is no map of them");
+	e = map ? bpf_map__set_value_size(map, t->sets.limit + SET_LINE) : -ENOENT;
+	return e ? err_set(err, e, "the size of filter_sets: %s", strerror(-e)) : 0;
+}
+
 static int prepare(const struct filter_tables *t, struct control_filter *f, struct sluice_err *err)
 {
 	struct bpf_map *cells;
@@ -114,6 +128,8 @@ static int load(const struct filter_tables *t, const void *object, size_t len, c
 	e = sluice_object_open_mem(object, len, "filter", &f->obj, err);
 	if (!e)
 		e = prepare(t, f, err);
+	if (!e && t->sets.limit)
+		e = prepare_sets(t, maps ? maps->sets : -1, f, err);
 	if (!e && maps)
 		e = share(f, maps, err);
 	if (!e && maps)
@@ -142,9 +158,18 @@ int control_filter_load_from(const struct filter_tables *t, const void *object, 
 
 int control_filter_load(const struct filter_tables *t, struct control_filter *f, struct sluice_err *err)
 {
+	return control_filter_load_sets(t, -1, f, err);
+}
+
+int control_filter_load_sets(const struct filter_tables *t, int sets_fd, struct control_filter *f,
+			     struct sluice_err *err)
+{
+	struct control_filter_maps maps = {
+		.tables = -1, .cells = -1, .cpus = -1, .samples = -1, .sets = sets_fd};
+
 	if (t->room == FILTER_ROOM_SMALL)
-		return load(t, embedded_filter_small, embedded_filter_small_len, "filter", NULL, f, NULL, err);
-	return load(t, embedded_filter, embedded_filter_len, "filter", NULL, f, NULL, err);
+		return load(t, embedded_filter_small, embedded_filter_small_len, "filter", &maps, f, NULL, err);
+	return load(t, embedded_filter, embedded_filter_len, "filter", &maps, f, NULL, err);
 }
 
 int control_filter_load_code(const struct filter_tables *t, const struct control_filter_maps *maps,

@@ -31,6 +31,14 @@ int control_filter_load(const struct filter_tables *tables, struct control_filte
 			struct sluice_err *err);
 
 /*
+ * control_filter_load_sets() does the same for tables that were compiled with run-time sets.
+ *
+ * in:      sets_fd  the map of control_sets_make(), -1: none; not kept
+ */
+int control_filter_load_sets(const struct filter_tables *tables, int sets_fd, struct control_filter *to,
+			     struct sluice_err *err);
+
+/*
  * control_filter_load_from() does the same with another object that has the filter's maps, len bytes, and
  * its program.
  */

@@ -170,6 +170,7 @@ static void put_numbers(struct buf *to, const struct line *l, uint32_t *cells, u
 
 struct bits {
 	const struct policy *p;
+	const struct filter_sets *sets;
 	const struct policy_ruleset *set;
 	bool v6;
 	const uint8_t *does;
@@ -201,7 +202,7 @@ static int addresses(struct bits *c, uint32_t side)
 			add_span(&edges, 0, UINT32_MAX, 1ull << r->index);
 			continue;
 		}
-		e = filter_spans(c->p, side ? &r->ip[0].to : &r->ip[0].from, false, &s);
+		e = filter_spans(c->p, c->sets, side ? &r->ip[0].to : &r->ip[0].from, false, &s);
 		for (k = 0; !e && k < s.n4; k++)
 			add_span(&edges, s.v4[k].first, s.v4[k].last, 1ull << r->index);
 		policy_spans_free(&s);
@@ -336,10 +337,10 @@ bool filter_bits_suffice(const struct policy_rule *r)
 	return !(r->fields & ~known) && (!FILTER_HAS_FIELD(r, POLICY_LENGTH) || lengths_fit(r));
 }
 
-int filter_bits(const struct policy *p, const struct policy_ruleset *set, bool v6, const uint8_t *does,
-		struct buf *to, uint32_t *at, struct filter_bits_report *report)
+int filter_bits(const struct policy *p, const struct filter_sets *sets, const struct policy_ruleset *set,
+		bool v6, const uint8_t *does, struct buf *to, uint32_t *at, struct filter_bits_report *report)
 {
-	struct bits c = {p, set, v6, does, calloc(1, sizeof(*c.b)), report, to};
+	struct bits c = {p, sets, set, v6, does, calloc(1, sizeof(*c.b)), report, to};
 	size_t before = to->len, place;
 	uint32_t side, i;
 	int e = c.b ? 0 : -ENOMEM;

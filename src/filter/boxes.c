@@ -73,19 +73,37 @@ static struct policy_addr6 high4(uint32_t v4, uint64_t rest)
 	return (struct policy_addr6){(uint64_t)v4 << 32 | (rest >> 32), rest};
 }
 
-int filter_spans(const struct policy *p, const struct policy_addrs *a, bool v6, struct policy_spans *to)
+/* Sets that change at run time are asked by rows: src/filter/rows.c. */
+static bool asked_later(const struct filter_sets *sets, uint32_t set)
 {
+	return sets && sets->number[set] != FILTER_SETS_NONE;
+}
+
+int filter_spans(const struct policy *p, const struct filter_sets *sets, const struct policy_addrs *a, bool v6,
+		 struct policy_spans *to)
+{
+	static const struct policy_range any[] = {{.last = {0, UINT32_MAX}},
+						  {.last = {UINT64_MAX, UINT64_MAX}, .v6 = true}};
 	struct policy_spans s = {0};
 	struct policy_range r = {.v6 = v6};
 	const struct policy_spans *set;
 	uint32_t i, k;
 
+	/* what such sets add may be anywhere; of what they take away, the constants are the rest */
+	for (k = 0; k < a->n_sets && !a->negated; k++)
+		if (asked_later(sets, a->sets[k])) {
+			policy_spans_add(&s, &any[v6]);
+			*to = s;
+			return to->failed ? -ENOMEM : 0;
+		}
 	for (i = 0; i < a->n; i++) {
 		r.first = v6 ? a->v6[i].first : (struct policy_addr6){0, a->v4[i].first};
 		r.last = v6 ? a->v6[i].last : (struct policy_addr6){0, a->v4[i].last};
 		policy_spans_add(&s, &r);
 	}
 	for (k = 0; k < a->n_sets; k++) {
+		if (asked_later(sets, a->sets[k]))
+			continue;
 		set = &p->sets[a->sets[k]].spans;
 		for (i = 0; i < (v6 ? set->n6 : set->n4); i++) {
 			r.first = v6 ? set->v6[i].first : (struct policy_addr6){0, set->v4[i].first};
@@ -104,11 +122,12 @@ int filter_spans(const struct policy *p, const struct policy_addrs *a, bool v6, 
 	return to->failed ? -ENOMEM : 0;
 }
 
-static int prefixes(const struct policy *p, const struct policy_addrs *a, bool v6, struct buf *to)
+static int prefixes(const struct policy *p, const struct filter_opts *opts, const struct policy_addrs *a,
+		    bool v6, struct buf *to)
 {
 	struct policy_spans s;
 	uint32_t i;
-	int e = filter_spans(p, a, v6, &s);
+	int e = filter_spans(p, opts->sets, a, v6, &s);
 
 	for (i = 0; i < (v6 ? s.n6 : s.n4); i++) {
 		if (v6)
@@ -213,7 +232,8 @@ static void free_parts(struct parts *t)
 	buf_free(&t->code);
 }
 
-static int take_apart(const struct policy *p, const struct policy_rule *r, bool v6, struct parts *t)
+static int take_apart(const struct policy *p, const struct filter_opts *opts, const struct policy_rule *r,
+		      bool v6, struct parts *t)
 {
 	static const struct prefix any;
 	const struct policy_ip *ip = &r->ip[v6];
@@ -223,11 +243,11 @@ static int take_apart(const struct policy *p, const struct policy_rule *r, bool 
 	memset(t, 0, sizeof(*t));
 	t->extras = filter_extras(r, v6, &ask_proto);
 	if (FILTER_HAS_FIELD(r, POLICY_FROM))
-		e = prefixes(p, &ip->from, v6, &t->from);
+		e = prefixes(p, opts, &ip->from, v6, &t->from);
 	else
 		buf_put(&t->from, &any, sizeof(any));
 	if (!e && FILTER_HAS_FIELD(r, POLICY_TO))
-		e = prefixes(p, &ip->to, v6, &t->to);
+		e = prefixes(p, opts, &ip->to, v6, &t->to);
 	else
 		buf_put(&t->to, &any, sizeof(any));
 	cubes(&t->proto, &ip->proto, ask_proto);
@@ -314,14 +334,14 @@ static int check(const struct policy_rule *r, const struct parts *t, size_t befo
 		       r->index + 1, from, dest, rest, from * dest * rest, before, CLASSIFY_MAX_RULES);
 }
 
-static int one_family(const struct policy *p, const struct policy_rule *r, bool v6, bool goes_on,
-		      struct filter_boxes *to, struct sluice_err *err)
+static int one_family(const struct policy *p, const struct filter_opts *opts, const struct policy_rule *r,
+		      bool v6, bool goes_on, struct filter_boxes *to, struct sluice_err *err)
 {
 	struct classify_rule box = {.family = v6 ? 6 : 4};
 	const struct prefix *a, *b;
 	struct parts t;
 	size_t i, k;
-	int e = take_apart(p, r, v6, &t) ? err_nomem(err) : check(r, &t, N(to->ids, uint32_t), err);
+	int e = take_apart(p, opts, r, v6, &t) ? err_nomem(err) : check(r, &t, N(to->ids, uint32_t), err);
 
 	for (i = 0; !e && t.extras && i < N(t.from, *a); i++)
 		for (k = 0; k < N(t.to, *b); k++) {
@@ -337,15 +357,15 @@ static int one_family(const struct policy *p, const struct policy_rule *r, bool 
 	return e;
 }
 
-int filter_box(const struct policy *p, const struct policy_rule *r, bool goes_on, struct filter_boxes *to,
-	       struct sluice_err *err)
+int filter_box(const struct policy *p, const struct filter_opts *opts, const struct policy_rule *r,
+	       bool goes_on, struct filter_boxes *to, struct sluice_err *err)
 {
 	int e = 0;
 
 	if (r->families & POLICY_V4)
-		e = one_family(p, r, false, goes_on, to, err);
+		e = one_family(p, opts, r, false, goes_on, to, err);
 	if (!e && r->families & POLICY_V6)
-		e = one_family(p, r, true, goes_on, to, err);
+		e = one_family(p, opts, r, true, goes_on, to, err);
 	if (!e && (to->rules.failed || to->ids.failed || to->goes_on.failed))
 		e = err_nomem(err);
 	return e;

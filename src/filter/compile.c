@@ -161,9 +161,22 @@ static void put_does(struct buf *to, const struct filter_rule *r, bool certain)
 	buf_put(to, &b, 1);
 }
 
+/* How many of the rows from byte `from` on ask a run-time set. */
+static uint32_t n_questions(const struct buf *rows, size_t from)
+{
+	const struct filter_row *v = (const struct filter_row *)(const void *)rows->data;
+	uint32_t n = 0;
+	size_t i;
+
+	for (i = from / sizeof(*v); i < rows->len / sizeof(*v); i++)
+		n += v[i].set != 0;
+	return n;
+}
+
 static int one_rule(struct compile *c, const struct policy_rule *r)
 {
 	struct filter_rule *to = buf_add(&c->rules, sizeof(*to)), made = {.row = FILTER_MATCH};
+	size_t rows = c->rows.len;
 	bool never = r->never;
 	int e = never ? 0 : filter_rows(r, c->opts, &c->expressions, &c->rows, &made.row,
 					  &c->t->config.uses, &never, c->err);
@@ -176,7 +189,7 @@ static int one_rule(struct compile *c, const struct policy_rule *r)
 		buf_add(&c->bits_do, 1);
 	} else {
 		put_does(&c->does, &made, made.row == FILTER_MATCH);
-		put_does(&c->bits_do, &made, made.row == FILTER_MATCH || filter_bits_suffice(r));
+		put_does(&c->bits_do, &made, made.row == FILTER_MATCH || (filter_bits_suffice(r) && !n_questions(&c->rows, rows)));
 	}
 	if (e || never)
 		return e;
@@ -190,7 +203,7 @@ static int one_rule(struct compile *c, const struct policy_rule *r)
 	c->t->report.n_certain += made.row == FILTER_MATCH;
 	if (goes_on && r->families & (POLICY_V4 | POLICY_V6))
 		c->t->config.lists = 1;
-	return filter_box(c->p, r, goes_on, &c->boxes, c->err);
+	return filter_box(c->p, c->opts, r, goes_on, &c->boxes, c->err);
 }
 
 /*
@@ -324,7 +337,7 @@ static int put_bits(struct compile *c, bool v6, struct buf *to)
 {
 	struct filter_bits_report asked = {.flags = false};
 	uint32_t *at = &c->t->config.bits[v6];
-	int e = filter_bits(c->p, c->set, v6, c->bits_do.data, to, at, &asked);
+	int e = filter_bits(c->p, c->opts->sets, c->set, v6, c->bits_do.data, to, at, &asked);
 
 	if (e || !*at)
 		return e ? err_nomem(c->err) : 0;
@@ -454,9 +467,11 @@ static int compile(struct compile *c)
 		e = put_tables(c, &bytes);
 	ask(c);
 	config->has_rows = c->rows.len != 0;
+	if (n_questions(&c->rows, 0))
+		t->sets = c->opts->sets->config;
 	t->report.n_rows = (uint32_t)(c->rows.len / sizeof(struct filter_row));
 	/* no walk meets a rule or a row twice; a turn ends behind FILTER_ROWS of them or at a rule that matches */
-	config->turns = 2 + t->report.n_rows / FILTER_ROWS + 2 * c->set->n;
+	config->turns = 2 + t->report.n_rows / FILTER_ROWS + 2 * c->set->n + 2 * n_questions(&c->rows, 0);
 	t->bytes = bytes.data;
 	t->len = t->report.bytes = bytes.len;
 	t->room = t->len <= FILTER_ROOM_SMALL ? FILTER_ROOM_SMALL : FILTER_ROOM;

@@ -13,8 +13,10 @@
 #include <sluice/err.h>
 
 #include "abi/filter.h"
+#include "abi/filter_sets.h"
 #include "classify/classify.h"
 #include "filter/matching.h"
+#include "filter/sets.h"
 #include "policy/policy.h"
 
 #define FILTER_ROOM (32u << 20) /* bytes of tables, at most */
@@ -34,6 +36,7 @@ struct filter_opts {
 	bool any_interface; /* packets come from nowhere: conditions on it hold, as the oracle has it */
 	uint64_t jiffy_ns; /* 0: not known */
 	uint64_t seed[10]; /* of hashes; not to be known to those who send packets */
+	const struct filter_sets *sets; /* that packets are looked up in; NULL: all are constants */
 };
 
 struct filter_report {
@@ -47,6 +50,7 @@ struct filter_report {
 
 struct filter_tables {
 	struct filter_config config;
+	struct filter_sets_config sets; /* all zeroes if no rule asks one */
 	void *bytes; /* len of them, for the map filter_tables */
 	size_t len;
 	uint32_t room; /* FILTER_ROOM or FILTER_ROOM_SMALL: which program has to be loaded */

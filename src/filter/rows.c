@@ -18,8 +18,9 @@ struct asked {
 };
 
 struct group {
-	struct filter_test *v; /* two to an answer */
-	uint32_t n;	       /* answers */
+	struct filter_test *v; /* two to an answer; of sets one number each, as struct filter_row has it */
+	uint32_t *sets;
+	uint32_t n; /* answers */
 	bool negated;
 };
 
@@ -39,8 +40,9 @@ static void ask(struct asked *a, struct filter_test t)
 /* One of n answers, as ask_one() adds them. */
 static void ask_group(struct asked *a, struct buf *answers, bool negated)
 {
-	struct group g = {(struct filter_test *)(void *)answers->data, (uint32_t)(answers->len / 32),
-			  negated};
+	struct group g = {.v = (struct filter_test *)(void *)answers->data,
+			  .n = (uint32_t)(answers->len / 32),
+			  .negated = negated};
 
 	if (answers->failed)
 		a->groups.failed = true;
@@ -145,6 +147,33 @@ static void ask_expression(struct asked *a, uint32_t number, bool negated)
 				    .fact = FACT_MATCHING_LO + number / FILTER_MATCHING_BITS});
 }
 
+/*
+ * One side's run-time sets, any of which is an answer; the constants beside them are one too, in a set of their
+ * own. (Negated, the constants are in the boxes.)
+ */
+static void ask_sets(struct asked *a, const struct policy_rule *r, bool to, const struct filter_sets *sets)
+{
+	const struct policy_ip *ip = &r->ip[!(r->families & POLICY_V4)];
+	const struct policy_addrs *addrs = to ? &ip->to : &ip->from;
+	uint32_t side = to ? FILTER_ASK_TO : 0, part = filter_sets_part(sets, r, to), i;
+	struct buf numbers = {0};
+	struct group g = {.negated = addrs->negated};
+
+	for (i = 0; i < addrs->n_sets; i++)
+		if (sets->number[addrs->sets[i]] != FILTER_SETS_NONE)
+			buf_u32(&numbers, (sets->number[addrs->sets[i]] + 1) | side);
+	if (!numbers.len && !numbers.failed)
+		return;
+	if (part != FILTER_SETS_NONE)
+		buf_u32(&numbers, (part + 1) | side);
+	g.sets = (uint32_t *)(void *)numbers.data;
+	g.n = (uint32_t)(numbers.len / 4);
+	a->groups.failed |= numbers.failed;
+	buf_put(&a->groups, &g, sizeof(g));
+	if (a->groups.failed)
+		buf_free(&numbers);
+}
+
 /* False: no packet can match. */
 static bool fields(struct asked *a, const struct policy_rule *r, const struct filter_opts *opts)
 {
@@ -219,7 +248,9 @@ static void put_rows(const struct asked *a, struct buf *to)
 				row = add_row(to, FILTER_NEXT, last ? after : at + k + 1);
 			else
 				row = add_row(to, after, last ? FILTER_NEXT : at + k + 1);
-			if (row)
+			if (row && g->sets)
+				row->set = g->sets[k];
+			else if (row)
 				memcpy(row->test, g->v + 2ul * k, 2 * sizeof(*g->v));
 		}
 	}
@@ -243,6 +274,11 @@ int filter_rows(const struct policy_rule *r, const struct filter_opts *opts,
 		ask_expression(&a, number, r->matching_negated);
 	}
 	*never = !fields(&a, r, opts);
+	/* last, since they cost most */
+	if (opts->sets && FILTER_HAS_FIELD(r, POLICY_FROM))
+		ask_sets(&a, r, false, opts->sets);
+	if (opts->sets && FILTER_HAS_FIELD(r, POLICY_TO))
+		ask_sets(&a, r, true, opts->sets);
 	if (a.all.failed || a.groups.failed)
 		e = -ENOMEM;
 	else if (!*never)
@@ -250,6 +286,7 @@ int filter_rows(const struct policy_rule *r, const struct filter_opts *opts,
 	for (i = 0; i < a.groups.len / sizeof(*g); i++) {
 		g = (struct group *)(void *)a.groups.data + i;
 		buf_free(&(struct buf){.data = (void *)g->v});
+		buf_free(&(struct buf){.data = (void *)g->sets});
 	}
 	*uses |= *never ? 0 : a.uses & ~(1u << FACT_CERTAIN);
 	if (!a.all.len && !a.groups.len)

@@ -20,11 +20,15 @@ struct filter_boxes {
  *
  * errors:  -ENOSPC more boxes than the lookup takes: err has how they come about; -ENOMEM
  */
-int filter_box(const struct policy *p, const struct policy_rule *r, bool goes_on, struct filter_boxes *to,
-	       struct sluice_err *err);
+int filter_box(const struct policy *p, const struct filter_opts *opts, const struct policy_rule *r,
+	       bool goes_on, struct filter_boxes *to, struct sluice_err *err);
 
-/* filter_spans() are the addresses that one side of a rule asks for, sets and all. The caller frees *to, always. */
-int filter_spans(const struct policy *p, const struct policy_addrs *a, bool v6, struct policy_spans *to);
+/*
+ * filter_spans() are the addresses that one side of a rule asks for, sets and all but for those of run time in
+ * `sets` (NULL: none are), which rows ask. The caller frees *to, always.
+ */
+int filter_spans(const struct policy *p, const struct filter_sets *sets, const struct policy_addrs *a, bool v6,
+		 struct policy_spans *to);
 
 /*
  * filter_extras() are the extra values that suit a rule, and whether the protocol still has to be asked: only
@@ -43,8 +47,8 @@ uint32_t filter_extras(const struct policy_rule *r, bool v6, bool *ask_proto);
 struct filter_bits_report {
 	bool flags, length;
 };
-int filter_bits(const struct policy *p, const struct policy_ruleset *set, bool v6, const uint8_t *does,
-		struct buf *to, uint32_t *at, struct filter_bits_report *report);
+int filter_bits(const struct policy *p, const struct filter_sets *sets, const struct policy_ruleset *set,
+		bool v6, const uint8_t *does, struct buf *to, uint32_t *at, struct filter_bits_report *report);
 
 /* Does a rule ask for what only rows tell, besides what is in the words of bits? */
 bool filter_bits_suffice(const struct policy_rule *r);

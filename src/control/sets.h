@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * The run-time sets of a policy as they live: the map filter_sets (abi/filter_sets.h), made from a plan
+ * (src/filter/sets.h), and changed while programs read it.
+ *
+ *     filter_sets_plan() ──> control_sets_make(plan, the map before) ──> map ──> control_filter_load_sets()
+ *                                                    control_sets_open(map) ──> add, del, load, list ...
+ *
+ * thread:  (all calls) whoever has a map open holds the lock of control/state.h until it is closed, also for
+ *          reading: opening may finish what a writer that was killed left half done. Programs read without.
+ * errors:  (calls with err) -EPERM privilege missing, -ENOMEM, -EBADMSG the memory is damaged
+ */
+#ifndef CONTROL_SETS_H
+#define CONTROL_SETS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sluice/err.h>
+
+#include "filter/sets.h"
+
+struct control_sets;
+
+/*
+ * control_sets_make() makes the map of a policy on the engine of the thread and fills it: with what text and
+ * files say, and with what was added at run time to sets of the same name in the map before, with the time it
+ * has left. Counters of elements go on. What was taken out at run time of what the text says is in again.
+ *
+ * in:      before  the map of the policy in force, -1: none
+ * out:     *fd     close-on-exec, the caller's; -1 on failure, and if the plan has no sets
+ *          *lost   elements of before that found no room; may be NULL
+ * errors:  -EBADMSG before is damaged: make without it
+ * cost:    a million prefixes in 0.2 to 0.4 s
+ */
+int control_sets_make(const struct filter_sets *plan, int before, int *fd, uint64_t *lost,
+		      struct sluice_err *err);
+
+/*
+ * control_sets_open() opens a map that control_sets_make() made, its descriptor (not kept).
+ *
+ * out:     *sets  NULL on failure; control_sets_close()
+ * errors:  -EBADMSG it is no such map, or damaged
+ */
+int control_sets_open(int fd, struct control_sets **sets, struct sluice_err *err);
+void control_sets_close(struct control_sets *sets);
+
+uint32_t control_sets_n(const struct control_sets *sets);
+
+struct control_set {
+	const char *
+		name; /* as long as the sets are open; "" for constants of rules, which are not to be changed */
+	const char *file; /* NULL: none */
+	uint32_t timeout; /* seconds of what is added at run time, 0: for good */
+	uint64_t size;	  /* as the policy says; 0: it does not */
+	bool expires, counts;
+	uint64_t n[2];	  /* elements, IPv4 and IPv6, expired ones that were not swept among them */
+	uint64_t room[2]; /* for so many as they are now, about */
+	uint64_t bytes;
+};
+
+/* control_sets_get(): set number nr. control_sets_find(): by name, -ENOENT names the nearest. */
+int control_sets_get(struct control_sets *sets, uint32_t nr, struct control_set *set, struct sluice_err *err);
+int control_sets_find(struct control_sets *sets, const char *name, uint32_t *nr, struct sluice_err *err);
+
+/* control_sets_now(): seconds of the clock that elements expire by (CLOCK_MONOTONIC). */
+uint32_t control_sets_now(void);
+
+/* What control_sets_add() did. */
+enum control_added { CONTROL_ADDED, CONTROL_CHANGED, CONTROL_FOR_GOOD };
+
+/*
+ * control_sets_add() adds an element; one that is there gets the new expiry, but what is there for good stays so
+ * (CONTROL_FOR_GOOD). control_sets_del() takes one out.
+ *
+ * in:      elem   expires: a second of control_sets_now(), 0: for good
+ * errors:  -ENOSPC full, and no room to grow: err says what to do; -EINVAL the set keeps no times;
+ *          -ENOENT (del) no such element
+ * cost:    microseconds; growing 0.2 s a million, and a grace period
+ */
+int control_sets_add(struct control_sets *sets, uint32_t nr, bool v6, const struct sets_elem *elem,
+		     enum control_added *what, struct sluice_err *err);
+int control_sets_del(struct control_sets *sets, uint32_t nr, bool v6, const struct sets_elem *elem,
+		     struct sluice_err *err);
+
+/* control_sets_test(): the longest element that covers an address and has not expired at now; 0 or -ENOENT. */
+int control_sets_test(struct control_sets *sets, uint32_t nr, bool v6, uint64_t hi, uint64_t lo, uint32_t now,
+		      struct sets_elem *elem, struct set_count *counts, struct sluice_err *err);
+
+/* Elements of one family, sorted, without those that have expired. */
+struct control_elem {
+	struct sets_elem elem;
+	struct set_count counts;
+};
+int control_sets_list(struct control_sets *sets, uint32_t nr, bool v6, uint32_t now,
+		      struct control_elem **elems, size_t *n, struct sluice_err *err);
+
+/*
+ * control_sets_load() makes the elements that are there for good those of a list, by difference; those that
+ * expire stay until they do. What is in both is never missing. control_sets_flush() takes out everything.
+ *
+ * in:      elems  IPv4, IPv6
+ * errors:  -ENOSPC: then the set is as it was, or the part of the list that fits is in it and err says so
+ */
+int control_sets_load(struct control_sets *sets, uint32_t nr, const struct filter_elems elems[2],
+		      struct sets_change *done, struct sluice_err *err);
+int control_sets_flush(struct control_sets *sets, uint32_t nr, uint64_t *n, struct sluice_err *err);
+
+/* control_sets_expire() takes out of all sets what has expired; *n of them. */
+int control_sets_expire(struct control_sets *sets, uint32_t now, uint64_t *n, struct sluice_err *err);
+
+#endif

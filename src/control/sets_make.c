@@ -1,0 +1,220 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* Run-time sets: the memory of a policy, filled from its text, its files, and the memory before. */
+#include <bpf/bpf.h>
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#include "base/err.h"
+#include "control/sets_inside.h"
+
+/* --- the directory --- */
+
+static uint8_t *put_file(const struct filter_set_plan *of, struct filter_set *set, uint8_t *mem, uint8_t *at)
+{
+	size_t len = strlen(of->file) + 1;
+
+	set->file = (uint32_t)(at - mem);
+	memcpy(at, of->file, len);
+	return at + ((len + 7) & ~7ul);
+}
+
+static uint8_t *put_given(const struct filter_set_plan *of, struct filter_set *set, uint8_t *mem, uint8_t *at)
+{
+	struct filter_set_given *v = (struct filter_set_given *)(void *)at;
+	const struct sets_elem *e;
+	uint32_t f, n = 0;
+	size_t i;
+
+	set->given = (uint32_t)(at - mem);
+	for (f = 0; f < 2; f++)
+		for (i = 0; i < of->elems[f].n; i++) {
+			e = &of->elems[f].v[i];
+			v[n++] = (struct filter_set_given){.hi = e->hi,
+							   .lo = e->lo,
+							   .family = f ? 6 : 4,
+							   .len = e->len};
+		}
+	set->n_given = n;
+	return at + n * sizeof(*v);
+}
+
+static void put_dir(const struct filter_sets *plan, uint8_t *mem)
+{
+	struct filter_sets_head *head = (struct filter_sets_head *)(void *)mem;
+	struct filter_set *set = (struct filter_set *)(void *)(head + 1);
+	uint8_t *at = (uint8_t *)(set + plan->n);
+	const struct filter_set_plan *of;
+	uint32_t i, b;
+
+	head->magic = FILTER_SETS_MAGIC;
+	head->version = FILTER_SETS_VERSION;
+	head->n = plan->n;
+	head->lines = (uint32_t)(plan->bytes / SET_LINE);
+	head->blocks = plan->blocks;
+	for (i = 0; i < plan->n; i++, set++) {
+		of = &plan->v[i];
+		memcpy(set->name, of->name, strnlen(of->name, sizeof(set->name) - 1));
+		for (b = 0; b < FILTER_BLOCKS; b++)
+			set->block[b] = of->block[b].lines ? of->block[b].at : 0;
+		set->flags = of->flags;
+		set->what = of->what;
+		set->timeout = of->timeout;
+		set->size = of->size;
+		if (of->file)
+			at = put_file(of, set, mem, at);
+		else if (!(of->what & FILTER_SET_PART))
+			at = put_given(of, set, mem, at);
+	}
+}
+
+static int put_block(const struct filter_set_plan *of, uint32_t b, uint8_t *mem, struct sluice_err *err)
+{
+	struct sets_spec spec = of->block[b].spec;
+	const struct filter_elems *elems = &of->elems[b / 2];
+	uint8_t longest = b / 2 ? 128 : 32;
+	bool apart = of->block[b & ~1u].lines, addrs = !(b & 1);
+	struct sets *set;
+	size_t i;
+	int e;
+
+	if (!of->block[b].lines)
+		return 0;
+	if (getrandom(&spec.seed, sizeof(spec.seed), 0) != sizeof(spec.seed))
+		return err_set(err, -EIO, "no random numbers: %s", strerror(errno));
+	e = sets_create(mem + (size_t)of->block[b].at * SET_LINE, (size_t)of->block[b].lines * SET_LINE,
+			&spec, &set, err);
+	for (i = 0; i < elems->n && !e; i++)
+		if (!apart || (elems->v[i].len == longest) == addrs)
+			e = sets_add(set, &elems->v[i], NULL, err);
+	sets_free(set);
+	return e;
+}
+
+/* --- from the memory before --- */
+
+static bool is_given(const struct control_sets *s, const struct filter_set *set, bool v6,
+		     const struct sets_elem *e)
+{
+	const struct filter_set_given *v = (const void *)(s->dir + set->given), *g;
+	struct sets_elem one;
+	uint32_t lo = 0, hi = set->n_given, mid;
+	int c;
+
+	while (lo < hi) {
+		mid = lo + (hi - lo) / 2;
+		g = &v[mid];
+		one = (struct sets_elem){.hi = g->hi, .lo = g->lo, .len = (uint8_t)g->len};
+		c = (g->family == 6) != v6 ? (v6 ? -1 : 1) : sets_order(&one, e);
+		if (!c)
+			return true;
+		if (c < 0)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return false;
+}
+
+static int carry_set(struct control_sets *from, uint32_t f, struct control_sets *to, uint32_t t, uint32_t now,
+		     uint64_t *lost, struct sluice_err *err)
+{
+	const struct filter_set *old = &from->set[f], *new = &to->set[t];
+	bool counts = old->flags & new->flags &SET_COUNTS;
+	enum control_added what;
+	struct control_elem *v;
+	struct sets *set;
+	size_t n, i;
+	int e = 0;
+	bool v6;
+
+	for (v6 = false;; v6 = true) {
+		e = control_sets_list(from, f, v6, now, &v, &n, err);
+		for (i = 0; i < n && !e; i++) {
+			if (v[i].elem.expires
+				    ? new->flags &SET_EXPIRES
+				    : !old->file && !new->file && !is_given(from, old, v6, &v[i].elem)) {
+				e = control_sets_add(to, t, v6, &v[i].elem, &what, err);
+				*lost += e == -ENOSPC;
+				e = e == -ENOSPC ? 0 : e;
+			}
+			if (!e && counts)
+				e = sets_block_of(to, t, sets_block_for(to, t, v6, v[i].elem.len), &set, err);
+			if (!e && counts && set)
+				sets_count(set, &v[i].elem, &v[i].counts);
+		}
+		free(v);
+		if (e || v6)
+			return e;
+	}
+}
+
+static int carry(int before, int fd, uint64_t *lost, struct sluice_err *err)
+{
+	struct control_sets *from, *to = NULL;
+	uint32_t f, t, now = control_sets_now();
+	int e = control_sets_open(before, &from, err);
+
+	if (!e)
+		e = control_sets_open(fd, &to, err);
+	for (f = 0; !e && f < from->n; f++) {
+		if (!*from->set[f].name || control_sets_find(to, from->set[f].name, &t, NULL))
+			continue;
+		e = carry_set(from, f, to, t, now, lost, err);
+	}
+	control_sets_close(from);
+	control_sets_close(to);
+	return e;
+}
+
+static int fill(const struct filter_sets *plan, int fd, struct sluice_err *err)
+{
+	uint8_t *mem = mmap(NULL, plan->bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	uint32_t i, b;
+	int e = 0;
+
+	if (mem == MAP_FAILED)
+		return err_set(err, -errno, "mapping the run-time sets: %s", strerror(errno));
+	put_dir(plan, mem);
+	for (i = 0; i < plan->n && !e; i++)
+		for (b = 0; b < FILTER_BLOCKS && !e; b++) {
+			e = put_block(&plan->v[i], b, mem, err);
+			if (e)
+				err_prefix(err, "set '%s'", plan->v[i].name);
+		}
+	munmap(mem, plan->bytes);
+	return e;
+}
+
+int control_sets_make(const struct filter_sets *plan, int before, int *fd, uint64_t *lost,
+		      struct sluice_err *err)
+{
+	LIBBPF_OPTS(bpf_map_create_opts, opts, .map_flags = BPF_F_MMAPABLE);
+	uint64_t unused = 0;
+	int e;
+
+	*fd = -1;
+	if (lost)
+		*lost = 0;
+	if (!plan->n)
+		return 0;
+	*fd = bpf_map_create(BPF_MAP_TYPE_ARRAY, "filter_sets", 4, (uint32_t)plan->bytes, 1, &opts);
+	if (*fd < 0) {
+		e = *fd;
+		*fd = -1;
+		return err_set(err, e, "making a map of %zu MB for the run-time sets: %s", plan->bytes >> 20,
+			       strerror(-e));
+	}
+	e = fill(plan, *fd, err);
+	if (!e && before >= 0)
+		e = carry(before, *fd, lost ? lost : &unused, err);
+	if (e) {
+		close(*fd);
+		*fd = -1;
+	}
+	return e;
+}
