@@ -19,6 +19,7 @@
 #include "control/files.h"
 #include "control/filter.h"
 #include "control/inside.h"
+#include "control/sets.h"
 
 #define CODE_BYTES (64u << 20)
 
@@ -211,6 +212,23 @@ static int make_trial(const struct build *b)
 	return e;
 }
 
+/* Sets that change at run time: those of the policy, with what came into sets of the same name meanwhile. */
+static int make_sets(struct build *b, struct filter_sets **sets)
+{
+	int e = filter_sets_plan(b->p, sets, b->err), before = -1;
+
+	if (e)
+		return e;
+	if (b->st->record.live[0])
+		before = control_state_map(b->st, b->st->record.live, CONTROL_SETS, 0, NULL);
+	e = control_sets_make(*sets, before, &b->maps.sets, NULL, b->err);
+	shut(&before);
+	if (e || b->maps.sets < 0)
+		return e;
+	b->opts.sets = *sets;
+	return pin_as(b, b->maps.sets, CONTROL_SETS, 0);
+}
+
 static int make_dirs(struct build *b)
 {
 	int e = control_generation_dir(b->st, b->g->name, b->dir, b->err);
@@ -259,6 +277,7 @@ int build_new(struct control_state *st, const struct policy *p, const struct con
 {
 	struct build b = {.st = st, .p = p, .g = g, .maps = {-1, -1, -1, -1, -1, g->number}, .err = err};
 	struct filter_interface *interfaces = NULL;
+	struct filter_sets *sets = NULL;
 	uint32_t i;
 	int e = make_dirs(&b);
 
@@ -266,9 +285,11 @@ int build_new(struct control_state *st, const struct policy *p, const struct con
 	e = e ?: make_trial(&b);
 	if (!e && st->record.live[0])
 		b.maps.samples = control_state_map(st, st->record.live, CONTROL_SAMPLES, 0, NULL);
+	e = e ?: make_sets(&b, &sets);
 	for (i = 0; i < p->n_filters && !e; i++)
 		e = build_filter(&b, i);
 	e = e ?: control_generation_write(st, g, err);
+	filter_sets_free(sets);
 	shut(&b.maps.samples);
 	shut(&b.maps.sets);
 	free(interfaces);

@@ -91,14 +91,15 @@ static int fill(const struct filter_tables *t, struct control_filter *f, struct 
 }
 
 /* Maps that go on. Their layouts are compared before anything is made. */
-static int share(struct control_filter *f, const struct control_filter_maps *maps, struct sluice_err *err)
+static int share(const struct filter_tables *t, struct control_filter *f, const struct control_filter_maps *maps,
+		 struct sluice_err *err)
 {
 	const struct {
 		const char *name;
 		int fd;
 	} v[] = {
 		{"filter_tables", maps->tables},   {"filter_cells", maps->cells}, {"filter_cpus", maps->cpus},
-		{"filter_samples", maps->samples}, {"filter_sets", maps->sets},
+		{"filter_samples", maps->samples}, {"filter_sets", t->sets.limit ? maps->sets : -1},
 	};
 	size_t i;
 	int e = 0;
@@ -131,7 +132,7 @@ static int load(const struct filter_tables *t, const void *object, size_t len, c
 	if (!e && t->sets.limit)
 		e = prepare_sets(t, maps ? maps->sets : -1, f, err);
 	if (!e && maps)
-		e = share(f, maps, err);
+		e = share(t, f, maps, err);
 	if (!e && maps)
 		e = sluice_object_set_bytes(f->obj, "filter_generation", &maps->generation, sizeof(maps->generation), err);
 	if (!e)
