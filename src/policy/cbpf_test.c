@@ -43,7 +43,6 @@ static const char *const expressions[] = {
 	"ip proto 6",
 	"src port domain",
 	"host fe80::1",
-	"ip[ip[1] - 14] = 2",
 };
 
 static struct buf main_text;
