@@ -1,25 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* Rules in a few words. */
-#include <string.h>
+#include <stdio.h>
 
 #include "base/text.h"
 #include "cmd/rule_text.h"
 
-static char *cut(struct buf *text, char *to, size_t size)
+/* What there is room for; size takes the three dots and the end. */
+static char *take(struct buf *text, char *to, size_t size)
 {
-	size_t len = text->failed ? 0 : text->len;
-
-	to[0] = '\0';
-	if (len < size) {
-		memcpy(to, len ? (const char *)text->data : "", len);
-		to[len] = '\0';
-	} else if (size > 4) {
-		len = size - 4;
-		while (len && (text->data[len] & 0xc0) == 0x80) /* not inside of a character */
-			len--;
-		memcpy(to, text->data, len);
-		memcpy(to + len, "...", 4);
-	}
+	buf_put(text, "", 1);
+	snprintf(to, size, "%s", text->failed ? "" : (const char *)text->data);
 	buf_free(text);
 	return text_harmless(to);
 }
@@ -28,11 +18,8 @@ char *rule_text(const struct policy_filter *f, const struct policy_stmt *stmt, c
 {
 	struct buf text = {0};
 
-	if (stmt)
-		policy_stmt_print(stmt, &text);
-	else
-		buf_printf(&text, "default %s", f->default_drop ? "drop" : "pass");
-	return cut(&text, to, size);
+	policy_rule_print(f, stmt, size - 4, &text);
+	return take(&text, to, size);
 }
 
 char *rule_label(const struct policy_filter *f, const struct policy_stmt *stmt, char *to, size_t size)
@@ -42,7 +29,7 @@ char *rule_label(const struct policy_filter *f, const struct policy_stmt *stmt, 
 	if (!stmt || !stmt->name)
 		return rule_text(f, stmt, to, size);
 	buf_printf(&text, "\"%s\"", stmt->name);
-	return cut(&text, to, size);
+	return take(&text, to, size);
 }
 
 const char *rule_does(const struct policy_stmt *stmt, bool over)

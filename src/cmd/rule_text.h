@@ -6,7 +6,8 @@
 #include <stddef.h>
 #include "policy/policy.h"
 
-/* rule_text() writes a rule, or the filter's default (stmt NULL), cut to size; harmless on a terminal. Returns to. */
+/* rule_text() writes a rule, or the filter's default (stmt NULL), cut to size (at least 8); harmless on a terminal.
+ * Returns to. */
 char *rule_text(const struct policy_filter *f, const struct policy_stmt *stmt, char *to, size_t size);
 
 /* rule_label() writes its name in quotes, or if it has none its text. */

@@ -146,9 +146,7 @@ static const char *verdict_word(const struct policy_answer *a)
 static int conclude(const struct telling *t, const struct policy_answer *a)
 {
 	const struct policy_stmt *s = a->rule == ORACLE_DEFAULT ? NULL : &t->filter->stmts[a->rule];
-	struct policy_where w = policy_where(t->p, s				? s->pos
-						   : t->filter->default_pos.len ? t->filter->default_pos
-										: t->filter->pos);
+	struct policy_where w = policy_rule_where(t->p, t->filter, s);
 	char said[PACKET_SAY];
 
 	if (cli.json)

@@ -216,24 +216,17 @@ static int run_all(struct replay *r, struct sluice_err *err)
 
 /* --- output --- */
 
-static void rule_text(const struct side *s, uint32_t rule, struct buf *to)
+static const struct policy_stmt *stmt_of(const struct side *s, uint32_t rule)
 {
 	const struct policy_filter *f = &s->p->filters[s->filter];
 
-	if (rule < f->n_stmts)
-		policy_stmt_print(&f->stmts[rule], to);
-	else
-		buf_printf(to, "default %s", f->default_drop ? "drop" : "pass");
-	buf_put(to, "", 1);
+	return rule < f->n_stmts ? &f->stmts[rule] : NULL;
 }
 
-static struct policy_where rule_where(const struct side *s, uint32_t rule)
+static void print_rule(const struct side *s, uint32_t rule, struct buf *to)
 {
-	const struct policy_filter *f = &s->p->filters[s->filter];
-
-	return policy_where(s->p, rule < f->n_stmts    ? f->stmts[rule].pos
-				  : f->default_pos.len ? f->default_pos
-						       : f->pos);
+	policy_rule_print(&s->p->filters[s->filter], stmt_of(s, rule), 0, to);
+	buf_put(to, "", 1);
 }
 
 static void show_rules(const struct side *s)
@@ -246,9 +239,9 @@ static void show_rules(const struct side *s)
 	printf("%12s %14s  %s\n", "PACKETS", "BYTES", "RULE");
 	for (i = 0; i <= s->f.n_rules; i++) {
 		c = &s->counts[i];
-		w = rule_where(s, i);
+		w = policy_rule_where(s->p, &s->p->filters[s->filter], stmt_of(s, i));
 		text = (struct buf){0};
-		rule_text(s, i, &text);
+		print_rule(s, i, &text);
 		printf("%12" PRIu64 " %14" PRIu64 "  %s:%u: %s\n", (uint64_t)c->packets, (uint64_t)c->bytes,
 		       w.path, w.line, text.failed ? "?" : (char *)text.data);
 		if (c->over_packets)
@@ -311,9 +304,9 @@ static json_t *json_rules(const struct side *s)
 
 	for (i = 0; i <= s->f.n_rules; i++) {
 		c = &s->counts[i];
-		w = rule_where(s, i);
+		w = policy_rule_where(s->p, &s->p->filters[s->filter], stmt_of(s, i));
 		text = (struct buf){0};
-		rule_text(s, i, &text);
+		print_rule(s, i, &text);
 		json_array_append_new(list,
 				      json_pack("{s:s, s:I, s:s, s:s?, s:b, s:I, s:I, s:I, s:I, s:I}", "file",
 						w.path, "line", (json_int_t)w.line, "rule",

@@ -91,21 +91,10 @@ static int build(const struct arrival *a, enum packet which, uint8_t *to, size_t
 static void say_rule(const struct policy *p, const struct policy_filter *f, uint32_t rule, struct buf *to)
 {
 	const struct policy_stmt *s = rule == ORACLE_DEFAULT ? NULL : &f->stmts[rule];
-	struct policy_where w = policy_where(p, s ? s->pos : f->default_pos.len ? f->default_pos : f->pos);
-	size_t from;
+	struct policy_where w = policy_rule_where(p, f, s);
 
 	buf_printf(to, "%s:%u: ", w.path, w.line);
-	from = to->len;
-	if (s)
-		policy_stmt_print(s, to);
-	else
-		buf_printf(to, "default drop");
-	if (!to->failed && to->len - from > RULE_SHOWN) {
-		to->len = from + RULE_SHOWN;
-		while (to->len > from && (to->data[to->len] & 0xc0) == 0x80)
-			to->len--;
-		buf_printf(to, "...");
-	}
+	policy_rule_print(f, s, RULE_SHOWN, to);
 }
 
 static void refuse(struct guard *g, const struct arrival *a, const struct policy_filter *f, uint32_t rule,

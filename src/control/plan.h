@@ -97,7 +97,4 @@ bool control_plan_empty(const struct control_plan *plan);
  */
 void control_plan_print(const struct control_plan *plan, bool all, struct buf *to);
 
-/* control_plan_place(): where a filter's rule (or its default: PLAN_NONE) is written. */
-struct policy_where control_plan_place(const struct policy *p, uint32_t filter, uint32_t rule);
-
 #endif

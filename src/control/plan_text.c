@@ -7,34 +7,11 @@
 
 #define NAMES_SHOWN 8 /* interfaces of one filter */
 
-struct policy_where control_plan_place(const struct policy *p, uint32_t filter, uint32_t rule)
-{
-	const struct policy_filter *f = &p->filters[filter];
-
-	if (rule != PLAN_NONE)
-		return policy_where(p, f->stmts[rule].pos);
-	return policy_where(p, f->default_pos.len ? f->default_pos : f->pos);
-}
-
 static void print_place(const struct policy *p, struct policy_pos pos, struct buf *to)
 {
 	struct policy_where w = policy_where(p, pos);
 
 	buf_printf(to, "%s:%u", w.path, w.line);
-}
-
-/* A rule is one line; lists of addresses may make it long. */
-static void print_rule(const struct policy_stmt *s, bool all, struct buf *to)
-{
-	size_t from = to->len;
-
-	policy_stmt_print(s, to);
-	if (all || to->failed || to->len - from <= PLAN_LINE)
-		return;
-	to->len = from + PLAN_LINE;
-	while (to->len > from && (to->data[to->len] & 0xc0) == 0x80) /* not inside of a character */
-		to->len--;
-	buf_printf(to, "...");
 }
 
 static void print_line(const struct control_plan *plan, const struct plan_filter *f,
@@ -50,12 +27,12 @@ static void print_line(const struct control_plan *plan, const struct plan_filter
 	buf_printf(to, "  %c ", signs[r->what]);
 	print_place(now ? plan->now : plan->old, now ? now->pos : old->pos, to);
 	buf_printf(to, ": ");
-	print_rule(now ? now : old, all, to);
+	policy_rule_print(NULL, now ? now : old, all ? 0 : PLAN_LINE, to);
 	if (r->what == PLAN_CHANGED) {
 		buf_printf(to, "\n    was %s", r->moved ? "elsewhere, " : "");
 		print_place(plan->old, old->pos, to);
 		buf_printf(to, ": ");
-		print_rule(old, all, to);
+		policy_rule_print(NULL, old, all ? 0 : PLAN_LINE, to);
 	} else if (r->what == PLAN_MOVED) {
 		buf_printf(to, "\n    was elsewhere, ");
 		print_place(plan->old, old->pos, to);

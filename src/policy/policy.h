@@ -107,6 +107,14 @@ void policy_stmt_print(const struct policy_stmt *s, struct buf *to);
 void policy_match_print(const struct policy_match *m, struct buf *to);
 
 /*
+ * policy_rule_print() writes a rule of a filter, or with NULL its default, in one line: max bytes of it and
+ * "..." if it is longer, 0: all of it. policy_rule_where() tells where it is written.
+ */
+void policy_rule_print(const struct policy_filter *f, const struct policy_stmt *s, size_t max, struct buf *to);
+struct policy_where policy_rule_where(const struct policy *p, const struct policy_filter *f,
+				      const struct policy_stmt *s);
+
+/*
  * policy_filter_on() finds the filter that an interface gets: the first that names it, or has a glob that
  * fits.
  *

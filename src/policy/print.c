@@ -247,6 +247,22 @@ void policy_stmt_print(const struct policy_stmt *s, struct buf *to)
 	}
 }
 
+void policy_rule_print(const struct policy_filter *f, const struct policy_stmt *s, size_t max, struct buf *to)
+{
+	size_t from = to->len;
+
+	if (s)
+		policy_stmt_print(s, to);
+	else
+		buf_printf(to, "default %s", f->default_drop ? "drop" : "pass");
+	if (!max || to->failed || to->len - from <= max)
+		return;
+	to->len = from + max;
+	while (to->len > from && (to->data[to->len] & 0xc0) == 0x80) /* not inside of a character */
+		to->len--;
+	text(to, "...");
+}
+
 static void set(struct buf *to, const struct policy_set *s)
 {
 	uint32_t i;

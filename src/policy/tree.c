@@ -27,6 +27,12 @@ bool policy_filter_names(const struct policy_filter *f, const char *name)
 	return false;
 }
 
+struct policy_where policy_rule_where(const struct policy *p, const struct policy_filter *f,
+				      const struct policy_stmt *s)
+{
+	return policy_where(p, s ? s->pos : f->default_pos.len ? f->default_pos : f->pos);
+}
+
 int policy_filter_on(const struct policy *p, const char *name, const char *how, uint32_t *filter,
 		     struct sluice_err *err)
 {
