@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "base/err.h"
+#include "cmd/plan_json.h"
 #include "cmd/policy_say.h"
 #include "control/guard.h"
 #include "control/plan.h"
@@ -24,6 +25,8 @@ void policy_say_mistakes(const struct policy *p)
 		fprintf(stderr, "... and %" PRIu64 " more\n", hidden);
 	buf_free(&text);
 }
+
+static json_t *planned; /* for policy_say_done(), where JSON is wanted */
 
 /* Names of the interfaces of a generation, for free(); they are the generation's. */
 static const char **names_of(const struct control_generation *g)
@@ -44,7 +47,10 @@ static int print_plan(const struct control_ready *r, struct sluice_err *err)
 	struct buf text = {0};
 	int e = before && now ? control_plan_new(r->old, r->policy, &opts, &plan, err) : err_nomem(err);
 
-	if (!e) {
+	if (!e && cli.json) {
+		json_decref(planned);
+		planned = plan_json(plan);
+	} else if (!e) {
 		control_plan_print(plan, cli.verbose, &text);
 		if (text.failed)
 			e = err_nomem(err);
@@ -63,11 +69,9 @@ int policy_say_plan(const struct control_ready *r, struct sluice_err *err)
 	uint32_t i;
 	int e = 0;
 
-	if (cli.json)
-		return 0;
 	if (r->policy)
 		e = print_plan(r, err);
-	for (i = 0; !r->policy && r->live && i < r->live->n_parts; i++)
+	for (i = 0; !cli.json && !r->policy && r->live && i < r->live->n_parts; i++)
 		printf("%s: loses its filter\n", r->live->parts[i].ifname);
 	cli_flush();
 	return e;
@@ -101,11 +105,11 @@ int policy_say_ready(void *ctx, const struct control_ready *r, struct sluice_err
 int policy_say_done(const char *word, const struct control_done *done)
 {
 	if (cli.json)
-		return cli_json(json_pack("{s:s, s:s?, s:s?, s:b, s:I, s:I, s:I}", "did", word, "policy",
+		return cli_json(json_pack("{s:s, s:s?, s:s?, s:b, s:I, s:I, s:I, s:o}", "did", word, "policy",
 					  done->name[0] ? done->name : NULL, "before", done->left[0] ? done->left : NULL,
 					  "nothing_to_do", done->nothing, "trial_ns", (json_int_t)done->trial_ns,
 					  "load_ns", (json_int_t)done->load_ns, "switch_ns",
-					  (json_int_t)done->switch_ns));
+					  (json_int_t)done->switch_ns, "plan", planned ? json_incref(planned) : json_null()));
 	if (done->nothing && done->name[0])
 		printf("policy %s is in force on all its interfaces already\n", done->name);
 	else if (done->trial_ns)

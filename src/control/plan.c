@@ -364,11 +364,6 @@ static void count_spans(struct plan_set *s, const struct policy_spans *a, const 
 	}
 }
 
-static bool same_text(const char *a, const char *b)
-{
-	return a == b || (a && b && !strcmp(a, b));
-}
-
 static void add_set(struct control_plan *plan, const struct policy_set *old, const struct policy_set *now)
 {
 	static const struct policy_spans none;
@@ -377,7 +372,7 @@ static void add_set(struct control_plan *plan, const struct policy_set *old, con
 	s.what = (uint8_t)(!old ? PLAN_ADDED : now ? PLAN_CHANGED : PLAN_REMOVED);
 	count_spans(&s, old ? &old->spans : &none, now ? &now->spans : &none);
 	s.meaning = old && now &&
-		    (!same_text(old->file, now->file) || old->timeout_ns != now->timeout_ns ||
+		    (!policy_same_text(old->file, now->file) || old->timeout_ns != now->timeout_ns ||
 		     old->size != now->size || old->counters != now->counters);
 	if (s.what != PLAN_CHANGED || s.added || s.removed || s.meaning)
 		plan->sets[plan->n_sets++] = s;
