@@ -3,7 +3,7 @@
 # The guard against locking oneself out, on real sockets and routes.
 #
 #     namespace peer                                     namespace box, where the policy would be
-#     p0 192.0.2.7, 2001:db8::7 ────────── veth ───────── b0 192.0.2.1, 2001:db8::1   nc -l 22, nc -l 2022 ("sshd")
+#     p0 192.0.2.7, 2001:db8::7 ────────── veth ───────── b0 192.0.2.1, 2001:db8::1   servers: 22, 2022 ("sshd")
 #     p1                        ────────── veth ───────── b1 ── br0 198.51.100.1
 #        198.51.100.7
 . "$(dirname "$0")/lib.sh"
@@ -15,7 +15,8 @@ for n in $B $P; do
 	on_exit "ip netns del $n"
 	ip -n $n link set lo up
 done
-in_box() { nsenter --net=/run/netns/$B "$@"; }
+IN="nsenter --net=/run/netns/$B" # becomes the command itself: $! is its pid
+in_box() { $IN "$@"; }
 in_peer() { nsenter --net=/run/netns/$P "$@"; }
 for i in 0 1; do
 	ip -n $B link add b$i type veth peer name p$i netns $P
@@ -86,19 +87,19 @@ case_ "its MAC address is known" guard "2: drop ether from $mac would cut off $Y
 case_ "another MAC address" guard "" 'drop ether from 02:00:00:00:99:99' "$S"
 
 # --- who is connected: a listener on 22, and one whose program calls itself sshd
-cp "$(command -v nc)" "$T/sshd"
-in_box nc -l 192.0.2.1 22 >/dev/null </dev/null &
+cp "$BUILD/tests/guard-tool" "$T/sshd"
+$IN "$BUILD/tests/guard-tool" listen 192.0.2.1 22 &
 pids=$!
-in_box "$T/sshd" -l 192.0.2.1 2022 >/dev/null </dev/null &
+$IN "$T/sshd" listen 192.0.2.1 2022 &
 pids="$pids $!"
-in_box nc -l 192.0.2.1 8080 >/dev/null </dev/null &
+$IN "$BUILD/tests/guard-tool" listen 192.0.2.1 8080 &
 pids="$pids $!"
 on_exit 'kill $pids 2>/dev/null'
 listening() { [ "$(in_box ss -Htln 'sport = :22 or sport = :2022 or sport = :8080' | wc -l)" = 3 ]; }
 connected() { [ "$(in_box ss -Htn state established | wc -l)" = "$1" ]; }
 case_ "three servers" wait_until 5 listening
 connect() { # PORT FROM_PORT HOW_MANY
-	sleep 60 | in_peer nc -s 192.0.2.7 -p "$2" 192.0.2.1 "$1" >/dev/null 2>&1 &
+	nsenter --net=/run/netns/$P "$BUILD/tests/guard-tool" connect 192.0.2.7 "$2" 192.0.2.1 "$1" &
 	pids="$pids $!"
 	wait_until 5 connected "$3"
 }
@@ -122,4 +123,34 @@ nonsense() {
 	[ $? = 2 ] && grep -q "^SSH_CONNECTION does not say" "$T/said"
 }
 case_ "nonsense in the environment" nonsense
+
+# --- and sluice apply
+# shellcheck disable=SC2086
+kill $pids 2>/dev/null
+pids=
+wait_until 5 connected 0
+on_exit 'in_box "$SLUICE" down >/dev/null 2>&1'
+refused() { # WANT ARG...
+	want=$1
+	shift
+	in_box env SSH_CONNECTION="$S" "$SLUICE" apply sluice.conf "$@" >out 2>err
+	[ $? = 1 ] && [ "$(cat err)" = "sluice apply: sluice.conf:$want; use --force, or --confirm 60s to try" ] || { cat out err; return 1; }
+}
+in_force() { in_box "$SLUICE" rules >/dev/null 2>&1; }
+echo 192.0.2.9 >blocked.netset
+printf 'set blocked from "blocked.netset"\nset banned { } timeout 1h\nfilter on b0 {\n\tdrop from @blocked\n\tdrop from @banned\n}\n' >sluice.conf
+applied() { in_box env SSH_CONNECTION="$S" "$SLUICE" apply sluice.conf "$@" >out 2>err || { cat out err; return 1; }; }
+case_ "apply: nobody is cut off" applied
+echo 192.0.2.0/28 >blocked.netset
+case_ "apply: a file of addresses does it" refused "4: drop from @blocked would cut off $YOURS"
+unchanged() { in_box "$SLUICE" status | head -n 1 | grep -q '^policy 1-'; }
+case_ "apply: the policy before is in force" unchanged
+case_ "apply --dry-run: it would" refused "4: drop from @blocked would cut off $YOURS" --dry-run
+case_ "apply --force" applied --force
+case_ "apply --confirm" applied --confirm 60s
+if "$SLUICE" ban --help >/dev/null 2>&1; then
+	echo 192.0.2.9 >blocked.netset
+	banned() { in_box "$SLUICE" down >out && applied && in_box "$SLUICE" ban 192.0.2.7 >out 2>err && refused "5: drop from @banned would cut off $YOURS"; }
+	case_ "apply: an address that was banned at run time" banned
+fi
 done_

@@ -1,15 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* What the verbs that change the policy print alike. */
+#include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/err.h"
 #include "cmd/plan_json.h"
 #include "cmd/policy_say.h"
 #include "control/guard.h"
 #include "control/plan.h"
+#include "control/sets.h"
 
 void policy_say_mistakes(const struct policy *p)
 {
@@ -77,12 +80,32 @@ int policy_say_plan(const struct control_ready *r, struct sluice_err *err)
 	return e;
 }
 
+/* Sets as they will be, with what was added at run time; of those that are constants the text tells. */
+static int in_set(void *sets, const char *name, const struct net_addr *addr)
+{
+	struct sets_elem elem;
+	struct sluice_err err = {0};
+	uint64_t hi, lo;
+	uint32_t nr;
+
+	if (control_sets_find(sets, name, &nr, &err))
+		return -ENOENT;
+	net_addr_words(addr, &hi, &lo);
+	return !control_sets_test(sets, nr, addr->v6, hi, lo, control_sets_now(), &elem, NULL, &err);
+}
+
 static int guard(const struct control_ready *r, struct sluice_err *err)
 {
 	struct control_guard_opts opts = {.ssh_connection = getenv("SSH_CONNECTION"), .n_interfaces = r->next->n_parts};
 	struct net_if *v = calloc(r->next->n_parts + 1ul, sizeof(*v));
+	int e = v ? 0 : err_nomem(err), fd = control_state_map(r->st, r->next->name, CONTROL_SETS, 0, NULL);
+	struct control_sets *sets = NULL;
 	uint32_t i;
-	int e = v ? 0 : err_nomem(err);
+
+	if (!e && fd >= 0)
+		e = control_sets_open(fd, &sets, err);
+	opts.in_set = sets ? in_set : NULL;
+	opts.ctx = sets;
 
 	for (i = 0; i < r->next->n_parts && !e; i++) {
 		v[i].index = r->next->parts[i].ifindex;
@@ -90,6 +113,9 @@ static int guard(const struct control_ready *r, struct sluice_err *err)
 	}
 	opts.interfaces = v;
 	e = e ?: control_guard(r->policy, &opts, err);
+	control_sets_close(sets);
+	if (fd >= 0)
+		close(fd); /* the sets are read from it as they are asked */
 	free(v);
 	return e;
 }
