@@ -151,9 +151,9 @@ static void change(struct pair *a, struct random_state *r, uint32_t nr, uint32_t
 		if (control_sets_expire(a->sets, now, &gone, &err))
 			fail("%s", err.text);
 	} else if (what < 12) {
-		one = control_sets_del(a->sets, nr, v6, &e, &err);
+		one = control_sets_del(a->sets, nr, v6, &e, now, &err);
 		two = policy_live_del(live, set, &range);
-		/* what has expired was perhaps swept, perhaps not */
+		/* what has expired is gone for the one, and still in the other's list */
 		if (one && one != -ENOENT)
 			fail("deleting: %s", err.text);
 		if (!one && two)
@@ -161,7 +161,7 @@ static void change(struct pair *a, struct random_state *r, uint32_t nr, uint32_t
 	} else {
 		if (expires && random_below(r, 4))
 			e.expires = now + random_below(r, kernel ? 2 : 6) * (kernel ? 1000 : 1);
-		if (control_sets_add(a->sets, nr, v6, &e, &added, &err)) {
+		if (control_sets_add(a->sets, nr, v6, &e, now, &added, &err)) {
 			if (err.code != -ENOSPC)
 				fail("adding: %s", err.text);
 			return;

@@ -341,7 +341,23 @@ static int insert(struct control_sets *s, uint32_t nr, bool v6, const struct set
 	return e ? err_set(err, e, "set '%s': %s", s->set[nr].name, why.text) : 0;
 }
 
-int control_sets_add(struct control_sets *s, uint32_t nr, bool v6, const struct sets_elem *elem,
+/* Room is taken by what has expired, too, until that is swept. */
+static int sweep(struct control_sets *s, uint32_t nr, uint32_t now, uint64_t n[2], struct sluice_err *err)
+{
+	struct sets *set;
+	uint64_t gone;
+	uint32_t b;
+	int e = 0;
+
+	for (b = 0; b < FILTER_BLOCKS && !e; b++) {
+		e = sets_block_of(s, nr, b, &set, err);
+		if (!e && set)
+			e = sets_expire(set, now, &gone, err);
+	}
+	return e ? e : sets_total(s, nr, n, err);
+}
+
+int control_sets_add(struct control_sets *s, uint32_t nr, bool v6, const struct sets_elem *elem, uint32_t now,
 		     enum control_added *what, struct sluice_err *err)
 {
 	uint64_t n[2];
@@ -365,27 +381,35 @@ int control_sets_add(struct control_sets *s, uint32_t nr, bool v6, const struct 
 		*what = CONTROL_FOR_GOOD;
 		if (!expires)
 			return 0;
-		*what = CONTROL_CHANGED;
+		*what = expires > now ? CONTROL_CHANGED : CONTROL_ADDED;
 		return sets_add(set, elem, NULL, err);
 	}
-	if (s->set[nr].size && n[0] + n[1] >= s->set[nr].size)
-		return sets_full(s, nr, err);
+	if (s->set[nr].size && n[0] + n[1] >= s->set[nr].size) {
+		e = sweep(s, nr, now, n, err);
+		if (e || n[0] + n[1] >= s->set[nr].size)
+			return e ? e : sets_full(s, nr, err);
+	}
 	*what = CONTROL_ADDED;
 	return insert(s, nr, v6, elem, &added, err);
 }
 
-int control_sets_del(struct control_sets *s, uint32_t nr, bool v6, const struct sets_elem *elem,
+int control_sets_del(struct control_sets *s, uint32_t nr, bool v6, const struct sets_elem *elem, uint32_t now,
 		     struct sluice_err *err)
 {
 	struct policy_range r = {.v6 = v6, .first = {elem->hi, elem->lo}};
 	char text[POLICY_RANGE_TEXT];
 	struct sluice_err why;
 	struct sets *set;
+	uint32_t expires;
 	int e = sets_block_of(s, nr, sets_block_for(s, nr, v6, elem->len), &set, err);
 
 	if (e)
 		return e;
-	e = set ? sets_del(set, elem, &why) : -ENOENT;
+	e = set ? sets_get(set, elem, &expires, NULL) : -ENOENT;
+	if (!e)
+		e = sets_del(set, elem, &why);
+	if (!e && expires && expires <= now)
+		e = -ENOENT;
 	if (e && e != -ENOENT)
 		return err_set(err, e, "set '%s': %s", s->set[nr].name, why.text);
 	if (!e)

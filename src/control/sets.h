@@ -73,15 +73,15 @@ enum control_added { CONTROL_ADDED, CONTROL_CHANGED, CONTROL_FOR_GOOD };
  * control_sets_add() adds an element; one that is there gets the new expiry, but what is there for good stays so
  * (CONTROL_FOR_GOOD). control_sets_del() takes one out.
  *
- * in:      elem   expires: a second of control_sets_now(), 0: for good
+ * in:      elem   expires: a second of control_sets_now(), 0: for good; what expired before now is not there
  * errors:  -ENOSPC full, and no room to grow: err says what to do; -EINVAL the set keeps no times;
  *          -ENOENT (del) no such element
  * cost:    microseconds; growing 0.2 s a million, and a grace period
  */
 int control_sets_add(struct control_sets *sets, uint32_t nr, bool v6, const struct sets_elem *elem,
-		     enum control_added *what, struct sluice_err *err);
+		     uint32_t now, enum control_added *what, struct sluice_err *err);
 int control_sets_del(struct control_sets *sets, uint32_t nr, bool v6, const struct sets_elem *elem,
-		     struct sluice_err *err);
+		     uint32_t now, struct sluice_err *err);
 
 /* control_sets_test(): the longest element that covers an address and has not expired at now; 0 or -ENOENT. */
 int control_sets_test(struct control_sets *sets, uint32_t nr, bool v6, uint64_t hi, uint64_t lo, uint32_t now,

@@ -3,6 +3,7 @@
 #include <bpf/bpf.h>
 #include <errno.h>
 #include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -10,17 +11,26 @@
 #include <unistd.h>
 
 #include "base/err.h"
+#include "base/path.h"
 #include "control/sets_inside.h"
 
 /* --- the directory --- */
 
+/* Absolute: whoever reads it again stands elsewhere. One that is too long is none. */
 static uint8_t *put_file(const struct filter_set_plan *of, struct filter_set *set, uint8_t *mem, uint8_t *at)
 {
-	size_t len = strlen(of->file) + 1;
+	char cwd[PATH_MAX], whole[2 * PATH_MAX], clean[PATH_MAX];
+	int n;
 
-	set->file = (uint32_t)(at - mem);
-	memcpy(at, of->file, len);
-	return at + ((len + 7) & ~7ul);
+	if (of->file[0] == '/')
+		n = snprintf(whole, sizeof(whole), "%s", of->file);
+	else
+		n = snprintf(whole, sizeof(whole), "%s/%s", getcwd(cwd, sizeof(cwd)) ? cwd : "", of->file);
+	if (n > 0 && (size_t)n < sizeof(whole) && !path_clean(clean, whole)) {
+		set->file = (uint32_t)(at - mem);
+		memcpy(at, clean, strlen(clean) + 1);
+	}
+	return at + PATH_MAX;
 }
 
 static uint8_t *put_given(const struct filter_set_plan *of, struct filter_set *set, uint8_t *mem, uint8_t *at)
@@ -138,7 +148,7 @@ static int carry_set(struct control_sets *from, uint32_t f, struct control_sets 
 			if (v[i].elem.expires
 				    ? new->flags &SET_EXPIRES
 				    : !old->file && !new->file && !is_given(from, old, v6, &v[i].elem)) {
-				e = control_sets_add(to, t, v6, &v[i].elem, &what, err);
+				e = control_sets_add(to, t, v6, &v[i].elem, now, &what, err);
 				*lost += e == -ENOSPC;
 				e = e == -ENOSPC ? 0 : e;
 			}

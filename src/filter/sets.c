@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* Run-time sets: which there are, what is in them, and how they lie in memory. */
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -81,14 +82,15 @@ int filter_sets_elems(const struct policy_spans *spans, bool v6, struct filter_e
 
 /* --- blocks --- */
 
-static uint64_t room_for(uint64_t n, uint64_t size, bool exact)
+static uint64_t room_for(uint64_t n, const struct filter_room *room)
 {
 	uint64_t more = n + n / 4 + 1024;
 
-	return exact			      ? n
-	       : size			      ? (size > n ? size : n)
-	       : more > FILTER_SETS_ROOM || n ? more
-					      : FILTER_SETS_ROOM;
+	if (room->exact)
+		return n;
+	if (room->size)
+		return room->size > n ? room->size : n;
+	return room->file || more > FILTER_SETS_ROOM ? more : FILTER_SETS_ROOM;
 }
 
 static int finish(struct filter_block_plan *b, struct sluice_err *err)
@@ -118,7 +120,7 @@ int filter_sets_blocks(const struct filter_elems *elems, bool v6, const struct f
 		n_prefixes += elems->v[i].len != longest;
 	/* a list of prefixes is looked up once; addresses have a block for themselves where most are some */
 	apart = !room->exact && (!room->file || n_prefixes <= elems->n / FEW);
-	want = room_for(elems->n, room->size, room->exact);
+	want = room_for(elems->n, room);
 	*addrs = *prefixes = (struct filter_block_plan){.lines = 0};
 	if (apart) {
 		addrs->spec = (struct sets_spec){.family = family,
@@ -304,7 +306,7 @@ static uint64_t page_up(uint64_t bytes)
 size_t filter_set_more(const struct filter_set_plan *set)
 {
 	if (set->file)
-		return (strlen(set->file) + 8) & ~7ul;
+		return PATH_MAX; /* whoever writes it down makes it absolute */
 	return set->what & FILTER_SET_PART
 		       ? 0
 		       : (set->elems[0].n + set->elems[1].n) * sizeof(struct filter_set_given);

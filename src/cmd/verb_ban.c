@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* sluice ban, unban: addresses into and out of a run-time set. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "cmd/set_run.h"
+#include "control/sessions.h"
+#include "policy/spans.h"
+
+static bool force;
+
+static const struct cli_opt ban_opts[] = {
+	{"force", 0, OPT_FLAG, NULL, "also the address that this session comes from", &force, 0, 0, NULL},
+	{0},
+};
+
+static const struct cli_verb ban_verb = {
+	.name = "ban",
+	.usage = "ADDR|PREFIX|FIRST-LAST... [for TIME] [in SET]",
+	.summary = "put addresses into a set of the policy in force, for a time",
+	.text = "Without TIME it is the set's timeout. Without SET it is the only set with a timeout, or the "
+		"one that\n"
+		"is called banned. Packets meet the change at once; nothing else of the policy is "
+		"touched.\n\n"
+		"  sluice ban 198.51.100.7 for 1h\n"
+		"  sluice ban 2001:db8:66::/48 203.0.113.0-203.0.113.9 in blocked\n",
+	.opts = ban_opts,
+	.min_args = 1,
+	.max_args = -1,
+};
+
+static const struct cli_opt unban_opts[] = {{0}};
+
+static const struct cli_verb unban_verb = {
+	.name = "unban",
+	.usage = "ADDR|PREFIX|FIRST-LAST... [in SET]",
+	.summary = "take addresses out of a set of the policy in force",
+	.text = "Just as they were banned: an address of a banned prefix cannot be taken out of it.\n"
+		"Without SET it is the only set with a timeout, or the one that is called banned.\n",
+	.opts = unban_opts,
+	.min_args = 1,
+	.max_args = -1,
+};
+
+static int choose(struct control_live *live, const char *in, uint32_t *nr, struct sluice_err *err)
+{
+	return in ? control_sets_find(live->sets, in, nr, err) : control_live_choose(live, nr, err);
+}
+
+static bool covers(const struct sets_elem *e, bool v6, struct policy_addr6 a)
+{
+	if (!v6)
+		return !e->len || !((a.lo ^ e->lo) >> (32 - e->len));
+	if (e->len <= 64)
+		return !e->len || !((a.hi ^ e->hi) >> (64 - e->len));
+	return a.hi == e->hi && !((a.lo ^ e->lo) >> (128 - e->len));
+}
+
+/* The address this very session comes from. */
+static int guard(const struct filter_elems elems[2], struct sluice_err *err)
+{
+	const char *ssh = getenv("SSH_CONNECTION");
+	struct control_session s;
+	char peer[NET_ADDR_TEXT], text[SET_ELEM];
+	const struct filter_elems *of;
+	size_t i;
+
+	if (force || !ssh || !*ssh || control_session_parse(ssh, &s, NULL))
+		return 0;
+	of = &elems[s.peer.v6];
+	for (i = 0; i < of->n; i++)
+		if (covers(&of->v[i], s.peer.v6, policy_addr6_of(&s.peer)))
+			return err_set(err, -EBUSY,
+				       "%s has %s in it, where this session comes from (SSH_CONNECTION); "
+				       "--force bans it "
+				       "all the same",
+				       set_elem(s.peer.v6, &of->v[i], text),
+				       net_addr_format(&s.peer, peer, sizeof(peer)));
+	return 0;
+}
+
+int verb_ban(int argc, char **argv)
+{
+	struct control_live live = {.fd = -1, .other_fd = -1};
+	struct filter_elems elems[2] = {{NULL, 0}, {NULL, 0}};
+	struct sluice_err err = {0};
+	struct set_words words;
+	uint32_t nr = 0;
+	char **args;
+	int n, rc = cli_parse(&ban_verb, argc, argv, &args, &n);
+
+	if (rc >= 0)
+		return rc;
+	if (set_words(args, &n, true, &words, &err) || set_elems(args, n, elems, &err) ||
+	    guard(elems, &err) || set_open(&live, &err) || choose(&live, words.in, &nr, &err))
+		rc = cli_fail(&ban_verb, &err);
+	else
+		rc = set_put(&ban_verb, "banned", &live, nr, elems, words.for_ns);
+	set_elems_free(elems);
+	control_live_close(&live);
+	return rc;
+}
+
+int verb_unban(int argc, char **argv)
+{
+	struct control_live live = {.fd = -1, .other_fd = -1};
+	struct filter_elems elems[2] = {{NULL, 0}, {NULL, 0}};
+	struct sluice_err err = {0};
+	struct set_words words;
+	uint32_t nr = 0;
+	char **args;
+	int n, rc = cli_parse(&unban_verb, argc, argv, &args, &n);
+
+	if (rc >= 0)
+		return rc;
+	if (set_words(args, &n, true, &words, &err) || set_elems(args, n, elems, &err))
+		rc = cli_fail(&unban_verb, &err);
+	else if (words.for_ns)
+		rc = cli_usage(&unban_verb, "'for' has no meaning here: what is unbanned is so at once");
+	else if (set_open(&live, &err) || choose(&live, words.in, &nr, &err))
+		rc = cli_fail(&unban_verb, &err);
+	else
+		rc = set_take(&unban_verb, "unbanned", &live, nr, elems);
+	set_elems_free(elems);
+	control_live_close(&live);
+	return rc;
+}

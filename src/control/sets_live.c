@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* The run-time sets in force: found, locked, and changed in both generations while one is on trial. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/err.h"
+#include "control/sets_live.h"
+
+/* The generation that is in force when the one in force now is not any more; "" if none may be. */
+static const char *next_of(const struct control_state *st, const char *current)
+{
+	const struct control_record *r = &st->record;
+
+	if (r->change == CONTROL_NONE)
+		return "";
+	if (r->live[0] && strcmp(r->live, current))
+		return r->live;
+	if (r->next[0] && strcmp(r->next, current) && r->change != CONTROL_RETURN)
+		return r->next;
+	return r->change == CONTROL_TRIAL && strcmp(r->before, current) ? r->before : "";
+}
+
+static int open_sets(struct control_live *l, struct sluice_err *err)
+{
+	const char *next;
+	int e = control_state_current(l->st, l->name, NULL, err);
+
+	if (e)
+		return e;
+	if (!l->name[0])
+		return err_set(err, -ENOENT, "no policy is in force here; sluice apply FILE puts one in");
+	l->fd = control_state_map(l->st, l->name, CONTROL_SETS, 0, err);
+	if (l->fd == -ENOENT)
+		return err_set(err, -ENOENT,
+			       "the policy in force has no sets that change at run time; those do that have "
+			       "a "
+			       "file, timeout, size or counters, or are empty");
+	if (l->fd < 0)
+		return l->fd;
+	e = control_sets_open(l->fd, &l->sets, err);
+	next = e ? "" : next_of(l->st, l->name);
+	if (next[0])
+		l->other_fd = control_state_map(l->st, next, CONTROL_SETS, 0, NULL);
+	if (l->other_fd >= 0 && control_sets_open(l->other_fd, &l->other, NULL))
+		l->other = NULL;
+	return e;
+}
+
+int control_live_open(const char *bpffs, uint64_t wait_ns, struct control_live *l, struct sluice_err *err)
+{
+	int e;
+
+	*l = (struct control_live){.fd = -1, .other_fd = -1};
+	e = control_state_open(bpffs, false, &l->st, err);
+	if (e)
+		return e;
+	if (!l->st->record.live[0] && !l->st->record.next[0])
+		return err_set(err, -ENOENT, "no policy is in force here; sluice apply FILE puts one in");
+	e = control_state_lock(l->st, wait_ns, err);
+	return e ? e : open_sets(l, err);
+}
+
+void control_live_close(struct control_live *l)
+{
+	control_sets_close(l->sets);
+	control_sets_close(l->other);
+	if (l->fd >= 0)
+		close(l->fd);
+	if (l->other_fd >= 0)
+		close(l->other_fd);
+	if (l->st)
+		control_state_close(l->st);
+	*l = (struct control_live){.fd = -1, .other_fd = -1};
+}
+
+int control_live_choose(const struct control_live *l, uint32_t *nr, struct sluice_err *err)
+{
+	struct control_set set;
+	uint32_t i, n = 0, banned = FILTER_SETS_NONE;
+	char names[512] = "";
+	size_t at = 0;
+	int e;
+
+	for (i = 0; i < control_sets_n(l->sets); i++) {
+		e = control_sets_get(l->sets, i, &set, err);
+		if (e)
+			return e;
+		if (!strcmp(set.name, "banned"))
+			banned = i;
+		if (!set.name[0] || !set.timeout)
+			continue;
+		if (at < sizeof(names))
+			at += (size_t)snprintf(names + at, sizeof(names) - at, "%s%s", n ? ", " : "",
+					       set.name);
+		if (!n++)
+			*nr = i;
+	}
+	if (n == 1)
+		return 0;
+	if (banned != FILTER_SETS_NONE) {
+		*nr = banned;
+		return 0;
+	}
+	if (n)
+		return err_set(err, -EINVAL, "%u sets have a timeout: %s; say which with: in SET", n, names);
+	return err_set(err, -ENOENT,
+		       "no set has a timeout and none is called 'banned'; say which with: in SET (sluice set "
+		       "list "
+		       "shows them), or write into the policy: set banned { } timeout 10m");
+}
+
+/* The set of the same name in the other generation. */
+static bool other(const struct control_live *l, uint32_t nr, uint32_t *there)
+{
+	struct control_set set;
+
+	return l->other && !control_sets_get(l->sets, nr, &set, NULL) &&
+	       !control_sets_find(l->other, set.name, there, NULL);
+}
+
+int control_live_add(struct control_live *l, uint32_t nr, bool v6, const struct sets_elem *elem,
+		     enum control_added *what, struct sluice_err *err)
+{
+	uint32_t there, now = control_sets_now();
+	enum control_added ignored;
+	struct control_set set;
+	int e = control_sets_add(l->sets, nr, v6, elem, now, what, err);
+
+	if (e || !other(l, nr, &there) || control_sets_get(l->other, there, &set, NULL))
+		return e;
+	if (set.expires || !elem->expires)
+		control_sets_add(l->other, there, v6, elem, now, &ignored, NULL);
+	return 0;
+}
+
+int control_live_del(struct control_live *l, uint32_t nr, bool v6, const struct sets_elem *elem,
+		     struct sluice_err *err)
+{
+	uint32_t there, now = control_sets_now();
+	int e = control_sets_del(l->sets, nr, v6, elem, now, err);
+
+	if (!e && other(l, nr, &there))
+		control_sets_del(l->other, there, v6, elem, now, NULL);
+	return e;
+}
+
+int control_live_load(struct control_live *l, uint32_t nr, const struct filter_elems elems[2],
+		      struct sets_change *done, struct sluice_err *err)
+{
+	struct sets_change ignored;
+	uint32_t there;
+	int e = control_sets_load(l->sets, nr, elems, done, err);
+
+	if (!e && other(l, nr, &there))
+		control_sets_load(l->other, there, elems, &ignored, NULL);
+	return e;
+}
+
+int control_live_flush(struct control_live *l, uint32_t nr, uint64_t *n, struct sluice_err *err)
+{
+	uint64_t ignored;
+	uint32_t there;
+	int e = control_sets_flush(l->sets, nr, n, err);
+
+	if (!e && other(l, nr, &there))
+		control_sets_flush(l->other, there, &ignored, NULL);
+	return e;
+}

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * The run-time sets of the policy that is in force, for those who change them: the lock, the map, and while a
+ * policy is on trial also the map of the one before it, which may come back by itself.
+ */
+#ifndef CONTROL_SETS_LIVE_H
+#define CONTROL_SETS_LIVE_H
+
+#include "control/sets.h"
+#include "control/state.h"
+
+struct control_live {
+	struct control_state *st;
+	char name[CONTROL_NAME]; /* of the generation in force */
+	struct control_sets *sets;
+	struct control_sets *other; /* of the generation that may be in force next; NULL: there is none */
+	int fd, other_fd;
+};
+
+/*
+ * control_live_open() locks, and opens what there is.
+ *
+ * in:      bpffs    NULL: as control_state_open() finds it; wait_ns for the lock
+ * owns:    the caller closes with control_live_close(), also after a failure
+ * errors:  -ENOENT no policy is in force, or it has no such sets; -EBUSY the lock; -EPERM; -EBADMSG
+ */
+int control_live_open(const char *bpffs, uint64_t wait_ns, struct control_live *live, struct sluice_err *err);
+void control_live_close(struct control_live *live);
+
+/*
+ * control_live_choose() is the set that is meant where none is named: the only one with a timeout, else the one
+ * that is called "banned".
+ * errors:  -ENOENT there is none, -EINVAL there are several: err names them
+ */
+int control_live_choose(const struct control_live *live, uint32_t *nr, struct sluice_err *err);
+
+/*
+ * The same as control_sets_add(), _del(), _load() and _flush(), for both generations: err is of the one in force;
+ * what the other one has no room or no set for is left.
+ */
+int control_live_add(struct control_live *live, uint32_t nr, bool v6, const struct sets_elem *elem,
+		     enum control_added *what, struct sluice_err *err);
+int control_live_del(struct control_live *live, uint32_t nr, bool v6, const struct sets_elem *elem,
+		     struct sluice_err *err);
+int control_live_load(struct control_live *live, uint32_t nr, const struct filter_elems elems[2],
+		      struct sets_change *done, struct sluice_err *err);
+int control_live_flush(struct control_live *live, uint32_t nr, uint64_t *n, struct sluice_err *err);
+
+/*
+ * control_sets_read() reads a file of addresses. Its text is not trusted.
+ *
+ * out:     elems  IPv4, IPv6; the caller frees both v
+ *          *loose prefixes that had bits beyond their length
+ * errors:  -EBADMSG "FILE:LINE: SENTENCE"; -ENOENT, -EACCES, -ENOEXEC, -EFBIG of the file; -ENOMEM
+ * cost:    a tenth of a second a million lines, more if they are not sorted
+ */
+int control_sets_read(const char *path, struct filter_elems elems[2], uint64_t *loose,
+		      struct sluice_err *err);
+
+/*
+ * control_sets_save() writes a set into a file that control_sets_read() reads: by a temporary file that is
+ * renamed, mode 0600. What expires has its time behind it, as a comment.
+ * out:     *n  elements
+ */
+int control_sets_save(struct control_sets *sets, uint32_t nr, const char *path, uint64_t *n,
+		      struct sluice_err *err);
+
+#endif

@@ -1,0 +1,144 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+# Sets that change while a policy is in force: sluice ban, unban, set, with packets between two namespaces.
+#
+#   A  p0 10.9.0.1/24, more addresses ──── q0 10.9.0.2/24  B   with the policy
+#         fd09::1/64                          fd09::2/64
+. "$(dirname "$0")/lib.sh"
+
+case_ "no address" expect_fail 2 "^sluice ban: '10.0.0.256' is not an address, a prefix or a range\$" "$SLUICE" ban 10.0.0.256
+case_ "bits behind the prefix" expect_fail 2 "^sluice ban: '10.0.0.1/24' has bits beyond its length of 24; 10.0.0.0/24 is the prefix\$" \
+	"$SLUICE" ban 10.0.0.1/24
+case_ "a time too short" expect_fail 2 "^sluice ban: 'for 0s' is no time from 1s to 8760h\$" "$SLUICE" ban 10.0.0.1 for 0s
+case_ "words in front" expect_fail 2 "^sluice ban: 'for' stands behind the addresses, once: ADDR... for TIME in SET\$" \
+	"$SLUICE" ban for 1h 10.0.0.1
+case_ "a time for unban" expect_fail 2 "^sluice unban: 'for' has no meaning here" "$SLUICE" unban 10.0.0.1 for 1h
+need_root
+
+A=rtsa$$ B=rtsb$$
+for n in $A $B; do
+	ip netns add $n || exit 1
+	on_exit "ip netns del $n"
+done
+IN="nsenter --net=/run/netns/$B"
+on_exit "rm -rf /var/lib/sluice/policy/netns-$B"
+on_exit "$IN '$SLUICE' down >/dev/null 2>&1"
+ip -n $A link add p0 type veth peer name q0 netns $B
+for x in "$A p0 1" "$B q0 2"; do
+	set -- $x
+	ip -n $1 addr add 10.9.0.$3/24 dev $2
+	ip -n $1 addr add fd09::$3/64 dev $2 nodad
+	ip -n $1 link set $2 up
+	ip -n $1 link set lo up
+done
+for i in 11 12 13; do ip -n $A addr add 10.9.0.$i/24 dev p0; done
+ip -n $A addr add fd09:0:0:0:1::1/64 dev p0 nodad
+
+s() { $IN "$SLUICE" "$@"; }
+ping1() { nsenter --net=/run/netns/$A ping -nqc1 -W1 -I "$1" "$2" >/dev/null; }
+pings() { ping1 "$1" "$2" || ping1 "$1" "$2"; }
+no_ping() { ! ping1 "$1" "$2"; }
+says() { # TEXT COMMAND...: its output, whole
+	want=$1
+	shift
+	"$@" >"$T/got" 2>&1
+	printf '%s\n' "$want" | diff - "$T/got"
+}
+
+printf '10.9.0.12 # one\n198.51.100.0/25\n198.51.100.128/25\n' >"$T/blocked.netset"
+cat >"$T/p.conf" <<X
+set banned  { 10.9.0.13 } timeout 10m counters
+set blocked from "blocked.netset"
+set few     { } size 3
+set fixed   { 203.0.113.0/24 }
+filter on q0 {
+	drop from { @banned, @fixed }
+	drop from @blocked
+	drop to @few
+	default pass
+}
+X
+case_ "no policy" expect_fail 3 '^sluice ban: no policy is in force here; sluice apply FILE puts one in$' s ban 10.9.0.1
+case_ "a policy" s apply "$T/p.conf"
+case_ "packets pass" pings 10.9.0.1 10.9.0.2
+case_ "IPv6, too" pings fd09::1 fd09::2
+case_ "what the text says is in" no_ping 10.9.0.13 10.9.0.2
+case_ "what the file says is in" no_ping 10.9.0.12 10.9.0.2
+
+# --- ban, unban ---
+case_ "ban an address" says "banned 10.9.0.11 in banned for 1h" s ban 10.9.0.11 for 1h
+case_ "it is" no_ping 10.9.0.11 10.9.0.2
+case_ "its neighbour is not" pings 10.9.0.1 10.9.0.2
+case_ "unban it" says "unbanned 10.9.0.11 from banned" s unban 10.9.0.11
+case_ "it is not any more" pings 10.9.0.11 10.9.0.2
+case_ "unban it again" expect_fail 3 "^sluice unban: 10.9.0.11 is not in set 'banned'\$" s unban 10.9.0.11
+case_ "ban for two seconds" s ban 10.9.0.11 for 2s
+case_ "banned" no_ping 10.9.0.11 10.9.0.2
+case_ "and back by itself" wait_until 5 ping1 10.9.0.11 10.9.0.2
+case_ "nothing of it is listed" says "10.9.0.13" sh -c "$IN '$SLUICE' set list banned | sed 's/  .*//'"
+case_ "ban prefixes" says "banned 10.9.0.10/31 in banned for 10m
+banned fd09:0:0:0:1::/80 in banned for 10m" sh -c "$IN '$SLUICE' ban fd09:0:0:0:1::/80 10.9.0.10-10.9.0.11 | sed 's/fd09::1:0:0:0/fd09:0:0:0:1::/'"
+case_ "IPv4" no_ping 10.9.0.11 10.9.0.2
+case_ "IPv6" no_ping fd09:0:0:0:1::1 fd09::2
+case_ "beside them" pings fd09::1 fd09::2
+case_ "a part of one" expect_fail 3 "^sluice unban: 10.9.0.11 is not in set 'banned'; 10.9.0.10/31 covers it\$" s unban 10.9.0.11
+case_ "elements have counted" sh -c "$IN '$SLUICE' -j set list banned | jq -e '.[] | select(.element == \"10.9.0.10/31\") | .packets >= 1 and .bytes >= 98'"
+case_ "the whole of them" s unban 10.9.0.10/31 fd09:0:0:0:1::/80
+case_ "back" pings 10.9.0.11 10.9.0.2
+case_ "for good stays for good" says "10.9.0.13 is in banned for good" s ban 10.9.0.13 for 1h
+case_ "ban where times are not kept" expect_fail 2 "^sluice ban: set 'blocked' keeps no times, its elements are there for good; leave 'for' out, or give it a timeout in the policy\$" \
+	s ban 10.9.0.11 for 1h in blocked
+case_ "a set that is not there" expect_fail 3 "^sluice ban: no set 'bannd' changes at run time, did you mean 'banned'\\?\$" s ban 10.9.0.11 in bannd
+case_ "a set of constants" expect_fail 3 "^sluice set: no set 'fixed' changes at run time|^sluice set add: no set 'fixed' changes at run time; those do that have a file, timeout, size or counters, or are empty\$" \
+	s set add fixed 10.9.0.11
+case_ "ban one's own session" expect_fail 1 "^sluice ban: 10.9.0.0/24 has 10.9.0.1 in it, where this session comes from \\(SSH_CONNECTION\\); --force bans it all the same\$" \
+	env SSH_CONNECTION="10.9.0.1 40000 10.9.0.2 22" $IN "$SLUICE" ban 10.9.0.0/24
+case_ "with force" env SSH_CONNECTION="10.9.0.1 40000 10.9.0.2 22" $IN "$SLUICE" ban --force 10.9.0.0/24 for 1h
+case_ "it is" no_ping 10.9.0.1 10.9.0.2
+case_ "and not any more" s unban 10.9.0.0/24
+case_ "one of two" sh -c "! $IN '$SLUICE' unban 10.9.0.77 10.9.0.13 2>/dev/null"
+case_ "went" pings 10.9.0.13 10.9.0.2
+
+# --- set ---
+case_ "a set to its size" s set add few 10.9.0.2 198.51.100.1 2001:db8::/32
+case_ "and one more" expect_fail 1 "^sluice set add: set 'few' is full: it has the 3 elements of its size; write a larger size into the policy and apply it\$" \
+	s set add few 198.51.100.2
+case_ "to it nothing gets" no_ping 10.9.0.1 10.9.0.2
+case_ "flush" says "3 elements of few went" s set flush few
+case_ "now it does" pings 10.9.0.1 10.9.0.2
+case_ "test" says "198.51.100.200 is in blocked: 198.51.100.128/25" s set test blocked 198.51.100.200
+case_ "not in it" sh -c "$IN '$SLUICE' set test blocked 192.0.2.1; [ \$? = 3 ]"
+case_ "difference" sh -c "printf '10.9.0.11\n198.51.100.0/25\n' >'$T/blocked.netset'; $IN '$SLUICE' set load blocked >'$T/diff'"
+case_ "what it was" says "blocked: 1 added, 2 removed, 1 kept" cat "$T/diff"
+case_ "what went is back" pings 10.9.0.12 10.9.0.2
+case_ "what came is out" no_ping 10.9.0.11 10.9.0.2
+printf '10.9.0.1\n10.9.0.1x\n' >"$T/wrong.netset"
+case_ "a file with a mistake" expect_fail 1 "^sluice set load: $T/wrong.netset:2: '10.9.0.1x' is not an address, a prefix or a range\$" \
+	s set load blocked "$T/wrong.netset"
+case_ "changes nothing" pings 10.9.0.1 10.9.0.2
+case_ "no file" expect_fail 3 "^sluice set load: $T/none: No such file or directory\$" s set load blocked "$T/none"
+case_ "a set without one" expect_fail 2 "^sluice set load: set 'few' has no file in the policy; say which: sluice set load few FILE\$" s set load few
+case_ "save" says "2 elements of blocked in $T/saved" s set save blocked "$T/saved"
+case_ "what is in it" says "# set blocked
+10.9.0.11
+198.51.100.0/25" cat "$T/saved"
+case_ "for its owner alone" says "600" stat -c %a "$T/saved"
+ln -s "$T/elsewhere" "$T/.link.new"
+case_ "no link is followed" sh -c "$IN '$SLUICE' set save blocked '$T/link' && [ ! -e '$T/elsewhere' ] && [ -f '$T/link' ] && [ ! -L '$T/link' ]"
+
+# --- across policies ---
+case_ "ban, then apply again" s ban 10.9.0.11 2001:db8:9::/48 for 1h
+sed -i 's/default pass/count icmp\n\tdefault pass/' "$T/p.conf"
+case_ "another policy" s apply "$T/p.conf"
+case_ "bans go on" no_ping 10.9.0.11 10.9.0.2
+case_ "with their time" sh -c "$IN '$SLUICE' -j set list banned | jq -e '[.[] | select(.expires_s > 3500)] | length == 2'"
+case_ "the text is in again" no_ping 10.9.0.13 10.9.0.2
+case_ "on trial" s apply --confirm 60s "$T/p.conf"
+case_ "ban meanwhile" s ban 10.9.0.1
+case_ "it is" no_ping 10.9.0.1 10.9.0.2
+case_ "and the one before has it" sh -c "$IN '$SLUICE' rollback >/dev/null"
+case_ "still" no_ping 10.9.0.1 10.9.0.2
+case_ "down" s down
+case_ "all passes" pings 10.9.0.1 10.9.0.2
+case_ "no more bans" expect_fail 3 '^sluice ban: no policy is in force here; sluice apply FILE puts one in$' s ban 10.9.0.1
+done_
