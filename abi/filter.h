@@ -106,27 +106,31 @@ struct filter_rule {
  * rules that it suits; the rules that match are in all of these words. A cell leads on: with the next bits of
  * what is looked up, shifted, added to an index (FILTER_CELL).
  *
- *     address --> root --> cell --> cell --> word        8 bits each
+ *     address --> root --> cell [--> cell] --> word     12, 10, 10 bits; 8 each where that would be large
  *     port, length --> by upper byte: cell --> word
- *     protocol, extra; upper, lower byte of flags --> word
+ *     protocol and what else is known of the service --> word
  *
- * Cells and words are u32 and u64 in the memory of all tables, counted from its start.
+ * A cell holds where its table begins, in bytes from the start of all tables, and how far what is looked up,
+ * its next bits at the upper end of 64, has to be shifted to be added to that. What is below an entry's size
+ * is cut off.
  */
-#define FILTER_CELL(index, shift) ((__u32)(index) << 6 | (shift))
+#define FILTER_CELL(at, shift) ((__u32)(at) << 6 | (shift))
 #define FILTER_BITS 64
 #define FILTER_BITS_SLOTS 128
 /* A rule's bit alone as a number below 128, each another; 0 for no bit. (De Bruijn) */
 #define FILTER_BITS_SLOT(bit) ((bit) * 0x03f79d71b4cb0a89ull >> 57)
 #define FILTER_LENGTHS 65536 /* and what is beyond, as one */
 
-struct filter_bits {
+#define FILTER_ROOT 12
+struct filter_bits { /* what every packet needs comes first, where one instruction reaches it */
 	__u64 on;   /* rules that go on, FILTER_ON */
 	__u64 walk; /* rules with FILTER_WALK */
 	__u8 rule[FILTER_BITS_SLOTS], does[FILTER_BITS_SLOTS]; /* by slot; at 0 the default's */
-	__u32 root[2][256];				       /* source, destination */
+	__u64 plain[256];					       /* by protocol, of plain packets */
 	__u32 ports[2][256], lengths[512];
-	__u64 high[256], low[256];  /* of the flags */
-	__u64 kind[16 * 256];	    /* by extra << 8 | protocol */
+	__u32 root[2][1 << FILTER_ROOT]; /* source, destination */
+	__u64 flags[256], type[256], code[256]; /* TCP, ICMP */
+	__u64 odd[16 * 256];			/* by extra << 8 | protocol, of other packets */
 };
 
 struct filter_config {
@@ -147,13 +151,22 @@ struct filter_config {
 	__u8 apart;    /* may rules that go on have parts of the image for themselves? */
 	__u8 has_limits, has_logs, has_rows, clock_ktime; /* is there anything that needs them? */
 	__u8 shadow, default_drop;
-	__u8 asks_flags, asks_length; /* of struct filter_bits: are there words for them? */
+	__u8 deep; /* addresses are looked up in steps of 8 bits */
+	__u8 asks; /* FILTER_ASKS_*: what else than protocol there are questions for */
 	__u32 does;    /* u8 by rule, then the default's */
 	__u32 bits[2]; /* IPv4, IPv6: struct filter_bits; 0: there is none */
 	__u8 walks;    /* is there a FILTER_WALK? */
 	__u8 matching; /* FILTER_MATCHING_* */
 	__u8 pad[2];
 };
+
+#define FILTER_ASKS_FROM 1
+#define FILTER_ASKS_TO 2
+#define FILTER_ASKS_SPORT 4
+#define FILTER_ASKS_DPORT 8
+#define FILTER_ASKS_LENGTH 16
+#define FILTER_ASKS_FLAGS 32
+#define FILTER_ASKS_ICMP 64
 
 /* Per CPU and rule. */
 struct filter_count {

@@ -15,7 +15,7 @@ static __always_inline int vary(struct xdp_md *ctx)
 		struct iphdr ip;
 		__be16 sport, dport;
 		__u8 tcp[16];
-	} *p = (void *)(long)ctx->data;
+	} __attribute__((packed)) *p = (void *)(long)ctx->data;
 	struct filter_header *h = &headers.v[headers.turn++ & (headers.n - 1) & (FILTER_HEADERS - 1)];
 
 	if ((void *)(p + 1) > (void *)(long)ctx->data_end)

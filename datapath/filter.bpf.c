@@ -12,65 +12,73 @@
 #include "datapath/lib/filter_find.h"
 #include "datapath/lib/filter_matching.h"
 
-static __always_inline int by_family(struct view *v, struct xdp_md *ctx, void *m, const struct seen *s,
-				     __u32 family)
+/* What is not plain IPv4, from the view: IPv6 would not find room in the registers either. */
+static __always_inline int by_view(struct xdp_md *ctx, void *m)
 {
-	__u32 table = config.bits[family == PLAIN_IP6];
+	__u32 zero = 0, table = config.bits[0];
+	struct view *v = bpf_map_lookup_elem(&filter_scratch, &zero);
+	const struct filter_bits *b = m + table;
+	struct seen s;
 
-	if (family == PLAIN_IP4 && table)
-		return by_bits(v, ctx, m, s, family, table);
-	if (config.lists)
-		return by_lookup(v, ctx, m, s, family);
-	return by_first(v, ctx, m, s, family);
-}
-
-/* A packet that is not plain, as the parser has it. */
-static __always_inline __u32 odd(struct seen *s, const struct view *v)
-{
-	s->src[0] = v->src[0];
-	s->src[1] = v->src[1];
-	s->dst[0] = v->dst[0];
-	s->dst[1] = v->dst[1];
-	s->bytes = v->bytes;
-	s->proto = v->service.proto;
-	s->extra = v->service.extra;
-	s->flags = v->service.flags;
-	s->sport = v->service.sport;
-	s->dport = v->service.dport;
-	return !v->has_ip ? NOT_PLAIN : v->is_ip6 ? PLAIN_IP6 : PLAIN_IP4;
+	if (!v)
+		return XDP_ABORTED;
+	if (!view_plain6(v, ctx))
+		look(ctx);
+	if (!v->has_ip)
+		return hand_over(ctx, config.other, FILTER_END, 0, 0);
+	s = (struct seen){.src = {v->src[0], v->src[1]},
+			  .dst = {v->dst[0], v->dst[1]},
+			  .bytes = v->bytes,
+			  .sport = v->service.sport,
+			  .dport = v->service.dport,
+			  .tcp = v->service.flags >> 8,
+			  .type = v->service.flags >> 8,
+			  .code = v->service.flags & 255};
+	if (v->is_ip6)
+		return by_tables(ctx, m, &s, PLAIN_IP6, &v->service);
+	if (table)
+		return by_bits(ctx, m, &s, table, b->odd[(v->service.extra & 15) << 8 | v->service.proto],
+			       s.bytes < FILTER_LENGTHS ? s.bytes : FILTER_LENGTHS);
+	return by_tables(ctx, m, &s, PLAIN_IP4, &v->service);
 }
 
 static __always_inline int verdict(struct xdp_md *ctx)
 {
-	__u32 zero = 0, family;
-	struct view *v = bpf_map_lookup_elem(&filter_scratch, &zero);
+	__u32 zero = 0, table = config.bits[0];
 	void *m = bpf_map_lookup_elem(&filter_tables, &zero);
+	const struct filter_bits *b = m + table;
+	struct classify_service service;
 	struct seen s;
 
-	if (!v || !m)
+	if (!m)
 		return XDP_ABORTED;
-	/* first: here the verifier has one state, behind the parser one for each kind of packet */
-	if (config.matching && !matching_ask(ctx, config.matching, &v->facts[FACT_MATCHING_LO]))
-		return XDP_ABORTED;
-	family = plain(&s, v, ctx);
-	if (family == NOT_PLAIN) {
-		look(ctx);
-		family = odd(&s, v);
-	}
-	if (family == PLAIN_IP4)
-		return by_family(v, ctx, m, &s, PLAIN_IP4);
-	if (family == PLAIN_IP6)
-		return by_family(v, ctx, m, &s, PLAIN_IP6);
-	v->table = 0;
-	v->at = config.other;
-	v->final = FILTER_END;
-	return walk(ctx);
+	if (!plain4(&s, 0, ctx))
+		return by_view(ctx, m);
+	if (table)
+		return by_bits(ctx, m, &s, table, b->plain[s.proto & 255], s.bytes);
+	plain_service(&s, PLAIN_IP4, &service);
+	return by_tables(ctx, m, &s, PLAIN_IP4, &service);
+}
+
+/* Before all else, so that no jump has to reach across the room for the expressions. */
+static __always_inline void match(struct xdp_md *ctx)
+{
+	__u32 zero = 0;
+	struct view *v;
+
+	if (!config.matching)
+		return;
+	v = bpf_map_lookup_elem(&filter_scratch, &zero);
+	if (v)
+		matching_ask(ctx, config.matching, &v->facts[FACT_MATCHING_LO]);
 }
 
 static __always_inline int decide(struct xdp_md *ctx)
 {
-	int does = verdict(ctx);
+	int does;
 
+	match(ctx);
+	does = verdict(ctx);
 	return config.shadow ? XDP_PASS : does;
 }
 

@@ -11,21 +11,18 @@
 
 #define SMALLER(a, b) ((a) ^ (((a) ^ (b)) & (0 - below(b, a))))
 
-/* The packet and its place are put down for the walk. */
-static __always_inline int hand_over(struct view *v, struct xdp_md *ctx, const struct seen *s, __u32 family)
+/* What is not simple. at: of a list, or table: of struct filter_bits, with bits of rules there */
+static __always_inline int hand_over(struct xdp_md *ctx, __u32 at, __u32 final, __u32 table, __u64 bits)
 {
-	v->bytes = s->bytes;
-	v->is_ip6 = family == PLAIN_IP6;
-	v->has_ip = 1;
-	v->src[0] = s->src[0];
-	v->src[1] = s->src[1];
-	v->dst[0] = s->dst[0];
-	v->dst[1] = s->dst[1];
-	v->service.sport = (__u16)s->sport;
-	v->service.dport = (__u16)s->dport;
-	v->service.proto = (__u8)s->proto;
-	v->facts[FACT_CERTAIN] = 0;
-	v->facts[FACT_LENGTH] = s->bytes;
+	__u32 zero = 0;
+	struct view *v = bpf_map_lookup_elem(&filter_scratch, &zero);
+
+	if (!v)
+		return XDP_ABORTED;
+	v->at = at;
+	v->final = final < config.n_rules ? final : FILTER_END;
+	v->table = table;
+	v->bits = bits;
 	return walk(ctx);
 }
 
@@ -37,8 +34,7 @@ static __always_inline __u8 does(void *m, __u32 rule)
 /* --- the lookup --- */
 
 /* A list of rules of which the last, or the rule `final`, decides. */
-static __always_inline int by_list(struct view *v, struct xdp_md *ctx, void *m, const struct seen *s,
-				   __u32 family, __u32 at, __u32 final)
+static __always_inline int by_list(struct xdp_md *ctx, void *m, __u32 bytes, __u32 at, __u32 final)
 {
 	__u64 rule;
 	__u32 i;
@@ -51,15 +47,12 @@ static __always_inline int by_list(struct view *v, struct xdp_md *ctx, void *m, 
 		what = does(m, (__u32)rule);
 		if (what & FILTER_WALK)
 			break;
-		count((__u32)rule, s->bytes);
+		count((__u32)rule, bytes);
 		if (!(what & FILTER_ON))
 			return what;
 		at += 4;
 	}
-	v->table = 0;
-	v->at = at;
-	v->final = final < config.n_rules ? final : FILTER_END;
-	return hand_over(v, ctx, s, family);
+	return hand_over(ctx, at, final, 0, 0);
 }
 
 /* A rule, or a list of some that come before it or instead of it. */
@@ -74,102 +67,114 @@ static __always_inline void found(void *m, const struct classify_part *p, __u32 
 }
 
 static __always_inline __u32 part_of(void *m, const struct seen *s, __u32 family,
-				     const struct classify_part *p)
+				     const struct classify_service *service, const struct classify_part *p)
 {
-	struct classify_service service = {.sport = (__u16)s->sport,
-					   .dport = (__u16)s->dport,
-					   .flags = (__u16)s->flags,
-					   .proto = (__u8)s->proto,
-					   .extra = (__u8)s->extra};
-
 	if (family == PLAIN_IP4)
-		return classify_part4(m, p, (__u32)(s->src[0] >> 32), (__u32)(s->dst[0] >> 32), &service);
-	return classify_part6(m, p, s->src[0], s->src[1], s->dst[0], s->dst[1], &service);
+		return classify_part4(m, p, (__u32)(s->src[0] >> 32), (__u32)(s->dst[0] >> 32), service);
+	return classify_part6(m, p, s->src[0], s->src[1], s->dst[0], s->dst[1], service);
 }
 
-static __always_inline int by_lookup(struct view *v, struct xdp_md *ctx, void *m, const struct seen *s,
-				     __u32 family)
+static __always_inline int by_lookup(struct xdp_md *ctx, void *m, const struct seen *s, __u32 family,
+				     const struct classify_service *service)
 {
 	const struct classify_part *p = ((const struct classify_image *)m)->part + (family == PLAIN_IP6);
 	__u32 at = config.nothing, final = config.n_rules;
 
 	if (family == PLAIN_IP4 ? config.ip4 : config.ip6) {
-		found(m, p, part_of(m, s, family, p), &at, &final);
+		found(m, p, part_of(m, s, family, service, p), &at, &final);
 		if (config.apart)
-			found(m, p + 2, part_of(m, s, family, p + 2), &at, &final);
+			found(m, p + 2, part_of(m, s, family, service, p + 2), &at, &final);
 	}
-	return by_list(v, ctx, m, s, family, at, final);
+	return by_list(ctx, m, s->bytes, at, final);
 }
 
 /* Where all rules are certain and final, and where one is for all packets. */
-static __always_inline int by_first(struct view *v, struct xdp_md *ctx, void *m, const struct seen *s,
-				    __u32 family)
+static __always_inline int by_first(struct xdp_md *ctx, void *m, const struct seen *s, __u32 family,
+				    const struct classify_service *service)
 {
 	const struct classify_part *p = ((const struct classify_image *)m)->part + (family == PLAIN_IP6);
 	__u64 rule;
 	__u8 what;
 
 	if (family == PLAIN_IP4 ? config.ip4 : config.ip6)
-		rule = part_of(m, s, family, p);
+		rule = part_of(m, s, family, service, p);
 	else
 		rule = family == PLAIN_IP4 ? config.all4 : config.all6;
 	rule = SMALLER(rule, (__u64)config.n_rules);
 	what = does(m, (__u32)rule);
-	if (config.walks && what & FILTER_WALK) {
-		v->table = 0;
-		v->at = config.nothing;
-		v->final = (__u32)rule;
-		return hand_over(v, ctx, s, family);
-	}
+	if (config.walks && what & FILTER_WALK)
+		return hand_over(ctx, config.nothing, (__u32)rule, 0, 0);
 	count((__u32)rule, s->bytes);
 	return what;
 }
 
+static __always_inline int by_tables(struct xdp_md *ctx, void *m, const struct seen *s, __u32 family,
+				     const struct classify_service *service)
+{
+	if (config.lists)
+		return family == PLAIN_IP4 ? by_lookup(ctx, m, s, PLAIN_IP4, service)
+					   : by_lookup(ctx, m, s, PLAIN_IP6, service);
+	return family == PLAIN_IP4 ? by_first(ctx, m, s, PLAIN_IP4, service)
+				   : by_first(ctx, m, s, PLAIN_IP6, service);
+}
+
 /* --- bits --- */
 
-static __always_inline __u64 bits_of_address(void *m, const __u32 *root, __u32 a)
+/* Bits from the upper end of 64 on, by a cell's shift; what is above the lower six bits of it does not count. */
+static __always_inline __u64 bits_step(__u32 cell, __u64 rest)
 {
-	__u32 cell = root[a >> 24];
+	asm volatile("%0 >>= %1" : "+r"(rest) : "r"((__u64)cell));
+	return (cell >> 6) + rest;
+}
 
-	cell = *TABLE(m, __u32, 4 * ((cell >> 6) + (__u32)((__u64)(a << 8) >> (cell & 63))));
-	cell = *TABLE(m, __u32, 4 * ((cell >> 6) + (__u32)((__u64)(a << 16) >> (cell & 63))));
-	return *TABLE(m, __u64, 8 * ((cell >> 6) + (__u32)((__u64)(a << 24) >> (cell & 63))));
+static __always_inline __u64 bits_of_address(void *m, const __u32 *root, __u64 a)
+{
+	__u32 cell;
+
+	if (!config.deep) {
+		cell = root[a >> (64 - FILTER_ROOT)];
+		cell = *TABLE(m, __u32, bits_step(cell, a << FILTER_ROOT));
+		return *TABLE(m, __u64, bits_step(cell, a << 22));
+	}
+	cell = root[a >> 56];
+	cell = *TABLE(m, __u32, bits_step(cell, a << 8));
+	cell = *TABLE(m, __u32, bits_step(cell, a << 16));
+	return *TABLE(m, __u64, bits_step(cell, a << 24));
 }
 
 static __always_inline __u64 bits_of_number(void *m, const __u32 *cells, __u32 n)
 {
-	__u32 cell = cells[n >> 8];
-
-	return *TABLE(m, __u64, 8 * ((cell >> 6) + (__u32)((__u64)(n & 255) >> (cell & 63))));
+	return *TABLE(m, __u64, bits_step(cells[n >> 8], (__u64)n << 56));
 }
 
-static __always_inline int by_bits(struct view *v, struct xdp_md *ctx, void *m, const struct seen *s,
-				   __u32 family, __u32 table)
+/* bits: of protocol and extra; length: at most FILTER_LENGTHS */
+static __always_inline int by_bits(struct xdp_md *ctx, void *m, const struct seen *s, __u32 table, __u64 bits,
+				   __u32 length)
 {
 	const struct filter_bits *b = m + table;
-	__u64 bits = b->kind[(s->extra & 15) << 8 | (s->proto & 255)], length, final, on, bit;
+	__u64 final, on, bit;
 	__u32 slot, i;
 
-	bits &= bits_of_address(m, b->root[0], (__u32)(s->src[0] >> 32));
-	bits &= bits_of_address(m, b->root[1], (__u32)(s->dst[0] >> 32));
-	bits &= bits_of_number(m, b->ports[0], s->sport & 0xffff);
-	bits &= bits_of_number(m, b->ports[1], s->dport & 0xffff);
-	if (config.asks_flags)
-		bits &= b->high[s->flags >> 8 & 255] & b->low[s->flags & 255];
-	if (config.asks_length) {
-		length = s->bytes;
-		length = SMALLER(length, (__u64)FILTER_LENGTHS);
-		bits &= bits_of_number(m, b->lengths, (__u32)length & 0x1ffff);
-	}
-	final = bits & ~b->on;
+	if (ASKS(FROM))
+		bits &= bits_of_address(m, b->root[0], s->src[0]);
+	if (ASKS(TO))
+		bits &= bits_of_address(m, b->root[1], s->dst[0]);
+	if (ASKS(SPORT))
+		bits &= bits_of_number(m, b->ports[0], s->sport & 0xffff);
+	if (ASKS(DPORT))
+		bits &= bits_of_number(m, b->ports[1], s->dport & 0xffff);
+	if (ASKS(LENGTH))
+		bits &= bits_of_number(m, b->lengths, length & 0x1ffff);
+	if (ASKS(FLAGS))
+		bits &= b->flags[s->tcp & 255];
+	if (ASKS(ICMP))
+		bits &= b->type[s->type & 255] & b->code[s->code & 255];
+	on = bits & b->on;
+	final = bits ^ on;
 	final &= -final;
-	on = bits & b->on & (final - 1);
-	if (config.walks && (on | final) & b->walk) {
-		v->bits = on | final;
-		v->table = table;
-		v->final = FILTER_END;
-		return hand_over(v, ctx, s, family);
-	}
+	on &= final - 1;
+	if (config.walks && (on | final) & b->walk)
+		return hand_over(ctx, 0, FILTER_END, table, on | final);
 #pragma clang loop unroll(disable)
 	for (i = 0; i < FILTER_BITS && on; i++) {
 		bit = on & -on;

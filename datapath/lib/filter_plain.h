@@ -9,17 +9,23 @@
 
 #include "datapath/lib/filter_facts.h"
 
-/* What the lookup needs of a packet. Addresses in host order, IPv4 in the upper half of the first word. */
+/*
+ * What the lookup needs of a packet. Addresses in host order, IPv4 in the upper half of the first word. Ports
+ * and bytes of a plain packet are what stands there, of whatever protocol.
+ */
 struct seen {
 	__u64 src[2], dst[2];
 	__u32 bytes;
-	__u32 proto, extra, flags, sport, dport; /* as in struct classify_service */
+	__u32 proto;
+	__u32 sport, dport;
+	__u32 tcp, type, code; /* TCP's flags, ICMP's type and code */
 };
 
-enum plain { NOT_PLAIN, PLAIN_IP4, PLAIN_IP6 };
+enum { PLAIN_IP4 = 4, PLAIN_IP6 = 6 };
 
 #define PLAIN_NOT 4 /* among enum filter_has: an extension header */
 #define PLAIN_L4 14 /* bytes behind the IP header, so that TCP's flags are among them */
+#define ASKS(what) (config.asks & FILTER_ASKS_##what)
 
 static const __u8 plain_has4[256] = {
 	[IP_PROTO_ICMP] = HAS_ICMP,  [IP_PROTO_TCP] = HAS_PORTS_FLAGS, [IP_PROTO_UDP] = HAS_PORTS,
@@ -33,21 +39,32 @@ static const __u8 plain_has6[256] = {
 	[IP_PROTO_HIP] = PLAIN_NOT,   [IP_PROTO_SHIM6] = PLAIN_NOT,
 };
 
-/* Without branches: protocols come in any order. */
-static __always_inline void plain_l4(struct seen *s, const __u8 *l4, __u32 has)
+static __always_inline void plain_l4(struct seen *s, const __u8 *l4)
 {
+	s->sport = bpf_ntohs(*(__be16 *)l4);
+	s->dport = bpf_ntohs(*(__be16 *)(l4 + 2));
+	s->tcp = l4[13];
+	s->type = l4[0];
+	s->code = l4[1];
+}
+
+/* What classify_service is of it. Without branches: protocols come in any order. */
+static __always_inline void plain_service(const struct seen *s, __u32 family, struct classify_service *to)
+{
+	__u32 has = (family == PLAIN_IP4 ? plain_has4 : plain_has6)[s->proto & 255];
 	__u64 ports = 0 - (__u64)((has + 1) >> 1 & 1), icmp = 0 - (__u64)(has & has >> 1 & 1),
 	      tcp = 0 - (__u64)(~has & has >> 1 & 1);
 
 	asm volatile("" : "+r"(ports));
-	s->sport = (__u32)(ports & bpf_ntohs(*(__be16 *)l4));
-	s->dport = (__u32)(ports & bpf_ntohs(*(__be16 *)(l4 + 2)));
-	s->extra = has;
-	s->flags = 0;
-	if (config.asks_flags) {
+	to->sport = (__u16)(ports & s->sport);
+	to->dport = (__u16)(ports & s->dport);
+	to->proto = (__u8)s->proto;
+	to->extra = (__u8)has;
+	to->flags = 0;
+	if (ASKS(FLAGS) || ASKS(ICMP)) {
 		asm volatile("" : "+r"(icmp));
 		asm volatile("" : "+r"(tcp));
-		s->flags = (__u32)(icmp & (__u32)(l4[0] << 8 | l4[1])) | (__u32)(tcp & (__u32)(l4[13] << 8));
+		to->flags = (__u16)((icmp & (s->type << 8 | s->code)) | (tcp & s->tcp << 8));
 	}
 }
 
@@ -72,60 +89,58 @@ static __always_inline void plain_facts(struct view *v, struct xdp_md *ctx, cons
 		facts_of_macs(v, eth);
 }
 
-static __always_inline enum plain plain4(struct seen *s, struct view *v, struct xdp_md *ctx, void *data)
+/* v: where facts go to; NULL: they are not wanted */
+/*
+ * These read a plain packet; 0: it is none, and nothing is read. v: where facts go to; NULL: they are not
+ * wanted.
+ */
+static __always_inline int plain4(struct seen *s, struct view *v, struct xdp_md *ctx)
 {
+	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
 	struct iphdr *ip = data + sizeof(struct ethhdr);
-	__u32 total = bpf_ntohs(ip->tot_len);
+	__u64 total;
 
+	s->bytes = (__u32)(end - data);
+	if (data + sizeof(struct ethhdr) + sizeof(*ip) + PLAIN_L4 > end || s->bytes >= FILTER_LENGTHS ||
+	    *(__be16 *)(data + 12) != bpf_htons(ETH_P_IP))
+		return 0;
+	total = bpf_ntohs(ip->tot_len);
 	if (*(__u8 *)ip != 0x45 || ip->frag_off & bpf_htons(0x3fff) ||
-	    total - (sizeof(*ip) + PLAIN_L4) > s->bytes - (sizeof(*ip) + PLAIN_L4))
-		return NOT_PLAIN;
+	    total - (sizeof(*ip) + PLAIN_L4) > (__u64)s->bytes - (sizeof(*ip) + PLAIN_L4))
+		return 0;
 	s->src[0] = (__u64)bpf_ntohl(ip->saddr) << 32;
 	s->dst[0] = (__u64)bpf_ntohl(ip->daddr) << 32;
 	s->src[1] = s->dst[1] = 0;
-	if (config.uses & FILTER_ODD_FACTS)
-		plain_facts(v, ctx, data, ETH_P_IP, ip->ttl, ip->tos >> 2);
 	s->proto = ip->protocol;
-	if (config.ip4 || config.walks)
-		plain_l4(s, (__u8 *)(ip + 1), plain_has4[s->proto & 255]);
-	return PLAIN_IP4;
+	plain_l4(s, (__u8 *)(ip + 1));
+	if (v && config.uses & FILTER_ODD_FACTS)
+		plain_facts(v, ctx, data, ETH_P_IP, ip->ttl, ip->tos >> 2);
+	return 1;
 }
 
-static __always_inline enum plain plain6(struct seen *s, struct view *v, struct xdp_md *ctx, void *data)
+static __always_inline int plain6(struct seen *s, struct view *v, struct xdp_md *ctx)
 {
+	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
 	struct ipv6hdr *ip = data + sizeof(struct ethhdr);
-	__u32 payload = bpf_ntohs(ip->payload_len), has;
+	__u64 payload;
 
+	s->bytes = (__u32)(end - data);
+	if (data + sizeof(struct ethhdr) + sizeof(*ip) + PLAIN_L4 > end || s->bytes >= FILTER_LENGTHS ||
+	    *(__be16 *)(data + 12) != bpf_htons(ETH_P_IPV6))
+		return 0;
+	payload = bpf_ntohs(ip->payload_len);
 	s->proto = ip->nexthdr;
-	has = plain_has6[s->proto & 255];
-	if (*(__u8 *)ip >> 4 != 6 || has == PLAIN_NOT || payload - PLAIN_L4 > s->bytes - PLAIN_L4)
-		return NOT_PLAIN;
+	if (*(__u8 *)ip >> 4 != 6 || plain_has6[s->proto & 255] == PLAIN_NOT ||
+	    payload - PLAIN_L4 > (__u64)s->bytes - PLAIN_L4)
+		return 0;
 	s->src[0] = bpf_be64_to_cpu(*(__u64 *)&ip->saddr.in6_u.u6_addr32[0]);
 	s->src[1] = bpf_be64_to_cpu(*(__u64 *)&ip->saddr.in6_u.u6_addr32[2]);
 	s->dst[0] = bpf_be64_to_cpu(*(__u64 *)&ip->daddr.in6_u.u6_addr32[0]);
 	s->dst[1] = bpf_be64_to_cpu(*(__u64 *)&ip->daddr.in6_u.u6_addr32[2]);
-	if (config.uses & FILTER_ODD_FACTS)
+	plain_l4(s, (__u8 *)(ip + 1));
+	if (v && config.uses & FILTER_ODD_FACTS)
 		plain_facts(v, ctx, data, ETH_P_IPV6, ip->hop_limit, DSCP6(ip));
-	if (config.ip6 || config.walks)
-		plain_l4(s, (__u8 *)(ip + 1), has);
-	return PLAIN_IP6;
-}
-
-/* Reads a plain packet; NOT_PLAIN: *s has nothing but bytes of the first buffer. */
-static __always_inline enum plain plain(struct seen *s, struct view *v, struct xdp_md *ctx)
-{
-	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
-	struct ethhdr *eth = data;
-
-	s->bytes = (__u32)(end - data);
-	if (data + sizeof(*eth) + sizeof(struct iphdr) + PLAIN_L4 > end)
-		return NOT_PLAIN;
-	if (eth->h_proto == bpf_htons(ETH_P_IP))
-		return plain4(s, v, ctx, data);
-	if (eth->h_proto == bpf_htons(ETH_P_IPV6) &&
-	    data + sizeof(*eth) + sizeof(struct ipv6hdr) + PLAIN_L4 <= end)
-		return plain6(s, v, ctx, data);
-	return NOT_PLAIN;
+	return 1;
 }
 
 #endif

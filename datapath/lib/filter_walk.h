@@ -4,6 +4,7 @@
 #define DATAPATH_LIB_FILTER_WALK_H
 
 #include "datapath/lib/filter_happen.h"
+#include "datapath/lib/filter_plain.h"
 
 /*
  * 1 if a < b, as arithmetic on 64 bits: the compiler makes comparisons branches, each of which doubles the
@@ -118,7 +119,44 @@ static long again(__u32 i, struct walk *walk)
 	return asked(v, m) ? 0 : turn_beside(walk->ctx);
 }
 
-/* From where the view says on, to the verdict. Not inline: this is for rules that take their time anyway. */
+static __always_inline void view_seen(struct view *v, const struct seen *s, __u32 family)
+{
+	v->bytes = s->bytes;
+	v->is_ip6 = family == PLAIN_IP6;
+	v->has_ip = 1;
+	v->src[0] = s->src[0];
+	v->src[1] = s->src[1];
+	v->dst[0] = s->dst[0];
+	v->dst[1] = s->dst[1];
+	plain_service(s, family, &v->service);
+	v->facts[FACT_CERTAIN] = 0;
+	if (USES(FACT_LENGTH))
+		v->facts[FACT_LENGTH] = s->bytes;
+}
+
+/* Put a plain packet into the view; others are there since look(). */
+static __always_inline void view_plain4(struct view *v, struct xdp_md *ctx)
+{
+	struct seen s;
+
+	if (plain4(&s, v, ctx))
+		view_seen(v, &s, PLAIN_IP4);
+}
+
+static __always_inline int view_plain6(struct view *v, struct xdp_md *ctx)
+{
+	struct seen s;
+
+	if (!plain6(&s, v, ctx))
+		return 0;
+	view_seen(v, &s, PLAIN_IP6);
+	return 1;
+}
+
+/*
+ * From where the view says on, to the verdict. Not inline: this is for rules that take their time anyway, and
+ * what it needs would be kept for it by packets that do not come here.
+ */
 static __noinline int walk(struct xdp_md *ctx)
 {
 	struct walk walk = {ctx};
@@ -127,6 +165,7 @@ static __noinline int walk(struct xdp_md *ctx)
 
 	if (!v)
 		return XDP_ABORTED;
+	view_plain4(v, ctx);
 	v->verdict = XDP_ABORTED; /* no walk ends without another */
 	v->row = FILTER_NEXT;
 	filter_set_begin(&v->sets);

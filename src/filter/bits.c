@@ -88,65 +88,83 @@ static uint32_t log2_of(uint32_t n)
 	return 31 - (uint32_t)__builtin_clz(n);
 }
 
-/* How many values in a row are always the same, as a power of two, of 256 of some bytes each. */
-static uint32_t same_run(const uint8_t *v, size_t each)
+/* How many values in a row are always the same, as a power of two, of n of some bytes each. */
+static uint32_t same_run(const uint8_t *v, uint32_t n, size_t each)
 {
-	uint32_t run = 256, i;
+	uint32_t run = n, i;
 
 	for (; run > 1; run /= 2) {
-		for (i = 0; i < 256; i++)
+		for (i = 0; i < n; i++)
 			if (memcmp(v + i * each, v + i / run * run * each, each) != 0)
 				break;
-		if (i == 256)
+		if (i == n)
 			break;
 	}
 	return run;
 }
 
-/* 256 values as a table of those that differ. rest: bits of what is looked up, in front of the shift. */
-static uint32_t put_table(struct buf *to, const void *v, size_t each, uint32_t rest)
+/* n values as a table of those that differ, and the cell that leads to it. */
+static uint32_t put_table(struct buf *to, const void *v, uint32_t n, size_t each)
 {
-	uint32_t run = same_run(v, each), i, at;
+	uint32_t run = same_run(v, n, each), i, at;
 
 	buf_add(to, (each - to->len % each) % each);
-	at = (uint32_t)(to->len / each);
-	for (i = 0; i < 256; i += run)
+	at = (uint32_t)to->len;
+	for (i = 0; i < n; i += run)
 		buf_put(to, (const uint8_t *)v + i * each, each);
-	return FILTER_CELL(at, rest - (8 - log2_of(run)));
+	/* so many bits of 64, times the size of an entry */
+	return FILTER_CELL(at, 64 - log2_of(n / run) - (each == 8 ? 3 : 2));
 }
 
-/* A stretch of addresses that all suit the same rules needs a table only once, for each depth. */
+/* How many bits each step looks at, the last first. */
+struct steps {
+	uint32_t n, bits[4];
+};
+static const struct steps steps[2] = {{3, {10, 10, FILTER_ROOT}}, {4, {8, 8, 8, 8}}};
+#define STEP_MOST 1024 /* values of a step behind the root */
+
+/* A stretch of addresses that all suit the same rules needs a table only once, for each step. */
 struct known {
+	const struct steps *steps;
 	struct {
 		uint64_t word;
 		uint32_t cell;
 	} v[3][512];
 	uint32_t n[3];
 	size_t most; /* bytes in `to` */
+	uint64_t words[STEP_MOST];
+	uint32_t cells[2][STEP_MOST];
 };
 
-/* The cell of the 2^(8 * depth) addresses from first on. */
+/* The cell of the addresses from first on that steps 0 to `step` tell apart. */
 static uint32_t put_addresses(struct buf *to, const struct line *l, struct known *k, uint32_t first,
-			      uint32_t depth)
+			      uint32_t step)
 {
-	uint64_t words[256], last = first + ((uint64_t)1 << 8 * depth) - 1, word = l->v[edge_of(l, first)].bits;
-	bool even = is_even(l, first, last);
-	uint32_t cells[256], i, cell;
+	uint64_t word = l->v[edge_of(l, first)].bits;
+	uint32_t n = 1u << k->steps->bits[step], below = 0, *cells, i, cell;
+	bool even;
 
-	for (i = 0; even && i < k->n[depth - 1]; i++)
-		if (k->v[depth - 1][i].word == word)
-			return k->v[depth - 1][i].cell;
+	for (i = 0; i < step; i++)
+		below += k->steps->bits[i];
+	even = is_even(l, first, first + ((uint64_t)n << below) - 1);
+	for (i = 0; even && i < k->n[step]; i++)
+		if (k->v[step][i].word == word)
+			return k->v[step][i].cell;
 	if (to->len > k->most)
 		return 0;
-	for (i = 0; i < 256; i++)
-		if (depth == 1)
-			words[i] = l->v[edge_of(l, first + i)].bits;
-		else
-			cells[i] = put_addresses(to, l, k, first + (i << 8 * (depth - 1)), depth - 1);
-	cell = depth == 1 ? put_table(to, words, 8, 32) : put_table(to, cells, 4, 32);
-	if (even && k->n[depth - 1] < 512) {
-		k->v[depth - 1][k->n[depth - 1]].word = word;
-		k->v[depth - 1][k->n[depth - 1]++].cell = cell;
+	if (!step) {
+		for (i = 0; i < n; i++)
+			k->words[i] = l->v[edge_of(l, first + i)].bits;
+		cell = put_table(to, k->words, n, 8);
+	} else {
+		cells = k->cells[step - 1];
+		for (i = 0; i < n; i++)
+			cells[i] = put_addresses(to, l, k, first + (i << below), step - 1);
+		cell = put_table(to, cells, n, 4);
+	}
+	if (even && k->n[step] < 512) {
+		k->v[step][k->n[step]].word = word;
+		k->v[step][k->n[step]++].cell = cell;
 	}
 	return cell;
 }
@@ -164,7 +182,7 @@ static void put_numbers(struct buf *to, const struct line *l, uint32_t *cells, u
 		}
 		for (k = 0; k < 256; k++)
 			words[k] = l->v[edge_of(l, (uint64_t)i << 8 | k)].bits;
-		cells[i] = put_table(to, words, 8, 8);
+		cells[i] = put_table(to, words, 256, 8);
 	}
 }
 
@@ -174,8 +192,9 @@ struct bits {
 	const struct policy_ruleset *set;
 	bool v6;
 	const uint8_t *does;
+	bool deep;
 	struct filter_bits *b;
-	struct filter_bits_report *report;
+	uint8_t *asks;
 	struct buf *to;
 };
 
@@ -191,7 +210,7 @@ static int addresses(struct bits *c, uint32_t side)
 	struct policy_spans s;
 	const struct policy_rule *r;
 	struct line l;
-	uint32_t i, k;
+	uint32_t i, k, root;
 	int e = known ? 0 : -ENOMEM;
 
 	add_span(&edges, 0, UINT32_MAX, 0);
@@ -202,6 +221,7 @@ static int addresses(struct bits *c, uint32_t side)
 			add_span(&edges, 0, UINT32_MAX, 1ull << r->index);
 			continue;
 		}
+		*c->asks |= side ? FILTER_ASKS_TO : FILTER_ASKS_FROM;
 		e = filter_spans(c->p, c->sets, side ? &r->ip[0].to : &r->ip[0].from, false, &s);
 		for (k = 0; !e && k < s.n4; k++)
 			add_span(&edges, s.v4[k].first, s.v4[k].last, 1ull << r->index);
@@ -214,8 +234,11 @@ static int addresses(struct bits *c, uint32_t side)
 	if (!e) {
 		straighten(&edges, &l);
 		known->most = c->to->len + BYTES_MAX;
-		for (i = 0; i < 256; i++)
-			c->b->root[side][i] = put_addresses(c->to, &l, known, i << 24, 3);
+		known->steps = &steps[c->deep];
+		root = known->steps->bits[known->steps->n - 1];
+		for (i = 0; i < 1u << root; i++)
+			c->b->root[side][i] = put_addresses(c->to, &l, known, i << (32 - root),
+							    known->steps->n - 2);
 	}
 	buf_free(&edges);
 	free(known);
@@ -236,6 +259,8 @@ static int ports(struct bits *c, uint32_t side)
 		s = side ? &r->to_port : &r->from_port;
 		if (asked_here(c, r) && !FILTER_HAS_FIELD(r, field))
 			add_span(&edges, 0, 65535, 1ull << r->index);
+		else if (asked_here(c, r))
+			*c->asks |= side ? FILTER_ASKS_DPORT : FILTER_ASKS_SPORT;
 		for (i = 0; asked_here(c, r) && FILTER_HAS_FIELD(r, field) && i < s->n; i++)
 			add_span(&edges, s->v[i].first, s->v[i].last, 1ull << r->index);
 	}
@@ -274,7 +299,7 @@ static int lengths(struct bits *c)
 			add_span(&edges, 0, UINT32_MAX, 1ull << r->index);
 			continue;
 		}
-		c->report->length = true;
+		*c->asks |= FILTER_ASKS_LENGTH;
 		for (i = 0; i < r->n_length; i++)
 			add_span(&edges, r->length[i].first, r->length[i].last, 1ull << r->index);
 	}
@@ -286,6 +311,21 @@ static int lengths(struct bits *c)
 	return edges.failed ? -ENOMEM : 0;
 }
 
+/* What a plain packet of a protocol has behind its IP header. */
+static uint32_t plain_has(bool v6, uint32_t proto)
+{
+	switch (proto) {
+	case 6:
+		return HAS_PORTS_FLAGS;
+	case 17:
+	case 33:
+	case 132:
+	case 136:
+		return HAS_PORTS;
+	}
+	return proto == (v6 ? 58 : 1) ? HAS_ICMP : HAS_NOTHING;
+}
+
 static void services(struct bits *c, const struct policy_rule *r)
 {
 	uint64_t bit = 1ull << r->index;
@@ -294,18 +334,24 @@ static void services(struct bits *c, const struct policy_rule *r)
 			code = FILTER_HAS_FIELD(r, POLICY_ICMP_CODE);
 
 	extras = filter_extras(r, c->v6, &ask_proto);
-	for (v = 0; v < 16; v++)
-		for (proto = 0; extras >> v & 1 && proto < 256; proto++)
-			if (!ask_proto || policy_bytes_has(&r->ip[c->v6].proto, (uint8_t)proto))
-				c->b->kind[v << 8 | proto] |= bit;
-	for (v = 0; v < 256; v++) {
-		if ((!flags || policy_bytes_has(&r->flags, (uint8_t)v)) &&
-		    (!type || policy_bytes_has(&r->ip[c->v6].icmp_type, (uint8_t)v)))
-			c->b->high[v] |= bit;
-		if (!code || policy_bytes_has(&r->icmp_code, (uint8_t)v))
-			c->b->low[v] |= bit;
+	for (proto = 0; proto < 256; proto++) {
+		if (ask_proto && !policy_bytes_has(&r->ip[c->v6].proto, (uint8_t)proto))
+			continue;
+		if (extras >> plain_has(c->v6, proto) & 1)
+			c->b->plain[proto] |= bit;
+		for (v = 0; v < 16; v++)
+			if (extras >> v & 1)
+				c->b->odd[v << 8 | proto] |= bit;
 	}
-	c->report->flags |= flags || type || code;
+	for (v = 0; v < 256; v++) {
+		if (!flags || policy_bytes_has(&r->flags, (uint8_t)v))
+			c->b->flags[v] |= bit;
+		if (!type || policy_bytes_has(&r->ip[c->v6].icmp_type, (uint8_t)v))
+			c->b->type[v] |= bit;
+		if (!code || policy_bytes_has(&r->icmp_code, (uint8_t)v))
+			c->b->code[v] |= bit;
+	}
+	*c->asks |= (uint8_t)((flags ? FILTER_ASKS_FLAGS : 0) | (type || code ? FILTER_ASKS_ICMP : 0));
 }
 
 static void actions(struct bits *c)
@@ -338,9 +384,9 @@ bool filter_bits_suffice(const struct policy_rule *r)
 }
 
 int filter_bits(const struct policy *p, const struct filter_sets *sets, const struct policy_ruleset *set,
-		bool v6, const uint8_t *does, struct buf *to, uint32_t *at, struct filter_bits_report *report)
+		bool v6, const uint8_t *does, bool deep, struct buf *to, uint32_t *at, uint8_t *asks)
 {
-	struct bits c = {p, sets, set, v6, does, calloc(1, sizeof(*c.b)), report, to};
+	struct bits c = {p, sets, set, v6, does, deep, calloc(1, sizeof(*c.b)), asks, to};
 	size_t before = to->len, place;
 	uint32_t side, i;
 	int e = c.b ? 0 : -ENOMEM;

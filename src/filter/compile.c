@@ -335,16 +335,11 @@ static void spare_family(struct compile *c, uint8_t family, uint32_t *all)
 
 static int put_bits(struct compile *c, bool v6, struct buf *to)
 {
-	struct filter_bits_report asked = {.flags = false};
-	uint32_t *at = &c->t->config.bits[v6];
-	int e = filter_bits(c->p, c->opts->sets, c->set, v6, c->bits_do.data, to, at, &asked);
+	struct filter_config *config = &c->t->config;
+	int e = filter_bits(c->p, c->opts->sets, c->set, v6, c->bits_do.data, config->deep, to,
+			    &config->bits[v6], &config->asks);
 
-	if (e || !*at)
-		return e ? err_nomem(c->err) : 0;
-	c->t->config.asks_flags |= asked.flags;
-	c->t->config.asks_length |= asked.length;
-	*(v6 ? &c->t->config.ip6 : &c->t->config.ip4) = 1;
-	return 0;
+	return e ? err_nomem(c->err) : 0;
 }
 
 /* Families whose rules are few are not for the lookup. */
@@ -355,9 +350,15 @@ static int try_bits(struct compile *c, bool v6)
 
 	buf_add(&trial, 64);
 	e = put_bits(c, v6, &trial);
+	if (!e && !c->t->config.bits[v6]) {
+		c->t->config.deep = 1;
+		e = put_bits(c, v6, &trial);
+	}
 	buf_free(&trial);
-	if (!e && c->t->config.bits[v6])
+	if (!e && c->t->config.bits[v6]) {
 		drop_family(c, v6 ? 6 : 4);
+		*(v6 ? &c->t->config.ip6 : &c->t->config.ip4) = 1;
+	}
 	return e;
 }
 
@@ -421,9 +422,9 @@ static void ask(struct compile *c)
 
 	for (i = 0; i < c->set->n; i++) {
 		c->t->config.walks |= (c->does.data[i] | c->bits_do.data[i]) >> 7;
-		c->t->config.asks_flags |= FILTER_HAS_FIELD(&r[i], POLICY_FLAGS) ||
-					   FILTER_HAS_FIELD(&r[i], POLICY_ICMP_TYPE) ||
-					   FILTER_HAS_FIELD(&r[i], POLICY_ICMP_CODE);
+		if (FILTER_HAS_FIELD(&r[i], POLICY_FLAGS) || FILTER_HAS_FIELD(&r[i], POLICY_ICMP_TYPE) ||
+		    FILTER_HAS_FIELD(&r[i], POLICY_ICMP_CODE))
+			c->t->config.asks |= FILTER_ASKS_FLAGS;
 	}
 }
 
