@@ -278,6 +278,29 @@ flood() { # more than there are slots: all get their turn, nobody is blamed
 		same 13 "$(grep -c '^up .* first: status 302' "$T/flood")" && grep -q ' bad 0 untold 0 .* flights_max [1-8] ' "$T/flood"
 }
 case_ "more targets than slots" flood
+half() { # half of 200 die at once: all told within interval + timeout, none of the others suffers
+	in_ h1 ip route add local 10.9.0.0/24 dev lo && in_ box ip route add 10.9.0.0/24 via $H1 || return 1
+	mkfifo "$T/half.in" || return 1
+	in_ box timeout 30 "$TOOL" -T -t 25s tcp every=1s timeout=300ms rise=2 fall=3 jitter=10 port=1017 -- "10.9.0.1*200" \
+		<"$T/half.in" >"$T/half" &
+	tool=$!
+	exec 7>"$T/half.in"
+	wait_until 10 sh -c "[ \$(grep -c ' up .* first' $T/half) = 200 ]" || return 1
+	in_ h1 nft 'table inet half { chain in { type filter hook input priority 0; ip daddr 10.9.0.0/26 drop; ip daddr 10.9.0.64/26 tcp dport 1017 reject with tcp reset; }; }'
+	echo "time" >&7
+	wait_until 10 sh -c "[ \$(grep -c ' down ' $T/half) = 127 ]" || { tail "$T/half"; return 1; }
+	in_ h1 nft delete table inet half
+	wait_until 10 sh -c "[ \$(grep -c ' up ' $T/half) = 327 ]" || { tail "$T/half"; return 1; }
+	echo quit >&7
+	exec 7>&-
+	wait $tool || return 1
+	# half a second for a machine that does other things, too
+	awk '$2 == "time" { fault = $1 } { id = $3 + 0 }
+		$2 == "down" && (id > 127 || (fault && $1 > fault + 1.3 + 0.5)) { print "fault at " fault ": " $0; e = 1 }
+		$2 == "down" && id < 64 && !/no connection within 300ms/ { print; e = 1 }
+		$2 == "down" && id > 63 && !/connection refused/ { print; e = 1 } END { exit e }' "$T/half"
+}
+case_ "half of them die at once" half
 no_files() {
 	in_ box sh -c "ulimit -n 128; '$TOOL' tcp port=1 -- $H1" </dev/null 2>&1 | grep -q \
 		'^health-tool: new: health checks: the limit of open files is 128, more than 128 are needed: raise it (ulimit -n, LimitNOFILE=)$' || return 1

@@ -4,9 +4,10 @@
  *
  *   health-tool [-n CHANGES] [-t SECONDS] [-r] [-s] [-f FLIGHTS] PROBE [key=value...] -- TARGET [key=value...]...
  *
- * It ends after so many changes or seconds. -r: results, too. -s: statistics and CPU time at the end. A target is an
- * address; ADDRESS*N stands for N targets from there on. Lines on stdin: "targets TARGET [key=value...]...",
- * "probe key=value...", "look ID...", "quit". At the end it says if descriptors or children are left.
+ * It ends after so many changes or seconds. -r: results, too. -s: statistics and CPU time at the end; -b N: before
+ * that, what N bare connections cost. -T: with times (CLOCK_MONOTONIC). A target is an address; ADDRESS*N stands for N
+ * targets from there on. Lines on stdin: "targets TARGET [key=value...]...", "probe key=value...", "look ID...",
+ * "time", "quit". At the end it says if descriptors or children are left.
  *
  *   up 3 first: connected         id, why
  *   good 3: connected             (with -r)
@@ -17,7 +18,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <netinet/in.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -49,7 +52,7 @@ static void on_change(void *arg, const struct health_event *e)
 	struct tool *t = arg;
 
 	if (t->times)
-		printf("%.3f ", (double)(clock_mono_ns() - t->start_ns) / 1e9);
+		printf("%.3f ", (double)e->since_ns / 1e9);
 	printf("%s %llu%s: %s\n", e->up ? "up" : "down", (unsigned long long)e->id, e->first ? " first" : "",
 	       e->why);
 	fflush(stdout);
@@ -62,7 +65,7 @@ static void on_result(void *arg, const struct health_result *r)
 	const struct tool *t = arg;
 
 	if (t->times)
-		printf("%.3f ", (double)(clock_mono_ns() - t->start_ns) / 1e9);
+		printf("%.3f ", (double)clock_mono_ns() / 1e9);
 	printf("%s %llu: %s\n", words[r->outcome], (unsigned long long)r->id, r->why);
 	fflush(stdout);
 }
@@ -223,6 +226,11 @@ static bool command(struct tool *t, struct health *h)
 		return true;
 	if (!strcmp(word, "quit"))
 		return false;
+	if (!strcmp(word, "time")) {
+		printf("%.3f time\n", (double)clock_mono_ns() / 1e9);
+		fflush(stdout);
+		return true;
+	}
 	if (!strcmp(word, "look")) {
 		while ((word = strtok_r(NULL, " \n", &save))) {
 			if (health_look(h, strtoull(word, NULL, 10), &look))
@@ -297,6 +305,27 @@ static void statistics(const struct tool *t, const struct health *h, uint64_t cp
 	       (double)st.probes / s);
 }
 
+/* What the same connections cost alone: socket, connect, close by RST, one after the other. */
+static void bare(const struct tool *t, unsigned long n)
+{
+	struct linger rst = {.l_onoff = 1};
+	struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(t->probe.port)};
+	uint64_t cpu_ns = clock_cpu_ns();
+
+	for (unsigned long i = 0; i < n; i++) {
+		int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+		memcpy(&to.sin_addr, t->targets[i % t->n_targets].addr.bytes, 4);
+		setsockopt(fd, SOL_SOCKET, SO_LINGER, &rst, sizeof(rst));
+		if (fd < 0 || connect(fd, (struct sockaddr *)&to, sizeof(to)))
+			die("connect", NULL);
+		close(fd);
+		if (i % 8 == 7)
+			usleep(1000);
+	}
+	printf("bare: %.1f us a connection\n", (double)(clock_cpu_ns() - cpu_ns) / 1e3 / (double)n);
+}
+
 static struct tool tool = {
 	.probe = {.interval_ns = 200000000, .timeout_ns = 100000000, .rise = 1, .fall = 1},
 	.max_changes = ~0ul,
@@ -308,10 +337,11 @@ int main(int argc, char **argv)
 	struct sluice_err err = {0};
 	struct health *h;
 	uint64_t cpu_ns, seconds = 10000000000u;
+	unsigned long n_bare = 0;
 	unsigned int files = open_files(), left;
 	int o;
 
-	while ((o = getopt(argc, argv, "+n:t:rsTf:c:")) >= 0) {
+	while ((o = getopt(argc, argv, "+n:t:rsTf:c:b:")) >= 0) {
 		if (o == 'n')
 			t->max_changes = strtoul(optarg, NULL, 10);
 		else if (o == 't')
@@ -322,6 +352,8 @@ int main(int argc, char **argv)
 			t->stats = true;
 		else if (o == 'T')
 			t->times = true;
+		else if (o == 'b')
+			n_bare = strtoul(optarg, NULL, 10);
 		else if (o == 'f')
 			t->flights = (uint32_t)strtoul(optarg, NULL, 10);
 		else if (o == 'c')
@@ -334,6 +366,8 @@ int main(int argc, char **argv)
 	for (optind++; optind < argc; optind++)
 		target_word(t, argv[optind]);
 	t->probe.argv = t->argv;
+	if (n_bare)
+		bare(t, n_bare);
 	t->start_ns = clock_mono_ns();
 	t->end_ns = t->start_ns + seconds;
 	cpu_ns = clock_cpu_ns();

@@ -15,9 +15,11 @@
 #define RESERVED_FILES 128u /* of the limit of descriptors are left to the rest of the process */
 #define EVENTS 256	    /* taken from epoll at a time */
 #define STARTS 512	    /* in one health_run(): answers get their turn in between */
-#define SLACK_NS 2000000u   /* what is due within this is done together: fewer wakeups */
-#define STALL_NS \
-	20000000u /* who is called so late gives probes the time back that they had no chance to use */
+/* What begins within the one, or is too late within the other, is done together: fewer wakeups. */
+#define SLACK_NS 4000000u
+#define END_SLACK_NS 1000000u
+/* Who is called so late gives probes the time back that they had no chance to use. */
+#define STALL_NS 20000000u
 
 /* SplitMix64: Steele, Lea, Flood, "Fast Splittable Pseudorandom Number Generators", OOPSLA 2014. */
 uint64_t health_chance(struct health *h)
@@ -27,6 +29,11 @@ uint64_t health_chance(struct health *h)
 	x = (x ^ x >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
 	x = (x ^ x >> 27) * UINT64_C(0x94d049bb133111eb);
 	return x ^ x >> 31;
+}
+
+static uint64_t later(uint64_t a, uint64_t b)
+{
+	return a > b ? a : b;
 }
 
 int health_new(const struct health_options *options, struct health **to, struct sluice_err *err)
@@ -258,6 +265,7 @@ static void take_event(struct health *h, const struct epoll_event *e)
 	f = h->flights[index];
 	if (f->generation != e->data.u64 >> 32 || !f->kind)
 		return;
+	f->seen = e->events;
 	step = f->kind->ready(h, f, e->data.u64 & 1);
 	if (f->stage == STAGE_DYING) {
 		if (step != STEP_WAIT)
@@ -299,7 +307,8 @@ static void time_out(struct health *h, uint64_t now_ns)
 	}
 }
 
-static void start_due(struct health *h, uint64_t now_ns)
+/* true: something was started */
+static bool start_due(struct health *h, uint64_t now_ns)
 {
 	struct heap_node *node;
 	struct target *t;
@@ -316,24 +325,23 @@ static void start_due(struct health *h, uint64_t now_ns)
 		else
 			starts--;
 	}
+	return starts < STARTS;
 }
 
 int health_arm(struct health *h, struct sluice_err *err)
 {
 	struct heap_node *due = heap_first(&h->due), *ends = heap_first(&h->ends);
-	uint64_t at = STATE_NEVER, soon = clock_mono_ns() + SLACK_NS;
+	uint64_t at = STATE_NEVER, now = clock_mono_ns();
 	struct itimerspec when = {0};
 
 	if (due)
-		at = due->at;
-	if (ends && ends->at < at)
-		at = ends->at;
+		at = later(due->at, now + SLACK_NS);
+	if (ends && later(ends->at, now + END_SLACK_NS) < at)
+		at = later(ends->at, now + END_SLACK_NS);
 	/* those that wait for a slot get it when a flight ends; only memory that is short comes back by itself */
 	if (h->stats.waiting && !h->stats.flights)
-		at = 0;
-	if (at != STATE_NEVER && at < soon)
-		at = soon;
-	if (at == h->armed_ns && at > soon)
+		at = now + SLACK_NS;
+	if (at == h->armed_ns || (h->armed_ns > now && h->armed_ns <= at && at - h->armed_ns < END_SLACK_NS))
 		return 0;
 	h->armed_ns = at;
 	if (at != STATE_NEVER) {
@@ -358,8 +366,10 @@ int health_run(struct health *h, struct sluice_err *err)
 	if (code)
 		return code;
 	time_out(h, now);
-	start_due(h, clock_mono_ns());
-	return health_arm(h, err);
+	/* some answer at once: that is cheaper seen now than told to the caller's loop */
+	if (start_due(h, clock_mono_ns()))
+		code = take_events(h, err);
+	return code ? code : health_arm(h, err);
 }
 
 struct target *health_find(const struct health *h, uint64_t id)

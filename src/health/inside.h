@@ -65,6 +65,7 @@ struct flight {
 	bool raw;	 /* icmp: not a ping socket */
 	bool over;	 /* a command ended its output */
 	uint32_t events; /* that epoll waits for at fd */
+	uint32_t seen;	 /* and that it has told last */
 	uint32_t sent;
 	uint32_t got;  /* bytes of a command's output, or from the network */
 	uint32_t line; /* of which so many are in why */
@@ -136,6 +137,7 @@ int rule_check_target(const struct health_target *t, const struct rule *r, struc
 enum step socket_open(struct flight *f, int type, int protocol); /* f->fd, if there is none yet */
 enum step socket_connect(struct health *h, struct flight *f);	 /* STEP_WAIT: under way, or done at once */
 enum step socket_failed(struct flight *f, int error, const char *what);
+int socket_error(const struct flight *f); /* of a connection that is ready: 0, or an errno */
 int socket_address(const struct target *t, uint16_t port, void *to); /* struct sockaddr_storage; its length */
 uint16_t target_port(const struct target *t);
 

@@ -72,9 +72,10 @@ static int spawn(struct flight *f, int output)
 		posix_spawn_file_actions_destroy(&files);
 		return -code;
 	}
-	if (!(code = posix_spawn_file_actions_addopen(&files, 0, "/dev/null", O_RDONLY, 0)) &&
-	    !(code = posix_spawn_file_actions_adddup2(&files, output, 1)) &&
-	    !(code = posix_spawn_file_actions_adddup2(&files, output, 2)) &&
+	/* input last: a daemon without descriptors 0 to 2 may have the pipe there */
+	if (!(code = posix_spawn_file_actions_adddup2(&files, output, 1)) &&
+	    !(code = posix_spawn_file_actions_adddup2(&files, 1, 2)) &&
+	    !(code = posix_spawn_file_actions_addopen(&files, 0, "/dev/null", O_RDONLY, 0)) &&
 	    !(code = posix_spawnattr_setsigdefault(&attr, &all)) &&
 	    !(code = posix_spawnattr_setsigmask(&attr, &none)) &&
 	    !(code = posix_spawnattr_setpgroup(&attr, 0)) &&

@@ -152,13 +152,11 @@ static enum step start(struct health *h, struct flight *f)
 static enum step ready(struct health *h, struct flight *f, bool second)
 {
 	enum step step = STEP_WAIT;
-	int error = 0;
-	socklen_t len = sizeof(error);
+	int error;
 
 	(void)second;
 	if (f->stage == STAGE_CONNECT) {
-		if (getsockopt(f->fd, SOL_SOCKET, SO_ERROR, &error, &len))
-			error = errno;
+		error = socket_error(f);
 		if (error)
 			return socket_failed(f, error, NULL);
 		f->stage = f->target->rule->p.kind == HEALTH_HTTPS ? STAGE_TLS : STAGE_SEND;

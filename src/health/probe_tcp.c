@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* tcp: a connection that is made is a good answer. What the server does with it afterwards is not waited for. */
-#include <errno.h>
 #include <sys/socket.h>
 
 #include "health/inside.h"
@@ -14,13 +13,10 @@ static enum step start(struct health *h, struct flight *f)
 
 static enum step ready(struct health *h, struct flight *f, bool second)
 {
-	int error = 0;
-	socklen_t len = sizeof(error);
+	int error = socket_error(f);
 
 	(void)h;
 	(void)second;
-	if (getsockopt(f->fd, SOL_SOCKET, SO_ERROR, &error, &len))
-		error = errno;
 	if (error)
 		return socket_failed(f, error, NULL);
 	flight_why(f, "connected");

@@ -134,3 +134,13 @@ enum step socket_connect(struct health *h, struct flight *f)
 	code = flight_watch(h, f, EPOLLOUT);
 	return code ? socket_failed(f, -code, "epoll") : STEP_WAIT;
 }
+
+int socket_error(const struct flight *f)
+{
+	socklen_t len = sizeof(int);
+	int error = 0;
+
+	if (f->seen & (EPOLLERR | EPOLLHUP) && getsockopt(f->fd, SOL_SOCKET, SO_ERROR, &error, &len))
+		error = errno;
+	return error;
+}
