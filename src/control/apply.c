@@ -41,6 +41,8 @@ static int begin(struct work *w, const struct control_opts *o, struct control_do
 	w->st->step_ctx = o->step_ctx;
 	e = control_state_lock(w->st, o->wait_ns, err);
 	control_step(w->st, "locked");
+	if (!e)
+		control_sweep(w->st);
 	return e ?: switch_mend(w->st, err);
 }
 
@@ -147,7 +149,7 @@ static int put(struct work *w, const struct store_policy *p, const char *again, 
 		return e;
 	build_drop(w->st, w->next->name); /* left over from another boot, or another dry run */
 	if (still_fits(w->st, again, w->next))
-		e = build_again(w->st, again, w->next, w->err);
+		e = build_again(w->st, again, p->policy, w->next, w->err);
 	else
 		e = build_new(w->st, p->policy, w->next, w->err);
 	w->done->load_ns = clock_mono_ns() - at;

@@ -212,15 +212,20 @@ static int make_trial(const struct build *b)
 	return e;
 }
 
-/* Sets that change at run time: those of the policy, with what came into sets of the same name meanwhile. */
+/*
+ * Sets that change at run time: those of the policy, with what came into sets of the same name meanwhile; where no
+ * policy is in force, until it was taken down.
+ */
 static int make_sets(struct build *b, struct filter_sets **sets)
 {
+	const struct control_record *r = &b->st->record;
+	const char *from = r->live[0] ? r->live : r->before;
 	int e = filter_sets_plan(b->p, sets, b->err), before = -1;
 
 	if (e)
 		return e;
-	if (b->st->record.live[0])
-		before = control_state_map(b->st, b->st->record.live, CONTROL_SETS, 0, NULL);
+	if (from[0])
+		before = control_state_map(b->st, from, CONTROL_SETS, 0, NULL);
 	e = control_sets_make(*sets, before, &b->maps.sets, NULL, b->err);
 	shut(&before);
 	if (e || b->maps.sets < 0)
@@ -298,6 +303,20 @@ int build_new(struct control_state *st, const struct policy *p, const struct con
 	return e;
 }
 
+int build_empty(struct control_state *st, const struct control_generation *g, struct sluice_err *err)
+{
+	struct build b = {.st = st, .g = g, .err = err};
+	int e;
+
+	build_drop(st, g->name);
+	e = make_dirs(&b);
+	e = e ?: make_trial(&b);
+	e = e ?: control_generation_write(st, g, err);
+	if (e)
+		build_drop(st, g->name);
+	return e;
+}
+
 /* --- once more --- */
 
 struct again {
@@ -312,8 +331,8 @@ static void again_pin(void *ctx, const char *name)
 	char path[PATH_MAX];
 	int fd;
 
-	if (a->e || !strncmp(name, "counts_", 7) || !strcmp(name, "trial") ||
-	    files_path(path, sizeof(path), a->pins, name, NULL))
+	if (a->e || !strncmp(name, "counts_", 7) || !strncmp(name, "m_", 2) || !strcmp(name, "trial") ||
+	    !strcmp(name, "sets") || files_path(path, sizeof(path), a->pins, name, NULL))
 		return;
 	fd = bpf_obj_get(path);
 	if (fd < 0)
@@ -336,14 +355,33 @@ static void again_file(void *ctx, const char *name)
 	buf_free(&bytes);
 }
 
+static void replace_map(struct code *code, uint32_t old, uint32_t now)
+{
+	uint32_t i;
+
+	for (i = 0; i < code->n_refs; i++)
+		if (code->ref[i].kind == CODE_REF_MAP && code->ref[i].id == old)
+			code->ref[i].id = now;
+}
+
+/* The number of a map that is pinned in a generation; 0: there is none. */
+static uint32_t id_of(const struct control_state *st, const char *name, enum control_map map, uint32_t which)
+{
+	int fd = control_state_map(st, name, map, which, NULL);
+	uint32_t id = fd >= 0 ? control_map_id(fd) : 0;
+
+	shut(&fd);
+	return id;
+}
+
 static int again_part(struct again *a, const char *from, uint32_t part)
 {
 	struct control_state *st = a->b->st;
+	uint32_t old_sets = id_of(st, from, CONTROL_SETS, 0);
 	struct bpf_map_info info = {0};
 	__u32 len = sizeof(info);
 	struct code *code = NULL;
 	int old, fd = -1, e = build_code(st, from, part, &code, a->b->err);
-	uint32_t i, now;
 
 	if (e)
 		return e;
@@ -353,10 +391,10 @@ static int again_part(struct again *a, const char *from, uint32_t part)
 		fd = bpf_map_create(info.type, info.name, info.key_size, info.value_size, info.max_entries, NULL);
 		e = fd < 0 ? err_set(a->b->err, -errno, "creating a BPF map: %s", strerror(errno)) : 0;
 	}
-	now = fd >= 0 ? control_map_id(fd) : 0;
-	for (i = 0; i < code->n_refs && !e; i++)
-		if (code->ref[i].kind == CODE_REF_MAP && code->ref[i].id == info.id)
-			code->ref[i].id = now;
+	if (!e)
+		replace_map(code, info.id, control_map_id(fd));
+	if (!e && old_sets && a->b->maps.sets >= 0)
+		replace_map(code, old_sets, control_map_id(a->b->maps.sets));
 	e = e ?: pin_as(a->b, fd, CONTROL_COUNTS, part);
 	e = e ?: pin_refs(a->b, code);
 	e = e ?: write_code(a->b, code, part);
@@ -366,10 +404,11 @@ static int again_part(struct again *a, const char *from, uint32_t part)
 	return e;
 }
 
-int build_again(struct control_state *st, const char *from, const struct control_generation *g,
+int build_again(struct control_state *st, const char *from, const struct policy *p, const struct control_generation *g,
 		struct sluice_err *err)
 {
-	struct build b = {.st = st, .g = g, .err = err};
+	struct build b = {.st = st, .p = p, .g = g, .maps = {-1, -1, -1, -1, -1, g->number}, .err = err};
+	struct filter_sets *sets = NULL;
 	struct again a = {.b = &b};
 	uint32_t i;
 	int e = make_dirs(&b);
@@ -382,9 +421,13 @@ int build_again(struct control_state *st, const char *from, const struct control
 		e = a.e;
 	}
 	e = e ?: make_trial(&b);
+	/* of the same size as before: that is a matter of the policy */
+	e = e ?: make_sets(&b, &sets);
 	for (i = 0; i < g->n_parts && !e; i++)
 		e = again_part(&a, from, i);
 	e = e ?: control_generation_write(st, g, err);
+	filter_sets_free(sets);
+	shut(&b.maps.sets);
 	if (e)
 		build_drop(st, g->name);
 	return e;

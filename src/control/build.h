@@ -45,14 +45,18 @@ bool build_names(const struct control_part *on, const char *ifname);
 /*
  * build_new() compiles and loads the filters of g's parts, and makes g's folders. What goes on from the live
  * generation of st's record goes on: samples, seeds, sets, cells of limits as far as their layout is the same.
- * build_again() makes another generation of what one that is still pinned has: counters anew, all else the same.
+ * build_again() makes another generation of what one of the same policy has that is still pinned: counters anew, sets with
+ * what came into them since, all else the same.
  *
  * errors:  those of filter_compile() and sluice_object_load(); what was made is gone then
  */
 int build_new(struct control_state *st, const struct policy *p, const struct control_generation *g,
 	      struct sluice_err *err);
-int build_again(struct control_state *st, const char *from, const struct control_generation *g,
+int build_again(struct control_state *st, const char *from, const struct policy *p, const struct control_generation *g,
 		struct sluice_err *err);
+
+/* build_empty() makes folders and deadline of a generation without parts. */
+int build_empty(struct control_state *st, const struct control_generation *g, struct sluice_err *err);
 
 /* build_drop() removes the folders of a generation; maps that programs use live on. */
 void build_drop(const struct control_state *st, const char *name);

@@ -189,19 +189,21 @@ int control_part_on(const struct control_state *st, const struct control_generat
 
 int control_switched(const struct control_state *st, bool *yes, struct sluice_err *err)
 {
-	struct control_generation *next, *live = NULL;
-	struct control_on on;
-	int e = control_generation_open(st, st->record.next, &next, err);
+	struct control_generation *next = NULL, *live = NULL;
+	struct control_on on = {.itself = false};
+	int e = st->record.next[0] ? control_generation_open(st, st->record.next, &next, err) : 0;
 
 	*yes = false;
-	if (!e && next->n_parts) {
+	if (!e && next && next->n_parts) {
 		e = control_part_on(st, next, 0, &on, err);
 		*yes = !e && on.itself;
 	} else if (!e && st->record.live[0]) { /* it is switched when the old one is gone */
 		e = control_generation_open(st, st->record.live, &live, err);
 		if (!e && live->n_parts)
 			e = control_part_on(st, live, 0, &on, err);
-		*yes = !e && !on.itself;
+		*yes = e == -ENODEV || (!e && !on.itself);
+	} else if (!e) {
+		*yes = true;
 	}
 	control_generation_free(next);
 	control_generation_free(live);

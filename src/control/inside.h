@@ -7,7 +7,12 @@
 
 #include "control/state.h"
 
+#define CONTROL_RUN "/run/sluice"
+#define CONTROL_LIB "/var/lib/sluice/policy"
 #define CONTROL_HASH 12 /* hexadecimal digits of it in a name */
+
+/* What several interfaces are switched to when the policy is taken off them: a generation without parts. */
+#define CONTROL_EMPTY "0-000000000000"
 
 /* control_name_ok(): is it NUMBER-HASH? What comes out of files becomes part of paths. */
 bool control_name_ok(const char *name);
@@ -20,11 +25,14 @@ static inline void control_step(const struct control_state *st, const char *done
 		st->step(st->step_ctx, done);
 }
 
+/* control_sweep() removes the state of namespaces that are gone, where that can be told. */
+void control_sweep(const struct control_state *st);
+
 /* control_until() reads a generation's deadline. */
 int control_until(const struct control_state *st, const char *generation, uint64_t *until_ns,
 		  struct sluice_err *err);
 
-/* control_switched(): has the change CONTROL_APPLY of the record been done on its one interface? */
+/* control_switched(): has the change of the record, CONTROL_APPLY or CONTROL_DOWN, been done on its one interface? */
 int control_switched(const struct control_state *st, bool *yes, struct sluice_err *err);
 
 /* control_state_record() writes st->record. */

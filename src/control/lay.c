@@ -38,6 +38,14 @@ static void both_close(struct both *b)
 	free(b->v);
 }
 
+static bool is_gone(int ifindex)
+{
+	char name[IF_NAMESIZE];
+
+	return !if_indextoname((unsigned int)ifindex, name);
+}
+
+/* Interfaces of `from` alone that are gone need nothing any more. */
 static int both_open(const struct control_state *st, const char *to, const char *from, struct both *b,
 		     struct sluice_err *err)
 {
@@ -59,6 +67,8 @@ static int both_open(const struct control_state *st, const char *to, const char 
 	for (i = 0; i < n_from && !e; i++) {
 		for (k = 0; k < n_to && b->v[k].ifindex != b->from->parts[i].ifindex; k++)
 			;
+		if (k == n_to && is_gone(b->from->parts[i].ifindex))
+			continue;
 		if (k == n_to)
 			b->v[b->n++] = (struct spot){b->from->parts[i].ifindex, b->from->parts[i].ifname, -1, (int)i};
 		else
@@ -84,7 +94,7 @@ static struct sluice_attach_opts options(const struct control_state *st, const s
 {
 	struct sluice_attach_opts o = {.owner = CONTROL_OWNER, .bpffs = st->bpffs[0] ? st->bpffs : NULL};
 
-	if (want)
+	if (want && want->policy)
 		o.mode = build_mode(want->policy, ifname);
 	return o;
 }
@@ -154,6 +164,8 @@ static int direct_one(const struct control_state *st, const struct both *b, cons
 	struct code *code;
 	int e;
 
+	if (is_gone(s->ifindex))
+		return err_set(err, -ENODEV, "the interface is gone");
 	if (s->to < 0) {
 		e = put_remove(s->ifindex, CONTROL_OWNER, &opts, err);
 		return e == -ENOENT ? 0 : e;
@@ -268,7 +280,8 @@ static int detour_one(const struct control_state *st, const struct both *b, cons
 	const struct code *code = NULL;
 	struct put_member m;
 	bool frags;
-	int e = put_frags(s->ifindex, CONTROL_OWNER, &frags, err);
+	int e = is_gone(s->ifindex) ? err_set(err, -ENODEV, "the interface is gone") :
+				      put_frags(s->ifindex, CONTROL_OWNER, &frags, err);
 
 	e = e ?: load_detour(b, s, st, frags, &obj, &code, err);
 	if (!e) {

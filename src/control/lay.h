@@ -6,7 +6,7 @@
 #include "control/state.h"
 
 struct lay_want {
-	const struct policy *policy; /* for the modes it wants */
+	const struct policy *policy; /* for the modes it wants; NULL: any */
 	bool only_verify;	     /* ask the verifier, change nothing */
 };
 

@@ -22,8 +22,6 @@
 #include "control/inside.h"
 #include "hook/place.h"
 
-#define RUN "/run/sluice"
-#define LIB "/var/lib/sluice/policy"
 #define NETNS "/run/netns"
 #define RECORD_MAX 4096
 
@@ -79,21 +77,24 @@ static void is_named(void *ctx, const char *name)
 		snprintf(f->name, sizeof(f->name), "%s", name);
 }
 
-/* What the namespace is called in files that outlive the boot, when its number does not. */
+/*
+ * What the namespace is called in files that outlive the boot, when its number does not. "host" is that of the first
+ * process; who may not look at that one (a service without CAP_SYS_PTRACE) is taken to be there, unless it has a name.
+ */
 static void name_lib(struct control_state *st)
 {
 	struct find_name f = {.netns = st->netns};
 	struct stat init;
+	bool hidden = stat("/proc/1/ns/net", &init) != 0;
 
-	if (!stat("/proc/1/ns/net", &init) && init.st_ino == st->netns) {
-		snprintf(st->lib, sizeof(st->lib), LIB "/host");
-		return;
-	}
-	files_each(NETNS, is_named, &f);
+	if (hidden || init.st_ino != st->netns)
+		files_each(NETNS, is_named, &f);
 	if (f.name[0])
-		snprintf(st->lib, sizeof(st->lib), LIB "/netns-%s", f.name);
+		snprintf(st->lib, sizeof(st->lib), CONTROL_LIB "/netns-%s", f.name);
+	else if (hidden || init.st_ino == st->netns)
+		snprintf(st->lib, sizeof(st->lib), CONTROL_LIB "/host");
 	else
-		snprintf(st->lib, sizeof(st->lib), LIB "/net%" PRIu64 "-%" PRIu64, st->netns, st->cookie);
+		snprintf(st->lib, sizeof(st->lib), CONTROL_LIB "/net%" PRIu64 "-%" PRIu64, st->netns, st->cookie);
 }
 
 bool control_name_ok(const char *name)
@@ -244,7 +245,7 @@ static int open_state(const char *bpffs, bool make, bool reset, struct control_s
 	st->netns = place_netns();
 	st->cookie = netns_cookie();
 	read_boot(st);
-	snprintf(st->run, sizeof(st->run), RUN "/policy-net%" PRIu64, st->netns);
+	snprintf(st->run, sizeof(st->run), CONTROL_RUN "/policy-net%" PRIu64, st->netns);
 	name_lib(st);
 	if (!place_bpffs(bpffs, make, root, sizeof(root), make ? err : NULL))
 		snprintf(st->pins, sizeof(st->pins), "%s/sluice/net%" PRIu64 "_policy", root, st->netns);
@@ -327,6 +328,11 @@ int control_until(const struct control_state *st, const char *generation, uint64
 	return e;
 }
 
+static const char *named(const char *name)
+{
+	return strcmp(name, CONTROL_EMPTY) != 0 ? name : "";
+}
+
 int control_state_current(const struct control_state *st, char name[CONTROL_NAME], uint64_t *trial_ns,
 			  struct sluice_err *err)
 {
@@ -339,8 +345,8 @@ int control_state_current(const struct control_state *st, char name[CONTROL_NAME
 
 	if (trial_ns)
 		*trial_ns = 0;
-	snprintf(name, CONTROL_NAME, "%s", r->change == CONTROL_DOWN ? "" : r->live);
-	if (r->change == CONTROL_APPLY) {
+	snprintf(name, CONTROL_NAME, "%s", named(r->live));
+	if (r->change == CONTROL_APPLY || r->change == CONTROL_DOWN) {
 		e = control_switched(st, &yes, err);
 		if (!e && yes)
 			snprintf(name, CONTROL_NAME, "%s", r->next);
@@ -351,7 +357,7 @@ int control_state_current(const struct control_state *st, char name[CONTROL_NAME
 	e = control_until(st, with, &until, err);
 	if (e)
 		return e;
-	snprintf(name, CONTROL_NAME, "%s", now < until ? with : without);
+	snprintf(name, CONTROL_NAME, "%s", named(now < until ? with : without));
 	if (trial_ns && now < until && until != UINT64_MAX)
 		*trial_ns = until - now;
 	return 0;

@@ -56,9 +56,18 @@ static int confirmed(const struct control_state *st, const char *name, struct sl
 
 /* --- the end of each kind of change; all can be done again --- */
 
+static bool is_empty(const char *name)
+{
+	return !strcmp(name, CONTROL_EMPTY);
+}
+
 static int end(struct control_state *st, struct sluice_err *err)
 {
-	st->record.next[0] = '\0';
+	struct control_record *r = &st->record;
+
+	r->next[0] = '\0';
+	if (is_empty(r->live))
+		r->live[0] = '\0';
 	return note(st, CONTROL_NONE, err);
 }
 
@@ -81,7 +90,7 @@ static int forward(struct control_state *st, struct sluice_err *err)
 	int e = carry_counts(st, r->live, r->next, err);
 
 	control_step(st, "counters");
-	e = e ?: confirmed(st, r->next, err);
+	e = e ?: confirmed(st, is_empty(r->next) ? "" : r->next, err);
 	if (e)
 		return e;
 	name_set(r->before, r->live);
@@ -259,18 +268,32 @@ static int finish_down(struct control_state *st, struct sluice_err *err)
 	return end(st, err);
 }
 
+/* Several interfaces at once: to a generation that has none. */
+static int down_all(struct control_state *st, struct sluice_err *err)
+{
+	struct control_generation empty = {.name = CONTROL_EMPTY, .hash = "-", .path = "-"};
+	struct lay_want want = {.policy = NULL};
+	int e = build_empty(st, &empty, err);
+
+	if (e)
+		return e;
+	name_set(st->record.next, CONTROL_EMPTY);
+	return switch_all(st, &want, 0, err) ?: lay_nowhere(st, err);
+}
+
 int switch_down(struct control_state *st, struct sluice_err *err)
 {
 	struct control_record *r = &st->record;
-	int e;
+	uint32_t n = 0;
+	int e = r->change == CONTROL_TRIAL ? switch_back(st, err) : 0;
 
-	if (r->change == CONTROL_TRIAL) { /* what was tried is not what to go back to */
-		name_set(r->live, r->before);
-		r->before[0] = '\0';
-	}
+	if (!e && r->live[0] && lay_count(st, r->live, "", &n, NULL))
+		n = 0; /* what cannot be read is taken off all the same */
 	r->rolled_back_ns = 0;
 	r->tried[0] = '\0';
-	e = note(st, CONTROL_DOWN, err);
+	if (!e && n > 1)
+		return down_all(st, err);
+	e = e ?: note(st, CONTROL_DOWN, err);
 	return e ?: finish_down(st, err);
 }
 
@@ -323,7 +346,8 @@ int switch_mend(struct control_state *st, struct sluice_err *err)
 		e = mend_joint(st, err);
 		break;
 	case CONTROL_DOWN:
-		e = finish_down(st, err);
+		e = control_switched(st, &yes, err);
+		e = e ?: yes ? finish_down(st, err) : end(st, err);
 		break;
 	case CONTROL_TRIAL:
 		e = mend_trial(st, err);
