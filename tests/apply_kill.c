@@ -1,0 +1,416 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/*
+ * apply-kill BOX KILLS SEED A B PEER...: changes the policy of network namespace BOX (its name in /run/netns) between
+ * files A and B, and to none, in processes that are killed: at each step in turn, and at random moments. After each
+ * kill, packets from every PEER must meet one policy, the old or the new, the same on all interfaces; it must be the one
+ * that status names; and the next change must work. PEER is NAME=ADDRESS: a namespace and what it sends to.
+ *
+ * A drops ICMP in frames of 100 bytes, B those of 200. Frames of 300 bytes, sent after them, are always answered: what is not there
+ * by then was dropped.
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/ip_icmp.h>
+#include <poll.h>
+#include <sched.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "control/apply.h"
+#include "control/files.h"
+#include "control/status.h"
+
+#define PEERS 4
+#define OVERHEAD 42 /* Ethernet, IPv4, ICMP headers */
+#define TRIAL_NS 60000000000ull
+#define SHORT_NS 2000000ull
+
+enum verdict { DROPS_A, DROPS_B, DROPS_NOTHING, DROPS_BOTH };
+static const char *const verdicts[] = {"A", "B", "none", "a mixture"};
+
+enum op { APPLY, TRIAL, SHORT, CONFIRM, ROLLBACK, DOWN, N_OPS };
+static const char *const ops[] = {"apply", "trial", "short trial", "confirm", "rollback", "down"};
+
+static struct peer {
+	const char *name;
+	struct sockaddr_in to;
+	int fd;
+} peers[PEERS];
+static int n_peers;
+static const char *files[2];
+static char hashes[2][65];
+static uint64_t random_state;
+static uint32_t die_at, steps;
+
+static uint32_t rnd(uint32_t n)
+{
+	random_state ^= random_state << 13;
+	random_state ^= random_state >> 7;
+	random_state ^= random_state << 17;
+	return (uint32_t)(random_state >> 16) % n;
+}
+
+static void __attribute__((noreturn, format(printf, 1, 2))) fail(const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	vprintf(fmt, ap);
+	va_end(ap);
+	putchar('\n');
+	exit(1);
+}
+
+static void enter(const char *netns)
+{
+	char path[256];
+	int fd;
+
+	snprintf(path, sizeof(path), "/run/netns/%s", netns);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0 || setns(fd, CLONE_NEWNET))
+		fail("%s: %s", path, strerror(errno));
+	close(fd);
+}
+
+static void open_peer(char *arg)
+{
+	struct peer *p = &peers[n_peers++];
+	char *address = strchr(arg, '=');
+
+	if (!address)
+		fail("a peer is NAME=ADDRESS, not %s", arg);
+	*address++ = '\0';
+	p->name = arg;
+	p->to.sin_family = AF_INET;
+	if (inet_pton(AF_INET, address, &p->to.sin_addr) != 1)
+		fail("no address: %s", address);
+	enter(arg);
+	p->fd = socket(AF_INET, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_ICMP);
+	if (p->fd < 0)
+		fail("socket: %s", strerror(errno));
+}
+
+static void echo(const struct peer *p, uint16_t id, uint16_t frame)
+{
+	struct {
+		struct icmphdr h;
+		uint8_t data[300];
+	} e = {.h.type = ICMP_ECHO};
+	size_t len = sizeof(e.h) + frame - OVERHEAD;
+	const uint8_t *b = (const uint8_t *)&e;
+	uint32_t sum = 0;
+	size_t i;
+
+	e.h.un.echo.id = htons(id);
+	e.h.un.echo.sequence = htons(frame);
+	for (i = 0; i < len; i += 2)
+		sum += (uint32_t)b[i] << 8 | b[i + 1];
+	sum = (sum & 0xffff) + (sum >> 16);
+	e.h.checksum = htons((uint16_t)~(sum + (sum >> 16)));
+	if (sendto(p->fd, &e, len, 0, (const struct sockaddr *)&p->to, sizeof(p->to)) != (ssize_t)len)
+		fail("%s sends: %s", p->name, strerror(errno));
+}
+
+static enum verdict ask(const struct peer *p)
+{
+	static uint16_t id;
+	uint8_t b[1500];
+	bool got[4] = {false};
+	struct pollfd pfd = {p->fd, POLLIN, 0};
+	const struct icmphdr *h;
+	ssize_t n;
+
+	id++;
+	echo(p, id, 100);
+	echo(p, id, 200);
+	echo(p, id, 300);
+	while (!got[3]) {
+		if (poll(&pfd, 1, 5000) != 1)
+			fail("%s: not even what always passes is answered", p->name);
+		n = recv(p->fd, b, sizeof(b), 0);
+		h = (const struct icmphdr *)(const void *)(b + (b[0] & 15) * 4);
+		if (n >= 28 && h->type == ICMP_ECHOREPLY && h->un.echo.id == htons(id) &&
+		    ntohs(h->un.echo.sequence) <= 300)
+			got[ntohs(h->un.echo.sequence) / 100] = true;
+	}
+	return got[1] ? (got[2] ? DROPS_NOTHING : DROPS_B) : got[2] ? DROPS_A : DROPS_BOTH;
+}
+
+static enum verdict ask_all(void)
+{
+	enum verdict v = ask(&peers[0]), w;
+	int i;
+
+	for (i = 1; i < n_peers; i++) {
+		w = ask(&peers[i]);
+		if (w != v)
+			fail("%s meets %s, %s meets %s", peers[0].name, verdicts[v], peers[i].name, verdicts[w]);
+	}
+	return v;
+}
+
+/* --- the process that is killed --- */
+
+static void step(void *ctx, const char *done)
+{
+	(void)ctx;
+	(void)done;
+	if (++steps == die_at)
+		raise(SIGKILL);
+}
+
+static int run(enum op op, int file, struct sluice_err *err)
+{
+	struct control_opts o = {.wait_ns = CONTROL_WAIT_NS, .step = step};
+	struct store_policy p = {.n_files = 0};
+	struct control_done done;
+	int e = 0;
+
+	switch (op) {
+	case APPLY:
+	case TRIAL:
+	case SHORT:
+		o.trial_ns = op == TRIAL ? TRIAL_NS : op == SHORT ? SHORT_NS : 0;
+		e = control_apply(&o, files[file], &p, &done, err);
+		store_free(&p);
+		break;
+	case CONFIRM:
+		e = control_confirm(&o, &done, err);
+		break;
+	case ROLLBACK:
+		e = control_rollback(&o, 0, &done, err);
+		break;
+	case DOWN:
+		e = control_down(&o, false, &done, err);
+		break;
+	case N_OPS:
+		break;
+	}
+	return e;
+}
+
+/* Returns true if it was killed; at_us: then, or at step at_step. */
+static bool spawn(enum op op, int file, uint32_t at_step, uint32_t at_us, uint64_t *took_ns)
+{
+	struct timespec t = {at_us / 1000000, at_us % 1000000 * 1000};
+	struct sluice_err err = {0};
+	uint64_t from = clock_mono_ns();
+	pid_t pid = fork();
+	int status;
+
+	if (pid < 0)
+		fail("fork: %s", strerror(errno));
+	if (!pid) {
+		die_at = at_step;
+		if (run(op, file, &err)) {
+			printf("%s failed: %s\n", ops[op], err.text);
+			fflush(stdout);
+			_exit(1);
+		}
+		_exit(0);
+	}
+	if (at_us) {
+		nanosleep(&t, NULL);
+		kill(pid, SIGKILL);
+	}
+	if (waitpid(pid, &status, 0) != pid)
+		fail("waitpid: %s", strerror(errno));
+	*took_ns = clock_mono_ns() - from;
+	if (WIFEXITED(status) && WEXITSTATUS(status))
+		fail("a change failed");
+	return WIFSIGNALED(status);
+}
+
+/* --- what must hold afterwards --- */
+
+static enum verdict letter(const char *name)
+{
+	int i;
+
+	if (!name[0])
+		return DROPS_NOTHING;
+	for (i = 0; i < 2; i++)
+		if (!strncmp(strchr(name, '-') + 1, hashes[i], strlen(strchr(name, '-') + 1)))
+			return (enum verdict)i;
+	fail("%s is none of the policies", name);
+}
+
+static struct control_status *status(void)
+{
+	struct control_status *s;
+	struct sluice_err err = {0};
+
+	if (control_status(NULL, &s, &err))
+		fail("status: %s", err.text);
+	return s;
+}
+
+static const struct control_record *record;
+static void is_named(void *ctx, const char *name)
+{
+	if (strcmp(name, "lock") != 0 && strcmp(name, "record") != 0 && strcmp(name, record->live) != 0 &&
+	    strcmp(name, record->before) != 0 && strcmp(name, record->next) != 0)
+		fail("%s is left over in %s", name, (const char *)ctx);
+}
+
+/* Nothing lies about that no record names. */
+static void nothing_left(void)
+{
+	struct control_status *s = status();
+
+	record = &s->st->record;
+	files_each(s->st->run, is_named, s->st->run);
+	files_each(s->st->pins, is_named, s->st->pins);
+	control_status_free(s);
+}
+
+struct tally {
+	uint32_t kills, unchanged, changed, by_step, alive[N_OPS], next_step[N_OPS];
+	uint64_t took_ns[N_OPS];
+};
+
+/* What a rollback goes back to, once what was left of the last change is mended; "": that is not told here. */
+static const char *before(const struct control_status *s)
+{
+	const struct control_record *r = &s->st->record;
+
+	if (r->change == CONTROL_APPLY || r->change == CONTROL_JOINT)
+		return strcmp(s->current, r->next) != 0 ? r->before : r->live;
+	if (r->change == CONTROL_DOWN)
+		return s->current[0] ? r->before : r->live;
+	if (r->change == CONTROL_TRIAL && !s->trial_ns)
+		return "";
+	return r->change == CONTROL_RETURN ? "" : r->before;
+}
+
+static enum op choose(const struct control_status *s)
+{
+	if (s->trial_ns)
+		return rnd(2) ? CONFIRM : ROLLBACK;
+	switch (rnd(12)) {
+	case 0:
+		return s->current[0] ? DOWN : APPLY;
+	case 1:
+	case 2:
+	case 3:
+		return before(s)[0] ? ROLLBACK : APPLY;
+	case 4:
+	case 5:
+	case 6:
+		return TRIAL;
+	case 7:
+		return SHORT;
+	default:
+		return APPLY;
+	}
+}
+
+static void once(struct tally *t)
+{
+	struct control_status *s = status();
+	enum verdict old = letter(s->current), now, new;
+	enum op op = choose(s);
+	int file = old == DROPS_A;
+	uint32_t at_step = 0, at_us = 0;
+	uint64_t took;
+	bool killed;
+
+	new = op == APPLY || op == TRIAL ? (enum verdict)file : op == DOWN ? DROPS_NOTHING : old;
+	if (op == ROLLBACK)
+		new = letter(before(s));
+	control_status_free(s);
+	if (rnd(2))
+		at_step = ++t->next_step[op];
+	else
+		at_us = 1 + rnd((uint32_t)((t->took_ns[op] ?: 100000000) / 1000));
+	killed = spawn(op, file, at_step, at_us, &took);
+	if (!killed) {
+		t->alive[op]++;
+		t->took_ns[op] = took;
+		if (at_step)
+			t->next_step[op] = 0;
+	}
+	t->kills += killed;
+	t->by_step += killed && at_step;
+	if (op == SHORT)
+		usleep(SHORT_NS / 1000 + 8000); /* the clock that programs ask is some milliseconds behind */
+	now = ask_all();
+	s = status();
+	if (now != letter(s->current))
+		fail("%s killed at step %u, %u us: packets meet %s, status says %s", ops[op], at_step, at_us, verdicts[now],
+		     verdicts[letter(s->current)]);
+	if (now != old && now != new)
+		fail("%s killed at step %u, %u us: was %s, wanted %s, is %s", ops[op], at_step, at_us, verdicts[old],
+		     verdicts[new], verdicts[now]);
+	if (!killed && now != new)
+		fail("%s was done: wanted %s, is %s", ops[op], verdicts[new], verdicts[now]);
+	if (killed && new != old && op != SHORT) {
+		t->unchanged += now == old;
+		t->changed += now == new;
+	}
+	control_status_free(s);
+}
+
+static void finish(void)
+{
+	struct control_status *s = status();
+	uint64_t took;
+
+	if (s->trial_ns)
+		spawn(ROLLBACK, 0, 0, 0, &took);
+	control_status_free(s);
+	spawn(APPLY, 0, 0, 0, &took);
+	if (ask_all() != DROPS_A)
+		fail("A was applied, and is not in force");
+	nothing_left();
+}
+
+int main(int argc, char **argv)
+{
+	struct tally t = {.kills = 0};
+	struct sluice_err err = {0};
+	struct store_policy p;
+	uint32_t kills, n = 0;
+	int i;
+
+	if (argc < 7 || argc > 6 + PEERS)
+		return 2;
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	kills = (uint32_t)strtoul(argv[2], NULL, 10);
+	random_state = strtoull(argv[3], NULL, 10) * 2654435761u + 88172645463325252u;
+	for (i = 6; i < argc; i++)
+		open_peer(argv[i]);
+	enter(argv[1]);
+	for (i = 0; i < 2; i++) {
+		files[i] = argv[4 + i];
+		if (store_read(NULL, files[i], false, &p, &err))
+			fail("%s", err.text);
+		memcpy(hashes[i], p.hash, sizeof(hashes[i]));
+		store_free(&p);
+	}
+	while (t.kills < kills) {
+		once(&t);
+		if (++n % 50 == 0)
+			finish();
+	}
+	finish();
+	printf("%u killed (%u at a step) of %u; %u times nothing had changed, %u times everything; done:", t.kills, t.by_step, n,
+	       t.unchanged, t.changed);
+	for (i = 0; i < N_OPS; i++)
+		printf(" %s %u (%u ms)", ops[i], t.alive[i], (unsigned int)(t.took_ns[i] / 1000000));
+	putchar('\n');
+	return t.unchanged > t.kills / 20 && t.changed > t.kills / 20 ? 0 : 1;
+}
