@@ -1,80 +1,21 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
  * Out of memory in the 1st, 2nd, 3rd... allocation: a policy is read, or the answer is -ENOMEM, and nothing
- * is left. malloc() and its kin are replaced for the whole program; libpcap's and tsearch()'s calls count,
- * too.
+ * is left. libpcap's and tsearch()'s calls count, too.
  */
 #include <stdio.h>
 
-#include "base/test.h"
+#include "base/test_nomem.h"
 #include "policy/oracle.h"
 #include "policy/policy.h"
 
-#if defined(__SANITIZE_ADDRESS__) || !defined(__GLIBC__)
+#if !NOMEM_TEST
 int main(void)
 {
 	puts("1..1\nok 1 - out of memory # SKIP the sanitizer has its own malloc()");
 	return 0;
 }
 #else
-extern void *__libc_malloc(size_t n);
-extern void *__libc_calloc(size_t n, size_t size);
-extern void *__libc_realloc(void *p, size_t n);
-extern void __libc_free(void *p);
-void *malloc(size_t n);
-void *calloc(size_t n, size_t size);
-void *realloc(void *p, size_t n);
-void *reallocarray(void *p, size_t n, size_t size);
-void free(void *p);
-
-static long left = -1; /* allocations before the one that fails; negative: none does */
-static long live;
-
-static bool fails(void)
-{
-	if (left == 0) {
-		errno = ENOMEM;
-		return true;
-	}
-	left -= left > 0;
-	return false;
-}
-
-static void *counted(void *p)
-{
-	live += p != NULL;
-	return p;
-}
-
-void *malloc(size_t n)
-{
-	return fails() ? NULL : counted(__libc_malloc(n));
-}
-
-void *calloc(size_t n, size_t size)
-{
-	return fails() ? NULL : counted(__libc_calloc(n, size));
-}
-
-void *realloc(void *p, size_t n)
-{
-	void *q = fails() ? NULL : __libc_realloc(p, n);
-
-	live += q && !p;
-	return q;
-}
-
-void *reallocarray(void *p, size_t n, size_t size)
-{
-	return size && n > SIZE_MAX / size ? NULL : realloc(p, n * size);
-}
-
-void free(void *p)
-{
-	live -= p != NULL;
-	__libc_free(p);
-}
-
 static const char text[] =
 	"define web = { 80, 443 }\n"
 	"interface eth0 { mode auto }\n"
@@ -142,15 +83,15 @@ static void nth(void **state)
 	(void)state;
 	assert_int_equal(everything(), 0); /* what libraries keep for good, they have now */
 	for (n = 0; e && n < 100000; n++) {
-		before = live;
-		left = n;
+		before = nomem_live;
+		nomem_begin(n);
 		e = everything();
-		left = -1;
+		nomem_end();
 		if (e && e != -ENOMEM)
 			fail_msg("allocation %ld failed, and the answer was %d", n, e);
-		if (live != before)
+		if (nomem_live != before)
 			fail_msg("allocation %ld failed, and %ld pieces of memory are left", n,
-				 live - before);
+				 nomem_live - before);
 	}
 	assert_int_equal(e, 0);
 	assert_in_range(n, 30, 100000);
