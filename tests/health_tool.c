@@ -327,7 +327,7 @@ static void bare(const struct tool *t, unsigned long n)
 }
 
 static struct tool tool = {
-	.probe = {.interval_ns = 200000000, .timeout_ns = 100000000, .rise = 1, .fall = 1},
+	.probe = {.interval_ns = 200000000, .timeout_ns = 2000000000, .rise = 1, .fall = 1},
 	.max_changes = ~0ul,
 };
 

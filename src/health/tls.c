@@ -60,9 +60,19 @@ static int pull_ready(gnutls_transport_ptr_t arg, unsigned int ms)
 	return 1; /* nobody waits in here: epoll does */
 }
 
+/* Sentences here have no full stop; GnuTLS's do. */
+static void trim(char *why)
+{
+	size_t n = strlen(why);
+
+	while (n && (why[n - 1] == '.' || why[n - 1] == ' '))
+		why[--n] = '\0';
+}
+
 static int say(int code, const char *what, char *why, size_t size)
 {
 	snprintf(why, size, "TLS: %s: %s", what, gnutls_strerror(code));
+	trim(why);
 	return code == GNUTLS_E_MEMORY_ERROR ? -ENOMEM : -EPROTO;
 }
 
@@ -98,16 +108,22 @@ static int credentials(struct tls_trust *trust, bool verify, gnutls_certificate_
 int tls_start(struct tls *t, struct tls_trust *trust, int fd, const char *host, bool host_is_name,
 	      bool verify, char *why, size_t size)
 {
-	gnutls_certificate_credentials_t made;
+	gnutls_certificate_credentials_t made = NULL;
 	gnutls_session_t session;
 	int code = credentials(trust, verify, &made, why, size);
 
 	if (code)
 		return code;
-	*t = (struct tls){.fd = fd};
+	*t = (struct tls){.fd = fd, .name = strdup(host)};
+	if (!t->name) {
+		snprintf(why, size, "TLS: out of memory");
+		return -ENOMEM;
+	}
 	code = gnutls_init(&session, GNUTLS_CLIENT | GNUTLS_NONBLOCK | GNUTLS_NO_SIGNAL);
-	if (code < 0)
+	if (code < 0) {
+		tls_stop(t);
 		return say(code, "session", why, size);
+	}
 	t->session = session;
 	gnutls_transport_set_ptr(session, t);
 	gnutls_transport_set_pull_function(session, pull);
@@ -124,7 +140,7 @@ int tls_start(struct tls *t, struct tls_trust *trust, int fd, const char *host, 
 		return say(code, "session", why, size);
 	}
 	if (verify)
-		gnutls_session_set_verify_cert(session, host, 0);
+		gnutls_session_set_verify_cert(session, t->name, 0);
 	gnutls_handshake_set_timeout(session,
 				     GNUTLS_INDEFINITE_TIMEOUT); /* the probe's own is the one that counts */
 	return 0;
@@ -154,6 +170,7 @@ static int refused(struct tls *t, int code, const char *what, char *why, size_t 
 	    gnutls_certificate_verification_status_print(status, GNUTLS_CRT_X509, &text, 0) >= 0) {
 		snprintf(why, size, "TLS: %s", (char *)text.data);
 		gnutls_free(text.data);
+		trim(why);
 		return -EPROTO;
 	}
 	return say(code, what, why, size);
@@ -208,5 +225,7 @@ void tls_stop(struct tls *t)
 {
 	if (t->session)
 		gnutls_deinit(t->session);
+	free(t->name);
 	t->session = NULL;
+	t->name = NULL;
 }

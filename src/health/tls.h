@@ -21,6 +21,7 @@ struct tls_trust {
 
 struct tls {
 	void *session; /* NULL: none */
+	char *name;    /* of the certificate; GnuTLS keeps a pointer to it */
 	int fd;
 	int error; /* of the socket, as errno */
 	uint32_t got;
