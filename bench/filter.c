@@ -6,10 +6,12 @@
  * ClassBench's manner; of "mixed" ones a fifth only counts, and a fifth asks for a length, too.
  */
 #include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 #include <linux/bpf.h>
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
@@ -18,6 +20,8 @@
 #include "bench/bench.h"
 #include "bench/filter.h"
 #include "control/filter.h"
+#include "control/sets.h"
+#include "filter/sets.h"
 #include "port/traffic_host.h"
 #include "tests/classify_rules.h"
 #include "tests/filter_rules.h"
@@ -53,12 +57,17 @@ static struct object read_object(const char *dir, const char *name)
 	return o;
 }
 
+/* What the file of a set holds. */
+static struct buf elements;
+
 /* From memory, as struct policy_files asks. */
 static int read_text(void *ctx, const char *path, size_t max, struct buf *to, struct sluice_err *err)
 {
 	const struct buf *text = ctx;
 
-	(void)path, (void)max, (void)err;
+	(void)max, (void)err;
+	if (strcmp(path, "bench") != 0)
+		text = &elements;
 	buf_put(to, text->data, text->len);
 	return 0;
 }
@@ -89,6 +98,7 @@ static struct filter_headers *headers_of(struct control_filter *f)
 static void put_headers(struct filter_headers *to, const struct rule_set *set)
 {
 	uint64_t state = 20;
+	struct filter_header6 *v6;
 	struct filter_header *v;
 	struct header h;
 	size_t i;
@@ -99,6 +109,13 @@ static void put_headers(struct filter_headers *to, const struct rule_set *set)
 		else
 			rules_any_header(4, &state, &h);
 		v = &to->v[i];
+		v6 = &to->v6[i];
+		memcpy(v6->src, h.src, 16);
+		memcpy(v6->dst, h.dst, 16);
+		v6->sport = __builtin_bswap16(h.sport);
+		v6->dport = __builtin_bswap16(h.dport);
+		v6->proto = h.proto;
+		v6->flags = (uint8_t)(h.flags >> 8);
 		memcpy(&v->src, h.src, 4);
 		memcpy(&v->dst, h.dst, 4);
 		v->sport = __builtin_bswap16(h.sport);
@@ -151,111 +168,189 @@ static uint32_t rules_met(struct control_filter *f)
 	return met;
 }
 
-/* target 0: a note */
-static void one(const char *name, struct buf *text, const struct rule_set *set, double target,
-		double hot_target)
+struct row {
+	const char *name;
+	struct buf *text;
+	const struct rule_set *set; /* that headers are made for */
+	uint8_t family;
+	uint32_t spread;
+	double target, hot; /* 0: a note */
+};
+
+/* A packet of the family; headers are written into it. */
+static void put_packet(const struct row *row, uint8_t *packet, size_t len)
 {
-	struct filter_opts opts = {.seed = {3, 5, 7, 11, 13, 17, 19, 23, 29, 31}};
-	struct control_filter base, varied;
-	struct sluice_err err;
-	struct filter_headers *a, *b;
+	static const uint8_t head[] = {0x86, 0xdd, 0x60, 0, 0, 0, 0, 26, 17, 64};
+
+	bench_packet(packet, len);
+	if (row->family == 6)
+		memcpy(packet + 12, head, sizeof(head));
+}
+
+static void say(const struct row *row, struct control_filter *f, const struct filter_tables *t, double compiled,
+		double loaded, const double *least)
+{
+	printf("%-12s %6u rules, %u boxes, %zu bytes (lookup %zu), %s; compiled in %.1f ms, loaded in %.0f "
+	       "ms; %u rules met; fastest runs: %.1f, hot %.1f ns\n",
+	       row->name, t->report.n_rules, t->report.n_boxes, t->len, t->report.classify,
+	       t->config.apart			 ? "rules that go on apart"
+	       : t->config.bits[row->family == 6] ? "bits"
+	       : t->config.lists		 ? "lists"
+						 : "first match",
+	       compiled, loaded, rules_met(f), least[0], least[1]);
+}
+
+static void figure(const struct row *row, const char *suffix, double value, double target)
+{
+	char name[128];
+
+	snprintf(name, sizeof(name), "filter_%s%s", row->name, suffix);
+	if (target > 0)
+		bench_figure(name, value, "ns-over-parse", "<=", target);
+	else
+		bench_note(name, value, "ns-over-parse");
+}
+
+static void measure(const struct row *row, struct control_filter *f, double *ns, double *least)
+{
+	struct filter_headers *h[2] = {headers_of(&f[0]), headers_of(&f[1])};
+	uint8_t packet[80];
+	size_t len = row->family == 6 ? 80 : 64;
+	int i, k;
+
+	put_packet(row, packet, len);
+	for (i = 0; i < 2; i++) {
+		put_headers(h[i], row->set);
+		h[i]->spread = row->spread;
+	}
+	for (k = 0; k < 2; k++) {
+		h[0]->n = h[1]->n = k ? HOT : FILTER_HEADERS;
+		ns[k] = median_over(f[0].prog_fd, f[1].prog_fd, packet, len, &least[k]);
+	}
+	for (i = 0; i < 2; i++)
+		munmap(h[i], sizeof(*h[i]));
+}
+
+static void one(const struct row *row)
+{
+	struct filter_opts opts = {.seed = {3, 5, 7, 11, 13, 17, 19, 23, 29, 31}, .jiffy_ns = 4000000};
+	const char *const names[2][2] = {{"base", "varied"}, {"base6", "varied6"}};
+	struct control_filter f[2];
+	struct filter_sets *plan;
 	struct filter_tables *t;
+	struct sluice_err err;
 	struct policy *p;
 	const struct object *o;
 	uint64_t began, compiled, loaded;
-	uint8_t packet[64];
-	char figure[128];
-	double spread, hot, least_spread, least_hot;
+	double ns[2], least[2];
+	int i, sets;
 
-	if (filter && !strstr(name, filter))
+	if (filter && !strstr(row->name, filter))
 		return;
-	p = policy_of(text);
+	p = policy_of(row->text);
+	if (filter_sets_plan(p, &plan, &err) || control_sets_make(plan, -1, &sets, NULL, &err))
+		die("%s: %s", row->name, err.text);
+	opts.sets = plan;
 	began = clock_mono_ns();
 	if (filter_compile(p, 0, &opts, &t, &err))
-		die("%s: %s", name, err.text);
+		die("%s: %s", row->name, err.text);
 	compiled = clock_mono_ns();
 	o = &objects[t->room != FILTER_ROOM_SMALL];
-	if (control_filter_load_from(t, o->bytes, o->len, "varied", &varied, &err))
-		die("%s: %s", name, err.text);
-	loaded = clock_mono_ns();
-	if (control_filter_load_from(t, o->bytes, o->len, "base", &base, &err))
-		die("%s: %s", name, err.text);
+	for (i = 1, loaded = 0; i >= 0; i--) {
+		if (control_filter_load_from(t, o->bytes, o->len, names[row->family == 6][i], sets, &f[i], &err))
+			die("%s: %s", row->name, err.text);
+		loaded = i ? clock_mono_ns() : loaded;
+	}
 	if (!held)
-		held = !traffic_hold_open(&hold, varied.prog_fd);
-	a = headers_of(&base);
-	b = headers_of(&varied);
-	put_headers(a, set);
-	put_headers(b, set);
-	bench_packet(packet, sizeof(packet));
-	a->n = b->n = FILTER_HEADERS;
-	spread = median_over(base.prog_fd, varied.prog_fd, packet, sizeof(packet), &least_spread);
-	a->n = b->n = HOT;
-	hot = median_over(base.prog_fd, varied.prog_fd, packet, sizeof(packet), &least_hot);
-	printf("%-10s %6u rules, %u boxes, %zu bytes (lookup %zu), %s; compiled in %.1f ms, loaded in %.0f "
-	       "ms; %u rules met; fastest runs: %.1f, hot %.1f ns\n",
-	       name, t->report.n_rules, t->report.n_boxes, t->len, t->report.classify,
-	       t->config.apart	 ? "rules that go on apart"
-	       : t->config.bits[0] ? "bits"
-	       : t->config.lists ? "lists"
-				 : "first match",
-	       (double)(compiled - began) / 1e6, (double)(loaded - compiled) / 1e6, rules_met(&varied),
-	       least_spread, least_hot);
-	snprintf(figure, sizeof(figure), "filter_%s", name);
-	bench_figure(figure, spread, "ns-over-parse", "<=", target);
-	snprintf(figure, sizeof(figure), "filter_%s_hot", name);
-	if (hot_target > 0)
-		bench_figure(figure, hot, "ns-over-parse", "<=", hot_target);
-	else
-		bench_note(figure, hot, "ns-over-parse");
-	munmap(a, sizeof(*a));
-	munmap(b, sizeof(*b));
-	control_filter_close(&base);
-	control_filter_close(&varied);
+		held = !traffic_hold_open(&hold, f[1].prog_fd);
+	measure(row, f, ns, least);
+	say(row, &f[1], t, (double)(compiled - began) / 1e6, (double)(loaded - compiled) / 1e6, least);
+	figure(row, "", ns[0], row->target);
+	figure(row, "_hot", ns[1], row->hot);
+	control_filter_close(&f[0]);
+	control_filter_close(&f[1]);
 	filter_tables_free(t);
+	filter_sets_free(plan);
+	if (sets >= 0)
+		close(sets);
 	policy_free(p);
 }
 
-static void made(const char *kind, size_t n, uint32_t goes_on, const char *size, double target, double hot)
+static void made(const char *kind, uint8_t family, size_t n, uint32_t goes_on, const char *size, double target,
+		 double hot)
 {
+	char name[64];
 	struct rule_set set;
 	struct buf text = {0};
+	struct row row = {name, &text, &set, family, 0, target, hot};
 	uint64_t state = 5;
-	char name[64];
 	size_t i;
 
-	rules_make(&set, kind, 4, n, 1);
+	snprintf(name, sizeof(name), "%s%s_%s", kind, family == 6 ? "6" : "", size);
+	if (filter && !strstr(name, filter))
+		return;
+	rules_make(&set, kind, family, n, 1);
 	buf_printf(&text, "filter on eth0 {\n");
 	for (i = 0; i < set.n; i++)
 		rules_say(&text, &set.rules[i], &state, goes_on);
 	buf_printf(&text, "default drop\n}\n");
-	snprintf(name, sizeof(name), "%s_%s", kind, size);
-	one(name, &text, &set, target, hot);
+	one(&row);
 	buf_free(&text);
 	rules_free(&set);
 }
 
-int main(int argc, char **argv)
+/* Sources that come from anywhere: one rule for all, limits, sets of a million. */
+static void said(const char *name, const char *rules, uint32_t spread, uint32_t n_elements, bool prefixes,
+		 double target)
 {
-	static const char *const kinds[] = {"acl", "fw", "ipc"};
 	struct rule_set none = {.n = 0};
 	struct buf text = {0};
+	struct row row = {name, &text, &none, 4, spread, target, 0};
+	uint64_t state = 77;
+	uint32_t i, a;
+
+	if (filter && !strstr(name, filter))
+		return;
+	for (i = 0; i < n_elements; i++) {
+		a = (uint32_t)rules_random(&state);
+		buf_printf(&elements, "%u.%u.%u.%u%s\n", a >> 24, a >> 16 & 255, a >> 8 & 255,
+			   prefixes ? 0 : a & 255, prefixes ? "/24" : "");
+	}
+	buf_printf(&text, "%sfilter on eth0 {\n%s\n}\n", n_elements ? "set bad from \"bad\"\n" : "", rules);
+	one(&row);
+	buf_free(&text);
+	buf_free(&elements);
+}
+
+static void family(uint8_t family, double times)
+{
+	static const char *const kinds[] = {"acl", "fw", "ipc"};
 	size_t k;
 
+	for (k = 0; k < 3; k++) {
+		made(kinds[k], family, 10, 5, "10_mixed", 10 * times, 0);
+		made(kinds[k], family, 64, 5, "64_mixed", 20 * times, 0);
+		made(kinds[k], family, 1000, UINT32_MAX, "1k", 30 * times, 0);
+		made(kinds[k], family, 10000, UINT32_MAX, "10k", 80 * times, 30 * times);
+		made(kinds[k], family, 85000, UINT32_MAX, "85k", 150 * times, 0);
+	}
+}
+
+int main(int argc, char **argv)
+{
 	if (argc < 2)
 		die("usage: bench-filter DIR [NAME]");
 	filter = argc > 2 ? argv[2] : NULL;
 	bench_pin(0);
 	objects[0] = read_object(argv[1], "filter_small.bpf.o");
 	objects[1] = read_object(argv[1], "filter.bpf.o");
-	buf_printf(&text, "filter on eth0 {\ndrop ip\n}\n");
-	one("drop_all", &text, &none, 10, 0);
-	buf_free(&text);
-	for (k = 0; k < 3; k++) {
-		made(kinds[k], 10, 5, "10_mixed", 10, 0);
-		made(kinds[k], 64, 5, "64_mixed", 20, 0);
-		made(kinds[k], 1000, UINT32_MAX, "1k", 30, 0);
-		made(kinds[k], 10000, UINT32_MAX, "10k", 80, 30);
-	}
+	said("drop_all", "drop ip", 0, 0, false, 10);
+	family(4, 1);
+	family(6, 1.4);
+	said("set_1m", "drop from @bad\ndefault pass", 0, 1000000, false, 50);
+	said("set_1m_prefixes", "drop from @bad\ndefault pass", 0, 1000000, true, 100);
+	/* 65,536 sources, and others each time they have been through */
+	said("limit_16m", "limit ip4 to 1000/s per source burst 50\ndefault pass", 0x00010203, 0, false, 60);
 	if (held)
 		traffic_hold_close(&hold);
 	free(objects[0].bytes);

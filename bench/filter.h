@@ -13,10 +13,19 @@ struct filter_header {
 	__u8 proto, flags, pad[2];
 };
 
+struct filter_header6 {
+	__u64 src[2], dst[2];
+	__be16 sport, dport;
+	__u8 proto, flags, pad[2];
+};
+
 struct filter_headers {
 	__u32 turn, n; /* n: a power of two */
+	__u32 spread;  /* IPv4 sources: added so often, each time all headers have been written */
+	__u32 pad;
 	__u64 sum;
 	struct filter_header v[FILTER_HEADERS];
+	struct filter_header6 v6[FILTER_HEADERS];
 };
 
 #endif

@@ -152,9 +152,12 @@ static int load(const struct filter_tables *t, const void *object, size_t len, c
 }
 
 int control_filter_load_from(const struct filter_tables *t, const void *object, size_t len,
-			     const char *program, struct control_filter *f, struct sluice_err *err)
+			     const char *program, int sets_fd, struct control_filter *f, struct sluice_err *err)
 {
-	return load(t, object, len, program, NULL, f, NULL, err);
+	struct control_filter_maps maps = {
+		.tables = -1, .cells = -1, .cpus = -1, .samples = -1, .sets = sets_fd};
+
+	return load(t, object, len, program, &maps, f, NULL, err);
 }
 
 int control_filter_load(const struct filter_tables *t, struct control_filter *f, struct sluice_err *err)

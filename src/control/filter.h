@@ -43,7 +43,8 @@ int control_filter_load_sets(const struct filter_tables *tables, int sets_fd, st
  * its program.
  */
 int control_filter_load_from(const struct filter_tables *tables, const void *object, size_t len,
-			     const char *program, struct control_filter *to, struct sluice_err *err);
+			     const char *program, int sets_fd, struct control_filter *to,
+			     struct sluice_err *err);
 
 /* Maps that are there already, by descriptor; -1: made anew. Tables that are given are full. */
 struct control_filter_maps {
