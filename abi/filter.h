@@ -122,9 +122,16 @@ struct filter_rule {
 #define FILTER_LENGTHS 65536 /* and what is beyond, as one */
 
 #define FILTER_ROOT 12
+#define FILTER_BITS_SETS 2 /* run-time sets without counters that are asked in line; others are walked to */
+struct filter_bits_set {
+	__u32 ask; /* as in struct filter_row; 0: none */
+	__u32 unused;
+	__u64 in, out; /* rules for what is in the set, and for what is not */
+};
 struct filter_bits { /* what every packet needs comes first, where one instruction reaches it */
 	__u64 on;   /* rules that go on, FILTER_ON */
 	__u64 walk; /* rules with FILTER_WALK */
+	struct filter_bits_set set[FILTER_BITS_SETS];
 	__u8 rule[FILTER_BITS_SLOTS], does[FILTER_BITS_SLOTS]; /* by slot; at 0 the default's */
 	__u64 plain[256];					       /* by protocol, of plain packets */
 	__u32 ports[2][256], lengths[512];
@@ -157,7 +164,8 @@ struct filter_config {
 	__u32 bits[2]; /* IPv4, IPv6: struct filter_bits; 0: there is none */
 	__u8 walks;    /* is there a FILTER_WALK? */
 	__u8 matching; /* FILTER_MATCHING_* */
-	__u8 pad[2];
+	__u8 bits_sets; /* how many of struct filter_bits' sets there are */
+	__u8 pad;
 };
 
 #define FILTER_ASKS_FROM 1

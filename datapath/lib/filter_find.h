@@ -147,6 +147,35 @@ static __always_inline __u64 bits_of_number(void *m, const __u32 *cells, __u32 n
 	return *TABLE(m, __u64, bits_step(cells[n >> 8], (__u64)n << 56));
 }
 
+/*
+ * Takes away the rules that ask for a set which the address is not in, or is. A set is asked only if such a rule
+ * comes before the first that decides anyhow.
+ */
+static __always_inline __u64 bits_of_sets(const struct seen *s, const struct filter_bits *b, __u64 bits)
+{
+	__u64 asking = b->set[0].in | b->set[0].out | b->set[1].in | b->set[1].out, final = bits & ~b->on & ~asking;
+	__u32 zero = 0, k;
+	struct view *v;
+
+	final &= -final;
+	if (!(bits & asking & (final - 1)))
+		return bits;
+	v = bpf_map_lookup_elem(&filter_scratch, &zero);
+	if (!v)
+		return 0;
+	filter_set_begin(&v->sets);
+#pragma clang loop unroll(full)
+	for (k = 0; k < FILTER_BITS_SETS; k++) {
+		if (config.bits_sets <= k || !(bits & (b->set[k].in | b->set[k].out) & (final - 1)))
+			continue;
+		if (filter_set_asked(&v->sets, b->set[k].ask, 0, s->src, s->dst, s->bytes))
+			bits &= ~b->set[k].out;
+		else
+			bits &= ~b->set[k].in;
+	}
+	return bits;
+}
+
 /* bits: of protocol and extra; length: at most FILTER_LENGTHS */
 static __always_inline int by_bits(struct xdp_md *ctx, void *m, const struct seen *s, __u32 table, __u64 bits,
 				   __u32 length)
@@ -169,6 +198,8 @@ static __always_inline int by_bits(struct xdp_md *ctx, void *m, const struct see
 		bits &= b->flags[s->tcp & 255];
 	if (ASKS(ICMP))
 		bits &= b->type[s->type & 255] & b->code[s->code & 255];
+	if (config.bits_sets)
+		bits = bits_of_sets(s, b, bits);
 	on = bits & b->on;
 	final = bits ^ on;
 	final &= -final;

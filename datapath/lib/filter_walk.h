@@ -162,6 +162,7 @@ static __noinline int walk(struct xdp_md *ctx)
 	struct walk walk = {ctx};
 	__u32 zero = 0;
 	struct view *v = bpf_map_lookup_elem(&filter_scratch, &zero);
+	void *m;
 
 	if (!v)
 		return XDP_ABORTED;
@@ -169,6 +170,11 @@ static __noinline int walk(struct xdp_md *ctx)
 	v->verdict = XDP_ABORTED; /* no walk ends without another */
 	v->row = FILTER_NEXT;
 	filter_set_begin(&v->sets);
+	if (!filter_sets_config.limit) {
+		m = bpf_map_lookup_elem(&filter_tables, &zero);
+		if (!m || turn(v, ctx, m) || turn(v, ctx, m))
+			return v->verdict;
+	}
 	bpf_loop(config.turns, again, &walk, 0);
 	return v->verdict;
 }

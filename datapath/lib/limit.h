@@ -63,33 +63,52 @@ LIMIT_FN int limit_one(volatile __u64 *cell, __u64 tag, __u32 now, __u32 depth, 
 	return 1;
 }
 
+/* 1 if x is not 0, 0 if it is, for x below 2^63; without a branch, of which nobody could foresee the way. */
+LIMIT_FN __u64 limit_some(__u64 x)
+{
+	x = 0 - x;
+	asm volatile("" : "+r"(x));
+	return x >> 63;
+}
+
+/* The smaller of two numbers below 2^63, without a branch. */
+LIMIT_FN __u64 limit_less(__u64 a, __u64 b)
+{
+	__u64 d = b - a, below = d;
+
+	asm volatile("" : "+r"(below));
+	return a + (d & (0 - (below >> 63)));
+}
+
+/*
+ * How good a cell is for a key, the smallest is best: one with the key's tag, before the others; then how far its
+ * time is ahead, as limit_ahead() has it; then its number.
+ */
+LIMIT_FN __u64 limit_rank(__u64 cell, __u32 tag, __u32 now, __u32 depth, __u32 number)
+{
+	__u64 ahead = (__u32)cell - now, past = (2ull * depth - ahead), used = limit_some(cell >> 32);
+
+	asm volatile("" : "+r"(past));
+	ahead &= 0 - (used & ~(past >> 63));
+	return limit_some((__u32)(cell >> 32) ^ tag) << 40 | ahead << 2 | number;
+}
+
 /*
  * limit_keyed() finds the key's cell among the LIMIT_WAYS of its bucket, or makes one; returns 1 if the packet fits.
  * cell: the bucket, of which all cells may be touched.
  */
 LIMIT_FN int limit_keyed(volatile __u64 *cell, __u64 hash, __u32 now, __u32 depth, __u32 cost)
 {
-	__u32 tag = (__u32)hash | 1, best = 0xffffffff, at = 0, ahead, i;
-	__u64 c, sum;
+	__u32 tag = (__u32)hash | 1;
+	__u64 best = limit_less(limit_less(limit_rank(cell[0], tag, now, depth, 0),
+					   limit_rank(cell[1], tag, now, depth, 1)),
+				limit_less(limit_rank(cell[2], tag, now, depth, 2),
+					   limit_rank(cell[3], tag, now, depth, 3))),
+	      sum = (best >> 2 & 0xffffffff) + cost;
 
-#pragma GCC unroll 4
-	for (i = 0; i < LIMIT_WAYS; i++) {
-		c = cell[i];
-		ahead = limit_ahead(c, now, depth);
-		if ((__u32)(c >> 32) == tag) {
-			best = ahead;
-			at = i;
-			break;
-		}
-		if (ahead < best) {
-			best = ahead;
-			at = i;
-		}
-	}
-	sum = (__u64)best + cost;
 	if (sum > depth)
 		return 0;
-	cell[at & (LIMIT_WAYS - 1)] = (__u64)tag << 32 | (__u32)(now + (__u32)sum);
+	cell[best & (LIMIT_WAYS - 1)] = (__u64)tag << 32 | (__u32)(now + (__u32)sum);
 	return 1;
 }
 

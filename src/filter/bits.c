@@ -384,7 +384,8 @@ bool filter_bits_suffice(const struct policy_rule *r)
 }
 
 int filter_bits(const struct policy *p, const struct filter_sets *sets, const struct policy_ruleset *set,
-		bool v6, const uint8_t *does, bool deep, struct buf *to, uint32_t *at, uint8_t *asks)
+		bool v6, const uint8_t *does, const struct filter_bits_set *asked, bool deep, struct buf *to,
+		uint32_t *at, uint8_t *asks)
 {
 	struct bits c = {p, sets, set, v6, does, deep, calloc(1, sizeof(*c.b)), asks, to};
 	size_t before = to->len, place;
@@ -415,6 +416,7 @@ int filter_bits(const struct policy *p, const struct filter_sets *sets, const st
 		e = -EFBIG;
 	if (!e) {
 		actions(&c);
+		memcpy(c.b->set, asked, sizeof(c.b->set));
 		memcpy(to->data + place, c.b, sizeof(*c.b));
 		*at = (uint32_t)place;
 	} else {

@@ -22,6 +22,7 @@ struct compile {
 	struct filter_boxes boxes;
 	struct filter_expressions expressions;
 	struct buf rules, rows, limits, other, cpus; /* struct filter_rule, filter_row, limit; u32; u32 */
+	struct filter_bits_set bits_sets[FILTER_BITS_SETS];
 	struct buf does, bits_do; /* u8 by rule: struct filter_config's, struct filter_bits' */
 	bool other_ends;			     /* a rule decided for all that is no IP */
 	uint32_t n_keyed;
@@ -173,6 +174,31 @@ static uint32_t n_questions(const struct buf *rows, size_t from)
 	return n;
 }
 
+/*
+ * Can words of bits tell what rows from byte `from` on ask of run-time sets? One set a rule, without counters,
+ * which are of packets that come to the rule; not more than there is room for.
+ */
+static bool in_line(struct compile *c, uint32_t rule, const struct buf *rows, size_t from)
+{
+	const struct filter_row *v = (const struct filter_row *)(const void *)rows->data;
+	uint32_t n = n_questions(rows, from), k;
+
+	if (n != 1)
+		return !n;
+	v += rows->len / sizeof(*v) - 1; /* sets are asked last */
+	if (!v->set || c->opts->sets->config.flags & SET_COUNTS || rule >= FILTER_BITS)
+		return false;
+	for (k = 0; k < c->t->config.bits_sets && c->bits_sets[k].ask != v->set; k++)
+		;
+	if (k == FILTER_BITS_SETS)
+		return false;
+	c->bits_sets[k].ask = v->set;
+	*(v->then == FILTER_MATCH ? &c->bits_sets[k].in : &c->bits_sets[k].out) |= 1ull << rule;
+	if (k == c->t->config.bits_sets)
+		c->t->config.bits_sets++;
+	return true;
+}
+
 static int one_rule(struct compile *c, const struct policy_rule *r)
 {
 	struct filter_rule *to = buf_add(&c->rules, sizeof(*to)), made = {.row = FILTER_MATCH};
@@ -189,7 +215,9 @@ static int one_rule(struct compile *c, const struct policy_rule *r)
 		buf_add(&c->bits_do, 1);
 	} else {
 		put_does(&c->does, &made, made.row == FILTER_MATCH);
-		put_does(&c->bits_do, &made, made.row == FILTER_MATCH || (filter_bits_suffice(r) && !n_questions(&c->rows, rows)));
+		put_does(&c->bits_do, &made,
+			 made.row == FILTER_MATCH ||
+				 (filter_bits_suffice(r) && in_line(c, r->index, &c->rows, rows)));
 	}
 	if (e || never)
 		return e;
@@ -336,8 +364,8 @@ static void spare_family(struct compile *c, uint8_t family, uint32_t *all)
 static int put_bits(struct compile *c, bool v6, struct buf *to)
 {
 	struct filter_config *config = &c->t->config;
-	int e = filter_bits(c->p, c->opts->sets, c->set, v6, c->bits_do.data, config->deep, to,
-			    &config->bits[v6], &config->asks);
+	int e = filter_bits(c->p, c->opts->sets, c->set, v6, c->bits_do.data, c->bits_sets, config->deep,
+			    to, &config->bits[v6], &config->asks);
 
 	return e ? err_nomem(c->err) : 0;
 }

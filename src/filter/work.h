@@ -40,13 +40,15 @@ uint32_t filter_extras(const struct policy_rule *r, bool v6, bool *ask_proto);
  * filter_bits() makes the words of bits of one family's rules (struct filter_bits of abi/filter.h).
  *
  * in:      does  by rule, 0: no packet can match it; then the default's: as config.does has it
+ *          asked run-time sets that rules ask for, FILTER_BITS_SETS of them
  *          deep  addresses in smaller steps
  * out:     *at   where it begins in `to`; 0 if the rules are too many or would need too much memory
  *          *asks gets FILTER_ASKS_*
  * errors:  -ENOMEM
  */
 int filter_bits(const struct policy *p, const struct filter_sets *sets, const struct policy_ruleset *set,
-		bool v6, const uint8_t *does, bool deep, struct buf *to, uint32_t *at, uint8_t *asks);
+		bool v6, const uint8_t *does, const struct filter_bits_set *asked, bool deep, struct buf *to,
+		uint32_t *at, uint8_t *asks);
 
 /* Does a rule ask for what only rows tell, besides what is in the words of bits? */
 bool filter_bits_suffice(const struct policy_rule *r);
