@@ -18,6 +18,8 @@
 
 int control_generation_dir(const struct control_state *st, const char *name, char to[PATH_MAX], struct sluice_err *err)
 {
+	if (!name[0])
+		return err_set(err, -ENOENT, "no policy is in force");
 	if (!control_name_ok(name))
 		return err_set(err, -EBADMSG, "'%s' is no name of a policy", name);
 	return files_path(to, PATH_MAX, st->run, name, err);
@@ -91,7 +93,7 @@ int control_generation_open(const struct control_state *st, const char *name, st
 		    parse_parts((char *)text.data, "on", g->n_filters, &g->on, &g->n_on);
 	}
 	buf_free(&text);
-	if (e == -EBADMSG)
+	if (e == -EBADMSG && control_name_ok(name))
 		err_set(err, e, "%s/parts is damaged", dir);
 	if (e == -ENOMEM)
 		err_nomem(err);
