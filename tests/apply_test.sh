@@ -116,6 +116,8 @@ trial() {
 	sl apply "$T/a.conf" >/dev/null && sl apply "$T/b.conf" --confirm 60s >"$T/said" && grep -q 'is on trial for 60 s' "$T/said" &&
 		in_force 2 B && is "left" true "$(st '.trial_left > 50')" && is "at boot" 1 "$(st '.history[] | select(.at_boot) | .number')" || return 1
 	expect_fail 1 'is on trial for another 5[0-9] s; sluice confirm or sluice rollback before another apply' sl apply "$T/a.conf" &&
+		expect_fail 2 'confirm takes a time from 100ms to 168h' sl apply "$T/a.conf" --confirm 0 &&
+		expect_fail 2 'takes a time from' sl rollback --confirm 200h &&
 		sl confirm >/dev/null && in_force 2 B && is "left" null "$(st .trial_left)" && is detour runs "$(st '.interfaces[0].state')" &&
 		is "at boot" 2 "$(st '.history[] | select(.at_boot) | .number')" && expect_fail 3 'no policy is on trial' sl confirm
 }

@@ -7,6 +7,8 @@
 #include "control/apply.h"
 
 #define POLICY_FILE "/etc/sluice/sluice.conf"
+#define POLICY_TRIAL_LEAST 100000000ull /* the clock that programs read moves in steps of some milliseconds */
+#define POLICY_TRIAL_MOST (168 * 3600000000000ull)
 
 /* policy_say_mistakes() prints all mistakes and warnings of a policy to stderr, as sluice check does. */
 void policy_say_mistakes(const struct policy *p);

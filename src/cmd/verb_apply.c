@@ -6,10 +6,10 @@
 #include "cmd/policy_say.h"
 
 static uint64_t trial_ns;
-static bool dry_run, force, unguarded;
+static bool dry_run, force, unguarded, trial;
 
 static const struct cli_opt opts[] = {
-	{.name = "confirm", .letter = 'c', .kind = OPT_TIME, .arg = "TIME", .to = &trial_ns,
+	{.name = "confirm", .letter = 'c', .kind = OPT_TIME, .arg = "TIME", .to = &trial_ns, .given = &trial,
 	 .help = "take it back after TIME unless sluice confirm comes"},
 	{.name = "dry-run", .letter = 'n', .kind = OPT_FLAG, .to = &dry_run,
 	 .help = "check, compile and load it, print the plan, change nothing"},
@@ -42,6 +42,8 @@ int verb_apply(int argc, char **argv)
 
 	if (rc >= 0)
 		return rc;
+	if (trial && (trial_ns < POLICY_TRIAL_LEAST || trial_ns > POLICY_TRIAL_MOST))
+		return cli_usage(&verb, "--confirm takes a time from 100ms to 168h");
 	o.bpffs = cli.bpffs;
 	o.trial_ns = trial_ns;
 	o.dry_run = dry_run;

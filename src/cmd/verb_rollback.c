@@ -5,10 +5,10 @@
 #include "cmd/policy_say.h"
 
 static uint64_t trial_ns;
-static bool dry_run, force;
+static bool dry_run, force, trial;
 
 static const struct cli_opt opts[] = {
-	{.name = "confirm", .letter = 'c', .kind = OPT_TIME, .arg = "TIME", .to = &trial_ns,
+	{.name = "confirm", .letter = 'c', .kind = OPT_TIME, .arg = "TIME", .to = &trial_ns, .given = &trial,
 	 .help = "take it back after TIME unless sluice confirm comes"},
 	{.name = "dry-run", .letter = 'n', .kind = OPT_FLAG, .to = &dry_run,
 	 .help = "load it, print the plan, change nothing"},
@@ -41,6 +41,8 @@ int verb_rollback(int argc, char **argv)
 		return rc;
 	if (n_args && text_u64(args[0], 1, UINT32_MAX, &number, &err))
 		return cli_usage(&verb, "%s", err.text);
+	if (trial && (trial_ns < POLICY_TRIAL_LEAST || trial_ns > POLICY_TRIAL_MOST))
+		return cli_usage(&verb, "--confirm takes a time from 100ms to 168h");
 	o.bpffs = cli.bpffs;
 	o.trial_ns = trial_ns;
 	o.dry_run = dry_run;
