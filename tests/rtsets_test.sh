@@ -13,6 +13,7 @@ case_ "a time too short" expect_fail 2 "^sluice ban: 'for 0s' is no time from 1s
 case_ "words in front" expect_fail 2 "^sluice ban: 'for' stands behind the addresses, once: ADDR... for TIME in SET\$" \
 	"$SLUICE" ban for 1h 10.0.0.1
 case_ "a time for unban" expect_fail 2 "^sluice unban: 'for' has no meaning here" "$SLUICE" unban 10.0.0.1 for 1h
+case_ "made, opened, filled, carried over, damaged" timeout 120 "$BUILD/tests/rtsets-host"
 need_root
 
 A=rtsa$$ B=rtsb$$
@@ -125,6 +126,45 @@ case_ "what is in it" says "# set blocked
 case_ "for its owner alone" says "600" stat -c %a "$T/saved"
 ln -s "$T/elsewhere" "$T/.link.new"
 case_ "no link is followed" sh -c "$IN '$SLUICE' set save blocked '$T/link' && [ ! -e '$T/elsewhere' ] && [ -f '$T/link' ] && [ ! -L '$T/link' ]"
+
+# --- serve ---
+$FOREGROUND $IN "$SLUICE" serve --sweep 1s 2>"$T/serve" &
+serve=$!
+on_exit "kill -9 $serve 2>/dev/null"
+said() { wait_until 8 grep -qE "$1" "$T/serve" || { cat "$T/serve"; return 1; }; }
+case_ "serve watches" said '^sluice serve: policy 1-[0-9a-f]+: 1 files of sets$'
+case_ "and reads what there is" sh -c "printf '10.9.0.12\n' >'$T/blocked.netset'"
+case_ "written in place" said '^sluice serve: set blocked: 1 added, 2 removed, 0 kept$'
+case_ "in force" no_ping 10.9.0.12 10.9.0.2
+case_ "what went passes" pings 10.9.0.11 10.9.0.2
+replace() { cat >"$T/new" && mv "$T/new" "$T/blocked.netset"; }
+printf '10.9.0.12\n10.9.0.11\n' | replace
+case_ "replaced by a rename" said '^sluice serve: set blocked: 1 added, 0 removed, 1 kept$'
+case_ "in force, too" no_ping 10.9.0.11 10.9.0.2
+printf '10.9.0.12\n10.9.0.11\n10.9.0.1\nnonsense\n' | replace
+case_ "a mistake is told" said "^sluice serve: set blocked stays as it is: $T/blocked.netset:4: 'nonsense' is not an address"
+case_ "and changes nothing" pings 10.9.0.1 10.9.0.2
+case_ "the old contents stay" no_ping 10.9.0.12 10.9.0.2
+printf '10.9.0.11\n' | replace
+case_ "mended" said '^sluice serve: set blocked: 0 added, 1 removed, 1 kept$'
+case_ "expired elements are swept" sh -c "$IN '$SLUICE' ban 192.0.2.77 for 1s >/dev/null; sleep 3.5; [ \$($IN '$SLUICE' -j set list | jq '.[] | select(.set == \"banned\") | .ipv4') = 0 ]"
+kill -HUP $serve
+case_ "SIGHUP reads again, and it lives" sh -c "sleep 1; kill -0 $serve"
+ban_all() { i=0; while [ $i -lt 30 ]; do timeout -s KILL 0.0$((i % 10 + 1)) $IN "$SLUICE" ban 10.77.$i.0/24 10.78.$i.1 for 1h >/dev/null 2>&1; i=$((i + 1)); done; s set list banned >/dev/null; }
+case_ "writers that are killed" ban_all
+case_ "leave the set whole" sh -c "$IN '$SLUICE' ban 10.9.0.1 >/dev/null && $IN '$SLUICE' unban 10.9.0.1 >/dev/null"
+kill -9 $serve
+wait $serve 2>/dev/null
+case_ "serve was killed: sets stay" no_ping 10.9.0.11 10.9.0.2
+$FOREGROUND $IN "$SLUICE" serve 2>"$T/serve" &
+serve=$!
+on_exit "kill -9 $serve 2>/dev/null"
+case_ "another one takes over" said '^sluice serve: policy 1-[0-9a-f]+: 1 files of sets$'
+kill -TERM $serve
+ends() { wait $serve; }
+case_ "SIGTERM ends it cleanly" ends
+case_ "flush before the next" s set flush banned
+case_ "and what the text says" s ban 10.9.0.13 for 1h
 
 # --- across policies ---
 case_ "ban, then apply again" s ban 10.9.0.11 2001:db8:9::/48 for 1h

@@ -12,6 +12,7 @@
 
 #define MOST_ELEMENTS (1u << 27)
 #define FEW 64		    /* one prefix in so many does not make a list one of prefixes */
+#define SPARE_LEAST (4u << 20)
 #define PREFIXES_LEAST 1024 /* prefixes there is room for in a set of addresses */
 
 /* --- elements --- */
@@ -345,7 +346,7 @@ static int lay_out(struct filter_sets *s, struct sluice_err *err)
 		}
 	}
 	/* where a block that became too small is made again */
-	spare = page_up(at / 4);
+	spare = page_up(at / 4 > SPARE_LEAST ? at / 4 : SPARE_LEAST);
 	if (at + spare > FILTER_SETS_BYTES)
 		spare = at > FILTER_SETS_BYTES ? 0 : FILTER_SETS_BYTES - at;
 	if (at > FILTER_SETS_BYTES)
