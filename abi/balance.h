@@ -56,6 +56,75 @@ struct balance_target {
 	__u8 unused[12];
 };
 
+/*
+ * A virtual address with a block of ports: those whose upper 16 - level bits are port's. Level 0 is one port, 16 all;
+ * a range is several blocks. BALANCE_VIP_ADDR: the address has some, whichever. key 0: no entry.
+ */
+#define BALANCE_VIP_KEY(v6, proto, level, port) \
+	(1u << 31 | (__u32)(v6) << 30 | (__u32)(level) << 24 | (__u32)(proto) << 16 | (__u32)(port))
+#define BALANCE_VIP_LEVELS 17
+#define BALANCE_VIP_ADDR 17 /* in place of a level; proto and port 0, service BALANCE_VIP_NOBODY */
+#define BALANCE_VIP_NOBODY 0xffffu
+
+struct balance_vip {
+	__u64 addr[2]; /* host order; IPv4 in [1], [0] is 0 */
+	__u32 key;
+	__u32 on;      /* bits of the interfaces where it counts */
+	__u16 service;
+	__u16 more;    /* of the first of a bucket: some that belong here are in the next bucket */
+	__u32 unused;
+};
+
+#define BALANCE_VIP_WAYS 2
+#define BALANCE_VIP_PROBES 8 /* buckets that are looked at, at most */
+
+struct balance_head {
+	__u32 half;   /* 0 or 1: the vips that count */
+	__u32 levels; /* bits: levels that occur in either half */
+	__u64 unused[7];
+};
+
+/* Constants of a program: set before it is loaded. Places are bytes in the flat memory. */
+struct balance_config {
+	__u64 seed[10];		 /* of the flow's hash: the same on every node */
+	__u64 vip_seed[6];
+	__u32 vips, vip_buckets; /* of one half: a power of two */
+	__u32 services, n_services; /* a power of two */
+	__u32 targets, n_targets;
+	__u32 hops, n_hops;	 /* a power of two */
+	__u32 slots, slot_bytes;
+	__u32 changes, n_changes;
+	__u32 flow_shift;	 /* 64 - log2(buckets of flows) */
+	__u32 fragment_shift;
+	__u32 tick_shift;	 /* jiffies to the flow table's time */
+	__u32 idle;		 /* ticks after which an established flow may be displaced */
+	__u32 on;		 /* the interface's bit */
+	__u32 icmp_per_s;	 /* errors that are sent, per CPU; 0: none */
+	__be32 source4, vary4;	 /* outer source address: bits of vary come from the flow */
+	__u64 source6[2];	 /* host order */
+	__u64 vary6;		 /* of the lower half */
+};
+
+/*
+ * An entry of the flow table: buckets of eight are a cache line. Bucket and tag together are the upper bits of the flow's
+ * hash, so that its slot can be told from them, unless the slot is the source's (BALANCE_FLAG_AFFINITY).
+ *
+ *     bits 35-63 tag   25-34 service   12-24 backend   10-11 state   0-9 time
+ */
+#define BALANCE_FLOW_WAYS 8
+#define BALANCE_FLOW_TAG_BITS 29
+#define BALANCE_FLOW_KEY(tag, service) ((__u64)(tag) << 35 | (__u64)(service) << 25)
+#define BALANCE_FLOW_KEY_MASK (~0ull << 25)
+#define BALANCE_FLOW(key, id, state, time) ((key) | (__u64)(id) << 12 | (__u64)(state) << 10 | (time))
+#define BALANCE_FLOW_TAG(e) ((__u32)((e) >> 35))
+#define BALANCE_FLOW_SERVICE(e) ((__u32)((e) >> 25) & 1023u)
+#define BALANCE_FLOW_ID(e) ((__u32)((e) >> 12) & BALANCE_ID_NOBODY)
+#define BALANCE_FLOW_STATE(e) ((__u32)(e) >> 10 & 3u)
+#define BALANCE_FLOW_TIME(e) ((__u32)(e)&1023u)
+#define BALANCE_FLOW_FREE 0
+#define BALANCE_FLOW_NEW 1  /* seen once, or only its SYN: gives way to others */
+#define BALANCE_FLOW_KEPT 2 /* it went on */
+
 /* What a packet is to the choice of a backend. */
 enum balance_packet {
 	BALANCE_PACKET_GOES_ON,	 /* anything of which nothing else is known */

@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Second phase of balance.bpf.c: which service a packet is for, and which backend it goes to. */
+#ifndef DATAPATH_BALANCE_CHOOSE_H
+#define DATAPATH_BALANCE_CHOOSE_H
+
+#include "datapath/balance_maps.h"
+#include "datapath/lib/flow.h"
+
+#define AT(m, type, off) ((type *)((char *)(m) + (off)))
+
+static __always_inline __u32 now_ticks(void)
+{
+	return (__u32)(bpf_jiffies64() >> (config.tick_shift & 63)) & 1023;
+}
+
+/* The entry for this very key and the view's destination; NULL: none. */
+static __always_inline struct balance_vip *vip_find(void *m, const struct view *v, __u32 half, __u32 key)
+{
+	__u64 sum = hash_word(v->dst[1], config.vip_seed) + hash_half(key, config.vip_seed + 4);
+	__u32 mask = config.vip_buckets - 1, bucket, i;
+	struct balance_vip *e;
+
+	if (v->v6)
+		sum += hash_word(v->dst[0], config.vip_seed + 2);
+	bucket = (__u32)(hash_fold(sum) >> 32);
+	for (i = 0; i < BALANCE_VIP_PROBES; i++) {
+		e = AT(m, struct balance_vip,
+		       config.vips + half * config.vip_buckets * 64 + ((bucket + i) & mask) * 64);
+		if (e[0].key == key && e[0].addr[1] == v->dst[1] && e[0].addr[0] == v->dst[0])
+			return &e[0];
+		if (e[1].key == key && e[1].addr[1] == v->dst[1] && e[1].addr[0] == v->dst[0])
+			return &e[1];
+		if (!e[0].more)
+			break;
+	}
+	return 0;
+}
+
+/* All ports, blocks of ports, then everything that goes to the address. */
+static __always_inline struct balance_vip *vip_blocks(void *m, const struct view *v, __u32 half, __u32 levels,
+						      __u32 has_port)
+{
+	__u32 port = v->ports & 0xffff, level;
+	struct balance_vip *e;
+
+	for (level = 1; level < BALANCE_VIP_LEVELS; level++) {
+		if (!(levels >> level & 1) || (!has_port && level < 16))
+			continue;
+		e = vip_find(m, v, half, BALANCE_VIP_KEY(v->v6, v->proto, level, port >> level << level));
+		if (e)
+			return e;
+	}
+	return levels & 1u << 16 ? vip_find(m, v, half, BALANCE_VIP_KEY(v->v6, 0, 16, 0)) : 0;
+}
+
+static __always_inline struct balance_vip *vip_of(void *m, const struct view *v)
+{
+	struct balance_head *head = m;
+	__u32 half = head->half & 1, levels = head->levels;
+	__u32 has_port = v->kind != BALANCE_PACKET_FRAGMENT && !v->damaged;
+	struct balance_vip *e = 0;
+
+	if (has_port)
+		e = vip_find(m, v, half, BALANCE_VIP_KEY(v->v6, v->proto, 0, v->ports & 0xffff));
+	if (!e && levels >> 1)
+		e = vip_blocks(m, v, half, levels, has_port);
+	if (!e && !has_port)
+		e = vip_find(m, v, half, BALANCE_VIP_KEY(v->v6, 0, BALANCE_VIP_ADDR, 0));
+	return e && e->on & config.on ? e : 0;
+}
+
+/* What the fragments of one packet have in common: RFC 791 and 8200. Not its ports. */
+static __always_inline __u64 fragment_hash(const struct view *v)
+{
+	if (v->v6)
+		return hash_fold(hash_word(v->src[0], config.seed) + hash_word(v->src[1], config.seed + 2) +
+				 hash_word(v->dst[0], config.seed + 4) +
+				 hash_word(v->dst[1], config.seed + 6) +
+				 hash_word(v->ident, config.seed + 8));
+	return hash_fold(hash_word(v->dst[1] << 32 | v->src[1], config.seed + 4) +
+			 hash_word((__u64)v->proto << 32 | v->ident, config.seed + 6));
+}
+
+static __always_inline volatile __u64 *bucket_of(void *map, __u64 hash, __u32 shift)
+{
+	__u64 mask = ((1ull << ((64 - shift) & 63)) - 1) << 6;
+	__u32 zero = 0;
+	char *m = bpf_map_lookup_elem(map, &zero);
+
+	return m ? (volatile __u64 *)(m + ((__u64)flow_bucket(hash, shift) << 6 & mask)) : 0;
+}
+
+#define FRAGMENT_IDLE 8 /* ticks: no packet is in pieces for so long (RFC 1122: 60 to 120 s) */
+
+/* The service of a fragment and, in the view, its backend, from the table of fragments; -1: not there. */
+static __always_inline int fragment_find(struct view *v)
+{
+	__u64 hash = fragment_hash(v), key = BALANCE_FLOW_KEY(flow_tag(hash, config.fragment_shift), 0);
+	volatile __u64 *b = bucket_of(&balance_fragments, hash, config.fragment_shift);
+	struct flow_place p;
+
+	if (!b)
+		return -1;
+	p = flow_find(b, key, ~0ull << 35);
+	if (!p.entry || ((now_ticks() - BALANCE_FLOW_TIME(p.entry)) & 1023) > FRAGMENT_IDLE)
+		return -1;
+	v->id = BALANCE_FLOW_ID(p.entry);
+	return (int)BALANCE_FLOW_SERVICE(p.entry);
+}
+
+static __always_inline void fragment_record(const struct view *v)
+{
+	__u64 hash = fragment_hash(v), key = BALANCE_FLOW_KEY(flow_tag(hash, config.fragment_shift), 0);
+	volatile __u64 *b = bucket_of(&balance_fragments, hash, config.fragment_shift);
+	__u32 now = now_ticks();
+	struct flow_place p;
+
+	if (!b)
+		return;
+	p = flow_find(b, key, ~0ull << 35);
+	if (p.at == FLOW_NOWHERE)
+		flow_place(b, hash, now, 0, &p);
+	if (p.at < BALANCE_FLOW_WAYS)
+		b[p.at & 7] =
+			BALANCE_FLOW(key | BALANCE_FLOW_KEY(0, v->service), v->id, BALANCE_FLOW_NEW, now);
+}
+
+static __always_inline __u32 target_state(void *m, const struct balance_ring *r, __u32 id)
+{
+	__u32 t = r->targets + id;
+
+	return t < config.n_targets
+		       ? *(volatile __u8 *)&AT(m, struct balance_target,
+					       config.targets + t * sizeof(struct balance_target))
+				  ->state
+		       : BALANCE_TARGET_GONE;
+}
+
+/*
+ * A changed slot: the flow table is asked, and told. The deadline's clock is read only if it decides: it costs more
+ * than the rest.
+ */
+static __always_inline struct balance_choice choose_changed(void *m, const struct balance_ring *r,
+							    struct view *v, __u32 word)
+{
+	__u32 now = now_ticks(), known = 0, state = 0, previous = BALANCE_PREVIOUS(word), before = 0;
+	volatile __u64 *b = bucket_of(&balance_flows, v->hash, config.flow_shift);
+	__u64 key = BALANCE_FLOW_KEY(flow_tag(v->hash, config.flow_shift), v->service), clock = 0;
+	struct flow_place p = {0, FLOW_NOWHERE};
+	struct balance_choice c;
+
+	if (b)
+		p = flow_find(b, key, BALANCE_FLOW_KEY_MASK);
+	if (p.entry) {
+		known = BALANCE_FLOW_ID(p.entry);
+		state = target_state(m, r, known);
+	}
+	if (v->kind != BALANCE_PACKET_OPENS && !balance_usable(state) && previous != BALANCE_ID_NOBODY) {
+		before = target_state(m, r, previous);
+		clock = bpf_ktime_get_coarse_ns();
+	}
+	c = balance_choose(r, word, v->kind, known, state, before, clock);
+	if (!b || v->kind == BALANCE_PACKET_ERROR)
+		return c;
+	if (c.record) {
+		if (p.at == FLOW_NOWHERE)
+			flow_place(b, v->hash, now, config.idle, &p);
+		if (p.at < BALANCE_FLOW_WAYS)
+			b[p.at & 7] = BALANCE_FLOW(key, c.id, BALANCE_FLOW_NEW, now);
+		else
+			note(v->service, BALANCE_NOTE_FULL);
+	} else if (c.why == BALANCE_WHY_TABLE) {
+		key = flow_touch(p.entry, now, v->kind == BALANCE_PACKET_OPENS);
+		if (key != p.entry)
+			b[p.at & 7] = key;
+	}
+	return c;
+}
+
+static __always_inline __u64 view_hash(const struct view *v, __u32 flags)
+{
+	if (v->v6)
+		return balance_hash6(flags, v->src, v->dst, v->ports, v->proto, config.seed);
+	return balance_hash4(flags, (__u32)v->src[1], (__u32)v->dst[1], v->ports, v->proto, config.seed);
+}
+
+/* The slot and its change, in this order: abi/balance.h says why. -1: the tables contradict themselves. */
+static __always_inline __u64 word_of(void *m, const struct balance_ring *r, __u32 slot)
+{
+	__u32 at = balance_slot_at(r, slot), flags, change, current;
+
+	if (at >= config.slot_bytes - 1)
+		return ~0ull;
+	current = *AT(m, volatile __u16, config.slots + at);
+	flags = *(volatile __u32 *)&r->flags;
+	current = balance_slot_id(flags, (__u16)current);
+	if (!(flags & BALANCE_FLAG_CHANGES))
+		return current;
+	change = r->change + slot;
+	if (change >= config.n_changes)
+		return ~0ull;
+	return balance_word(current, *AT(m, volatile __u16, config.changes + change * 2));
+}
+
+/* Fragments of a flow whose service is known from the table of fragments or from its address. */
+static __always_inline struct balance_choice choose_fragment(void *m, const struct balance_ring *r,
+							     struct view *v, __u32 word)
+{
+	return balance_choose(r, word, v->kind, v->id, (__u8)target_state(m, r, v->id), 0, 0);
+}
+
+/* Sets the view's service, hash and target. Returns -1: pass; 0: forward; else a reason to drop, plus one. */
+static __always_inline int choose(void *m, struct view *v, struct balance_ring **ring, __u8 *why)
+{
+	struct balance_choice c = {0, BALANCE_WHY_HASH, 0};
+	struct balance_ring *r;
+	struct balance_vip *e;
+	int service = -1;
+	__u64 word, hash;
+
+	v->id = 0;
+	if (v->kind == BALANCE_PACKET_FRAGMENT)
+		service = fragment_find(v);
+	if (service < 0) {
+		e = vip_of(m, v);
+		if (!e)
+			return -1;
+		v->service = e->service;
+		if (v->damaged)
+			return 1 + BALANCE_DROP_DAMAGED;
+		if (e->service == BALANCE_VIP_NOBODY)
+			return 1 + BALANCE_DROP_NO_FIRST;
+	} else {
+		v->service = (__u32)service;
+	}
+	v->service &= config.n_services - 1;
+	r = AT(m, struct balance_ring, config.services + v->service * sizeof(*r));
+	*ring = r;
+	v->hash = hash = view_hash(v, 0);
+	if (r->flags & BALANCE_FLAG_AFFINITY) /* the slot is the source's, the place in the flow table the flow's */
+		hash = view_hash(v, BALANCE_FLAG_AFFINITY);
+	word = word_of(m, r, balance_slot(r, hash));
+	if (word == ~0ull)
+		return 1 + BALANCE_DROP_TABLES;
+	if (v->kind == BALANCE_PACKET_FRAGMENT)
+		c = choose_fragment(m, r, v, (__u32)word);
+	else if (balance_settled((__u32)word))
+		c.id = (__u32)word;
+	else
+		c = choose_changed(m, r, v, (__u32)word);
+	*why = c.why;
+	v->id = c.id;
+	if (!c.id)
+		return 1 + (c.why == BALANCE_WHY_NO_FIRST ? BALANCE_DROP_NO_FIRST : BALANCE_DROP_NO_BACKEND);
+	return 0;
+}
+
+#endif

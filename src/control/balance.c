@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* Loading the balancer: constants, sizes, memory that is mapped; reading its counters. */
+#include <endian.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+
+#include "base/embedded.h"
+#include "base/err.h"
+#include "bpf/seam.h"
+#include "control/balance.h"
+
+#define TICK_SHIFT 10 /* jiffies of 4 ms: 4 s; of 1 ms: 1 s */
+
+static uint32_t log2_of(uint64_t n)
+{
+	uint32_t bits = 0;
+
+	while (1ull << bits < n)
+		bits++;
+	return bits;
+}
+
+static const struct net_addr source4 = {.bytes = {198, 18}};
+static const struct net_addr source6 = {.bytes = {1}, .v6 = true};
+
+static int sources(const struct control_balance_opts *o, struct balance_config *c, struct sluice_err *err)
+{
+	uint32_t bits4 = o->source4_bits ? o->source4_bits : 16,
+		 bits6 = o->source6_bits ? o->source6_bits : 64;
+	const struct net_addr *a4 = o->source4_bits ? &o->source4 : &source4;
+	const struct net_addr *a6 = o->source6_bits ? &o->source6 : &source6;
+	uint64_t hi, lo, vary;
+
+	if (bits4 > 32 || bits6 < 64 || bits6 > 128)
+		return err_set(err, -EINVAL,
+			       "outer source addresses of /%u and /%u; IPv4 can have 1 to 32 bits, IPv6 64 "
+			       "to 128",
+			       bits4, bits6);
+	net_addr_words(a4, &hi, &lo);
+	vary = bits4 == 32 ? 0 : 0xffffffffu >> bits4;
+	c->source4 = htobe32((uint32_t)(lo & ~vary));
+	c->vary4 = htobe32((uint32_t)vary);
+	net_addr_words(a6, &hi, &lo);
+	vary = bits6 == 128 ? 0 : ~0ull >> (bits6 - 64);
+	c->source6[0] = hi;
+	c->source6[1] = lo & ~vary;
+	c->vary6 = vary;
+	return 0;
+}
+
+static int settings(const struct tables *t, const struct control_balance_opts *o, struct control_balance *b,
+		    struct sluice_err *err)
+{
+	struct balance_config *c = &b->config;
+	uint64_t flows = o->flows ? o->flows : CONTROL_BALANCE_FLOWS,
+		 fragments = o->fragments ? o->fragments : 4096;
+	uint32_t idle = o->idle_s ? o->idle_s : 300;
+
+	*c = *tables_config(t);
+	flows = flows * 4 / BALANCE_FLOW_WAYS;
+	c->flow_shift = 64 - log2_of(flows < 16 ? 16 : flows);
+	fragments = fragments * 2 / BALANCE_FLOW_WAYS;
+	c->fragment_shift = 64 - log2_of(fragments < 16 ? 16 : fragments);
+	c->tick_shift = TICK_SHIFT;
+	c->idle = idle / 4 > 1000 ? 1000 : idle / 4;
+	c->on = o->on ? o->on : ~0u;
+	c->icmp_per_s = o->icmp_per_s == UINT32_MAX ? 0 : o->icmp_per_s ? o->icmp_per_s : 1000;
+	return sources(o, c, err);
+}
+
+static int set_size(struct control_balance *b, const char *name, size_t bytes, struct sluice_err *err)
+{
+	struct bpf_map *map = bpf_object__find_map_by_name(sluice_object_libbpf(b->obj), name);
+	int e = !map ? -ENOENT : bytes > UINT32_MAX ? -E2BIG : bpf_map__set_value_size(map, (uint32_t)bytes);
+
+	return e ? err_set(err, e, "a map %s of %zu bytes: %s", name, bytes, strerror(-e)) : 0;
+}
+
+static int map(struct control_balance *b, const char *name, size_t len, void **to, struct sluice_err *err)
+{
+	int fd = sluice_object_map_fd(b->obj, name, err);
+
+	*to = NULL;
+	if (fd < 0)
+		return fd;
+	*to = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (*to != MAP_FAILED)
+		return 0;
+	*to = NULL;
+	return err_set(err, -errno, "mapping %s: %s", name, strerror(errno));
+}
+
+static size_t pages(size_t bytes)
+{
+	return (bytes + 4095) / 4096 * 4096;
+}
+
+int control_balance_load_from(struct tables *t, const struct control_balance_opts *opts, const void *object,
+			      size_t len, const char *program, struct control_balance *b,
+			      struct sluice_err *err)
+{
+	static const struct control_balance_opts defaults = {.flows_fd = -1};
+	struct sluice_program *prog = NULL, *other;
+	void *memory, *flows;
+	size_t fragments, i;
+	int e;
+
+	memset(b, 0, sizeof(*b));
+	b->prog_fd = -1;
+	opts = opts ? opts : &defaults;
+	e = settings(t, opts, b, err);
+	if (e)
+		return e;
+	b->memory_len = pages(tables_bytes(t));
+	b->flows_len = 64ull << (64 - b->config.flow_shift);
+	fragments = 64ull << (64 - b->config.fragment_shift);
+	e = sluice_object_open_mem(object, len, "balance", &b->obj, err);
+	if (!e)
+		e = sluice_object_set_bytes(b->obj, "config", &b->config, sizeof(b->config), err);
+	if (!e)
+		e = set_size(b, "balance_tables", tables_bytes(t), err);
+	if (!e)
+		e = set_size(b, "balance_flows", b->flows_len, err);
+	if (!e)
+		e = set_size(b, "balance_fragments", fragments, err);
+	if (!e)
+		e = sluice_object_resize(b->obj, "balance_counts", b->config.n_targets, err);
+	if (!e)
+		e = sluice_object_resize(b->obj, "balance_reasons", b->config.n_services + 1, err);
+	if (!e && opts->flows_fd >= 0)
+		e = sluice_object_share_map(b->obj, "balance_flows", opts->flows_fd, err);
+	if (!e)
+		e = sluice_object_program(b->obj, program, &prog, err);
+	for (i = 0; !e && sluice_object_program_name(b->obj, i);
+	     i++) /* all of them: they have the maps in common */
+		e = sluice_object_program(b->obj, sluice_object_program_name(b->obj, i), &other, err);
+	if (!e)
+		e = sluice_object_load(b->obj, err);
+	if (!e)
+		e = map(b, "balance_tables", b->memory_len, &memory, err);
+	if (!e)
+		b->memory = memory;
+	if (!e)
+		e = map(b, "balance_flows", pages(b->flows_len), &flows, err);
+	if (e)
+		return e;
+	b->flows = flows;
+	b->prog_fd = sluice_program_fd(prog);
+	tables_attach(t, b->memory);
+	return 0;
+}
+
+int control_balance_load(struct tables *t, const struct control_balance_opts *opts, struct control_balance *b,
+			 struct sluice_err *err)
+{
+	return control_balance_load_from(t, opts, embedded_balance, embedded_balance_len, "balance", b, err);
+}
+
+void control_balance_close(struct control_balance *b)
+{
+	if (b->memory)
+		munmap(b->memory, b->memory_len);
+	if (b->flows)
+		munmap(b->flows, pages(b->flows_len));
+	sluice_object_free(b->obj);
+	memset(b, 0, sizeof(*b));
+	b->prog_fd = -1;
+}
+
+/* Sums n words of a per-CPU entry. */
+static int sum(const struct control_balance *b, const char *name, uint32_t key, uint64_t *to, size_t n,
+	       struct sluice_err *err)
+{
+	int fd = sluice_object_map_fd(b->obj, name, err), cpus = seam_n_cpus(), i;
+	uint64_t *all;
+	size_t k;
+
+	memset(to, 0, n * sizeof(*to));
+	if (fd < 0)
+		return fd;
+	if (cpus <= 0)
+		return err_set(err, cpus ? cpus : -EIO, "the number of CPUs: %s", strerror(-cpus));
+	all = calloc((size_t)cpus, n * sizeof(*all));
+	if (!all)
+		return err_nomem(err);
+	if (bpf_map_lookup_elem(fd, &key, all)) {
+		int e = err_set(err, -errno, "reading %s, entry %u: %s", name, key, strerror(errno));
+
+		free(all);
+		return e;
+	}
+	for (i = 0; i < cpus; i++)
+		for (k = 0; k < n; k++)
+			to[k] += all[(size_t)i * n + k];
+	free(all);
+	return 0;
+}
+
+int control_balance_count(const struct control_balance *b, uint32_t target, struct balance_count *to,
+			  struct sluice_err *err)
+{
+	return sum(b, "balance_counts", target, (uint64_t *)to, sizeof(*to) / 8, err);
+}
+
+int control_balance_reasons(const struct control_balance *b, uint32_t service, struct balance_reasons *to,
+			    struct sluice_err *err)
+{
+	return sum(b, "balance_reasons", service, (uint64_t *)to, sizeof(*to) / 8, err);
+}
