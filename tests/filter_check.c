@@ -5,6 +5,7 @@
  *   random ENGINE SEED POLICIES PACKETS   random policies: every field, action, limit
  *   sets ENGINE SEED POLICIES PACKETS     the same with sets that change and elements that expire between packets
  *   made ENGINE KIND RULES PACKETS        rules in ClassBench's manner, with rules that go on among them
+ *   edges ENGINE PACKETS                  as many rules as there are bits, one more, and the like
  *   hostile ENGINE                        frames that want to get past, and which rule meets them
  *   rates                                 limits over ten seconds of virtual time, among a million sources
  *
@@ -146,6 +147,66 @@ static void made(const char *kind, size_t n, uint32_t packets)
 	rules_free(&set);
 }
 
+/* Where bits end: as many rules as a word has, and one more; only such as go on; hosts scattered too widely. */
+static void edges(uint32_t packets)
+{
+	static const struct {
+		uint32_t rules, scattered;
+		const char *action;
+	} v[] = {{63, 0, "drop"},  {64, 0, "drop"},  {65, 0, "drop"},
+		 {64, 0, "count"}, {64, 0, "limit"}, {3, 90, "drop"}};
+	uint64_t state = 9;
+	uint32_t i, k, host, len;
+	struct header h;
+	struct policy *p;
+	struct pair a;
+	uint8_t *frame = malloc(ROOM);
+
+	for (i = 0; i < sizeof(v) / sizeof(*v); i++) {
+		struct buf text = {0};
+
+		buf_printf(&text, "filter on eth0 {\n");
+		for (k = 0; k < v[i].rules; k++)
+			buf_printf(&text, "%s udp from 10.0.%u.0/%u port 1-%u%s%s\n", v[i].action, k & 31,
+				   24 + k % 9, 100 * k + 1, k % 3 ? "" : " length > 70",
+				   v[i].action[0] == 'l' ? " to 1/d per source burst 3" : "");
+		buf_printf(&text, "drop from { 192.0.2.1");
+		for (k = 0; k < v[i].scattered; k++)
+			buf_printf(&text, " %u.%u.%u.1", k * 7 % 200 + 1, k % 251, k * 13 % 251);
+		buf_printf(&text, " }\ndefault pass\n}\n");
+		if (v[i].rules >= 64) /* what comes behind makes one more */
+			text.len = (size_t)((uint8_t *)strstr((char *)text.data, "drop from {") - text.data);
+		if (v[i].rules >= 64)
+			buf_printf(&text, "default pass\n}\n");
+		p = pair_parse(&text);
+		if (!pair_start(&a, p, 0))
+			fail("refused");
+		if ((a.t->config.bits[0] != 0) != (v[i].rules <= 64) ||
+		    a.t->config.deep != (v[i].scattered != 0))
+			fail("%u rules: bits at %u, deep %u", v[i].rules, a.t->config.bits[0],
+			     a.t->config.deep);
+		for (k = 0; k < packets; k++) {
+			rules_any_header(k % 8 ? 4 : 6, &state, &h);
+			host = rules_below(&state, 90);
+			h.proto = k % 4 ? 17 : 6;
+			h.sport = (uint16_t)rules_below(&state, 7000);
+			memcpy(h.src,
+			       (uint8_t[]){10, 0, (uint8_t)(k & 31), (uint8_t)(rules_below(&state, 3))}, 4);
+			if (v[i].scattered && k % 2)
+				memcpy(h.src,
+				       (uint8_t[]){(uint8_t)(host * 7 % 200 + 1), (uint8_t)(host % 251),
+						   (uint8_t)(host * 13 % 251), (uint8_t)(k % 6 ? 1 : 2)},
+				       4);
+			len = frame_of(&h, &state, frame);
+			pair_ask(&a, frame, len, 1, NOW);
+		}
+		pair_stop(&a);
+		policy_free(p);
+		buf_free(&text);
+	}
+	free(frame);
+}
+
 /*
  * Ten seconds: a source that keeps to its rate, three that send three times as much, and a hundred thousand
  * packets a second from addresses seen once.
@@ -217,6 +278,11 @@ int main(int argc, char **argv)
 		pair_engine(argv[2]);
 		for (seed = 1; seed <= 3; seed++)
 			made(argv[3], strtoul(argv[4], NULL, 0), (uint32_t)strtoul(argv[5], NULL, 0));
+		return pair_done();
+	}
+	if (argc == 4 && !strcmp(argv[1], "edges")) {
+		pair_engine(argv[2]);
+		edges((uint32_t)strtoul(argv[3], NULL, 0));
 		return pair_done();
 	}
 	if (argc == 3 && !strcmp(argv[1], "hostile")) {

@@ -26,6 +26,8 @@ for kind in acl fw ipc; do
 	in_kernel "$kind: 300 rules, in the kernel" check made kernel $kind 300 $((4000 * n))
 done
 case_ "acl: 10,000 rules" check made jit acl 10000 $((500 * n))
+case_ "as many rules as there are bits, and one more" check edges jit $((5000 * n))
+in_kernel "as many rules as there are bits, in the kernel" check edges kernel $((1000 * n))
 case_ "hostile frames, interpreted" check hostile interp
 case_ "hostile frames, compiled to machine code" check hostile jit
 in_kernel "hostile frames, in the kernel" check hostile kernel

@@ -381,6 +381,7 @@ static int try_bits(struct compile *c, bool v6)
 	if (!e && !c->t->config.bits[v6]) {
 		c->t->config.deep = 1;
 		e = put_bits(c, v6, &trial);
+		c->t->config.deep = c->t->config.bits[v6] != 0;
 	}
 	buf_free(&trial);
 	if (!e && c->t->config.bits[v6]) {
