@@ -94,7 +94,7 @@ static int in_set(void *sets, const char *name, const struct net_addr *addr)
 	return !control_sets_test(sets, nr, addr->v6, hi, lo, control_sets_now(), &elem, NULL, &err);
 }
 
-static int guard(const struct control_ready *r, struct sluice_err *err)
+static int guard(const struct control_ready *r, bool trial, struct sluice_err *err)
 {
 	struct control_guard_opts opts = {.ssh_connection = getenv("SSH_CONNECTION"), .n_interfaces = r->next->n_parts};
 	struct net_if *v = calloc(r->next->n_parts + 1ul, sizeof(*v));
@@ -112,6 +112,8 @@ static int guard(const struct control_ready *r, struct sluice_err *err)
 		snprintf(v[i].name, sizeof(v[i].name), "%s", r->next->parts[i].ifname);
 	}
 	opts.interfaces = v;
+	if (trial)
+		opts.advice = "tried all the same: it is taken back unless sluice confirm comes";
 	e = e ?: control_guard(r->policy, &opts, err);
 	control_sets_close(sets);
 	if (fd >= 0)
@@ -122,10 +124,19 @@ static int guard(const struct control_ready *r, struct sluice_err *err)
 
 int policy_say_ready(void *ctx, const struct control_ready *r, struct sluice_err *err)
 {
-	const bool *force = ctx;
+	const struct policy_guarded *g = ctx;
+	bool trial = g && g->trial_ns;
 	int e = policy_say_plan(r, err);
 
-	return e || (force && *force) || !r->policy ? e : guard(r, err);
+	if (e || !r->policy || (g && g->force))
+		return e;
+	e = guard(r, trial, err);
+	if (e != -EBUSY || !trial)
+		return e;
+	/* a trial ends by itself: who was cut off is let in again */
+	cli_warn(g->verb, "%s", err->text);
+	*err = (struct sluice_err){0};
+	return 0;
 }
 
 int policy_say_done(const char *word, const struct control_done *done)

@@ -15,8 +15,14 @@ void policy_say_mistakes(const struct policy *p);
 
 /*
  * policy_say_plan() prints what is about to happen, unless JSON is wanted.
- * policy_say_ready() is control_opts.ready: prints the plan, then asks the guard unless *ctx, a bool, is true.
+ * policy_say_ready() is control_opts.ready: prints the plan, then asks the guard. ctx: a struct policy_guarded; NULL:
+ * neither forced nor on trial. On trial, what the guard refuses is a warning.
  */
+struct policy_guarded {
+	const struct cli_verb *verb;
+	bool force;
+	uint64_t trial_ns;
+};
 int policy_say_plan(const struct control_ready *r, struct sluice_err *err);
 int policy_say_ready(void *ctx, const struct control_ready *r, struct sluice_err *err);
 

@@ -6,7 +6,7 @@
 #include "cmd/policy_say.h"
 
 static uint64_t trial_ns;
-static bool dry_run, force, unguarded, trial;
+static bool dry_run, force, trial;
 
 static const struct cli_opt opts[] = {
 	{.name = "confirm", .letter = 'c', .kind = OPT_TIME, .arg = "TIME", .to = &trial_ns, .given = &trial,
@@ -33,7 +33,8 @@ static const struct cli_verb verb = {
 
 int verb_apply(int argc, char **argv)
 {
-	struct control_opts o = {.wait_ns = CONTROL_WAIT_NS, .ready = policy_say_ready, .ctx = &unguarded};
+	struct policy_guarded guarded;
+	struct control_opts o = {.wait_ns = CONTROL_WAIT_NS, .ready = policy_say_ready, .ctx = &guarded};
 	struct control_done done;
 	struct sluice_err err = {0};
 	struct store_policy p;
@@ -47,7 +48,7 @@ int verb_apply(int argc, char **argv)
 	o.bpffs = cli.bpffs;
 	o.trial_ns = trial_ns;
 	o.dry_run = dry_run;
-	unguarded = force || trial_ns; /* a trial ends by itself: who was cut off is let in again */
+	guarded = (struct policy_guarded){&verb, force, trial_ns};
 	e = control_apply(&o, n_args ? args[0] : POLICY_FILE, &p, &done, &err);
 	if (p.policy)
 		policy_say_mistakes(p.policy);

@@ -30,7 +30,8 @@ static const struct cli_verb verb = {
 
 int verb_rollback(int argc, char **argv)
 {
-	struct control_opts o = {.wait_ns = CONTROL_WAIT_NS, .ready = policy_say_ready, .ctx = &force};
+	struct policy_guarded guarded;
+	struct control_opts o = {.wait_ns = CONTROL_WAIT_NS, .ready = policy_say_ready, .ctx = &guarded};
 	struct control_done done;
 	struct sluice_err err = {0};
 	uint64_t number = 0;
@@ -46,6 +47,7 @@ int verb_rollback(int argc, char **argv)
 	o.bpffs = cli.bpffs;
 	o.trial_ns = trial_ns;
 	o.dry_run = dry_run;
+	guarded = (struct policy_guarded){&verb, force, trial_ns};
 	if (control_rollback(&o, (uint32_t)number, &done, &err))
 		return cli_fail(&verb, &err);
 	if (dry_run && !cli.json)

@@ -15,7 +15,7 @@
 
 #define FRAME_MAX 256
 #define RULE_SHOWN 200 /* bytes of the rule in the sentence */
-#define INSTEAD "use --force, or --confirm 60s to try"
+#define ADVICE "use --force, or --confirm 60s to try"
 
 /*
  * Time between two packets: the slowest limit there is, one packet a day, lets each in. 2^64 ns have room for 213,000
@@ -321,10 +321,10 @@ int control_guard_sessions(const struct policy *p, const struct control_guard_op
 	for (i = 0; i < sessions->n && !e; i++)
 		e = look_at(g, &sessions->v[i], err);
 	if (!e && g->refused == 1)
-		e = err_set(err, -EBUSY, "%s; " INSTEAD, g->first.text);
+		e = err_set(err, -EBUSY, "%s; %s", g->first.text, opts->advice ? opts->advice : ADVICE);
 	else if (!e && g->refused)
-		e = err_set(err, -EBUSY, "%s, and %u other session%s; " INSTEAD, g->first.text,
-			    g->refused - 1, g->refused == 2 ? "" : "s");
+		e = err_set(err, -EBUSY, "%s, and %u other session%s; %s", g->first.text,
+			    g->refused - 1, g->refused == 2 ? "" : "s", opts->advice ? opts->advice : ADVICE);
 	for (i = 0; g->oracles && i < p->n_filters; i++)
 		policy_oracle_free(g->oracles[i]);
 	free(g->oracles);

@@ -25,6 +25,7 @@ struct control_guard_opts {
 	 */
 	int (*in_set)(void *ctx, const char *set, const struct net_addr *addr);
 	void *ctx;
+	const char *advice; /* the end of the sentence; NULL: "use --force, or --confirm 60s to try" */
 };
 
 /*
