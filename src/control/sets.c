@@ -129,7 +129,15 @@ static void unmap(struct sets_block *b)
 	sets_free(b->set);
 	if (b->map)
 		munmap(b->map, b->len);
-	memset(b, 0, sizeof(*b));
+	b->map = b->set = NULL;
+	b->line = 0;
+}
+
+static void unmap_head(struct sets_block *b)
+{
+	if (b->head)
+		munmap(b->head, FILTER_SETS_PAGE);
+	b->head = NULL;
 }
 
 void control_sets_close(struct control_sets *s)
@@ -138,8 +146,10 @@ void control_sets_close(struct control_sets *s)
 
 	if (!s)
 		return;
-	for (i = 0; s->blocks && i < s->n * FILTER_BLOCKS; i++)
+	for (i = 0; s->blocks && i < s->n * FILTER_BLOCKS; i++) {
 		unmap(&s->blocks[i]);
+		unmap_head(&s->blocks[i]);
+	}
 	free(s->blocks);
 	if (s->dir)
 		munmap(s->dir, s->dir_bytes);
@@ -210,17 +220,43 @@ enum filter_block sets_block_for(const struct control_sets *s, uint32_t nr, bool
 	return len == (v6 ? 128 : 32) && s->set[nr].block[addrs] ? addrs : addrs + 1;
 }
 
+/* The first page of a block alone; *head NULL: there is no block. */
+static int head_of(struct control_sets *s, uint32_t nr, enum filter_block block, const struct set_head **head,
+		   struct sluice_err *err)
+{
+	struct sets_block *b = &s->blocks[nr * FILTER_BLOCKS + block];
+	uint32_t line = __atomic_load_n(&s->set[nr].block[block], __ATOMIC_ACQUIRE);
+
+	*head = NULL;
+	if (!line)
+		return 0;
+	if (line < s->first || line % LINES(FILTER_SETS_PAGE) || line >= s->lines)
+		return damaged(err, "a block beyond its end");
+	if (b->head && b->head_line != line)
+		unmap_head(b);
+	if (!b->head)
+		b->head = map_part(s, (uint64_t)line * SET_LINE, FILTER_SETS_PAGE, err);
+	if (!b->head)
+		return -EIO;
+	b->head_line = line;
+	if (b->head->magic != SET_MAGIC || b->head->front.bits > 24 || b->head->book.bits > 24 ||
+	    b->head->n > (uint64_t)s->lines * SET_LINE || b->head->lines > s->lines)
+		return damaged(err, "a block that is none");
+	*head = b->head;
+	return 0;
+}
+
 int sets_total(struct control_sets *s, uint32_t nr, uint64_t n[2], struct sluice_err *err)
 {
-	struct sets *set;
+	const struct set_head *head;
 	uint32_t b;
 	int e = 0;
 
 	n[0] = n[1] = 0;
 	for (b = 0; b < FILTER_BLOCKS && !e; b++) {
-		e = sets_block_of(s, nr, b, &set, err);
-		if (!e && set)
-			n[b / 2] += ((struct set_head *)s->blocks[nr * FILTER_BLOCKS + b].map)->n;
+		e = head_of(s, nr, b, &head, err);
+		if (!e && head)
+			n[b / 2] += head->n;
 	}
 	return e;
 }
@@ -241,7 +277,6 @@ int control_sets_get(struct control_sets *s, uint32_t nr, struct control_set *se
 {
 	const struct filter_set *of = &s->set[nr];
 	const struct set_head *head;
-	struct sets *block;
 	uint32_t b;
 	int e = sets_total(s, nr, set->n, err);
 
@@ -255,12 +290,11 @@ int control_sets_get(struct control_sets *s, uint32_t nr, struct control_set *se
 	set->counts = of->flags & SET_COUNTS;
 	set->room[0] = set->room[1] = set->bytes = 0;
 	for (b = 0; b < FILTER_BLOCKS; b++) {
-		e = sets_block_of(s, nr, b, &block, err);
+		e = head_of(s, nr, b, &head, err);
 		if (e)
 			return e;
-		if (!block)
+		if (!head)
 			continue;
-		head = s->blocks[nr * FILTER_BLOCKS + b].map;
 		set->bytes += (uint64_t)head->lines * SET_LINE;
 		/* a prefix set's book says how many elements; without one, its cells do */
 		set->room[b / 2] +=

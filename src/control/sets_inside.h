@@ -11,6 +11,8 @@ struct sets_block {
 	size_t len;
 	struct sets *set;
 	uint32_t line; /* where it is; 0: not mapped */
+	struct set_head *head; /* mapped for itself: many pages take time */
+	uint32_t head_line;
 };
 
 struct control_sets {
