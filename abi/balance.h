@@ -1,15 +1,30 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * What src/balance writes and datapath/lib/balance.h reads: a service's slots, and its backends as targets.
+ * What src/balance writes and datapath/lib/balance.h reads.
  *
- * All slots of all services lie in one flat memory, all targets in another; a service's are a stretch of each.
- * A packet's hash picks a slot, and the slot names backends by number, within the service, from 1 on.
+ * One flat memory, whose parts are where struct balance_config says:
  *
- *     slot   bits 0-15   the current backend; 0: there is none
+ *     head       which of the two halves of virtual addresses counts
+ *     vips       twice: buckets of virtual addresses
+ *     services   struct balance_ring each
+ *     targets    backends; a service's are a stretch, its first is nobody
+ *     hops       how packets leave: interface, MAC addresses
+ *     slots      a service's are a stretch of bytes (or of 16-bit words, BALANCE_FLAG_WIDE): the current backend
+ *     changes    a service's are a stretch of 16-bit words, one for each slot: what the slot was before
+ *
+ * A packet's hash picks a slot, and the slot names backends by number, within the service, from 1 on. Slot and change
+ * together are a word:
+ *
+ *     word   bits 0-15   the current backend; 0: there is none
  *            bits 16-28  0: settled, every flow of the slot is with the current backend
  *                        otherwise changed: flows in the flow table go where it says, flows it does not know to this
  *                        one (BALANCE_ID_NOBODY: there is none) until the deadline, then to the current one
  *            bits 29-31  which deadline
+ *
+ * They lie apart because most slots are settled most of the time: 100 services of 65,537 slots are 6.5 MB to be looked
+ * at, instead of 26. changes is only read while BALANCE_FLAG_CHANGES is set. Who writes sets the flag first, then the
+ * change, then the slot; who reads, reads the slot first: so an unknown flow is never sent to a new backend
+ * because its slot's past was not seen.
  */
 #ifndef ABI_BALANCE_H
 #define ABI_BALANCE_H
@@ -18,6 +33,7 @@
 
 #define BALANCE_ID_NOBODY 8191u
 #define BALANCE_ID_MAX 8190u
+#define BALANCE_ID_NARROW 255u /* the largest that a slot of one byte can name */
 #define BALANCE_PREVIOUS_SHIFT 16
 #define BALANCE_EPOCH_SHIFT 29
 #define BALANCE_EPOCHS 8
@@ -31,13 +47,22 @@
 
 #define BALANCE_FLAG_AFFINITY 1u  /* the hash is of the source address alone */
 #define BALANCE_FLAG_STATELESS 2u /* no slot is ever changed */
+#define BALANCE_FLAG_WIDE 4u	  /* slots of 16 bits */
+#define BALANCE_FLAG_CHANGES 8u	  /* some slots are changed */
 
+/* A service. mode and fallback: enum balance_mode, balance_fallback of balance/balance.h. */
 struct balance_ring {
-	__u32 first;   /* slot, in the flat memory */
+	__u32 first;   /* byte of slot 0, within slots */
 	__u32 n_slots; /* a prime */
 	__u32 targets; /* target 0 of the service, which is nobody */
 	__u32 flags;
+	__u32 change; /* the change of slot 0, within changes */
+	__u8 mode;
+	__u8 fallback;
+	__be16 gue_port;
+	__u32 unused[2];
 	__u64 until[BALANCE_EPOCHS]; /* deadlines: nanoseconds of the monotonic clock */
+	__u64 unused2[4];
 };
 
 /* Bit 0: packets of known flows may go there. */
@@ -53,6 +78,15 @@ struct balance_target {
 	__be16 port;   /* 0: as it is */
 	__u8 v6;
 	__u8 state; /* enum balance_target_state */
+	__u16 hop;  /* how to get there; 0: is looked up for each packet */
+	__u8 unused[10];
+};
+
+/* How packets leave. ifindex 0: not known, the packet is dropped and counted. */
+struct balance_hop {
+	__u32 ifindex;
+	__u32 mtu; /* IP packets may be so large */
+	__u8 dmac[6], smac[6];
 	__u8 unused[12];
 };
 
@@ -144,7 +178,41 @@ enum balance_why {
 	BALANCE_WHY_NO_FIRST, /* a fragment whose first one was not seen */
 };
 
-_Static_assert(sizeof(struct balance_ring) == 80, "balance_ring is shared");
+/* What became of packets that are counted by reason; all but the last two are drops. */
+enum balance_reason {
+	BALANCE_DROP_NO_BACKEND,
+	BALANCE_DROP_NO_FIRST,	/* a fragment whose first one was not seen */
+	BALANCE_DROP_DAMAGED,	/* shorter than its IP header says, ports cut off, headers too deep */
+	BALANCE_DROP_TOO_BIG,	/* for the way to the backend, and no error could be sent */
+	BALANCE_DROP_NO_ROUTE,	/* to the backend */
+	BALANCE_DROP_NO_NEIGH,	/* the MAC address on the way is not known */
+	BALANCE_DROP_HEADROOM,	/* no room in front of the packet */
+	BALANCE_DROP_MODE,	/* this program cannot forward that way */
+	BALANCE_DROP_TABLES,	/* the tables contradict themselves */
+	BALANCE_DROP_TOO_BIG_TOLD, /* an ICMP error went to the sender in its place */
+	BALANCE_NOTE_FULL,	/* the flow was not recorded: all its places are taken */
+	BALANCE_NOTE_LOOKUP,	/* the way was looked up for the packet */
+	BALANCE_REASONS,
+};
+
+/* Per CPU, by target (its number in targets). */
+struct balance_count {
+	__u64 packets, bytes; /* as they came, from the IP header on */
+	__u64 opened;	      /* SYNs */
+	__u64 known;	      /* packets that the flow table decided */
+};
+
+/* Per CPU, by service; the last is for packets of no service. */
+struct balance_reasons {
+	__u64 n[16];
+};
+
+_Static_assert(sizeof(struct balance_ring) == 128, "balance_ring is shared");
 _Static_assert(sizeof(struct balance_target) == 32, "balance_target is shared");
+_Static_assert(sizeof(struct balance_hop) == 32, "balance_hop is shared");
+_Static_assert(sizeof(struct balance_vip) == 32, "balance_vip is shared");
+_Static_assert(sizeof(struct balance_head) == 64, "balance_head is shared");
+_Static_assert(sizeof(struct balance_count) == 32, "balance_count is shared");
+_Static_assert(BALANCE_REASONS <= 16, "reasons have room");
 
 #endif

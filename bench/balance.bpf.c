@@ -1,86 +1,130 @@
-// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+// SPDX-License-Identifier: GPL-2.0-only
 /*
- * The choice of a backend by itself: each program parses the packet and fetches the next header of a table in its
- * place, so that packets vary; all but the bases choose a backend for it and read its address.
+ * The balancer on packets that vary: each program writes the next header of a table into the packet, and in the end the
+ * packet is as it was. `base` only looks at it, in between, `varied` is the balancer; `base6` and `varied6` for IPv6.
  */
-#include <linux/bpf.h>
-#include <bpf/bpf_helpers.h>
-
+#include "datapath/balance.bpf.c"
 #include "bench/balance.h"
-#include "datapath/lib/balance.h"
-#include "datapath/lib/parse.h"
 
 struct balance_bench bench;
 
-static __always_inline struct bench_header *next(struct xdp_md *ctx)
-{
-	struct cursor c = cursor_of((void *)(long)ctx->data, (void *)(long)ctx->data_end);
-	struct packet p;
+struct packet4 {
+	struct ethhdr eth;
+	struct iphdr ip;
+	__be32 ports;
+	__u8 tcp[16];
+} __attribute__((packed));
 
-	parse_ethernet(&c, &p);
-	if (p.kind != PACKET_IPV4 || !parse_ipv4(&c, &p))
-		return 0;
-	parse_l4(&c, &p);
-	bench.sum += p.dport;
-	return &bench.headers[bench.turn++ & (BENCH_HEADERS - 1)];
+struct packet6 {
+	struct ethhdr eth;
+	struct ipv6hdr ip;
+	__be32 ports;
+	__u8 tcp[16];
+} __attribute__((packed));
+
+static __always_inline struct bench_header *next(__be32 *src)
+{
+	__u32 turn = bench.turn++;
+	struct bench_header *h = &bench.headers[turn & (bench.n - 1) & (BENCH_HEADERS - 1)];
+
+	*src = h->src ^ (turn >> 16 & bench.again);
+	return h;
 }
 
-static __always_inline void take(struct balance_ring *r, __u64 hash)
+static __always_inline int vary(struct xdp_md *ctx)
 {
-	__u32 slot = bench.slots[balance_slot(r, hash) & (BENCH_SLOTS - 1)];
-	struct balance_target *t = &bench.targets[r->targets & (BENCH_TARGETS - 1)];
-	struct balance_choice c = {BALANCE_CURRENT(slot), 0, 0};
+	struct packet4 *p = (void *)(long)ctx->data;
+	struct bench_header *h;
+	__be32 src;
 
-	if (!balance_settled(slot))
-		c = balance_choose(r, t, slot, BALANCE_PACKET_GOES_ON, 0, bpf_ktime_get_ns());
-	t += c.id & BALANCE_ID_NOBODY;
-	bench.sum += *(volatile __u64 *)t->addr;
+	if ((void *)(p + 1) > (void *)(long)ctx->data_end)
+		return -1;
+	h = next(&src);
+	p->ip.saddr = src;
+	p->ip.daddr = h->dst;
+	p->ports = h->ports;
+	p->tcp[9] = bench.flags;
+	return 0;
 }
 
-SEC("xdp")
+static __always_inline int vary6(struct xdp_md *ctx)
+{
+	struct packet6 *p = (void *)(long)ctx->data;
+	struct bench_header *h;
+	__be32 src;
+
+	if ((void *)(p + 1) > (void *)(long)ctx->data_end)
+		return -1;
+	h = next(&src);
+	p->ip.saddr.s6_addr32[3] = src;
+	p->ip.daddr.s6_addr32[3] = h->dst;
+	p->ports = h->ports;
+	p->tcp[9] = bench.flags;
+	return 0;
+}
+
+/* head bytes come off again, and the Ethernet header is as in the packet that bench/balance.c makes */
+static __always_inline int undo(struct xdp_md *ctx, int head, __be16 type)
+{
+	struct ethhdr *eth;
+
+	if (bpf_xdp_adjust_head(ctx, head))
+		return XDP_ABORTED;
+	eth = (void *)(long)ctx->data;
+	if ((void *)(eth + 1) > (void *)(long)ctx->data_end)
+		return XDP_ABORTED;
+	__builtin_memset(eth->h_dest, 2, 12);
+	eth->h_proto = type;
+	return XDP_DROP;
+}
+
+static __always_inline void look(struct xdp_md *ctx)
+{
+	__u32 zero = 0;
+	struct view *v = bpf_map_lookup_elem(&balance_scratch, &zero);
+
+	if (v && view_of(ctx, v) == VIEW_GO)
+		bench.sum += v->src[1] ^ v->dst[1] ^ v->ports;
+}
+
+static __always_inline int forwarded(int verdict)
+{
+	if (verdict == XDP_TX || verdict == XDP_REDIRECT)
+		return 1;
+	bench.lost++;
+	return 0;
+}
+
+SEC("xdp.frags")
 int base(struct xdp_md *ctx)
 {
-	struct bench_header *h = next(ctx);
-
-	if (!h)
+	if (vary(ctx))
 		return XDP_ABORTED;
-	bench.sum += h->src[1] ^ h->dst[1] ^ h->ports ^ h->service;
-	return XDP_DROP;
+	look(ctx);
+	return undo(ctx, 0, ENCAP_BE16(ETH_P_IP));
 }
 
-SEC("xdp")
+SEC("xdp.frags")
+int varied(struct xdp_md *ctx)
+{
+	if (vary(ctx))
+		return XDP_ABORTED;
+	return forwarded(balanced(ctx)) ? undo(ctx, 20, ENCAP_BE16(ETH_P_IP)) : XDP_DROP;
+}
+
+SEC("xdp.frags")
 int base6(struct xdp_md *ctx)
 {
-	struct bench_header *h = next(ctx);
-
-	if (!h)
+	if (vary6(ctx))
 		return XDP_ABORTED;
-	bench.sum += h->src[0] ^ h->src[1] ^ h->dst[0] ^ h->dst[1] ^ h->ports ^ h->service;
-	return XDP_DROP;
+	look(ctx);
+	return undo(ctx, 0, ENCAP_BE16(ETH_P_IPV6));
 }
 
-SEC("xdp")
-int choose(struct xdp_md *ctx)
+SEC("xdp.frags")
+int varied6(struct xdp_md *ctx)
 {
-	struct bench_header *h = next(ctx);
-	struct balance_ring *r;
-
-	if (!h)
+	if (vary6(ctx))
 		return XDP_ABORTED;
-	r = &bench.rings[h->service & (BENCH_SERVICES - 1)];
-	take(r, balance_hash4(r->flags, (__u32)h->src[1], (__u32)h->dst[1], h->ports, 6, bench.seed));
-	return XDP_DROP;
-}
-
-SEC("xdp")
-int choose6(struct xdp_md *ctx)
-{
-	struct bench_header *h = next(ctx);
-	struct balance_ring *r;
-
-	if (!h)
-		return XDP_ABORTED;
-	r = &bench.rings[h->service & (BENCH_SERVICES - 1)];
-	take(r, balance_hash6(r->flags, h->src, h->dst, h->ports, 6, bench.seed));
-	return XDP_DROP;
+	return forwarded(balanced(ctx)) ? undo(ctx, 40, ENCAP_BE16(ETH_P_IPV6)) : XDP_DROP;
 }

@@ -1,32 +1,33 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
  * bench-balance DIR: what a balancer computes. Tables: how long they take, how even they are, how many slots stay; 100
- * services of 100 backends: a change of one backend, from the difference of two models to memory that a data path reads.
- * And the choice of a backend in the kernel over the same program without it (DIR holds balance.bpf.o): 65,536 different
- * flows, spread over the services.
+ * services of 100 backends: a change of one backend, from a new model to memory that a data path reads. And whole
+ * packets in the kernel, IP in IP, over a program that only looks at the same packets and leaves them as they were (DIR
+ * holds balance.bpf.o): flows are spread evenly over all services, the worst there is for caches.
  */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <arpa/inet.h>
 #include <linux/bpf.h>
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 
-#include "balance/ring.h"
+#include "balance/tables.h"
 #include "base/clock.h"
 #include "bench/balance.h"
 #include "bench/bench.h"
+#include "control/balance.h"
 #include "port/traffic_host.h"
 
-#define ROUNDS 31
+#define ROUNDS 15
 #define N_SERVICES 100u
-#define REPEAT 8192
+#define REPEAT 65536u
 
 static struct maglev_backend some[MAGLEV_BACKENDS];
 static uint16_t table[MAGLEV_SLOTS], other[MAGLEV_SLOTS];
-static struct balance_bench *shared;
 
 static void check(int e, const struct sluice_err *err)
 {
@@ -129,10 +130,14 @@ static void tables(void)
 	bench_note("balance_slots_kept_weight_a_tenth_more", worst_kept(100, 11), "percent");
 }
 
-/* 100 services of 100 backends; same: all have the same ones; else each has its own, but for the first. */
-static void make_model(struct balance_model *m, bool same)
+/*
+ * 100 services of 100 backends on both families; same: all have the same ones; else each has its own, but for the first.
+ * Backends of IPv6 services are IPv6.
+ */
+static void make_model(struct balance_model *m, uint32_t n_slots, bool six, bool same)
 {
-	struct net_addr a = {.bytes = {203, 0, 113, 0}};
+	struct net_addr a = six ? (struct net_addr){{0x20, 1, 0x0d, 0xb8, [12] = 203, 0, 113, 0}, true}
+				: (struct net_addr){{203, 0, 113, 0}, false};
 	struct balance_service *s;
 	char name[16];
 	uint32_t i, k;
@@ -140,11 +145,13 @@ static void make_model(struct balance_model *m, bool same)
 	for (i = 0; i < N_SERVICES; i++) {
 		snprintf(name, sizeof(name), "s%u", i);
 		s = balance_service_add(m, name);
-		a.bytes[3] = (uint8_t)i;
+		a.bytes[six ? 15 : 3] = (uint8_t)i;
 		if (!s || !balance_virtual_add(s, &a, 6, 443, 443))
 			die("out of memory");
+		s->n_slots = n_slots;
 		for (k = 0; k < 100; k++) {
-			struct net_addr b = {.bytes = {10, 1, (uint8_t)(same || !k ? 0 : i), (uint8_t)k}};
+			struct net_addr b = {.bytes = {10, 1, (uint8_t)(same || !k ? 0 : i), (uint8_t)k},
+					     .v6 = six};
 
 			if (!balance_backend_add(s, &b))
 				die("out of memory");
@@ -152,220 +159,390 @@ static void make_model(struct balance_model *m, bool same)
 	}
 }
 
-struct set {
-	struct balance_model before, after;
-	struct ring *ring[N_SERVICES];
-	struct maglev_memo memo;
-	uint64_t now;
-};
-
-static void apply_one(struct set *set, uint32_t i, struct ring_report *report)
+static struct tables *tables_for(const struct balance_model *m)
 {
-	struct balance_service *s = set->after.services[i];
+	struct tables_room room;
 	struct sluice_err err;
+	struct tables *t;
 
-	check(ring_change(set->ring[i], s, set->now, &set->memo, report, &err), &err);
-	check(ring_publish(set->ring[i], false, &shared->rings[i], shared->slots + shared->rings[i].first,
-			   shared->targets + shared->rings[i].targets, 128, &err),
-	      &err);
+	tables_room(m, &room);
+	check(tables_new(&room, m->seed, &t, &err), &err);
+	return t;
 }
 
-static void open_set(struct set *set, bool same)
-{
-	struct sluice_err err;
-	uint32_t i;
-
-	*set = (struct set){.now = 1};
-	make_model(&set->before, same);
-	make_model(&set->after, same);
-	for (i = 0; i < N_SERVICES; i++) {
-		check(ring_new(MAGLEV_SLOTS, &set->ring[i], &err), &err);
-		shared->rings[i] = (struct balance_ring){.first = i * MAGLEV_SLOTS, .targets = i * 128};
-		apply_one(set, i, NULL);
-		check(ring_publish(set->ring[i], true, &shared->rings[i],
-				   shared->slots + shared->rings[i].first,
-				   shared->targets + shared->rings[i].targets, 128, &err),
-		      &err);
-	}
-}
-
-static void close_set(struct set *set)
-{
-	uint32_t i;
-
-	for (i = 0; i < N_SERVICES; i++)
-		ring_free(set->ring[i]);
-	balance_model_free(&set->before);
-	balance_model_free(&set->after);
-	maglev_memo_free(&set->memo);
-}
+static uint64_t now = 1;
 
 /* From the new model on: checked, compared, what differs computed and published. */
-static void apply(struct set *set, size_t expected)
+static void apply(struct tables *t, const struct balance_model *m, struct ring_report *report)
 {
-	struct balance_change *changes;
 	struct sluice_err err;
-	size_t n, i, k;
 
-	check(balance_check(&set->after, NULL, NULL, &err), &err);
-	check(balance_diff(&set->before, &set->after, &changes, &n, NULL, &err), &err);
-	if (n != expected)
-		die("%zu services differ, not %zu", n, expected);
-	for (i = 0; i < n; i++)
-		for (k = 0; k < N_SERVICES; k++)
-			if (set->after.services[k] == changes[i].after)
-				apply_one(set, (uint32_t)k, NULL);
-	free(changes);
+	check(balance_check(m, NULL, NULL, &err), &err);
+	check(tables_change(t, m, NULL, now, report, &err), &err);
 }
 
 /* Backend k of the services from..to starts or stops draining; each round there and back, the deadline over in between. */
-static double change_ms(struct set *set, uint32_t from, uint32_t to, uint32_t k)
+static double change_ms(struct tables *t, struct balance_model *m, uint32_t from, uint32_t to, uint32_t k)
 {
 	double ms[ROUNDS];
 	uint32_t i, round;
 	uint64_t began;
 
 	for (round = 0; round < ROUNDS; round++) {
-		set->now += 1000000000000;
+		now += 1000000000000;
 		for (i = from; i < to; i++)
-			set->after.services[i]->backends[k].drain ^= true;
+			m->services[i]->backends[k].drain ^= true;
 		began = clock_mono_ns();
-		apply(set, to - from);
+		apply(t, m, NULL);
 		ms[round] = (double)(clock_mono_ns() - began) / 1e6;
-		for (i = from; i < to; i++)
-			set->before.services[i]->backends[k].drain ^= true;
 	}
 	return bench_median(ms, ROUNDS);
 }
 
+static void *zeroes(size_t len)
+{
+	void *p = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (p == MAP_FAILED)
+		die("mapping memory: %s", strerror(errno));
+	return p;
+}
+
 static void changes(void)
 {
-	static struct set set;
+	struct balance_model own = {0}, same = {0};
 	struct ring_report report;
+	struct tables *t;
+	void *memory;
 
-	open_set(&set, false);
-	bench_figure("balance_change_one_of_100_services", change_ms(&set, 7, 8, 50), "ms", "<=", 20);
-	bench_note("balance_change_in_100_services_of_other_backends", change_ms(&set, 0, 100, 0), "ms");
-	close_set(&set);
-	open_set(&set, true);
-	bench_figure("balance_change_in_100_services_of_the_same", change_ms(&set, 0, 100, 50), "ms",
+	make_model(&own, MAGLEV_SLOTS, false, false);
+	t = tables_for(&own);
+	memory = zeroes(tables_bytes(t));
+	tables_attach(t, memory);
+	apply(t, &own, NULL);
+	bench_figure("balance_change_one_of_100_services", change_ms(t, &own, 7, 8, 50), "ms", "<=", 20);
+	bench_note("balance_change_in_100_services_of_other_backends", change_ms(t, &own, 0, 100, 0), "ms");
+	munmap(memory, tables_bytes(t));
+	tables_free(t);
+	make_model(&same, MAGLEV_SLOTS, false, true);
+	t = tables_for(&same);
+	memory = zeroes(tables_bytes(t));
+	tables_attach(t, memory);
+	apply(t, &same, NULL);
+	bench_figure("balance_change_in_100_services_of_the_same", change_ms(t, &same, 0, 100, 50), "ms",
 		     "<=", 20);
-	bench_figure("balance_bytes_a_service_100_backends", (double)ring_bytes(set.ring[0]) / 1e3, "kB",
-		     "<=", 300);
-	set.now += 1000000000000;
-	set.after.services[0]->backends[3].weight = 0;
-	apply_one(&set, 0, &report);
+	bench_figure("balance_bytes_a_service_100_backends", (double)ring_bytes(tables_ring(t, 0)) / 1e3,
+		     "kB", "<=", 300);
+	now += 1000000000000;
+	same.services[0]->backends[3].weight = 0;
+	apply(t, &same, &report);
 	printf("one of 100 drains: %u of %u slots move, %u are changed, of them %u wait for a deadline\n",
 	       report.moved, MAGLEV_SLOTS, report.changed, report.waiting);
-	close_set(&set);
+	munmap(memory, tables_bytes(t));
+	tables_free(t);
+	balance_model_free(&own);
+	balance_model_free(&same);
 }
 
-static struct bpf_object *open_programs(const char *dir)
-{
-	struct bpf_object *obj;
-	struct bpf_map *map;
-	char path[4096];
+/* --- packets in the kernel --- */
 
-	snprintf(path, sizeof(path), "%s/balance.bpf.o", dir);
-	obj = bpf_object__open(path);
-	if (!obj || bpf_object__load(obj))
-		die("cannot load %s", path);
-	map = bpf_object__find_map_by_name(obj, ".bss");
-	if (!map)
-		die("%s has no .bss", path);
-	shared =
-		mmap(NULL, bpf_map__value_size(map), PROT_READ | PROT_WRITE, MAP_SHARED, bpf_map__fd(map), 0);
-	if (shared == MAP_FAILED)
-		die("mapping .bss: %s", strerror(errno));
-	return obj;
-}
+struct bed {
+	struct balance_model m;
+	struct tables *t;
+	struct control_balance b;
+	struct balance_bench *bss;
+	size_t bss_len;
+	int base, varied;
+	struct traffic_hold hold;
+	bool held, six;
+	uint8_t packet[74];
+	size_t len;
+};
 
-static int prog(const struct bpf_object *obj, const char *name)
+static int prog(const struct bed *bed, const char *name)
 {
-	struct bpf_program *p = bpf_object__find_program_by_name(obj, name);
+	struct bpf_program *p = bpf_object__find_program_by_name(sluice_object_libbpf(bed->b.obj), name);
 
 	if (!p)
 		die("no program %s", name);
 	return bpf_program__fd(p);
 }
 
-static double over(int fd, int base)
+static void *slurp(const char *dir, size_t *len)
 {
-	double ns[ROUNDS];
-	uint8_t p[64];
-	int i;
+	static uint8_t object[4 << 20];
+	char path[4096];
+	FILE *f;
 
-	bench_packet(p, sizeof(p));
-	for (i = -8; i < ROUNDS; i++)
-		ns[i < 0 ? 0 : i] =
-			bench_run_ns(fd, p, sizeof(p), REPEAT) - bench_run_ns(base, p, sizeof(p), REPEAT);
-	return bench_median(ns, ROUNDS);
+	snprintf(path, sizeof(path), "%s/balance.bpf.o", dir);
+	f = fopen(path, "re");
+	if (!f)
+		die("%s: %s", path, strerror(errno));
+	*len = fread(object, 1, sizeof(object), f);
+	fclose(f);
+	return object;
 }
 
-static void flows(uint32_t n, uint32_t n_services)
+static void packet(struct bed *bed)
+{
+	uint8_t *p = bed->packet, *tcp;
+
+	memset(p, 2, 12);
+	p[12] = bed->six ? 0x86 : 0x08;
+	p[13] = bed->six ? 0xdd : 0x00;
+	if (bed->six) {
+		p[14] = 0x60;
+		p[19] = 20;
+		p[20] = 6;
+		p[21] = 64;
+		memcpy(p + 22, (uint8_t[]){0x20, 1, 0x0d, 0xb8, 0, 1}, 6);
+		memcpy(p + 38, (uint8_t[]){0x20, 1, 0x0d, 0xb8}, 4);
+		tcp = p + 54;
+	} else {
+		p[14] = 0x45;
+		p[17] = 40;
+		p[22] = 64;
+		p[23] = 6;
+		tcp = p + 34;
+	}
+	tcp[12] = 0x50;
+	tcp[13] = 0x10;
+	bed->len = (size_t)(tcp - p) + 20;
+}
+
+static void open_bed(struct bed *bed, const char *dir, uint32_t n_slots, uint32_t flows, bool six)
+{
+	struct control_balance_opts opts = {.flows = flows, .flows_fd = -1};
+	struct balance_hop hop = {.ifindex = 1,
+				  .mtu = 1500,
+				  .dmac = {2, 2, 2, 2, 2, 2},
+				  .smac = {2, 2, 2, 2, 2, 2}};
+	struct sluice_err err;
+	struct bpf_map *map;
+	size_t len;
+	void *object = slurp(dir, &len);
+	uint32_t i, k;
+
+	memset(bed, 0, sizeof(*bed));
+	bed->six = six;
+	make_model(&bed->m, n_slots, six, false);
+	bed->t = tables_for(&bed->m);
+	check(control_balance_load_from(bed->t, &opts, object, len, "varied", &bed->b, &err), &err);
+	map = bpf_object__find_map_by_name(sluice_object_libbpf(bed->b.obj), ".bss");
+	if (!map)
+		die("no .bss");
+	bed->bss_len = bpf_map__value_size(map);
+	bed->bss = mmap(NULL, bed->bss_len, PROT_READ | PROT_WRITE, MAP_SHARED, bpf_map__fd(map), 0);
+	if (bed->bss == MAP_FAILED)
+		die("mapping .bss: %s", strerror(errno));
+	apply(bed->t, &bed->m, NULL);
+	tables_hop(bed->t, 1, &hop);
+	for (i = 0; i < N_SERVICES; i++)
+		for (k = 1; k <= 100; k++)
+			tables_way(bed->t, i, k, 1);
+	bed->base = prog(bed, six ? "base6" : "base");
+	bed->varied = prog(bed, six ? "varied6" : "varied");
+	bed->held = !traffic_hold_open(&bed->hold, bed->base);
+	packet(bed);
+}
+
+static void close_bed(struct bed *bed)
+{
+	if (bed->held)
+		traffic_hold_close(&bed->hold);
+	munmap(bed->bss, bed->bss_len);
+	tables_free(bed->t);
+	control_balance_close(&bed->b);
+	balance_model_free(&bed->m);
+}
+
+/* n flows (65,536 headers, or fewer, which come again with `again` + 1 different sources), over so many services. */
+static void flows(struct bed *bed, uint32_t n, uint32_t again, uint32_t n_services)
 {
 	uint64_t x = 1;
 	uint32_t i;
 
-	for (i = 0; i < BENCH_HEADERS; i++) {
+	bed->bss->n = n;
+	bed->bss->again = again;
+	bed->bss->flags = 0x10;
+	for (i = 0; i < n; i++) {
 		x = x * 6364136223846793005u + 1442695040888963407u;
-		shared->headers[i] = (struct bench_header){.src = {0x20010db8u, (uint32_t)(x >> 32) % n},
-							   .dst = {0x20010db8u, 0xcb007100u},
-							   .ports = 0x12340050u,
-							   .service = (uint32_t)(x >> 33) % n_services};
+		bed->bss->headers[i] =
+			(struct bench_header){htonl((uint32_t)(x >> 32)),
+					      htonl(0xcb007100 + (uint32_t)(x >> 33) % n_services),
+					      htonl((uint32_t)(x >> 40) << 16 | 443)};
 	}
 }
 
-/* Every slot of every service changed, its previous backend counts: no flow table is asked, the clock is. */
-static void change_all(void)
+static double over(struct bed *bed, uint32_t repeat)
 {
+	double ns[ROUNDS];
+	int i;
+
+	bed->bss->lost = 0;
+	for (i = -3; i < ROUNDS; i++)
+		ns[i < 0 ? 0 : i] = bench_run_ns(bed->varied, bed->packet, bed->len, repeat) -
+				    bench_run_ns(bed->base, bed->packet, bed->len, repeat);
+	if (bed->bss->lost)
+		die("%llu packets were not forwarded", (unsigned long long)bed->bss->lost);
+	return bench_median(ns, ROUNDS);
+}
+
+/* Every slot of every service changed; flows that nobody knows go to its previous backend. */
+static void change_all(struct bed *bed)
+{
+	const struct balance_config *c = &bed->b.config;
+	uint16_t *changes = (uint16_t *)((char *)bed->b.memory + c->changes);
+	struct balance_ring *r = (struct balance_ring *)((char *)bed->b.memory + c->services);
 	uint32_t i, k;
 
 	for (i = 0; i < N_SERVICES; i++) {
-		for (k = 0; k < MAGLEV_SLOTS; k++)
-			shared->slots[i * MAGLEV_SLOTS + k] |= BALANCE_SLOT(0, 1 + k % 100, 0);
-		shared->rings[i].until[0] = UINT64_MAX;
+		for (k = 0; k < r[i].n_slots; k++)
+			changes[r[i].change + k] = (uint16_t)(1 + k % 100);
+		r[i].until[0] = UINT64_MAX;
+		r[i].flags |= BALANCE_FLAG_CHANGES;
 	}
 }
 
-static void choice(const struct bpf_object *obj)
+static void unchanged_slots(const char *dir)
 {
-	int four = prog(obj, "choose"), base = prog(obj, "base"), six = prog(obj, "choose6"),
-	    base6 = prog(obj, "base6");
-	static struct set set;
+	struct bed bed;
+	double four;
 
-	open_set(&set, false);
-	balance_seed("bench", shared->seed);
-	flows(4, 1);
-	bench_note("balance_choice_few_flows", over(four, base), "ns-over-parse");
-	flows(UINT32_MAX, 1);
-	bench_figure("balance_choice_64k_flows_1_service", over(four, base), "ns-over-parse", "<=", 25);
-	flows(UINT32_MAX, 10);
-	bench_note("balance_choice_64k_flows_10_services", over(four, base), "ns-over-parse");
-	flows(UINT32_MAX, N_SERVICES);
-	bench_figure("balance_choice_64k_flows_100_services", over(four, base), "ns-over-parse", "<=", 25);
-	bench_note("balance_choice_64k_flows_100_services_ipv6", over(six, base6), "ns-over-parse");
-	change_all();
-	bench_note("balance_choice_changed_slots_previous", over(four, base), "ns-over-parse");
-	close_set(&set);
+	open_bed(&bed, dir, MAGLEV_SLOTS, 0, false);
+	flows(&bed, 4, 0, 1);
+	bench_figure("balance_packet_4_flows", over(&bed, REPEAT), "ns-over-parse", "<=", 25);
+	flows(&bed, BENCH_HEADERS, 0, 1);
+	bench_figure("balance_packet_64k_flows_1_service", over(&bed, REPEAT), "ns-over-parse", "<=", 25);
+	flows(&bed, BENCH_HEADERS, 0, N_SERVICES);
+	four = over(&bed, REPEAT);
+	bench_figure("balance_packet_64k_flows_100_services", four, "ns-over-parse", "<=", 25);
+	flows(&bed, BENCH_HEADERS, 15, N_SERVICES);
+	bench_note("balance_packet_1M_flows_100_services", over(&bed, 4 * REPEAT), "ns-over-parse");
+	close_bed(&bed);
+	open_bed(&bed, dir, 16381, 0, false);
+	flows(&bed, BENCH_HEADERS, 0, N_SERVICES);
+	bench_note("balance_packet_64k_flows_100_services_16381_slots", over(&bed, REPEAT), "ns-over-parse");
+	close_bed(&bed);
+	open_bed(&bed, dir, MAGLEV_SLOTS, 0, true);
+	flows(&bed, BENCH_HEADERS, 0, N_SERVICES);
+	bench_figure("balance_packet_64k_flows_100_services_ipv6_to_ipv4", over(&bed, REPEAT) / four, "ratio",
+		     "<=", 1.4);
+	close_bed(&bed);
+}
+
+/* One backend of 100 drains in every service: what a packet costs meanwhile. */
+static void transition(const char *dir)
+{
+	struct bed bed;
+	uint32_t i;
+
+	open_bed(&bed, dir, MAGLEV_SLOTS, 0, false);
+	flows(&bed, BENCH_HEADERS, 0, N_SERVICES);
+	for (i = 0; i < N_SERVICES; i++)
+		bed.m.services[i]->backends[3].drain = true;
+	now = clock_mono_ns();
+	apply(bed.t, &bed.m, NULL);
+	bench_note("balance_packet_while_one_of_100_drains_in_all_services", over(&bed, REPEAT),
+		   "ns-over-parse");
+	close_bed(&bed);
+}
+
+static void flow_table(const char *dir)
+{
+	struct bed bed;
+
+	open_bed(&bed, dir, MAGLEV_SLOTS, 1 << 16, false);
+	flows(&bed, BENCH_HEADERS, 0, N_SERVICES);
+	change_all(&bed);
+	bench_figure("balance_flow_hit_64k_flows", over(&bed, REPEAT), "ns-over-parse", "<=", 45);
+	close_bed(&bed);
+	open_bed(&bed, dir, MAGLEV_SLOTS, 1 << 20, false);
+	change_all(&bed);
+	flows(&bed, BENCH_HEADERS, 0, N_SERVICES);
+	bench_note("balance_flow_hit_64k_flows_room_for_1M", over(&bed, REPEAT), "ns-over-parse");
+	flows(&bed, BENCH_HEADERS, 15, N_SERVICES);
+	bench_run_ns(bed.varied, bed.packet, bed.len, 32 * REPEAT);
+	bench_figure("balance_flow_hit_1M_flows", over(&bed, 4 * REPEAT), "ns-over-parse", "<=", 100);
+	flows(&bed, BENCH_HEADERS, ~0u >> 16, N_SERVICES);
+	bench_figure("balance_flow_every_packet_new", over(&bed, 4 * REPEAT), "ns-over-parse", "<=", 150);
+	bed.bss->flags = 2;
+	bench_figure("balance_flow_every_packet_a_syn", over(&bed, 4 * REPEAT), "ns-over-parse", "<=", 150);
+	close_bed(&bed);
+	open_bed(&bed, dir, MAGLEV_SLOTS, 1 << 16, true);
+	flows(&bed, BENCH_HEADERS, 0, N_SERVICES);
+	change_all(&bed);
+	bench_note("balance_flow_hit_64k_flows_ipv6", over(&bed, REPEAT), "ns-over-parse");
+	close_bed(&bed);
+}
+
+static uint64_t known(const struct bed *bed)
+{
+	struct balance_count c;
+	struct sluice_err err;
+	uint64_t n = 0;
+	uint32_t i;
+
+	for (i = 0; i < bed->b.config.n_targets; i++) {
+		check(control_balance_count(&bed->b, i, &c, &err), &err);
+		n += c.known;
+	}
+	return n;
+}
+
+/* 8,192 flows that are known, each sends a packet after every 262,144 SYNs of others. */
+static void flood(const char *dir)
+{
+	double quiet[ROUNDS], loud[ROUNDS];
+	struct bench_header *kept = calloc(8192, sizeof(*kept)),
+			    *others = calloc(BENCH_HEADERS, sizeof(*others));
+	uint64_t before;
+	struct bed bed;
+	uint32_t i, lost;
+
+	if (!kept || !others)
+		die("out of memory");
+	open_bed(&bed, dir, MAGLEV_SLOTS, 1 << 20, false);
+	change_all(&bed);
+	flows(&bed, BENCH_HEADERS, 0, N_SERVICES);
+	memcpy(kept, bed.bss->headers, 8192 * sizeof(*kept));
+	memcpy(others, bed.bss->headers, BENCH_HEADERS * sizeof(*others));
+	flows(&bed, 8192, 0, N_SERVICES);
+	for (i = 0; i < ROUNDS; i++)
+		quiet[i] = bench_run_ns(bed.varied, bed.packet, bed.len, 8192);
+	for (i = 0, lost = 0; i < ROUNDS; i++) {
+		memcpy(bed.bss->headers, others, BENCH_HEADERS * sizeof(*others));
+		bed.bss->n = BENCH_HEADERS;
+		bed.bss->again = ~0u;
+		bed.bss->flags = 2;
+		bed.bss->turn |= 0xffff; /* no source of a known flow */
+		bench_run_ns(bed.varied, bed.packet, bed.len, 4 * REPEAT);
+		memcpy(bed.bss->headers, kept, 8192 * sizeof(*kept));
+		bed.bss->n = 8192;
+		bed.bss->again = 0;
+		bed.bss->flags = 0x10;
+		before = known(&bed);
+		loud[i] = bench_run_ns(bed.varied, bed.packet, bed.len, 8192);
+		lost += 8192 - (uint32_t)(known(&bed) - before);
+	}
+	bench_figure("balance_flood_known_flows_lost", lost, "flows", "<=", 0);
+	bench_figure("balance_flood_known_flows_cost",
+		     bench_median(loud, ROUNDS) / bench_median(quiet, ROUNDS), "ratio", "<=", 1.3);
+	close_bed(&bed);
+	free(kept);
+	free(others);
 }
 
 int main(int argc, char **argv)
 {
-	struct traffic_hold hold;
-	struct bpf_object *obj;
-	int held;
-
 	if (argc != 2)
 		die("usage: bench-balance DIR");
 	bench_pin(0);
-	obj = open_programs(argv[1]);
-	held = !traffic_hold_open(&hold, prog(obj, "choose"));
 	tables();
 	changes();
-	choice(obj);
-	if (held)
-		traffic_hold_close(&hold);
-	bpf_object__close(obj);
+	unchanged_slots(argv[1]);
+	transition(argv[1]);
+	flow_table(argv[1]);
+	flood(argv[1]);
 	return 0;
 }

@@ -2,8 +2,8 @@
 /*
  * Which backend gets a packet: hash, slot, choice. Plain C and BPF; no calls, no loops.
  *
- *     balance_hash4/6 ──> balance_slot ──> slot word ── settled ──────────────────────────> its backend
- *                                                   └─ changed ──> flow table ──> balance_choose
+ *     balance_hash4/6 ──> balance_slot ──> word ── settled ──────────────────────────> its backend
+ *                                              └─ changed ──> flow table ──> balance_choose
  *
  * Only a changed slot needs the flow table. Every node with the same seed computes the same, whatever its byte
  * order: words are in host order.
@@ -56,10 +56,31 @@ BALANCE_FN __u64 balance_hash6(__u32 flags, const __u64 src[2], const __u64 dst[
 	return hash_fold(sum);
 }
 
-/* The slot of a hash, in the flat memory: its upper half times the number of slots, no division. */
+/* The slot of a hash: its upper half times the number of slots, no division. */
 BALANCE_FN __u32 balance_slot(const volatile struct balance_ring *r, __u64 hash)
 {
-	return r->first + (__u32)((hash >> 32) * r->n_slots >> 32);
+	return (__u32)((hash >> 32) * r->n_slots >> 32);
+}
+
+/* Where in slots a slot begins; two bytes can be read there, of which balance_slot_id() takes what is the slot's. */
+BALANCE_FN __u32 balance_slot_at(const volatile struct balance_ring *r, __u32 slot)
+{
+	return r->first + (slot << (r->flags >> 2 & 1));
+}
+
+BALANCE_FN __u32 balance_slot_id(__u32 flags, __u16 two)
+{
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+	return two & (0xff | (flags & BALANCE_FLAG_WIDE ? 0xff00u : 0));
+#else
+	return flags & BALANCE_FLAG_WIDE ? two : two >> 8;
+#endif
+}
+
+/* balance_word() puts a slot and its change together. */
+BALANCE_FN __u32 balance_word(__u32 current, __u16 change)
+{
+	return current | (__u32)change << BALANCE_PREVIOUS_SHIFT;
 }
 
 /* balance_settled(): the slot's current backend is the answer for every packet but a fragment without ports. */
@@ -82,29 +103,27 @@ BALANCE_FN int balance_usable(__u8 state)
 /*
  * balance_choose() decides.
  *
- * in:      targets  the service's: [0] is nobody; the caller has bounded what the table can name (known) and has
- *                   room for BALANCE_ID_NOBODY + 1 of them where a slot cannot be trusted
- *          kind     enum balance_packet
- *          known    backend that a table has for the flow (for a fragment: that of fragments); 0: none, not asked
- *          now      nanoseconds of the monotonic clock; only looked at if slot is changed and known is 0 or down
+ * in:      kind      enum balance_packet
+ *          known     backend that a table has for the flow (for a fragment: that of fragments); 0: none, not asked
+ *          state     of that target, previous: state of the slot's previous one; BALANCE_TARGET_GONE if there is none
+ *          now       nanoseconds of the monotonic clock; only looked at if the slot is changed, previous is usable and
+ *                    known is not
  *
  * A known flow stays where it is while its backend is there; one that opens again does not go back to a
  * backend that is being drained.
  */
 BALANCE_FN struct balance_choice balance_choose(const volatile struct balance_ring *r,
-						const volatile struct balance_target *targets, __u32 slot,
-						__u32 kind, __u32 known, __u64 now)
+						__u32 slot, __u32 kind, __u32 known, __u8 state,
+						__u8 previous, __u64 now)
 {
 	struct balance_choice c = {BALANCE_CURRENT(slot), BALANCE_WHY_HASH, 0};
-	__u32 previous = BALANCE_PREVIOUS(slot);
-	__u8 state = known ? targets[known].state : BALANCE_TARGET_GONE;
 
-	if (kind == BALANCE_PACKET_FRAGMENT && !(r->flags & BALANCE_FLAG_AFFINITY && !previous)) {
+	if (kind == BALANCE_PACKET_FRAGMENT && !(r->flags & BALANCE_FLAG_AFFINITY && balance_settled(slot))) {
 		c.id = balance_usable(state) ? known : 0;
 		c.why = c.id ? BALANCE_WHY_TABLE : BALANCE_WHY_NO_FIRST;
 		return c;
 	}
-	if (previous) {
+	if (!balance_settled(slot)) {
 		if (kind == BALANCE_PACKET_OPENS ? state == BALANCE_TARGET_UP : balance_usable(state)) {
 			c.id = known;
 			c.why = BALANCE_WHY_TABLE;
@@ -114,9 +133,9 @@ BALANCE_FN struct balance_choice balance_choose(const volatile struct balance_ri
 		c.why = BALANCE_WHY_NEW;
 		if (kind != BALANCE_PACKET_OPENS) {
 			c.why = BALANCE_WHY_CURRENT;
-			if (previous != BALANCE_ID_NOBODY && balance_usable(targets[previous].state) &&
-			    now < r->until[BALANCE_EPOCH(slot)]) {
-				c.id = previous;
+			/* what came back to it may still say so: the same, in other words */
+			if (balance_usable(previous) && BALANCE_PREVIOUS(slot) != c.id && now < r->until[BALANCE_EPOCH(slot)]) {
+				c.id = BALANCE_PREVIOUS(slot);
 				c.why = BALANCE_WHY_PREVIOUS;
 				c.record = kind != BALANCE_PACKET_ERROR;
 			}

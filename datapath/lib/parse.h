@@ -93,6 +93,7 @@ struct packet {
 	__be16 tci[2];	       /* of the outer two tags, with priority bits */
 	enum packet_fragment fragment;
 	__u32 frag_off;	      /* of IPv6 fragment headers, as they stand there */
+	__be32 frag_id;	      /* likewise: the identification */
 	struct l4proto proto; /* behind IPv6 extension headers */
 	__u32 l4_bytes;	      /* from here to the end of the packet, as the IP header has it */
 	enum packet_l4 l4;
@@ -247,6 +248,7 @@ PARSE_FN int parse_extension(struct cursor *c, struct packet *p, __u32 sort)
 		return 1;
 	offset = ext->offset & (0 - fragment);
 	p->frag_off |= offset;
+	p->frag_id |= ext->rest & (0 - fragment);
 	p->l4 = L4_NONE;
 	p->l4_bytes -= bytes;
 	p->proto.nr = ext->next;
@@ -264,6 +266,7 @@ PARSE_FN void parse_ipv6_extensions(struct cursor *c, struct packet *p)
 	int i;
 
 	p->frag_off = 0;
+	p->frag_id = 0;
 	for (i = 0; i < PARSE_MAX_EXT; i++) {
 		sort = parse_extensions[p->proto.nr];
 		if (!sort || parse_extension(c, p, sort))

@@ -34,7 +34,7 @@ static struct net_addr addr(const char *text)
 /* As a data path has them. */
 struct path {
 	struct balance_ring ring[N_SERVICES];
-	uint32_t slots[N_SERVICES * 1009];
+	uint16_t slots[N_SERVICES * 1009 + 1], changes[N_SERVICES * 1009];
 	struct balance_target targets[N_SERVICES][BALANCE_ID_MAX + 1];
 	struct ring *r[N_SERVICES];
 	__u64 seed[BALANCE_SEED_WORDS];
@@ -83,18 +83,21 @@ static void make(struct balance_model *m)
 static void apply(const struct balance_model *m, struct oracle *o, uint64_t now)
 {
 	struct sluice_err err = {0};
+	struct ring_memory to;
 	uint32_t i;
 
 	assert_int_equal(oracle_change(o, m, now, &err), 0);
 	balance_seed(m->seed, path.seed);
 	for (i = 0; i < N_SERVICES; i++) {
 		if (!path.r[i]) {
-			assert_int_equal(ring_new(m->services[i]->n_slots, &path.r[i], &err), 0);
-			path.ring[i].first = i * 1009;
+			assert_int_equal(ring_new(m->services[i]->n_slots, i & 1, &path.r[i], &err), 0);
+			path.ring[i].first = i * 1009 * 2;
+			path.ring[i].change = i * 1009;
 		}
+		to = (struct ring_memory){path.slots + i * 1009, path.changes + i * 1009, path.targets[i],
+					  BALANCE_ID_MAX + 1};
 		if (ring_change(path.r[i], m->services[i], now, NULL, NULL, &err) ||
-		    ring_publish(path.r[i], false, &path.ring[i], path.slots + path.ring[i].first,
-				 path.targets[i], BALANCE_ID_MAX + 1, &err))
+		    ring_publish(path.r[i], false, &path.ring[i], &to, &err))
 			fail_msg("%s", err.text);
 	}
 }
@@ -155,7 +158,10 @@ static struct balance_choice ask(const struct oracle_packet *given, uint32_t *se
 	struct oracle_packet p = *given;
 	struct balance_choice c;
 	struct entry *known;
-	uint32_t slot, flags;
+	const struct balance_target *targets;
+	const struct balance_ring *r;
+	uint32_t slot, word, previous;
+	uint16_t two;
 
 	if (p.kind == BALANCE_PACKET_ERROR)
 		p = (struct oracle_packet){.src = p.dst,
@@ -170,10 +176,15 @@ static struct balance_choice ask(const struct oracle_packet *given, uint32_t *se
 			*service = known->service;
 		p.sport = p.dport = 0;
 	}
-	flags = path.ring[*service].flags;
-	slot = path.slots[balance_slot(&path.ring[*service], hash_of(&p, flags))];
-	c = balance_choose(&path.ring[*service], path.targets[*service], slot, p.kind,
-			   known->used ? known->id : 0, now);
+	r = &path.ring[*service];
+	targets = path.targets[*service];
+	slot = balance_slot(r, hash_of(&p, r->flags));
+	memcpy(&two, (char *)path.slots + balance_slot_at(r, slot), sizeof(two));
+	word = balance_word(balance_slot_id(r->flags, two),
+			    r->flags & BALANCE_FLAG_CHANGES ? path.changes[r->change + slot] : 0);
+	previous = BALANCE_PREVIOUS(word) == BALANCE_ID_NOBODY ? 0 : BALANCE_PREVIOUS(word);
+	c = balance_choose(r, word, p.kind, known->used ? known->id : 0,
+			   targets[known->used ? known->id : 0].state, targets[previous].state, now);
 	if (c.record)
 		remember(known, &p, false, *service, c.id);
 	if (p.more && c.id && p.kind != BALANCE_PACKET_FRAGMENT && p.kind != BALANCE_PACKET_ERROR)
@@ -295,15 +306,14 @@ static void known_hashes(void **unused)
 	h = balance_hash4(0, 0xc6336407, 0xcb00710a, balance_ports(htobe16(4711), htobe16(443)), 6, seed);
 	assert_true(h == 0xc032bf76b5fd9e10);
 	assert_int_equal(balance_slot(&r, h), 49203);
-	r.first = 100;
 	h = balance_hash4(BALANCE_FLAG_AFFINITY, 0xc6336407, 0, 0, 0, seed);
 	assert_true(h == 0x7efb26417a95e18f);
-	assert_int_equal(balance_slot(&r, h), 32607);
+	assert_int_equal(balance_slot(&r, h), 32507);
 	h = balance_hash6(0, src, dst, balance_ports(htobe16(4711), htobe16(443)), 17, seed);
 	assert_true(h == 0xfd1deb8d2fd2eb94);
-	assert_int_equal(balance_slot(&r, h), 64898);
-	assert_int_equal(balance_slot(&r, UINT64_MAX), 65636); /* the last one */
-	assert_int_equal(balance_slot(&r, 0), 100);
+	assert_int_equal(balance_slot(&r, h), 64798);
+	assert_int_equal(balance_slot(&r, UINT64_MAX), 65536); /* the last one */
+	assert_int_equal(balance_slot(&r, 0), 0);
 }
 
 /* Chi-square over the slots of what clients really do: neighbouring addresses and ports. 5 standard deviations. */

@@ -20,7 +20,7 @@ struct next {
 	uint32_t n_backends;
 };
 
-int ring_new(uint32_t n_slots, struct ring **to, struct sluice_err *err)
+int ring_new(uint32_t n_slots, bool wide, struct ring **to, struct sluice_err *err)
 {
 	struct ring *r;
 	int e = maglev_check_slots(n_slots, err);
@@ -32,6 +32,7 @@ int ring_new(uint32_t n_slots, struct ring **to, struct sluice_err *err)
 	if (!r)
 		return err_nomem(err);
 	r->n_slots = n_slots;
+	r->id_max = wide ? BALANCE_ID_MAX : BALANCE_ID_NARROW;
 	r->n_backends = 1;
 	r->slots = calloc(n_slots, sizeof(*r->slots));
 	r->dirty = calloc(n_slots, sizeof(*r->dirty));
@@ -69,10 +70,15 @@ uint32_t ring_find(const struct ring *r, const struct net_addr *addr, uint16_t p
 	return 0;
 }
 
+bool ring_wide(const struct ring *r)
+{
+	return r->id_max != BALANCE_ID_NARROW;
+}
+
 size_t ring_bytes(const struct ring *r)
 {
-	return r->n_slots * sizeof(*r->slots) + r->n_backends * sizeof(struct balance_target) +
-	       sizeof(struct balance_ring);
+	return r->n_slots * (ring_wide(r) ? 2 : 1) + r->n_slots * sizeof(uint16_t) +
+	       r->n_backends * sizeof(struct balance_target) + sizeof(struct balance_ring);
 }
 
 static bool waits(uint32_t word)
@@ -182,17 +188,17 @@ static int number_new(const struct ring *r, struct next *to, const struct balanc
 
 		if (to->ids[i])
 			continue;
-		if (n_freed - taken > SPARE || (to->n_backends > BALANCE_ID_MAX && taken < n_freed))
+		if (n_freed - taken > SPARE || (to->n_backends > r->id_max && taken < n_freed))
 			id = (uint32_t)(freed[taken++] - to->backends);
 		else
 			id = to->n_backends++;
-		if (id > BALANCE_ID_MAX) {
+		if (id > r->id_max) {
 			free(freed);
 			return err_set(err, -ENOSPC,
 				       "service %s: all %u numbers of backends are in use; publish earlier "
 				       "changes "
 				       "first",
-				       s->name, BALANCE_ID_MAX);
+				       s->name, r->id_max);
 		}
 		to->backends[id] = (struct ring_backend){.addr = b->addr, .port = b->port};
 		to->ids[i] = (uint16_t)id;
@@ -350,8 +356,11 @@ void ring_settle(struct ring *r, uint64_t now_ns, const uint8_t *elsewhere, stru
 	report_on(r, 0, report);
 }
 
+/* A number that was another backend's: nobody goes there by now, but the way is still the other's. */
 static void put_target(struct balance_target *to, const struct ring_backend *b)
 {
+	if (memcmp(to->addr, b->addr.bytes, sizeof(to->addr)) || to->v6 != b->addr.v6)
+		__atomic_store_n(&to->hop, 0, __ATOMIC_RELAXED);
 	memcpy(to->addr, b->addr.bytes, sizeof(to->addr));
 	to->port = htobe16(b->port);
 	to->v6 = b->addr.v6;
@@ -359,29 +368,53 @@ static void put_target(struct balance_target *to, const struct ring_backend *b)
 	__atomic_store_n(&to->state, b->state, __ATOMIC_RELEASE);
 }
 
-int ring_publish(struct ring *r, bool all, struct balance_ring *to, uint32_t *slots,
-		 struct balance_target *targets, uint32_t n_targets, struct sluice_err *err)
+static void put_slot(const struct ring *r, const struct ring_memory *to, uint32_t at)
 {
-	uint32_t i;
+	uint16_t current = (uint16_t)BALANCE_CURRENT(r->slots[at]);
 
-	if (n_targets < r->n_backends)
+	if (ring_wide(r))
+		__atomic_store_n((uint16_t *)to->slots + at, current, __ATOMIC_RELEASE);
+	else
+		__atomic_store_n((uint8_t *)to->slots + at, (uint8_t)current, __ATOMIC_RELEASE);
+}
+
+/*
+ * A reader takes the slot first. What a slot comes back to may stay in its change: it says the same, and without it
+ * a reader who has the slot as it was would send a flow of it elsewhere.
+ */
+static void put_word(const struct ring *r, const struct ring_memory *to, uint32_t at)
+{
+	uint32_t word = r->slots[at], old = (uint32_t)to->changes[at] << BALANCE_PREVIOUS_SHIFT;
+
+	if (BALANCE_PREVIOUS(word) != BALANCE_ID_NOBODY || BALANCE_PREVIOUS(old) != BALANCE_CURRENT(word))
+		__atomic_store_n(&to->changes[at], (uint16_t)(word >> BALANCE_PREVIOUS_SHIFT),
+				 __ATOMIC_RELEASE);
+	put_slot(r, to, at);
+}
+
+int ring_publish(struct ring *r, bool all, struct balance_ring *to, const struct ring_memory *m,
+		 struct sluice_err *err)
+{
+	uint32_t i, flags = r->flags | (ring_wide(r) ? BALANCE_FLAG_WIDE : 0);
+
+	if (m->n_targets < r->n_backends)
 		return err_set(err, -ENOSPC, "%u targets are needed and there is room for %u", r->n_backends,
-			       n_targets);
+			       m->n_targets);
 	for (i = 1; i < r->n_backends; i++)
 		if (usable(r, i))
-			put_target(&targets[i], &r->backends[i]);
-	__atomic_store_n(&to->flags, r->flags, __ATOMIC_RELAXED);
+			put_target(&m->targets[i], &r->backends[i]);
 	__atomic_store_n(&to->n_slots, r->n_slots, __ATOMIC_RELAXED);
 	for (i = 0; i < BALANCE_EPOCHS; i++)
 		__atomic_store_n(&to->until[i], r->until[i], __ATOMIC_RELAXED);
-	for (i = 0; i < (all ? r->n_slots : r->n_dirty); i++) {
-		uint32_t at = all ? i : r->dirty[i];
-
-		__atomic_store_n(&slots[at], r->slots[at], __ATOMIC_RELEASE);
-	}
+	__atomic_store_n(&to->flags, flags | (r->n_unsettled ? BALANCE_FLAG_CHANGES : to->flags & BALANCE_FLAG_CHANGES),
+			 __ATOMIC_RELAXED);
+	for (i = 0; i < (all ? r->n_slots : r->n_dirty); i++)
+		put_word(r, m, all ? i : r->dirty[i]);
+	if (!r->n_unsettled)
+		__atomic_store_n(&to->flags, flags, __ATOMIC_RELEASE);
 	for (i = 1; i < r->n_backends; i++)
 		if (!usable(r, i))
-			put_target(&targets[i], &r->backends[i]);
+			put_target(&m->targets[i], &r->backends[i]);
 	for (i = 0; i < r->n_dirty; i++)
 		r->is_dirty[r->dirty[i]] = 0;
 	r->n_dirty = 0;

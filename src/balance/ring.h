@@ -33,8 +33,9 @@ struct ring_backend {
 
 struct ring {
 	uint32_t n_slots;
+	uint32_t id_max; /* the largest number of a backend */
 	uint32_t flags;
-	uint32_t *slots;
+	uint32_t *slots; /* words */
 	uint64_t until[BALANCE_EPOCHS];	    /* ns */
 	uint32_t epoch;			    /* the latest */
 	uint32_t n_waiting[BALANCE_EPOCHS]; /* slots with a previous backend, by epoch */
@@ -54,8 +55,12 @@ struct ring_report {
 	uint64_t until;	  /* the last deadline of these; 0: none */
 };
 
-/* ring_new() makes the slots of a service, all without a backend. errors: -EINVAL n_slots, -ENOMEM */
-int ring_new(uint32_t n_slots, struct ring **r, struct sluice_err *err);
+/*
+ * ring_new() makes the slots of a service, all without a backend; wide ones, of two bytes for a data path, have room
+ * for BALANCE_ID_MAX backends, others for BALANCE_ID_NARROW, with those that went lately. errors: -EINVAL n_slots, -ENOMEM
+ */
+int ring_new(uint32_t n_slots, bool wide, struct ring **r, struct sluice_err *err);
+bool ring_wide(const struct ring *r);
 void ring_free(struct ring *r);
 
 /*
@@ -85,17 +90,24 @@ void ring_settle(struct ring *r, uint64_t now_ns, const uint8_t *elsewhere, stru
 
 /*
  * ring_publish() writes what has changed since the last time into memory that a data path reads meanwhile, by
- * plain stores: backends that come, then deadlines, then slots, then states of backends that go. A reader sees
- * each slot as it was or as it is; what it names is there.
+ * plain stores: backends that come, then deadlines, then slots, then states of backends that go. A reader that takes
+ * a slot before its change sees each as it was or as it is, or a slot as it was with its change as it is, which
+ * sends flows that are not known where they are at home; what it names is there.
  *
- * in:      to       ->first, ->targets are the caller's and are not touched
- *          slots    the ring's stretch of the flat memory: n_slots words
- *          targets  the service's: n_targets entries, of which ring->n_backends are used
- *          all      everything is written (memory that holds nothing yet)
+ * in:      to       only ->n_slots, ->flags and ->until are written
+ *          m        the ring's stretches of the flat memory; of the targets all but ->hop is written, which becomes 0
+ *                   when a number gets another backend
+ *          all      everything is written (memory that holds nothing yet: zeroes)
  * errors:  -ENOSPC  n_targets is too small; nothing is written then
  */
-int ring_publish(struct ring *r, bool all, struct balance_ring *to, uint32_t *slots,
-		 struct balance_target *targets, uint32_t n_targets, struct sluice_err *err);
+struct ring_memory {
+	void *slots; /* n_slots bytes, or 16-bit words */
+	uint16_t *changes; /* n_slots */
+	struct balance_target *targets;
+	uint32_t n_targets; /* of which ring->n_backends are used */
+};
+int ring_publish(struct ring *r, bool all, struct balance_ring *to, const struct ring_memory *m,
+		 struct sluice_err *err);
 
 /* ring_find() is a backend's number; 0: none. */
 uint32_t ring_find(const struct ring *r, const struct net_addr *addr, uint16_t port);

@@ -7,6 +7,7 @@
 	extern const unsigned char embedded_##name[]; \
 	extern const unsigned long embedded_##name##_len;
 
+EMBEDDED(balance)
 EMBEDDED(filter)
 EMBEDDED(filter_small)
 EMBEDDED(probe)

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * The balancer (datapath/balance.bpf.c) as a loaded program with the memory of src/balance, on the engine of the
+ * thread. Attaching it is for others.
+ */
+#ifndef CONTROL_BALANCE_H
+#define CONTROL_BALANCE_H
+
+#include <stdint.h>
+#include <sluice/err.h>
+#include <sluice/object.h>
+
+#include "balance/tables.h"
+
+#define CONTROL_BALANCE_FLOWS (1u << 20)
+
+struct control_balance_opts {
+	uint32_t flows; /* that are to be remembered: four times as many places, of 8 bytes; 0: the default */
+	uint32_t fragments;  /* packets in pieces at a time; 0: 4096 */
+	uint32_t idle_s;     /* a flow silent for longer may be forgotten for another; 0: 300 */
+	uint32_t icmp_per_s; /* errors that each CPU sends; UINT32_MAX: none, 0: 1000 */
+	uint32_t on;	     /* the interface's bit in tables_change(); 0: all */
+	/* outer source addresses: bits beyond the prefix are from the flow; zeroes: 198.18.0.0/16 and 100::/64 */
+	struct net_addr source4, source6;
+	uint8_t source4_bits, source6_bits;
+	int flows_fd; /* the table of an earlier program, of the same size, or -1 */
+};
+
+struct control_balance {
+	struct sluice_object *obj;
+	int prog_fd;  /* the object's */
+	void *memory; /* the flat memory, mapped */
+	size_t memory_len;
+	uint64_t *flows; /* the flow table, mapped */
+	size_t flows_len;
+	struct balance_config config;
+};
+
+/*
+ * control_balance_load() loads the program for an interface and gives the tables its memory.
+ *
+ * in:      tables  with no memory yet; outlives *to
+ *          opts    NULL: defaults
+ * out:     *to     closed by control_balance_close(), also after a failure
+ * errors:  -EINVAL a prefix that cannot be; of sluice_object_load(); -ENOMEM
+ */
+int control_balance_load(struct tables *tables, const struct control_balance_opts *opts,
+			 struct control_balance *to, struct sluice_err *err);
+
+/* control_balance_load_from() does the same with another object that has the balancer's maps, and its program. */
+int control_balance_load_from(struct tables *tables, const struct control_balance_opts *opts,
+			      const void *object, size_t len, const char *program, struct control_balance *to,
+			      struct sluice_err *err);
+void control_balance_close(struct control_balance *b);
+
+/* control_balance_count() adds up what all CPUs counted of a target (its number in targets); _reasons() of a service,
+ * n_services: packets of none. */
+int control_balance_count(const struct control_balance *b, uint32_t target, struct balance_count *to,
+			  struct sluice_err *err);
+int control_balance_reasons(const struct control_balance *b, uint32_t service, struct balance_reasons *to,
+			    struct sluice_err *err);
+
+#endif
