@@ -110,7 +110,7 @@ struct balance_vip {
 };
 
 #define BALANCE_VIP_WAYS 2
-#define BALANCE_VIP_PROBES 8 /* buckets that are looked at, at most */
+#define BALANCE_VIP_PROBES 4 /* buckets that are looked at, at most */
 
 struct balance_head {
 	__u32 half;   /* 0 or 1: the vips that count */

@@ -13,8 +13,16 @@ static __always_inline __u32 now_ticks(void)
 	return (__u32)(bpf_jiffies64() >> (config.tick_shift & 63)) & 1023;
 }
 
-/* The entry for this very key and the view's destination; NULL: none. */
-static __always_inline struct balance_vip *vip_find(void *m, const struct view *v, __u32 half, __u32 key)
+#define VIP_NONE (~0u)
+
+/* Its service, if the entry counts on this interface. A number, so that to the verifier all entries are alike. */
+static __always_inline __u32 vip_service(const struct balance_vip *e)
+{
+	return e->on & config.on ? e->service : VIP_NONE;
+}
+
+/* The service of the entry for this very key and the view's destination. */
+static __always_inline __u32 vip_find(void *m, const struct view *v, __u32 half, __u32 key)
 {
 	__u64 sum = hash_word(v->dst[1], config.vip_seed) + hash_half(key, config.vip_seed + 4);
 	__u32 mask = config.vip_buckets - 1, bucket, i;
@@ -27,46 +35,46 @@ static __always_inline struct balance_vip *vip_find(void *m, const struct view *
 		e = AT(m, struct balance_vip,
 		       config.vips + half * config.vip_buckets * 64 + ((bucket + i) & mask) * 64);
 		if (e[0].key == key && e[0].addr[1] == v->dst[1] && e[0].addr[0] == v->dst[0])
-			return &e[0];
+			return vip_service(&e[0]);
 		if (e[1].key == key && e[1].addr[1] == v->dst[1] && e[1].addr[0] == v->dst[0])
-			return &e[1];
+			return vip_service(&e[1]);
 		if (!e[0].more)
 			break;
 	}
-	return 0;
+	return VIP_NONE;
 }
 
 /* All ports, blocks of ports, then everything that goes to the address. */
-static __always_inline struct balance_vip *vip_blocks(void *m, const struct view *v, __u32 half, __u32 levels,
-						      __u32 has_port)
+static __always_inline __u32 vip_blocks(void *m, const struct view *v, __u32 half, __u32 levels,
+					__u32 has_port)
 {
-	__u32 port = v->ports & 0xffff, level;
-	struct balance_vip *e;
+	__u32 port = v->ports & 0xffff, level, service;
 
 	for (level = 1; level < BALANCE_VIP_LEVELS; level++) {
 		if (!(levels >> level & 1) || (!has_port && level < 16))
 			continue;
-		e = vip_find(m, v, half, BALANCE_VIP_KEY(v->v6, v->proto, level, port >> level << level));
-		if (e)
-			return e;
+		service =
+			vip_find(m, v, half, BALANCE_VIP_KEY(v->v6, v->proto, level, port >> level << level));
+		if (service != VIP_NONE)
+			return service;
 	}
-	return levels & 1u << 16 ? vip_find(m, v, half, BALANCE_VIP_KEY(v->v6, 0, 16, 0)) : 0;
+	return levels & 1u << 16 ? vip_find(m, v, half, BALANCE_VIP_KEY(v->v6, 0, 16, 0)) : VIP_NONE;
 }
 
-static __always_inline struct balance_vip *vip_of(void *m, const struct view *v)
+/* The packet's service; BALANCE_VIP_NOBODY: it is for an address that has some; VIP_NONE: for another. */
+static __always_inline __u32 vip_of(void *m, const struct view *v)
 {
 	struct balance_head *head = m;
-	__u32 half = head->half & 1, levels = head->levels;
+	__u32 half = head->half & 1, levels = head->levels, service = VIP_NONE;
 	__u32 has_port = v->kind != BALANCE_PACKET_FRAGMENT && !v->damaged;
-	struct balance_vip *e = 0;
 
 	if (has_port)
-		e = vip_find(m, v, half, BALANCE_VIP_KEY(v->v6, v->proto, 0, v->ports & 0xffff));
-	if (!e && levels >> 1)
-		e = vip_blocks(m, v, half, levels, has_port);
-	if (!e && !has_port)
-		e = vip_find(m, v, half, BALANCE_VIP_KEY(v->v6, 0, BALANCE_VIP_ADDR, 0));
-	return e && e->on & config.on ? e : 0;
+		service = vip_find(m, v, half, BALANCE_VIP_KEY(v->v6, v->proto, 0, v->ports & 0xffff));
+	if (service == VIP_NONE && levels >> 1)
+		service = vip_blocks(m, v, half, levels, has_port);
+	if (service == VIP_NONE && !has_port)
+		service = vip_find(m, v, half, BALANCE_VIP_KEY(v->v6, 0, BALANCE_VIP_ADDR, 0));
+	return service;
 }
 
 /* What the fragments of one packet have in common: RFC 791 and 8200. Not its ports. */
@@ -214,7 +222,6 @@ static __always_inline int choose(void *m, struct view *v, struct balance_ring *
 {
 	struct balance_choice c = {0, BALANCE_WHY_HASH, 0};
 	struct balance_ring *r;
-	struct balance_vip *e;
 	int service = -1;
 	__u64 word, hash;
 
@@ -222,13 +229,12 @@ static __always_inline int choose(void *m, struct view *v, struct balance_ring *
 	if (v->kind == BALANCE_PACKET_FRAGMENT)
 		service = fragment_find(v);
 	if (service < 0) {
-		e = vip_of(m, v);
-		if (!e)
+		v->service = vip_of(m, v);
+		if (v->service == VIP_NONE)
 			return -1;
-		v->service = e->service;
 		if (v->damaged)
 			return 1 + BALANCE_DROP_DAMAGED;
-		if (e->service == BALANCE_VIP_NOBODY)
+		if (v->service == BALANCE_VIP_NOBODY)
 			return 1 + BALANCE_DROP_NO_FIRST;
 	} else {
 		v->service = (__u32)service;
@@ -237,7 +243,8 @@ static __always_inline int choose(void *m, struct view *v, struct balance_ring *
 	r = AT(m, struct balance_ring, config.services + v->service * sizeof(*r));
 	*ring = r;
 	v->hash = hash = view_hash(v, 0);
-	if (r->flags & BALANCE_FLAG_AFFINITY) /* the slot is the source's, the place in the flow table the flow's */
+	if (r->flags &
+	    BALANCE_FLAG_AFFINITY) /* the slot is the source's, the place in the flow table the flow's */
 		hash = view_hash(v, BALANCE_FLAG_AFFINITY);
 	word = word_of(m, r, balance_slot(r, hash));
 	if (word == ~0ull)

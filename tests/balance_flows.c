@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * balance-flows ENGINE random SEED PACKETS | flood
+ * balance-flows ENGINE random SEED PACKETS | flood | large
  *
  * random: packets and changes at random, through two balancers that were given the same services in another order; each
  * packet's backend is compared with the oracle's, and the two frames with each other. flood: flows that the table knows,
- * beside a flood of SYNs.
+ * beside a flood of SYNs. large: 300 services with ranges of ports; the kernel's verifier has room to spare.
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include <bpf/bpf.h>
 
 #include "balance/oracle.h"
 #include "balance_bed.h"
@@ -311,6 +313,50 @@ static void flood(void)
 	bed_close(&one);
 }
 
+static void large(void)
+{
+	struct net_addr v = addr("203.0.0.0"), b = addr("10.0.0.0");
+	struct bpf_prog_info info = {0};
+	struct balance_service *s;
+	struct frame in, out;
+	uint32_t i, k, len = sizeof(info);
+	char name[8];
+
+	for (i = 0; i < 300; i++) {
+		snprintf(name, sizeof(name), "s%u", i);
+		s = balance_service_add(&one.m, name);
+		s->n_slots = 1009;
+		v.bytes[2] = b.bytes[1] = (uint8_t)(i >> 8);
+		v.bytes[3] = b.bytes[2] = (uint8_t)i;
+		balance_virtual_add(s, &v, 6, 80, 8079);
+		for (k = 0; k < 100; k++) {
+			b.bytes[3] = (uint8_t)k;
+			balance_backend_add(s, &b);
+		}
+	}
+	bed_open(&one, NULL);
+	bed_ways(&one, HOP_IN);
+	for (i = 0; i < 300; i++) {
+		struct oracle_packet p = {.src = addr("198.51.100.1"),
+					  .dst = v,
+					  .proto = 6,
+					  .sport = 5,
+					  .dport = (uint16_t)(80 + i * 26)};
+
+		p.dst.bytes[2] = (uint8_t)(i >> 8);
+		p.dst.bytes[3] = (uint8_t)i;
+		frame_of(&p, &in);
+		if (bed_run(&one, &in, &out) != 3 || out.b[31] != i >> 8 || out.b[32] != (i & 0xff))
+			fail("a packet to service %u went to 10.%u.%u", i, out.b[31], out.b[32]);
+	}
+	if (kernel && bpf_obj_get_info_by_fd(one.b.prog_fd, &info, &len))
+		fail("the program tells nothing of itself");
+	printf("%u instructions verified\n", info.verified_insns);
+	if (info.verified_insns > 600000)
+		fail("too near to what the verifier looks at, 1,000,000");
+	bed_close(&one);
+}
+
 int main(int argc, char **argv)
 {
 	if (argc < 3)
@@ -319,6 +365,8 @@ int main(int argc, char **argv)
 	rng = seed_now = argc > 3 ? strtoull(argv[3], NULL, 0) : 1;
 	if (!strcmp(argv[2], "random") && argc == 5)
 		random_packets((uint32_t)strtoul(argv[4], NULL, 0));
+	else if (!strcmp(argv[2], "large"))
+		large();
 	else
 		flood();
 	engine_close();

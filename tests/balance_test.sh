@@ -18,6 +18,8 @@ in_kernel "packets byte by byte, in the kernel" check balance-check kernel
 case_ "random packets and changes against the oracle, two balancers, interpreted" check balance-flows interp random "${SEED:-1}" 20000
 case_ "random packets and changes against the oracle, two balancers, compiled" check balance-flows jit random "${SEED:-2}" 60000
 in_kernel "random packets and changes against the oracle, two balancers, in the kernel" check balance-flows kernel random "${SEED:-3}" 20000
+case_ "300 services with ranges of ports" check balance-flows jit large
+in_kernel "300 services with ranges of ports, in the kernel" check balance-flows kernel large
 case_ "a flood of SYNs moves no known flow" check balance-flows jit flood
 in_kernel "a flood of SYNs moves no known flow, in the kernel" check balance-flows kernel flood
 done_
