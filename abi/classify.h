@@ -56,7 +56,8 @@ enum classify_front_kind {
 	CLASSIFY_FRONT_CELLS,  /* IPv4: three cells of 12, 10 and 10 bits or 16, 8 and 8 */
 	CLASSIFY_FRONT_LEAVES, /* IPv4: a cell of 16 bits, a fork and a leaf, which search among boundaries */
 	CLASSIFY_FRONT_FORKS,  /* IPv4: the same with two forks, one below the other */
-	CLASSIFY_FRONT_TREES,  /* IPv6: a root by some bits, below it trees that search among boundaries */
+	CLASSIFY_FRONT_TRIE,   /* IPv6: a root by some bits, tries */
+	CLASSIFY_FRONT_PIECES, /* IPv6: a root by some bits, forks and leaves by the next 32, tries for the rest */
 };
 
 /* A cell: an index into the next level's table and a shift that says how many of the next bits are added to
@@ -65,11 +66,14 @@ enum classify_front_kind {
 
 struct classify_front {
 	__u32 kind;
-	__u32 root; /* IPv4: cells by address >> shift; IPv6: CLASSIFY_TREE, 2^bits of the window and four of the rest */
-	__u32 cells; /* IPv4: the second level: cells or struct classify_fork; IPv6: struct classify_branch */
-	__u32 leaves; /* IPv4: struct classify_leaf, or (CELLS) records; IPv6: struct classify_twig */
-	__u32 shift,
-		bits; /* IPv4: bits in front of the last level; IPv6, the window: from base on 2^bits stretches of 2^shift values of the upper half */
+	__u32 root;   /* IPv4: cells by address >> shift; IPv6: cells by upper half << shift >> bits, behind the outside's */
+	__u32 cells;  /* IPv4: the second level: cells or struct classify_fork; IPv6: struct classify_fork6 */
+	__u32 leaves; /* IPv4: struct classify_leaf, or (CELLS) records; IPv6: struct classify_leaf6 */
+	__u8 shift, bits; /* IPv4: bits in front of the last level */
+	/* IPv6: the root's first cell is for halves that differ from base before the last `outside` + 1 bits */
+	__u8 outside, depth;	 /* depth: forks above each leaf */
+	__u8 steps[2]; /* of tries: steps to a line by bits of the upper half, of the lower one */
+	__u8 tests[2]; /* of the first line, for each half */
 	__u64 base;
 };
 
@@ -93,26 +97,54 @@ struct classify_leaf { /* half a cache line */
 };
 
 /*
- * IPv6 addresses are looked up by their upper half, and by the lower one where a prefix reaches into it. Both a branch and
- * a twig count how many of their limits are below the last 63 bits of the half; what is before them took the first one
- * into account. A limit that is not used is CLASSIFY_NO_LIMIT. A cache line each.
+ * IPv6: the 32 bits behind the root's window against seven boundaries, as above. A record whose bit in `inner` is set is
+ * a cell of a trie.
  */
-#define CLASSIFY_DEPTH_MAX 7 /* branches: 5 * 8^7 stretches */
-#define CLASSIFY_TREE(number, depth) \
-	((__u32)(number) << 3 | (depth)) /* branches above its twigs, and the first's number */
-#define CLASSIFY_NO_LIMIT (~0ull >> 1)
+#define CLASSIFY_LEAF6 8u
+#define CLASSIFY_FORK6 8u
+#define CLASSIFY_DEPTH_MAX 2
+#define CLASSIFY_NO_LIMIT 0xffffffffu /* a limit is the last value before a boundary */
 
-struct classify_branch {
-	__u64 limit[7];
-	__u32 next; /* the number of the first of eight branches or twigs */
-	__u32 unused;
+struct classify_fork6 { /* half a cache line */
+	__u32 limit[7];
+	__u32 next;
 };
 
-struct classify_twig {
-	__u64 limit[4];
-	__u32 record[5];
-	__u32 lower; /* bit N: record N is the first of two trees of the lower half, by its first bit */
-	__u32 unused[2];
+struct classify_leaf6 {
+	__u32 limit[7];
+	__u32 inner;
+	__u32 record[8];
+};
+
+/*
+ * Its tries: a cell has the place of the next array of cells, a multiple of CLASSIFY_UNIT, and which bits of one half of
+ * the address pick one of them; with no bits that place is a line's. A line begins with a cell that leads to itself, so
+ * that the steps that are left do no harm.
+ */
+#define CLASSIFY_UNIT 16
+#define CLASSIFY_STEPS_MAX 8 /* in each half */
+#define CLASSIFY_STEP_BITS 14
+#define CLASSIFY_STEP_PLACE 0x3fffff0u
+#define CLASSIFY_STEP(place, bit, bits) ((__u32)(bit) << 26 | (place) | (CLASSIFY_STEP_BITS - (__u32)(bits)))
+
+/*
+ * A cache line for a prefix and those around it: which of them the address is in is told by shifts after which nothing
+ * may be left of its difference to the key. First the tests of the upper half, then those of both; of each the widest
+ * prefix first. The record is that by the number of tests passed; CLASSIFY_NO_RECORD: another line has it.
+ */
+#define CLASSIFY_TESTS 7
+/* In the first line 2, 4 or 6 tests of the upper half, 0, 1 or 3 of both; in the following ones: */
+#define CLASSIFY_TESTS_HIGH 4
+#define CLASSIFY_TESTS_LOW 3
+#define CLASSIFY_NO_RECORD 0xffffffffu
+#define CLASSIFY_LINES_MAX 40 /* one behind the other: 64 / 4 + 64 / 3 and one */
+
+struct classify_line {
+	__u32 self;
+	__u32 next; /* place of another line */
+	__u64 key[2];
+	__u64 shifts; /* six bits in each byte, the first test's in the lowest */
+	__u32 record[CLASSIFY_TESTS + 1];
 };
 
 /* A pair of narrow or middle classes. key 0: free. Two make a bucket, a key is in one of two buckets. */
@@ -186,8 +218,10 @@ struct classify_image {
 
 _Static_assert(sizeof(struct classify_fork) == 16, "classify_fork");
 _Static_assert(sizeof(struct classify_leaf) == 32, "classify_leaf");
-_Static_assert(sizeof(struct classify_branch) == 64, "classify_branch");
-_Static_assert(sizeof(struct classify_twig) == 64, "classify_twig");
+_Static_assert(sizeof(struct classify_front) == 32, "classify_front");
+_Static_assert(sizeof(struct classify_line) == 64, "classify_line");
+_Static_assert(sizeof(struct classify_fork6) == 32, "classify_fork6");
+_Static_assert(sizeof(struct classify_leaf6) == 64, "classify_leaf6");
 _Static_assert(sizeof(struct classify_pair) == 16, "classify_pair");
 _Static_assert(sizeof(struct classify_side) == 8, "classify_side");
 _Static_assert(sizeof(struct classify_wide_entry) == 8, "classify_wide_entry");

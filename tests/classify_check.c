@@ -308,6 +308,31 @@ static void twice(const struct rule_set *set)
 	free(image[1]);
 }
 
+/* Prefixes one inside the other, of all lengths, and some beside them. */
+static void nested(uint8_t family)
+{
+	uint32_t n = family == 6 ? 128 : 32, i;
+	struct rule_set set = {.rules = calloc(2 * n, sizeof(*set.rules)), .n = 2 * n};
+	uint64_t state = family;
+
+	for (i = 0; i < 2 * n; i++) {
+		struct classify_rule *r = &set.rules[i];
+
+		*r = everything;
+		r->family = family;
+		r->src_len = (uint8_t)(n - i / 2);
+		r->dst_len = (uint8_t)(i % 2 ? n - i / 2 : i / 4);
+		memset(r->src, 0xa5, 16);
+		memset(r->dst, 0x3c, 16);
+		if (i % 8 == 7) /* its last bit another one */
+			r->src[(r->src_len - 1) / 8] ^= (uint8_t)(0x80 >> (r->src_len - 1) % 8);
+		if (i % 16 == 5)
+			r->dst[rules_below(&state, 16)] ^= 0x10;
+	}
+	all_ways(&set, 20000, family);
+	rules_free(&set);
+}
+
 static void edges(void)
 {
 	static const char *const kinds[] = {"acl", "fw", "ipc"};
@@ -321,6 +346,8 @@ static void edges(void)
 		all_ways(&set, 300, i);
 		rules_free(&set);
 	}
+	nested(4);
+	nested(6);
 	rules_make(&set, "ipc", 0, 3000, 9);
 	twice(&set);
 	set.rules[17].family = 5;

@@ -97,54 +97,141 @@ CLASSIFY_FN __u32 classify_record4(void *m, const struct classify_front *f, __u3
 	return CLASSIFY_AT32(m, at + 8 + 4 * classify_count(address, CLASSIFY_AT64(m, at)));
 }
 
-/* How many of n limits are below x? All have 63 bits, so the difference's sign tells, without a branch. */
-CLASSIFY_FN __u32 classify_over(const __u64 *limit, __u32 n, __u64 x)
+/* x >> the last six bits of n: the machine takes no more of them, the language wants it said. */
+CLASSIFY_FN __u64 classify_shift(__u64 x, __u64 n)
 {
-	__u32 k = (__u32)((limit[0] - x) >> 63) + (__u32)((limit[1] - x) >> 63) +
-		  (__u32)((limit[2] - x) >> 63) + (__u32)((limit[3] - x) >> 63);
-
-	if (n == 7)
-		k += (__u32)((limit[4] - x) >> 63) + (__u32)((limit[5] - x) >> 63) +
-		     (__u32)((limit[6] - x) >> 63);
-	return k;
+#ifdef __bpf__
+	asm("%0 >>= %1" : "+r"(x) : "r"(n));
+	return x;
+#else
+	return x >> (n & 63);
+#endif
 }
 
-/* From a tree to its record, by one half of an IPv6 address; *lower as in struct classify_twig. */
-CLASSIFY_FN __u32 classify_climb(void *m, const struct classify_front *f, __u32 tree, __u64 half,
-				 __u32 *lower)
+/* Cells one after the other, by bits of one half of an IPv6 address; two bits too many are cut off by the access. */
+CLASSIFY_FN __u32 classify_steps(void *m, __u32 cell, __u64 half, __u32 n)
 {
-	const struct classify_branch *branch;
-	const struct classify_twig *twig;
-	__u64 x = half & CLASSIFY_NO_LIMIT;
-	__u32 depth = tree & 7, i, k;
+	__u32 i;
 
-	tree >>= 3;
 	CLASSIFY_LOOP
-	for (i = 0; i < CLASSIFY_DEPTH_MAX; i++) {
-		if (i >= depth)
-			break;
-		branch = CLASSIFY_AT(m, struct classify_branch, f->cells + (__u32)sizeof(*branch) * tree);
-		tree = branch->next + classify_over(branch->limit, 7, x);
+	for (i = 0; i < n; i++)
+		cell = CLASSIFY_AT32(m, (cell & CLASSIFY_STEP_PLACE) +
+						(__u32)classify_shift(half << (cell >> 26), 48 | (cell & 15)));
+	return cell;
+}
+
+/* Is x, below 2^63, zero? As arithmetic: nobody could predict a branch. */
+CLASSIFY_FN __u32 classify_zero(__u64 x)
+{
+	return (__u32)((x - 1) >> 63);
+}
+
+/* The same for any x. */
+CLASSIFY_FN __u32 classify_all_zero(__u64 x)
+{
+	return (__u32)(((x - 1) & ~x) >> 63);
+}
+
+/*
+ * How many tests of a line an address passes, of which the difference to its key is given. That of the upper half is
+ * below 2^63: the root has seen to the first bit, or all records are the same.
+ */
+CLASSIFY_FN __u32 classify_tests(__u64 high, __u64 low, __u64 shifts)
+{
+	return classify_zero(classify_shift(high, shifts)) + classify_zero(classify_shift(high, shifts >> 8)) +
+	       classify_zero(classify_shift(high, shifts >> 16)) + classify_zero(classify_shift(high, shifts >> 24)) +
+	       classify_all_zero(classify_shift(low, shifts >> 32) | high) +
+	       classify_all_zero(classify_shift(low, shifts >> 40) | high) +
+	       classify_all_zero(classify_shift(low, shifts >> 48) | high);
+}
+
+/* The same with as many tests as the first lines of a front have. */
+CLASSIFY_FN __u32 classify_first_tests(const struct classify_front *f, __u64 high, __u64 low, __u64 shifts)
+{
+	__u32 count = classify_zero(classify_shift(high, shifts)) + classify_zero(classify_shift(high, shifts >> 8));
+
+	shifts >>= 16;
+	if (f->tests[0] > 2) {
+		count += classify_zero(classify_shift(high, shifts)) + classify_zero(classify_shift(high, shifts >> 8));
+		shifts >>= 16;
 	}
-	tree = f->leaves + (__u32)sizeof(*twig) * tree;
-	twig = CLASSIFY_AT(m, struct classify_twig, tree);
-	k = classify_over(twig->limit, 4, x);
-	*lower = twig->lower >> k & 1;
-	return CLASSIFY_AT32(m, tree + (__u32)offsetof(struct classify_twig, record) + 4 * k);
+	if (f->tests[0] > 4) {
+		count += classify_zero(classify_shift(high, shifts)) + classify_zero(classify_shift(high, shifts >> 8));
+		shifts >>= 16;
+	}
+	if (f->tests[1])
+		count += classify_all_zero(classify_shift(low, shifts) | high);
+	if (f->tests[1] > 1) {
+		count += classify_all_zero(classify_shift(low, shifts >> 8) | high);
+		count += classify_all_zero(classify_shift(low, shifts >> 16) | high);
+	}
+	return count;
+}
+
+/* From a trie's cell to its record. */
+CLASSIFY_FN __u32 classify_trie(void *m, const struct classify_front *f, __u32 cell, __u64 high, __u64 low)
+{
+	const struct classify_line *line;
+	__u32 record, i;
+
+	cell = classify_steps(m, cell, high, f->steps[0] & 15);
+	cell = classify_steps(m, cell, low, f->steps[1] & 15);
+	line = CLASSIFY_AT(m, struct classify_line, cell & CLASSIFY_STEP_PLACE);
+	record = line->record[classify_first_tests(f, high ^ line->key[0], low ^ line->key[1], line->shifts) & 7];
+	CLASSIFY_LOOP
+	for (i = 0; i < CLASSIFY_LINES_MAX; i++) {
+		if (record != CLASSIFY_NO_RECORD)
+			break;
+		line = CLASSIFY_AT(m, struct classify_line, line->next);
+		record = line->record[classify_tests(high ^ line->key[0], low ^ line->key[1], line->shifts) & 7];
+	}
+	return record;
+}
+
+/* Is a below b, both below 2^63? The difference's sign tells; the compiler must not see through it, or it branches. */
+CLASSIFY_FN __u32 classify_below(__u64 a, __u64 b)
+{
+	a -= b;
+	asm("" : "+r"(a));
+	return (__u32)(a >> 63);
+}
+
+/* How many of seven limits are below x? */
+CLASSIFY_FN __u32 classify_over(const __u32 *limit, __u64 x)
+{
+	return classify_below(limit[0], x) + classify_below(limit[1], x) + classify_below(limit[2], x) +
+	       classify_below(limit[3], x) + classify_below(limit[4], x) + classify_below(limit[5], x) +
+	       classify_below(limit[6], x);
 }
 
 /* The record of an IPv6 address, its halves in host order. */
 CLASSIFY_FN __u32 classify_record6(void *m, const struct classify_front *f, __u64 high, __u64 low)
 {
-	__u64 window = (high - f->base) >> (f->shift & 63);
-	__u32 lower, record;
+	__u32 outside = (__u32)(-((high ^ f->base) >> (f->outside & 63) >> 1) >> 63);
+	__u64 rest = high << (f->shift & 63), x;
+	__u32 at = ((__u32)classify_shift(rest, f->bits) + 1) & (outside - 1), cell, i, inner = 1;
+	const struct classify_fork6 *fork;
+	const struct classify_leaf6 *leaf;
 
-	if (window >> (f->bits & 63))
-		window = (1ull << (f->bits & 63)) + (high >> 62);
-	record = classify_climb(m, f, CLASSIFY_AT32(m, f->root + 4 * (__u32)window), high, &lower);
-	if (lower)
-		record = classify_climb(m, f, record + (__u32)(low >> 63 << 3), low, &lower);
-	return record;
+	cell = CLASSIFY_AT32(m, f->root + 4 * at);
+	if (f->kind == CLASSIFY_FRONT_PIECES) {
+		x = rest << (-f->bits & 63) >> 32;
+		at = (cell >> 6) + (__u32)classify_shift(x, cell);
+		CLASSIFY_LOOP
+		for (i = 0; i < CLASSIFY_DEPTH_MAX; i++) {
+			if (i >= f->depth)
+				break;
+			fork = CLASSIFY_AT(m, struct classify_fork6, f->cells + (__u32)sizeof(*fork) * at);
+			at = fork->next + classify_over(fork->limit, x);
+		}
+		leaf = CLASSIFY_AT(m, struct classify_leaf6, f->leaves + (__u32)sizeof(*leaf) * at);
+		at = classify_over(leaf->limit, x) & 7;
+		cell = leaf->record[at];
+		inner = leaf->inner >> at & 1;
+	}
+	if (inner)
+		cell = classify_trie(m, f, cell, high, low);
+	return cell;
 }
 
 CLASSIFY_FN __u32 classify_by_cross(void *m, const struct classify_cross *c, __u32 src, __u32 dst,

@@ -49,7 +49,7 @@ struct classify_opts {
 	const uint8_t *goes_on;
 	/* for tests and benchmarks: what the compiler would otherwise choose by cost */
 	enum classify_choice structure;
-	enum classify_fronts fronts; /* IPv4 */
+	enum classify_fronts fronts; /* IPv4; IPv6: cells are tries, leaves and forks pieces */
 	int cache;		     /* 0 choose, 1 always, -1 never */
 	uint32_t max_below; /* prefixes with more others inside are wide, with more than a quarter middle; 0:
 			       choose */

@@ -33,11 +33,6 @@ struct tables {
 	uint32_t first, second;
 };
 
-static uint32_t record_of(const struct side *s, uint32_t class)
-{
-	return class | s->upper[class] << CLASSIFY_CLASS_BITS;
-}
-
 /* The piece that holds an address: the last one that begins at or before it, searched from hint on. */
 static uint32_t piece_at(const struct tables *t, uint32_t address, uint32_t hint)
 {
@@ -74,7 +69,7 @@ static uint32_t width_for(const struct tables *t, uint32_t first, uint32_t bits,
 
 static uint32_t put_record(struct tables *t, uint32_t at)
 {
-	buf_u32(&t->last, record_of(t->side, t->pieces[at].class));
+	buf_u32(&t->last, side_record(t->side, t->pieces[at].class));
 	return (uint32_t)(t->last.len / 4 - 1);
 }
 
@@ -117,7 +112,7 @@ static uint32_t put_leaf(struct tables *t, uint32_t at, uint32_t n)
 	uint32_t i;
 
 	for (i = 0; i < 5; i++)
-		leaf.record[i] = record_of(t->side, t->pieces[at + (i < n ? i : n)].class);
+		leaf.record[i] = side_record(t->side, t->pieces[at + (i < n ? i : n)].class);
 	buf_put(&t->last, &leaf, sizeof(leaf));
 	return (uint32_t)(t->last.len / sizeof(leaf) - 1);
 }

@@ -1,385 +1,430 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * IPv6 addresses to records. The stretches of the upper half that belong to different prefixes are searched
- * in trees of cache lines, eight ways at a branch and five at a twig. Where most boundaries are close
- * together - behind a provider's prefix - a window of equal stretches is laid over them, each with a tree of
- * its own, so that the trees are low. A half that has
- * prefixes inside leads to two more trees, of the lower half.
+ * IPv6 addresses to records. A root by a window of bits; below each of its cells the next 32 bits are searched among
+ * boundaries, eight pieces to a leaf and, in larger sets, with forks of eight ways in between, as many on every way, so
+ * that no branch depends on the address. Where the upper half's last bits or the lower half matter, a piece leads to a
+ * trie (trie6.c).
  */
 #include <errno.h>
 #include <string.h>
 
 #include "base/err.h"
-#include "classify/work.h"
+#include "classify/trie6.h"
 
-#define TWIG 5
-#define BRANCH 8
+#define PIECES CLASSIFY_LEAF6
+#define WAYS CLASSIFY_FORK6
+#define WIDTH_MAX 12
+#define TRIES_MAX 20000 /* classes of a side; doc/classify.md has the measurement */
+#define DEPTH_MAX CLASSIFY_DEPTH_MAX
+#define LEAVES_MAX (384u << 10) /* bytes without forks */
+#define FORKS_MAX (512u << 10)	/* with one level of them; beyond, two if that takes less */
 
-/* Values of a half from start on, until the next one's start. */
+/* Values of the 32 bits from `at` on, until the next one's. */
 struct piece {
-	uint64_t start;
-	uint32_t target; /* a record, or a tree of the lower half */
-	bool lower;
+	uint32_t at;
+	uint32_t target; /* a class, or of inner ones a region */
+	bool inner;
 };
 
-struct trees {
+struct slots {
 	struct work *w;
-	struct buf branches, twigs;
-	uint32_t deepest[2]; /* branches above a twig, by half */
+	const struct side *side;
+	const struct side_range *ranges;
+	uint32_t n_ranges;
+	uint32_t from, end, exact; /* bits of the window; bits that the pieces see to, too */
+	struct piece *pieces;	   /* of slot 0 (outside the window), 1, ... */
+	uint32_t *first;	   /* by slot, and one more */
+	uint32_t n_slots;
+	uint8_t *width; /* by slot: bits that its cell takes */
+	struct trie6_region *regions;
+	uint32_t n_regions, *cells;
+	struct buf forks, leaves;
+	uint32_t *shared; /* by class: the cell of slots that are wholly its, plus 1 */
+	uint32_t depth;
 };
 
-struct window {
-	uint64_t base;
-	uint32_t shift, bits;
-};
-
-static uint32_t n_branches(const struct trees *t)
+static classify_u128 slot_start(const struct slots *t, uint32_t slot)
 {
-	return (uint32_t)(t->branches.len / sizeof(struct classify_branch));
+	classify_u128 base = t->side->start[t->side->n - 1];
+
+	base = t->from ? base >> (128 - t->from) << (128 - t->from) : 0;
+	return base | (classify_u128)(slot - 1) << (128 - t->end);
 }
 
-static uint32_t n_twigs(const struct trees *t)
+static uint32_t value_of(const struct slots *t, classify_u128 start)
 {
-	return (uint32_t)(t->twigs.len / sizeof(struct classify_twig));
+	return (uint32_t)((uint64_t)(start >> 64) << t->end >> 32);
 }
 
-/* Branches above a twig that n pieces need. */
-static uint32_t depth_for(uint32_t n)
+/* The first class that comes behind, or at, a prefix in the order of classes. */
+static uint32_t class_from(const struct side *s, classify_u128 start, uint32_t len)
 {
-	uint32_t depth = 0;
+	uint32_t low = 0, high = s->n, mid;
 
-	for (n = (n + TWIG - 1) / TWIG; n > 1; n = (n + BRANCH - 1) / BRANCH)
-		depth++;
-	return depth;
-}
-
-static uint64_t limit_before(const struct piece *p)
-{
-	return (p->start - 1) & CLASSIFY_NO_LIMIT;
-}
-
-static struct classify_twig twig_of(const struct piece *pieces, uint32_t n)
-{
-	struct classify_twig twig = {.limit = {0}};
-	uint32_t i;
-
-	for (i = 0; i < TWIG; i++) {
-		if (i < TWIG - 1)
-			twig.limit[i] = i + 1 < n ? limit_before(pieces + i + 1) : CLASSIFY_NO_LIMIT;
-		twig.record[i] = pieces[i < n ? i : n - 1].target;
-		twig.lower |= (uint32_t)pieces[i < n ? i : n - 1].lower << i;
+	while (low < high) {
+		mid = low + (high - low) / 2;
+		if (s->start[mid] < start || (s->start[mid] == start && s->len[mid] < len))
+			low = mid + 1;
+		else
+			high = mid;
 	}
-	return twig;
+	return low;
+}
+
+static uint32_t add_region(struct slots *t, classify_u128 start, uint32_t exact)
+{
+	struct trie6_region *r = &t->regions[t->n_regions];
+	classify_u128 behind = start + ((classify_u128)1 << (128 - exact));
+
+	*r = (struct trie6_region){.first = class_from(t->side, start, exact + 1), .exact = exact};
+	r->end = behind ? class_from(t->side, behind, 0) : t->side->n;
+	return t->n_regions++;
+}
+
+/* The next piece of a slot; from what follows it, it goes on where that begins. */
+static void add(struct slots *t, uint32_t slot, uint32_t *n, uint32_t at, uint32_t target, bool inner)
+{
+	struct piece *last = t->pieces + *n - 1;
+
+	if (*n > t->first[slot] && last->at == at)
+		last = &t->pieces[--*n - 1]; /* it would be empty */
+	if (*n > t->first[slot] && !inner && !last->inner && last->target == target)
+		return;
+	t->pieces[(*n)++] = (struct piece){at, target, inner};
+}
+
+/* The pieces of a slot; *i is the range that its first address is in, and then that of its last one. */
+static void slot_pieces(struct slots *t, uint32_t slot, uint32_t *i, uint32_t *n)
+{
+	classify_u128 start = slot_start(t, slot), rest = ((classify_u128)1 << (128 - t->exact)) - 1, behind;
+	const struct side_range *r = t->ranges;
+	uint32_t at, region;
+
+	behind = start + ((classify_u128)1 << (128 - t->end));
+	while (*i + 1 < t->n_ranges && r[*i + 1].start <= start)
+		++*i;
+	add(t, slot, n, 0, r[*i].class, false);
+	while (*i + 1 < t->n_ranges && (!behind || r[*i + 1].start < behind)) {
+		++*i;
+		at = value_of(t, r[*i].start);
+		if (!(r[*i].start & rest)) {
+			add(t, slot, n, at, r[*i].class, false);
+			continue;
+		}
+		region = add_region(t, r[*i].start & ~rest, t->exact);
+		while (*i + 1 < t->n_ranges && !((r[*i + 1].start ^ r[*i].start) & ~rest))
+			++*i;
+		add(t, slot, n, at, region, true);
+		if (at != value_of(t, ~(classify_u128)0))
+			add(t, slot, n, at + (1u << (t->exact - t->end == 32 ? 0 : 32 - (t->exact - t->end))),
+			    r[*i].class, false);
+	}
+}
+
+/* How many bits tell parts of a slot apart of which none has more than max pieces; WIDTH_MAX + 1: not as many as may be. */
+static uint32_t width_for(const struct piece *p, uint32_t n, uint32_t max)
+{
+	uint32_t width, i, part, before, count;
+
+	for (width = 0; width <= WIDTH_MAX; width++) {
+		before = 0;
+		count = 1; /* what it begins with */
+		for (i = 0; i < n; i++) {
+			part = (uint32_t)((uint64_t)p[i].at >> (32 - width));
+			if (part != before)
+				count = 1;
+			before = part;
+			count += (uint32_t)((uint64_t)p[i].at << width) != 0;
+			if (count > max)
+				break;
+		}
+		if (i == n)
+			break;
+	}
+	return width;
+}
+
+/* Bytes of all slots with so many forks above each leaf, and the widths that this takes. */
+static size_t try_depth(struct slots *t, uint32_t depth)
+{
+	uint32_t slot, n, max = PIECES << 3 * depth, k, each;
+	size_t bytes = 0;
+
+	for (slot = 0; slot < t->n_slots; slot++) {
+		n = t->first[slot + 1] - t->first[slot];
+		t->width[slot] = (uint8_t)width_for(t->pieces + t->first[slot], n, max);
+		if (n == 1 || t->width[slot] > WIDTH_MAX)
+			continue;
+		for (k = 0, each = PIECES; k <= depth; k++, each *= WAYS)
+			bytes += (size_t)(n / each + (1u << t->width[slot])) * (k ? 32 : 64);
+	}
+	return bytes;
+}
+
+static void choose_depth(struct slots *t)
+{
+	size_t two = try_depth(t, 2), one = try_depth(t, 1);
+
+	t->depth = try_depth(t, 0) <= LEAVES_MAX ? 0 : one <= FORKS_MAX || one <= two + two / 4 ? 1 : 2;
+	try_depth(t, t->depth);
+}
+
+/* Slots that are too crowded have a trie to themselves. */
+static void give_up(struct slots *t)
+{
+	uint32_t slot, i;
+
+	for (slot = 1; slot < t->n_slots; slot++) {
+		if (t->width[slot] <= WIDTH_MAX)
+			continue;
+		for (i = t->first[slot]; i < t->first[slot + 1]; i++)
+			if (t->pieces[i].inner)
+				t->regions[t->pieces[i].target].end = 0;
+		t->pieces[t->first[slot]] =
+			(struct piece){0, add_region(t, slot_start(t, slot), t->end), true};
+		t->width[slot] = 0;
+	}
 }
 
 /* Room for n nodes of a level, one behind the other: the first one's number. */
-static int reserve(struct trees *t, uint32_t level, uint32_t n, uint32_t *first)
+static int reserve(struct slots *t, uint32_t level, uint32_t n, uint32_t *first)
 {
-	*first = level ? n_branches(t) : n_twigs(t);
-	if (!buf_add(level ? &t->branches : &t->twigs, (size_t)n * 64))
-		return err_nomem(t->w->err);
-	return 0;
+	struct buf *b = level ? &t->forks : &t->leaves;
+	size_t size = level ? sizeof(struct classify_fork6) : sizeof(struct classify_leaf6);
+
+	*first = (uint32_t)(b->len / size);
+	return buf_add(b, n * size) ? 0 : err_nomem(t->w->err);
 }
 
-static int put_node(struct trees *t, uint32_t level, uint32_t at, const struct piece *pieces, uint32_t n)
+static void put_leaf(struct slots *t, uint32_t at, const struct piece *p, uint32_t n)
 {
-	struct classify_branch branch = {.limit = {0}};
-	uint32_t each = TWIG, i, children;
+	struct classify_leaf6 leaf = {.inner = 0};
+	uint32_t i, k;
+
+	for (i = 0; i < PIECES; i++) {
+		k = i < n ? i : n - 1;
+		if (i)
+			leaf.limit[i - 1] = i < n ? p[i].at - 1 : CLASSIFY_NO_LIMIT;
+		leaf.record[i] = p[k].inner ? t->cells[p[k].target] : side_record(t->side, p[k].target);
+		leaf.inner |= (uint32_t)p[k].inner << i;
+	}
+	((struct classify_leaf6 *)(void *)t->leaves.data)[at] = leaf;
+}
+
+static int put_node(struct slots *t, uint32_t level, uint32_t at, const struct piece *p, uint32_t n)
+{
+	uint32_t each = PIECES << 3 * (level ? level - 1 : 0), children = (n + each - 1) / each, i;
+	struct classify_fork6 fork = {.next = 0};
 	int e;
 
 	if (!level) {
-		((struct classify_twig *)(void *)t->twigs.data)[at] = twig_of(pieces, n);
+		put_leaf(t, at, p, n);
 		return 0;
 	}
-	for (i = 1; i < level; i++)
-		each *= BRANCH;
-	children = (n + each - 1) / each;
-	e = reserve(t, level - 1, children, &branch.next);
-	for (i = 0; i < BRANCH - 1; i++)
-		branch.limit[i] =
-			i + 1 < children ? limit_before(pieces + (i + 1) * each) : CLASSIFY_NO_LIMIT;
+	e = reserve(t, level - 1, children, &fork.next);
+	for (i = 1; i < WAYS; i++)
+		fork.limit[i - 1] = i < children ? p[i * each].at - 1 : CLASSIFY_NO_LIMIT;
 	for (i = 0; !e && i < children; i++)
-		e = put_node(t, level - 1, branch.next + i, pieces + i * each,
+		e = put_node(t, level - 1, fork.next + i, p + i * each,
 			     n - i * each < each ? n - i * each : each);
 	if (!e)
-		((struct classify_branch *)(void *)t->branches.data)[at] = branch;
+		((struct classify_fork6 *)(void *)t->forks.data)[at] = fork;
 	return e;
 }
 
-/* The pieces of first..last: where they begin (the first may be from before), and how many. */
-static const struct piece *within(const struct piece *pieces, uint32_t n, uint64_t first, uint64_t last,
-				  uint32_t *n_in)
+static int put_slot(struct slots *t, uint32_t slot, uint32_t *cell)
 {
-	uint32_t low = 0, high = n, mid, end;
-
-	while (high - low > 1) { /* the last piece that starts at or before first */
-		mid = low + (high - low) / 2;
-		if (pieces[mid].start <= first)
-			low = mid;
-		else
-			high = mid;
-	}
-	for (end = low + 1, high = n; end < high;) { /* the first one that starts behind last */
-		mid = end + (high - end) / 2;
-		if (pieces[mid].start <= last)
-			end = mid + 1;
-		else
-			high = mid;
-	}
-	*n_in = end - low;
-	return pieces + low;
-}
-
-static uint64_t window_last(const struct window *v)
-{
-	return v->base + (((1ull << v->bits) - 1) << v->shift) + ((1ull << v->shift) - 1);
-}
-
-/* The pieces of a quarter of the space without those inside the window. */
-static uint32_t outside(const struct window *v, const struct piece *pieces, uint32_t n, uint32_t quarter,
-			struct piece *to)
-{
-	uint64_t first = (uint64_t)quarter << 62, last = first + (~0ull >> 2), behind = window_last(v) + 1;
-	const struct piece *in = within(pieces, n, first, last, &n);
-	uint32_t i, m = 0;
-
-	for (i = 0; i < n; i++) {
-		if (in[i].start > v->base && in[i].start < behind)
-			continue;
-		if (behind > first && behind <= last && in[i].start > behind &&
-		    (!m || to[m - 1].start < behind))
-			goto add_behind; /* what the window ends with goes on behind it */
-		to[m++] = in[i];
-		continue;
-	add_behind:
-		to[m++] = (struct piece){behind, in[i - 1].target, in[i - 1].lower};
-		to[m++] = in[i];
-	}
-	if (behind > first && behind <= last && m && to[m - 1].start < behind && in[n - 1].start < behind)
-		to[m++] = (struct piece){behind, in[n - 1].target, in[n - 1].lower};
-	if (!m || to[0].start > first) /* the window begins the quarter, or holds all of it */
-		memmove(to + 1, to, m++ * sizeof(*to)), to[0] = in[0];
-	return m;
-}
-
-/* The largest number of pieces that a stretch of the window or the rest has. */
-static uint32_t fullest(const struct window *v, const struct piece *pieces, uint32_t n, struct piece *scratch)
-{
-	uint64_t at, before = ~0ull;
-	uint32_t i, most = 0, count = 0, m;
-
-	for (i = 0; i < n; i++) {
-		at = (pieces[i].start - v->base) >> v->shift;
-		if (at >> v->bits)
-			continue;
-		count = at == before ? count + 1 : 2; /* and the one from before */
-		before = at;
-		most = count > most ? count : most;
-	}
-	for (i = 0; i < 4; i++) {
-		m = outside(v, pieces, n, i, scratch);
-		most = m > most ? m : most;
-	}
-	return most;
-}
-
-/* Where the window goes: the place that makes trees lowest, then emptiest. Its first bits are those of the
- * middle piece. */
-static struct window choose_window(const struct piece *pieces, uint32_t n, struct piece *scratch)
-{
-	uint64_t middle = pieces[n / 2].start;
-	struct window best = {.bits = n > 4000 ? 17 : n > 400 ? 14 : 12}, v = best;
-	uint32_t least = UINT32_MAX, skip, most;
-
-	for (skip = 0; skip + best.bits < 64; skip++) {
-		v.shift = 64 - skip - best.bits;
-		v.base = skip ? middle >> (64 - skip) << (64 - skip) : 0;
-		most = fullest(&v, pieces, n, scratch);
-		if (most < least) {
-			least = most;
-			best = v;
-		}
-	}
-	return best;
-}
-
-/* Trees of the lower half, one for each value of its first bit and both of one depth: the first one's reference. */
-static int lower_trees(struct trees *t, const struct piece *pieces, uint32_t n, uint32_t *tree)
-{
-	uint32_t i, n_in[2], depth, first;
-	const struct piece *in[2];
+	const struct piece *p = t->pieces + t->first[slot], *end = t->pieces + t->first[slot + 1], *last;
+	uint32_t width = t->width[slot], i, number, *shared = NULL;
+	uint64_t behind;
 	int e;
 
-	for (i = 0; i < 2; i++)
-		in[i] = within(pieces, n, (uint64_t)i << 63, ((uint64_t)i << 63) + (~0ull >> 1), &n_in[i]);
-	depth = depth_for(n_in[0] > n_in[1] ? n_in[0] : n_in[1]);
-	t->deepest[1] = depth > t->deepest[1] ? depth : t->deepest[1];
-	e = reserve(t, depth, 2, &first);
-	for (i = 0; !e && i < 2; i++)
-		e = put_node(t, depth, first + i, in[i], n_in[i]);
-	*tree = CLASSIFY_TREE(first, depth);
-	return e;
-}
-
-static uint32_t record_of(const struct side *s, uint32_t class)
-{
-	return class | s->upper[class] << CLASSIFY_CLASS_BITS;
-}
-
-/* Pieces that follow one another and lead to the same are one. */
-static void add(struct piece *pieces, uint32_t *n, uint64_t start, uint32_t target, bool lower)
-{
-	if (*n && pieces[*n - 1].target == target && pieces[*n - 1].lower == lower)
-		return;
-	pieces[(*n)++] = (struct piece){start, target, lower};
-}
-
-/* The ranges that begin inside one value of the upper half, from *i on; low gets their pieces of the lower
- * half. */
-static uint32_t lower_pieces(const struct side *s, const struct side_range *r, uint32_t n, uint32_t *i,
-			     struct piece *low)
-{
-	uint64_t half = (uint64_t)(r[*i].start >> 64);
-	uint32_t k = 0;
-
-	if ((uint64_t)r[*i].start) /* what is before belongs to the range before */
-		add(low, &k, 0, record_of(s, r[*i - 1].class), false);
-	for (; *i < n && (uint64_t)(r[*i].start >> 64) == half; ++*i)
-		add(low, &k, (uint64_t)r[*i].start, record_of(s, r[*i].class), false);
-	return k;
-}
-
-/* Pieces of the upper half, with the trees of the lower half. */
-static int halves(struct trees *t, const struct side *s, const struct side_range *r, uint32_t n,
-		  struct piece *high, uint32_t *n_high)
-{
-	struct piece *low = work_array(t->w, (size_t)n + 1, sizeof(*low));
-	uint32_t i, k, tree;
-	uint64_t half;
-	int e;
-
-	if (!low)
-		return -ENOMEM;
-	for (i = 0; i < n;) {
-		half = (uint64_t)(r[i].start >> 64);
-		k = lower_pieces(s, r, n, &i, low);
-		if (k == 1) {
-			add(high, n_high, half, low[0].target, false);
-			continue;
-		}
-		e = lower_trees(t, low, k, &tree);
-		if (e)
-			return e;
-		add(high, n_high, half, tree, true);
-		if (half != ~0ull && (i == n || r[i].start != (classify_u128)(half + 1) << 64))
-			add(high, n_high, half + 1, low[k - 1].target, false);
-	}
-	work_drop(t->w, low);
-	return 0;
-}
-
-/* A tree, or one that is there already for all stretches that are of this single piece. */
-static int put_tree(struct trees *t, const struct piece *pieces, uint32_t n, const struct side *s,
-		    uint32_t *shared, uint32_t *tree)
-{
-	uint32_t class = pieces[0].target & CLASSIFY_CLASS_MASK, depth = depth_for(n), number;
-	bool share = n == 1 && !pieces[0].lower && class < s->n;
-	int e;
-
-	if (share && shared[class]) {
-		*tree = shared[class] - 1;
+	if (p + 1 == end && !p->inner)
+		shared = &t->shared[p->target];
+	if (p->inner && !p->at && t->width[slot] == 0 && t->regions[p->target].exact == t->end)
+		end = p + 1; /* given up */
+	if (shared && *shared) {
+		*cell = *shared - 1;
 		return 0;
 	}
-	t->deepest[0] = depth > t->deepest[0] ? depth : t->deepest[0];
-	e = reserve(t, depth, 1, &number);
-	if (!e)
-		e = put_node(t, depth, number, pieces, n);
-	*tree = CLASSIFY_TREE(number, depth);
-	if (share)
-		shared[class] = *tree + 1;
-	return e;
-}
-
-static int put_root(struct trees *t, const struct side *s, const struct piece *pieces, uint32_t n,
-		    struct classify_front *front)
-{
-	struct piece *scratch = work_array(t->w, (size_t)n + 8, sizeof(*scratch));
-	uint32_t *shared = work_array(t->w, s->n, 4), i, m, tree = 0, root;
-	const struct piece *in;
-	struct window v;
-	uint64_t first;
-	int e = 0;
-
-	if (!scratch || !shared)
-		return -ENOMEM;
-	v = choose_window(pieces, n, scratch);
-	front->base = v.base;
-	front->shift = v.shift;
-	front->bits = v.bits;
-	root = work_table(t->w, (1u << v.bits) + 4, 4);
-	if (!root)
-		return -ENOSPC;
-	front->root = root;
-	for (i = 0; !e && i < (1u << v.bits) + 4; i++) {
-		if (i < 1u << v.bits) {
-			first = v.base + ((uint64_t)i << v.shift);
-			in = within(pieces, n, first, first + ((1ull << v.shift) - 1), &m);
-		} else {
-			m = outside(&v, pieces, n, i - (1u << v.bits), scratch);
-			in = scratch;
-		}
-		e = put_tree(t, in, m, s, shared, &tree);
-		WORK_AT(t->w, uint32_t, root)[i] = tree;
+	e = reserve(t, t->depth, 1u << width, &number);
+	for (i = 0; !e && i < 1u << width; i++) {
+		behind = (uint64_t)(i + 1) << (32 - width);
+		for (last = p; last + 1 < end && last[1].at < behind;)
+			last++;
+		e = put_node(t, t->depth, number + i, p, (uint32_t)(last - p) + 1);
+		p = last + 1 < end && last[1].at == behind ? last + 1 : last;
 	}
-	work_drop(t->w, scratch);
-	work_drop(t->w, shared);
+	*cell = CLASSIFY_CELL(number, 32 - width);
+	if (shared)
+		*shared = *cell + 1;
 	return e;
 }
 
 /* Aligned to a cache line; 0 with err set. */
-static uint32_t put_lines(struct work *w, const struct buf *b)
+static uint32_t put_bytes(struct work *w, const void *data, size_t bytes)
 {
-	uint32_t at = work_table(w, b->len / 64 + 1, 64);
+	uint32_t at = work_table(w, bytes / 64 + 2, 64);
 
 	if (!at)
 		return 0;
 	at = (at + 63) & ~63u;
-	if (b->len)
-		memcpy(w->image.data + at, b->data, b->len);
+	if (bytes)
+		memcpy(w->image.data + at, data, bytes);
 	return at;
+}
+
+static int put_slots(struct slots *t, struct classify_front *front)
+{
+	uint32_t *root = work_array(t->w, t->n_slots, 4), slot;
+	int e = root ? 0 : -ENOMEM;
+
+	for (slot = 0; !e && slot < t->n_slots; slot++)
+		e = put_slot(t, slot, &root[slot]);
+	if (!e && (t->forks.failed || t->leaves.failed))
+		e = err_nomem(t->w->err);
+	if (e)
+		return e;
+	front->root = put_bytes(t->w, root, (size_t)t->n_slots * 4);
+	front->cells = front->root ? put_bytes(t->w, t->forks.data, t->forks.len) : 0;
+	front->leaves = front->cells ? put_bytes(t->w, t->leaves.data, t->leaves.len) : 0;
+	front->depth = (uint8_t)t->depth;
+	work_drop(t->w, root);
+	return front->leaves ? 0 : -ENOSPC;
+}
+
+/* Where the window stands: behind what all prefixes have in common. */
+static void choose_window(struct slots *t)
+{
+	const struct side *s = t->side;
+	uint32_t first = s->n > 1, bits;
+	classify_u128 apart;
+
+	while (first + 1 < s->n && s->last[first] == s->n - 1)
+		first++;
+	apart = s->start[first] ^ s->start[s->n - 1];
+	for (t->from = 0; t->from < 32 && !(apart >> (127 - t->from));)
+		t->from++;
+	bits = s->n == 1 ? 1 : s->n > TRIES_MAX ? 16 : s->n > 4000 ? 13 : 12;
+	t->end = t->from + bits;
+	t->exact = t->end + 32 < 64 ? t->end + 32 : 64;
+	t->n_slots = (1u << bits) + 1;
+}
+
+/* The longest class around the window: all addresses outside are in it, or not even there. */
+static uint32_t around_window(const struct slots *t)
+{
+	uint32_t class = t->side->n - 1;
+
+	while (t->side->len[class] > t->from)
+		class = t->side->parent[class];
+	return class;
+}
+
+/* All slots as pieces. The first is for addresses outside the window. */
+static void cut(struct slots *t)
+{
+	uint32_t slot, n = 0, i = 0, around = around_window(t);
+
+	t->regions[0] = (struct trie6_region){.first = around, .end = around + 1, .outside = true};
+	t->n_regions = around != 0;
+	add(t, 0, &n, 0, 0, around != 0);
+	for (slot = 1; slot < t->n_slots; slot++) {
+		t->first[slot] = n;
+		slot_pieces(t, slot, &i, &n);
+	}
+	t->first[slot] = n;
+}
+
+/* Every cell of the root a trie, or at once the line of what is around it. */
+static int only_tries(struct slots *t, struct classify_front *front)
+{
+	uint32_t *root = work_array(t->w, t->n_slots, 4), slot, i = 0, region;
+	const struct trie6_region *r;
+	int e;
+
+	if (!root)
+		return -ENOMEM;
+	t->regions[t->n_regions++] = (struct trie6_region){.first = around_window(t),
+							   .end = around_window(t) + 1,
+							   .outside = true};
+	for (slot = 1; slot < t->n_slots; slot++) {
+		while (i + 1 < t->n_ranges && t->ranges[i + 1].start <= slot_start(t, slot))
+			i++;
+		region = add_region(t, slot_start(t, slot), t->end);
+		r = &t->regions[region];
+		if (r->first == r->end) { /* the range's class has all of it */
+			t->n_regions--;
+			region = t->shared[t->ranges[i].class];
+			if (!region) {
+				region = t->n_regions++;
+				t->regions[region] = (struct trie6_region){.first = t->ranges[i].class,
+									   .end = t->ranges[i].class + 1,
+									   .exact = 128};
+				t->shared[t->ranges[i].class] = region;
+			}
+		}
+		root[slot] = region;
+	}
+	e = trie6_build(t->w, t->side, t->regions, t->n_regions, t->cells, front);
+	for (slot = 0; slot < t->n_slots; slot++)
+		root[slot] = t->cells[root[slot]];
+	front->root = e ? 0 : put_bytes(t->w, root, (size_t)t->n_slots * 4);
+	work_drop(t->w, root);
+	return e ? e : front->root ? 0 : -ENOSPC;
+}
+
+static int pieces(struct slots *t, struct classify_front *front)
+{
+	int e;
+
+	t->pieces = work_array(t->w, (size_t)2 * t->n_ranges + t->n_slots + 2, sizeof(*t->pieces));
+	t->first = work_array(t->w, t->n_slots + 1, 4);
+	t->width = work_array(t->w, t->n_slots, 1);
+	if (!t->pieces || !t->first || !t->width)
+		return -ENOMEM;
+	cut(t);
+	choose_depth(t);
+	give_up(t);
+	e = trie6_build(t->w, t->side, t->regions, t->n_regions, t->cells, front);
+	if (!e)
+		e = put_slots(t, front);
+	work_drop(t->w, t->pieces);
+	return e;
 }
 
 static int one_side(struct work *w, struct family *f, int which)
 {
-	const struct side *s = &f->side[which];
-	struct classify_front front = {.kind = CLASSIFY_FRONT_TREES};
-	struct trees t = {.w = w};
+	struct classify_front front = {.kind = CLASSIFY_FRONT_TRIE};
+	struct slots t = {.w = w, .side = &f->side[which]};
 	struct side_range *ranges;
-	struct piece *high;
-	uint32_t n, n_high = 0;
-	int e = side_ranges(w, s, &ranges, &n);
+	uint32_t n;
+	int e = side_ranges(w, t.side, &ranges, &t.n_ranges);
 
 	if (e)
 		return e;
-	high = work_array(w, 2 * (size_t)n + 1, sizeof(*high));
-	e = high ? halves(&t, s, ranges, n, high, &n_high) : -ENOMEM;
-	if (!e)
-		e = put_root(&t, s, high, n_high, &front);
-	if (!e && (t.branches.failed || t.twigs.failed))
-		e = err_nomem(w->err);
-	if (!e) {
-		front.cells = put_lines(w, &t.branches);
-		front.leaves = front.cells ? put_lines(w, &t.twigs) : 0;
-		e = front.leaves ? 0 : -ENOSPC;
-	}
+	t.ranges = ranges;
+	choose_window(&t);
+	t.regions = work_array(w, t.n_ranges + t.n_slots + 1, sizeof(*t.regions));
+	t.cells = work_array(w, t.n_ranges + t.n_slots + 1, 4);
+	t.shared = work_array(w, t.side->n, 4);
+	if (!t.regions || !t.cells || !t.shared)
+		return -ENOMEM;
+	if (w->opts->fronts ? w->opts->fronts != CLASSIFY_FRONTS_CELLS : t.side->n > TRIES_MAX)
+		front.kind = CLASSIFY_FRONT_PIECES;
+	e = front.kind == CLASSIFY_FRONT_PIECES ? pieces(&t, &front) : only_tries(&t, &front);
+	front.base = (uint64_t)(slot_start(&t, 1) >> 64);
+	front.outside = (uint8_t)(63 - t.from);
+	front.shift = (uint8_t)t.from;
+	front.bits = (uint8_t)(64 - (t.end - t.from));
 	family_part(w, f)->front[which] = front;
 	f->report->front[which] = front.kind;
-	n = 3 + t.deepest[0] + t.deepest[1];
+	n = 3 + t.depth + (t.n_regions ? 1u + front.steps[0] + front.steps[1] : 0);
 	f->depth = n > f->depth ? n : f->depth;
-	buf_free(&t.branches);
-	buf_free(&t.twigs);
+	buf_free(&t.forks);
+	buf_free(&t.leaves);
 	work_drop(w, ranges);
-	work_drop(w, high);
+	work_drop(w, t.regions);
 	return e;
 }
 

@@ -61,6 +61,11 @@ struct side {
 
 enum side_level { SIDE_NARROW, SIDE_MIDDLE, SIDE_WIDE };
 
+static inline uint32_t side_record(const struct side *s, uint32_t class)
+{
+	return class | s->upper[class] << CLASSIFY_CLASS_BITS;
+}
+
 /* Addresses from start on belong to class, until the next one's start. */
 struct side_range {
 	classify_u128 start;
