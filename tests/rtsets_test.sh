@@ -156,12 +156,14 @@ case_ "leave the set whole" sh -c "$IN '$SLUICE' ban 10.9.0.1 >/dev/null && $IN 
 kill -9 $serve
 wait $serve 2>/dev/null
 case_ "serve was killed: sets stay" no_ping 10.9.0.11 10.9.0.2
+rm "$T/serve" # what the first one said is not what this one says
 $FOREGROUND $IN "$SLUICE" serve 2>"$T/serve" &
 serve=$!
 on_exit "kill -9 $serve 2>/dev/null"
 case_ "another one takes over" said '^sluice serve: policy 1-[0-9a-f]+: 1 files of sets$'
 kill -TERM $serve
-ends() { wait $serve; }
+gone() { ! kill -0 $serve 2>/dev/null || [ "$(sed -n 's/^State:.//p' /proc/$serve/status | cut -c1)" = Z ]; }
+ends() { wait_until 10 gone && wait $serve; }
 case_ "SIGTERM ends it cleanly" ends
 case_ "flush before the next" s set flush banned
 case_ "and what the text says" s ban 10.9.0.13 for 1h
