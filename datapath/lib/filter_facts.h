@@ -8,6 +8,7 @@
 #include "datapath/lib/filter_maps.h"
 #include "datapath/lib/parse.h"
 
+#define FIRST_BUFFER 1526u /* 1500 with Ethernet header, two tags, check sequence */
 #define DSCP6(ip) (((ip)->priority << 4 | (ip)->flow_lbl[0] >> 4) >> 2)
 
 static __always_inline void facts_of_macs(struct view *v, const struct ethhdr *eth)
@@ -80,10 +81,14 @@ static __always_inline void service_of(struct view *v, const struct packet *p, s
 	s->extra = (__u8)FILTER_EXTRA(has, p->fragment);
 }
 
-/* IP says there is more than the first buffer has, or nothing is known: ask, which costs a call. */
+/*
+ * A packet in several buffers has its IP header say so, or a first buffer beyond FIRST_BUFFER, which only frames
+ * larger than an Ethernet's 1500 bytes have: only then it is asked for, which costs a call. What lies about its
+ * length behind a first buffer of headers alone is taken as that buffer.
+ */
 static __always_inline void whole_length(struct view *v, struct xdp_md *ctx, __u32 said)
 {
-	if (said > v->bytes)
+	if (said > v->bytes || v->bytes > FIRST_BUFFER)
 		v->bytes = (__u32)bpf_xdp_get_buff_len(ctx);
 }
 
@@ -110,7 +115,7 @@ static __noinline int look(struct xdp_md *ctx)
 	if (p.kind == PACKET_IPV4) {
 		ip4 = parse_ipv4(&c, &p);
 		if (ip4) {
-			whole_length(v, ctx, bpf_ntohs(ip4->tot_len));
+			whole_length(v, ctx, (__u32)((void *)ip4 - data) + bpf_ntohs(ip4->tot_len));
 			parse_l4(&c, &p);
 			facts_of_frame(v, ctx, &p, data, end);
 			v->has_ip = 1;
@@ -123,7 +128,7 @@ static __noinline int look(struct xdp_md *ctx)
 	} else if (p.kind == PACKET_IPV6) {
 		ip6 = parse_ipv6(&c, &p);
 		if (ip6) {
-			whole_length(v, ctx, bpf_ntohs(ip6->payload_len));
+			whole_length(v, ctx, (__u32)((void *)(ip6 + 1) - data) + bpf_ntohs(ip6->payload_len));
 			parse_ipv6_extensions(&c, &p);
 			parse_l4(&c, &p);
 			facts_of_frame(v, ctx, &p, data, end);

@@ -89,7 +89,6 @@ static __always_inline void plain_facts(struct view *v, struct xdp_md *ctx, cons
 		facts_of_macs(v, eth);
 }
 
-/* v: where facts go to; NULL: they are not wanted */
 /*
  * These read a plain packet; 0: it is none, and nothing is read. v: where facts go to; NULL: they are not
  * wanted.
@@ -101,12 +100,13 @@ static __always_inline int plain4(struct seen *s, struct view *v, struct xdp_md 
 	__u64 total;
 
 	s->bytes = (__u32)(end - data);
-	if (data + sizeof(struct ethhdr) + sizeof(*ip) + PLAIN_L4 > end || s->bytes >= FILTER_LENGTHS ||
+	if (data + sizeof(struct ethhdr) + sizeof(*ip) + PLAIN_L4 > end || s->bytes > FIRST_BUFFER ||
 	    *(__be16 *)(data + 12) != bpf_htons(ETH_P_IP))
 		return 0;
 	total = bpf_ntohs(ip->tot_len);
 	if (*(__u8 *)ip != 0x45 || ip->frag_off & bpf_htons(0x3fff) ||
-	    total - (sizeof(*ip) + PLAIN_L4) > (__u64)s->bytes - (sizeof(*ip) + PLAIN_L4))
+	    total - (sizeof(*ip) + PLAIN_L4) >
+		    (__u64)s->bytes - (sizeof(struct ethhdr) + sizeof(*ip) + PLAIN_L4))
 		return 0;
 	s->src[0] = (__u64)bpf_ntohl(ip->saddr) << 32;
 	s->dst[0] = (__u64)bpf_ntohl(ip->daddr) << 32;
@@ -125,13 +125,13 @@ static __always_inline int plain6(struct seen *s, struct view *v, struct xdp_md 
 	__u64 payload;
 
 	s->bytes = (__u32)(end - data);
-	if (data + sizeof(struct ethhdr) + sizeof(*ip) + PLAIN_L4 > end || s->bytes >= FILTER_LENGTHS ||
+	if (data + sizeof(struct ethhdr) + sizeof(*ip) + PLAIN_L4 > end || s->bytes > FIRST_BUFFER ||
 	    *(__be16 *)(data + 12) != bpf_htons(ETH_P_IPV6))
 		return 0;
 	payload = bpf_ntohs(ip->payload_len);
 	s->proto = ip->nexthdr;
 	if (*(__u8 *)ip >> 4 != 6 || plain_has6[s->proto & 255] == PLAIN_NOT ||
-	    payload - PLAIN_L4 > (__u64)s->bytes - PLAIN_L4)
+	    payload - PLAIN_L4 > (__u64)s->bytes - (sizeof(struct ethhdr) + sizeof(*ip) + PLAIN_L4))
 		return 0;
 	s->src[0] = bpf_be64_to_cpu(*(__u64 *)&ip->saddr.in6_u.u6_addr32[0]);
 	s->src[1] = bpf_be64_to_cpu(*(__u64 *)&ip->saddr.in6_u.u6_addr32[2]);
