@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * apply-kill BOX KILLS SEED A B PEER...: changes the policy of network namespace BOX (its name in /run/netns) between
+ * apply-kill ask PEER: says which policy its packets meet, A, B or none.
+ * apply-kill BOX KILLS SEED A B IDS PEER...: changes the policy of network namespace BOX (its name in /run/netns) between
  * files A and B, and to none, in processes that are killed: at each step in turn, and at random moments. After each
  * kill, packets from every PEER must meet one policy, the old or the new, the same on all interfaces; it must be the one
  * that status names; and the next change must work. PEER is NAME=ADDRESS: a namespace and what it sends to.
+ * Numbers of maps, programs and links that were there go into file IDS: who calls looks whether they are gone.
  *
  * A drops ICMP in frames of 100 bytes, B those of 200. Frames of 300 bytes, sent after them, are always answered: what is not there
  * by then was dropped.
@@ -11,6 +13,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <netinet/in.h>
 #include <netinet/ip_icmp.h>
 #include <poll.h>
@@ -27,6 +30,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <bpf/bpf.h>
+
 #include "base/clock.h"
 #include "control/apply.h"
 #include "control/files.h"
@@ -36,6 +41,8 @@
 #define OVERHEAD 42 /* Ethernet, IPv4, ICMP headers */
 #define TRIAL_NS 60000000000ull
 #define SHORT_NS 2000000ull
+#define ENOUGH 20 /* kills of each operation, where there are many */
+#define MANY 150
 
 enum verdict { DROPS_A, DROPS_B, DROPS_NOTHING, DROPS_BOTH };
 static const char *const verdicts[] = {"A", "B", "none", "a mixture"};
@@ -277,8 +284,61 @@ static void nothing_left(void)
 	control_status_free(s);
 }
 
+/* --- what there is in the kernel --- */
+
+static FILE *ids;
+
+static void map_pin(void *ctx, const char *name)
+{
+	uint32_t id;
+
+	(void)ctx;
+	if (sscanf(name, "m_%u", &id) == 1)
+		fprintf(ids, "map %u\n", id);
+}
+
+static void map_pins(void *ctx, const char *generation)
+{
+	char path[PATH_MAX];
+
+	snprintf(path, sizeof(path), "%s/%s", (const char *)ctx, generation);
+	files_each(path, map_pin, NULL);
+}
+
+static void link_pin(void *ctx, const char *name)
+{
+	const struct control_state *st = ctx;
+	struct bpf_link_info info = {0};
+	uint32_t len = sizeof(info);
+	char path[PATH_MAX], own[32];
+	int fd;
+
+	snprintf(own, sizeof(own), "net%llu_if", (unsigned long long)st->netns);
+	if (strncmp(name, own, strlen(own)) != 0)
+		return;
+	snprintf(path, sizeof(path), "%s/../%s/link", st->pins, name);
+	fd = bpf_obj_get(path);
+	if (fd >= 0 && !bpf_obj_get_info_by_fd(fd, &info, &len))
+		fprintf(ids, "link %u\nprog %u\n", info.id, info.prog_id);
+	if (fd >= 0)
+		close(fd);
+}
+
+static void note(struct control_state *st)
+{
+	char root[PATH_MAX];
+
+	snprintf(root, sizeof(root), "%s/..", st->pins);
+	files_each(st->pins, map_pins, st->pins);
+	files_each(root, link_pin, st);
+}
+
+/* --- one change after the other --- */
+
 struct tally {
-	uint32_t kills, unchanged, changed, by_step, alive[N_OPS], next_step[N_OPS];
+	uint32_t kills, unchanged, changed, by_step;
+	uint32_t still_tried, confirmed; /* after a killed confirm */
+	uint32_t killed[N_OPS], alive[N_OPS], next_step[N_OPS];
 	uint64_t took_ns[N_OPS];
 };
 
@@ -296,33 +356,43 @@ static const char *before(const struct control_status *s)
 	return r->change == CONTROL_RETURN ? "" : r->before;
 }
 
-static enum op choose(const struct control_status *s)
+static enum op choose(const struct control_status *s, const struct tally *t)
 {
+	static const enum op often[] = {APPLY, APPLY, TRIAL, TRIAL, SHORT, ROLLBACK, ROLLBACK, DOWN};
+	bool can[N_OPS] = {[APPLY] = true, [TRIAL] = true, [SHORT] = true};
+	enum op op = often[rnd(8)], i;
+
 	if (s->trial_ns)
-		return rnd(2) ? CONFIRM : ROLLBACK;
-	switch (rnd(12)) {
-	case 0:
-		return s->current[0] ? DOWN : APPLY;
-	case 1:
-	case 2:
-	case 3:
-		return before(s)[0] ? ROLLBACK : APPLY;
-	case 4:
-	case 5:
-	case 6:
-		return TRIAL;
-	case 7:
-		return SHORT;
-	default:
-		return APPLY;
-	}
+		return rnd(3) ? CONFIRM : ROLLBACK;
+	can[ROLLBACK] = before(s)[0];
+	can[DOWN] = s->current[0];
+	op = can[op] ? op : APPLY;
+	if (rnd(2))
+		for (i = APPLY; i < N_OPS; i++)
+			if (can[i] && t->killed[i] < t->killed[op])
+				op = i;
+	return op;
+}
+
+/* A trial is begun for confirm, if confirm is behind. */
+static void begin_trial(const struct tally *t)
+{
+	struct control_status *s = status();
+	bool begin = !s->trial_ns && t->killed[CONFIRM] * N_OPS < t->kills;
+	int file = letter(s->current) == DROPS_A;
+	uint64_t took;
+
+	control_status_free(s);
+	if (begin)
+		spawn(TRIAL, file, 0, 0, &took);
 }
 
 static void once(struct tally *t)
 {
 	struct control_status *s = status();
 	enum verdict old = letter(s->current), now, new;
-	enum op op = choose(s);
+	bool on_trial = s->trial_ns != 0;
+	enum op op = choose(s, t);
 	int file = old == DROPS_A;
 	uint32_t at_step = 0, at_us = 0;
 	uint64_t took;
@@ -344,6 +414,7 @@ static void once(struct tally *t)
 			t->next_step[op] = 0;
 	}
 	t->kills += killed;
+	t->killed[op] += killed;
 	t->by_step += killed && at_step;
 	if (op == SHORT)
 		usleep(SHORT_NS / 1000 + 8000); /* the clock that programs ask is some milliseconds behind */
@@ -357,6 +428,11 @@ static void once(struct tally *t)
 		     verdicts[new], verdicts[now]);
 	if (!killed && now != new)
 		fail("%s was done: wanted %s, is %s", ops[op], verdicts[new], verdicts[now]);
+	if (!killed && op == CONFIRM && s->trial_ns)
+		fail("confirm was done, and %s is still on trial", s->current);
+	if (killed && on_trial && op == CONFIRM)
+		s->trial_ns ? t->still_tried++ : t->confirmed++;
+	note(s->st);
 	if (killed && new != old && op != SHORT) {
 		t->unchanged += now == old;
 		t->changed += now == new;
@@ -378,6 +454,25 @@ static void finish(void)
 	nothing_left();
 }
 
+/* Returns 0 if enough of everything was there. */
+static int told(const struct tally *t, uint32_t n)
+{
+	bool enough = t->unchanged > t->kills / 20 && t->changed > t->kills / 20;
+	int i;
+
+	printf("%u killed (%u at a step) of %u; %u times nothing had changed, %u times everything; "
+	       "confirm: %u times still on trial, %u times confirmed\n",
+	       t->kills, t->by_step, n, t->unchanged, t->changed, t->still_tried, t->confirmed);
+	for (i = 0; i < N_OPS; i++) {
+		printf("%s%s killed %u, done %u (%u ms)", i ? "; " : "", ops[i], t->killed[i], t->alive[i],
+		       (unsigned int)(t->took_ns[i] / 1000000));
+		enough &= t->kills < MANY || t->killed[i] >= ENOUGH;
+	}
+	enough &= t->kills < MANY || (t->still_tried && t->confirmed);
+	puts(enough ? "" : "; that is too few of some");
+	return enough ? 0 : 1;
+}
+
 int main(int argc, char **argv)
 {
 	struct tally t = {.kills = 0};
@@ -386,12 +481,20 @@ int main(int argc, char **argv)
 	uint32_t kills, n = 0;
 	int i;
 
-	if (argc < 7 || argc > 6 + PEERS)
+	if (argc == 3 && !strcmp(argv[1], "ask")) {
+		open_peer(argv[2]);
+		puts(verdicts[ask_all()]);
+		return 0;
+	}
+	if (argc < 8 || argc > 7 + PEERS)
 		return 2;
 	setvbuf(stdout, NULL, _IOLBF, 0);
+	ids = fopen(argv[6], "we");
+	if (!ids)
+		fail("%s: %s", argv[6], strerror(errno));
 	kills = (uint32_t)strtoul(argv[2], NULL, 10);
 	random_state = strtoull(argv[3], NULL, 10) * 2654435761u + 88172645463325252u;
-	for (i = 6; i < argc; i++)
+	for (i = 7; i < argc; i++)
 		open_peer(argv[i]);
 	enter(argv[1]);
 	for (i = 0; i < 2; i++) {
@@ -402,15 +505,12 @@ int main(int argc, char **argv)
 		store_free(&p);
 	}
 	while (t.kills < kills) {
+		begin_trial(&t);
 		once(&t);
 		if (++n % 50 == 0)
 			finish();
 	}
 	finish();
-	printf("%u killed (%u at a step) of %u; %u times nothing had changed, %u times everything; done:", t.kills, t.by_step, n,
-	       t.unchanged, t.changed);
-	for (i = 0; i < N_OPS; i++)
-		printf(" %s %u (%u ms)", ops[i], t.alive[i], (unsigned int)(t.took_ns[i] / 1000000));
-	putchar('\n');
-	return t.unchanged > t.kills / 20 && t.changed > t.kills / 20 ? 0 : 1;
+	fclose(ids);
+	return told(&t, n);
 }

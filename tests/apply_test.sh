@@ -8,7 +8,6 @@
 . "$(dirname "$0")/policy_lab.sh"
 need_root
 command -v jq >/dev/null || skip_all "jq is not here"
-leaks_before
 policy_lab --hosts 2
 prog other 2
 prog plain 2
@@ -322,5 +321,5 @@ case_ "damaged files are refused, not followed" damaged
 forget
 "$SLUICE" lab down "$LAB" >/dev/null 2>&1
 rm -f /run/sluice/net"$netns"_*.lock
-case_ "nothing is left: programs, maps, links, pins" leaks_after
+case_ "nothing is left of it: programs, maps, links, files" gone_all
 done_

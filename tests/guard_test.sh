@@ -7,6 +7,7 @@
 #     p1                        ────────── veth ───────── b1 ── br0 198.51.100.1
 #        198.51.100.7
 . "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/policy_lab.sh"
 need_root
 
 B=guardb$$ P=guardp$$
@@ -129,7 +130,7 @@ case_ "nonsense in the environment" nonsense
 kill $pids 2>/dev/null
 pids=
 wait_until 5 connected 0
-on_exit 'in_box "$SLUICE" down >/dev/null 2>&1'
+policy_ends "$B"
 refused() { # WANT ARG...
 	want=$1
 	shift

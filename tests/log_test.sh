@@ -5,6 +5,7 @@
 #   one namespace:  a0 ──── a1   with the policy      frames are sent into a0 and b0
 #                   b0 ──── b1   with the policy
 . "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/policy_lab.sh"
 
 check() { timeout 120 "$BUILD/tests/samples-check" "$@"; }
 case_ "samples and what is lost, interpreted" check interp
@@ -25,7 +26,7 @@ for p in a b; do
 	in_ns ip link set ${p}0 up
 	in_ns ip link set ${p}1 up
 done
-on_exit "$IN '$SLUICE' down >/dev/null 2>&1"
+policy_ends "$NS"
 unprivileged() { setpriv --reuid 65534 --regid 65534 --clear-groups --inh-caps -all --bounding-set -all "$@"; }
 udp() { printf '0200000000010200000000020800450000%02x00010000401100000a0000010a00000203e8%04x00080000' 28 "$1"; } # PORT; 42 bytes
 icmp=0200000000010200000000020800450000540001000040010000c00002070a0000020800000000010001$(printf '%0112d' 0) # 98

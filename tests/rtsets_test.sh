@@ -5,6 +5,7 @@
 #   A  p0 10.9.0.1/24, more addresses ──── q0 10.9.0.2/24  B   with the policy
 #         fd09::1/64                          fd09::2/64
 . "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/policy_lab.sh"
 
 case_ "no address" expect_fail 2 "^sluice ban: '10.0.0.256' is not an address, a prefix or a range\$" "$SLUICE" ban 10.0.0.256
 case_ "bits behind the prefix" expect_fail 2 "^sluice ban: '10.0.0.1/24' has bits beyond its length of 24; 10.0.0.0/24 is the prefix\$" \
@@ -22,8 +23,7 @@ for n in $A $B; do
 	on_exit "ip netns del $n"
 done
 IN="nsenter --net=/run/netns/$B"
-on_exit "rm -rf /var/lib/sluice/policy/netns-$B"
-on_exit "$IN '$SLUICE' down >/dev/null 2>&1"
+policy_ends "$B"
 ip -n $A link add p0 type veth peer name q0 netns $B
 for x in "$A p0 1" "$B q0 2"; do
 	set -- $x

@@ -6,6 +6,7 @@
 #                   b0 ──── b1   with the policy
 #                   c0 ──── c1   with another filter of it
 . "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/policy_lab.sh"
 
 case_ "no such interface" expect_fail 3 "^sluice rules: no interface 'loo', did you mean lo\\?" "$SLUICE" rules loo
 case_ "nonsense to sort by" expect_fail 2 "^sluice rules: cannot sort by 'size': text, packets, bytes, pps or bps$" "$SLUICE" rules -s size
@@ -24,7 +25,7 @@ for p in a b c; do
 	in_ns ip link set ${p}0 up
 	in_ns ip link set ${p}1 up
 done
-on_exit "$IN '$SLUICE' down >/dev/null 2>&1"
+policy_ends "$NS"
 udp() { printf '0200000000010200000000020800450000%02x00010000401100000a0000010a00000203e8%04x00080000' 28 "$1"; } # PORT; 42 bytes
 frames() { in_ns "$BUILD/tests/frames" "$@"; }
 rules() { timeout 20 $IN "$SLUICE" rules "$@"; }
@@ -113,18 +114,21 @@ lines() {
 		[ "$(grep -c 'PPS.*BIT/S' "$T/out")" = 3 ]
 }
 case_ "lines" lines
+counted_on() {
+	tail -n 1 "$T/j" | jq -e '.filters | length == 1 and .[0].rules[1].packets == 610 and .[0].rules[1].name == "dns" and .[0].rules[0].never'
+}
 change() { # another policy while it is read: rules go on, and are counted on
 	rm -f "$T/j"
-	rules -j -i 100ms -c 60 >"$T/j" 2>"$T/err" &
+	timeout 60 $IN "$SLUICE" rules -j -i 100ms >"$T/j" 2>"$T/err" &
 	pid=$!
-	wait_until 5 test -s "$T/j" || return 1
-	printf 'filter on { a1, b1 } {\n\tdrop tcp\n\tlog max 1M/s drop udp to port 53 as "dns"\n}\n' | policy two.conf || return 1
-	wait_until 5 grep -q '"policy":"2-' "$T/j" || { kill $pid; return 1; }
-	frames a0 3 "$(udp 53)"
+	wait_until 5 test -s "$T/j" &&
+		printf 'filter on { a1, b1 } {\n\tdrop tcp\n\tlog max 1M/s drop udp to port 53 as "dns"\n}\n' | policy two.conf &&
+		wait_until 10 grep -q '"policy":"2-' "$T/j" && frames a0 3 "$(udp 53)" && wait_until 10 counted_on
+	rc=$?
+	kill $pid
 	wait $pid
-	cat "$T/err"
-	rules -1 | tail -n +2
-	tail -n 1 "$T/j" | jq -e '.filters | length == 1 and .[0].rules[1].packets == 610 and .[0].rules[1].name == "dns" and .[0].rules[0].never'
+	[ $rc = 0 ] || { cat "$T/err"; rules -1; tail -n 1 "$T/j"; }
+	return $rc
 }
 case_ "across a change of policy" change
 off() { # the policy is taken off while it is read
