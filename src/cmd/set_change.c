@@ -116,6 +116,7 @@ int set_flush_run(int argc, char **argv)
 		rc = cli_json(json_pack("[{s:s, s:I}]", "set", args[0], "removed", (json_int_t)gone));
 	else
 		rc = printf("%" PRIu64 " element%s of %s went\n", gone, gone == 1 ? "" : "s", args[0]) < 0;
+	set_beside(&set_flush_verb, &live);
 	control_live_close(&live);
 	return rc ? rc : EXIT_DONE;
 }
@@ -167,6 +168,7 @@ int set_load_run(int argc, char **argv)
 		       done.removed, done.kept);
 		rc = EXIT_DONE;
 	}
+	set_beside(&set_load_verb, &live);
 	control_live_close(&live);
 	return rc;
 }

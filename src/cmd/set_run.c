@@ -20,6 +20,12 @@ int set_open(struct control_live *live, struct sluice_err *err)
 	return control_live_open(cli.bpffs, WAIT_NS, live, err);
 }
 
+void set_beside(const struct cli_verb *verb, const struct control_live *live)
+{
+	if (live->beside.code)
+		cli_warn(verb, "%s", live->beside.text);
+}
+
 int set_words(char **args, int *n_args, bool in, struct set_words *words, struct sluice_err *err)
 {
 	int i;
@@ -170,6 +176,7 @@ int set_put(const struct cli_verb *verb, const char *word, struct control_live *
 			else
 				say_put(word, set.name, text, what, seconds);
 		}
+	set_beside(verb, live);
 	if (cli.json && cli_json(out))
 		return EXIT_FAILED;
 	return e ? cli_fail(verb, &err) : EXIT_DONE;
@@ -219,6 +226,7 @@ int set_take(const struct cli_verb *verb, const char *word, struct control_live 
 			else
 				printf("%s %s from %s\n", word, text, set.name);
 		}
+	set_beside(verb, live);
 	if (cli.json && cli_json(out))
 		return EXIT_FAILED;
 	return first.code ? cli_fail(verb, &first) : EXIT_DONE;

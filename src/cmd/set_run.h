@@ -19,6 +19,9 @@ int set_save_run(int argc, char **argv);
 /* set_open() opens the sets in force; for control_live_close(), also after a failure. */
 int set_open(struct control_live *live, struct sluice_err *err);
 
+/* set_beside() warns if a policy that may be in force again has not got a change. */
+void set_beside(const struct cli_verb *verb, const struct control_live *live);
+
 /* set_words() takes "for TIME" and "in SET" off the end of the arguments, in either order. -EINVAL */
 struct set_words {
 	const char *in;	 /* NULL: not there */

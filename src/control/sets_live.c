@@ -22,8 +22,34 @@ static const char *next_of(const struct control_state *st, const char *current)
 	return r->change == CONTROL_TRIAL && strcmp(r->before, current) ? r->before : "";
 }
 
+/* No map: the policy has none, or what was pinned for it is gone. */
+static int no_sets(const struct control_live *l, struct sluice_err *err)
+{
+	char path[PATH_MAX];
+
+	if (!l->st->pins[0])
+		return err_set(err, -ENOENT, "policy %s is in force, but there is no bpffs with its maps", l->name);
+	if (snprintf(path, sizeof(path), "%s/%s", l->st->pins, l->name) >= (int)sizeof(path) || access(path, F_OK))
+		return err_set(err, -ENOENT,
+			       "the maps of policy %s are not pinned any more: there is no %s; sluice apply FILE pins "
+			       "them again",
+			       l->name, path);
+	return err_set(err, -ENOENT,
+		       "the policy in force has no sets that change at run time; those do that have a file, timeout, "
+		       "size or counters, or are empty");
+}
+
+/* The first thing that could not be done to the other generation. */
+static void left_out(struct control_live *l, const char *set, const struct sluice_err *why)
+{
+	if (!l->beside.code)
+		err_set(&l->beside, why->code, "set '%s' of policy %s, which may be in force again, is not changed: %s",
+			set, l->next, why->text);
+}
+
 static int open_sets(struct control_live *l, struct sluice_err *err)
 {
+	struct sluice_err why = {0};
 	const char *next;
 	int e = control_state_current(l->st, l->name, NULL, err);
 
@@ -33,18 +59,20 @@ static int open_sets(struct control_live *l, struct sluice_err *err)
 		return err_set(err, -ENOENT, "no policy is in force here; sluice apply FILE puts one in");
 	l->fd = control_state_map(l->st, l->name, CONTROL_SETS, 0, err);
 	if (l->fd == -ENOENT)
-		return err_set(err, -ENOENT,
-			       "the policy in force has no sets that change at run time; those do that have "
-			       "a "
-			       "file, timeout, size or counters, or are empty");
+		return no_sets(l, err);
 	if (l->fd < 0)
 		return l->fd;
 	e = control_sets_open(l->fd, &l->sets, err);
 	next = e ? "" : next_of(l->st, l->name);
-	if (next[0])
-		l->other_fd = control_state_map(l->st, next, CONTROL_SETS, 0, NULL);
-	if (l->other_fd >= 0 && control_sets_open(l->other_fd, &l->other, NULL))
+	if (!next[0])
+		return e;
+	snprintf(l->next, sizeof(l->next), "%s", next);
+	l->other_fd = control_state_map(l->st, next, CONTROL_SETS, 0, &why);
+	if (l->other_fd >= 0 && control_sets_open(l->other_fd, &l->other, &why))
 		l->other = NULL;
+	if (!l->other && why.code != -ENOENT)
+		err_set(&l->beside, why.code, "the sets of policy %s, which may be in force again, cannot be changed: %s",
+			next, why.text);
 	return e;
 }
 
@@ -112,59 +140,76 @@ int control_live_choose(const struct control_live *l, uint32_t *nr, struct sluic
 }
 
 /* The set of the same name in the other generation. */
-static bool other(const struct control_live *l, uint32_t nr, uint32_t *there)
+static bool other(const struct control_live *l, uint32_t nr, struct control_set *set, uint32_t *there)
 {
-	struct control_set set;
-
-	return l->other && !control_sets_get(l->sets, nr, &set, NULL) &&
-	       !control_sets_find(l->other, set.name, there, NULL);
+	return l->other && !control_sets_get(l->sets, nr, set, NULL) &&
+	       !control_sets_find(l->other, set->name, there, NULL);
 }
 
 int control_live_add(struct control_live *l, uint32_t nr, bool v6, const struct sets_elem *elem,
 		     enum control_added *what, struct sluice_err *err)
 {
 	uint32_t there, now = control_sets_now();
+	struct sluice_err why = {0};
 	enum control_added ignored;
 	struct control_set set;
 	int e = control_sets_add(l->sets, nr, v6, elem, now, what, err);
 
-	if (e || !other(l, nr, &there) || control_sets_get(l->other, there, &set, NULL))
-		return e;
-	if (set.expires || !elem->expires)
-		control_sets_add(l->other, there, v6, elem, now, &ignored, NULL);
-	return 0;
+	if (!e && other(l, nr, &set, &there) &&
+	    control_sets_add(l->other, there, v6, elem, now, &ignored, &why))
+		left_out(l, set.name, &why);
+	return e;
 }
 
 int control_live_del(struct control_live *l, uint32_t nr, bool v6, const struct sets_elem *elem,
 		     struct sluice_err *err)
 {
 	uint32_t there, now = control_sets_now();
-	int e = control_sets_del(l->sets, nr, v6, elem, now, err);
+	struct sluice_err why = {0};
+	struct control_set set;
+	int e = control_sets_del(l->sets, nr, v6, elem, now, err), not;
 
-	if (!e && other(l, nr, &there))
-		control_sets_del(l->other, there, v6, elem, now, NULL);
-	return e;
+	if (e || !other(l, nr, &set, &there))
+		return e;
+	not = control_sets_del(l->other, there, v6, elem, now, &why);
+	if (not && not != -ENOENT)
+		left_out(l, set.name, &why);
+	return 0;
+}
+
+/* What one policy reads from its file is not what another one, with another file or none, means by the name. */
+static bool same_file(struct control_live *l, const struct control_set *set, uint32_t there)
+{
+	struct control_set of;
+
+	return !control_sets_get(l->other, there, &of, NULL) && !of.file == !set->file &&
+	       (!of.file || !strcmp(of.file, set->file));
 }
 
 int control_live_load(struct control_live *l, uint32_t nr, const struct filter_elems elems[2],
 		      struct sets_change *done, struct sluice_err *err)
 {
+	struct sluice_err why = {0};
 	struct sets_change ignored;
+	struct control_set set;
 	uint32_t there;
 	int e = control_sets_load(l->sets, nr, elems, done, err);
 
-	if (!e && other(l, nr, &there))
-		control_sets_load(l->other, there, elems, &ignored, NULL);
+	if (!e && other(l, nr, &set, &there) && same_file(l, &set, there) &&
+	    control_sets_load(l->other, there, elems, &ignored, &why))
+		left_out(l, set.name, &why);
 	return e;
 }
 
 int control_live_flush(struct control_live *l, uint32_t nr, uint64_t *n, struct sluice_err *err)
 {
+	struct sluice_err why = {0};
+	struct control_set set;
 	uint64_t ignored;
 	uint32_t there;
 	int e = control_sets_flush(l->sets, nr, n, err);
 
-	if (!e && other(l, nr, &there))
-		control_sets_flush(l->other, there, &ignored, NULL);
+	if (!e && other(l, nr, &set, &there) && control_sets_flush(l->other, there, &ignored, &why))
+		left_out(l, set.name, &why);
 	return e;
 }

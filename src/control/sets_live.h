@@ -15,6 +15,8 @@ struct control_live {
 	struct control_sets *sets;
 	struct control_sets *other; /* of the generation that may be in force next; NULL: there is none */
 	int fd, other_fd;
+	char next[CONTROL_NAME]; /* that generation */
+	struct sluice_err beside; /* why it has not got a change, the first one; code 0: it has all */
 };
 
 /*
@@ -22,7 +24,8 @@ struct control_live {
  *
  * in:      bpffs    NULL: as control_state_open() finds it; wait_ns for the lock
  * owns:    the caller closes with control_live_close(), also after a failure
- * errors:  -ENOENT no policy is in force, or it has no such sets; -EBUSY the lock; -EPERM; -EBADMSG
+ * errors:  -ENOENT no policy is in force, it has no such sets, or they are not pinned any more; -EBUSY the lock;
+ *          -EPERM; -EBADMSG
  */
 int control_live_open(const char *bpffs, uint64_t wait_ns, struct control_live *live, struct sluice_err *err);
 void control_live_close(struct control_live *live);
@@ -35,8 +38,9 @@ void control_live_close(struct control_live *live);
 int control_live_choose(const struct control_live *live, uint32_t *nr, struct sluice_err *err);
 
 /*
- * The same as control_sets_add(), _del(), _load() and _flush(), for both generations: err is of the one in force;
- * what the other one has no room or no set for is left.
+ * The same as control_sets_add(), _del(), _load() and _flush(), for both generations: err is of the one in force.
+ * What the other one has no set for is left; what it has no room for is left, too, and live->beside says so: to be
+ * shown. A file is loaded into both only if both have the set from that file (or from none).
  */
 int control_live_add(struct control_live *live, uint32_t nr, bool v6, const struct sets_elem *elem,
 		     enum control_added *what, struct sluice_err *err);

@@ -220,6 +220,8 @@ static void load(struct control_watch *w, struct watched *v)
 			e = control_live_load(&live, nr, elems, &done.done, &err);
 		if (!e)
 			w->say(w->ctx, &done);
+		if (live.beside.code)
+			say(w, WATCH_TROUBLE, NULL, live.beside.text);
 	}
 	control_live_close(&live);
 	free(elems[0].v);
