@@ -248,7 +248,7 @@ static void one(const struct row *row)
 	if (filter && !strstr(row->name, filter))
 		return;
 	p = policy_of(row->text);
-	if (filter_sets_plan(p, &plan, &err) || control_sets_make(plan, -1, &sets, NULL, &err))
+	if (filter_sets_plan(p, &plan, &err) || control_sets_make(plan, -1, &sets, &err))
 		die("%s: %s", row->name, err.text);
 	opts.sets = plan;
 	began = clock_mono_ns();

@@ -60,7 +60,7 @@ bool pair_start(struct pair *a, const struct policy *p, uint32_t filter)
 	a->sets_fd = -1;
 	if (moving || seed % 3) {
 		if (filter_sets_plan(p, &a->plan, &err) ||
-		    control_sets_make(a->plan, -1, &a->sets_fd, NULL, &err) ||
+		    control_sets_make(a->plan, -1, &a->sets_fd, &err) ||
 		    (a->sets_fd >= 0 && control_sets_open(a->sets_fd, &a->sets, &err))) {
 			if (err.code == -EPERM)
 				exit(4);

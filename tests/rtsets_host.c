@@ -57,7 +57,7 @@ static struct made make(const char *text, int before)
 
 	assert_int_equal(policy_read("/etc/sluice/sluice.conf", &files, &m.p, &err), 0);
 	assert_int_equal(filter_sets_plan(m.p, &m.plan, &err), 0);
-	assert_int_equal(control_sets_make(m.plan, before, &m.fd, NULL, &err), 0);
+	assert_int_equal(control_sets_make(m.plan, before, &m.fd, &err), 0);
 	m.sets = NULL;
 	if (m.fd >= 0)
 		assert_int_equal(control_sets_open(m.fd, &m.sets, &err), 0);
@@ -219,6 +219,46 @@ static void carried(void **state)
 	drop(&m);
 }
 
+/* What was added stays beyond a smaller size, and keeps a policy out that has no memory for it. */
+static void smaller(void **state)
+{
+	struct made m = make("set a { } size 400000\nfilter on eth0 {\n drop from @a\n}\n", -1), next;
+	uint32_t now = control_sets_now(), nr, i;
+	enum control_added what;
+	struct sluice_err err;
+	struct control_set set;
+	struct policy_files files = {read_text, (void *)(uintptr_t)"set a { } size 4\nfilter on eth0 {\n drop from @a\n}\n"};
+	struct sets_elem e;
+	int rc;
+
+	(void)state;
+	assert_int_equal(control_sets_find(m.sets, "a", &nr, &err), 0);
+	for (i = 0; i < 400000; i++) {
+		e = addr4(i * 7919, 32, 0);
+		assert_int_equal(control_sets_add(m.sets, nr, false, &e, now, &what, &err), 0);
+		if (i != 4)
+			continue;
+		next = make("set a { } size 4\nfilter on eth0 {\n drop from @a\n}\n", m.fd);
+		assert_int_equal(control_sets_get(next.sets, 0, &set, &err), 0);
+		assert_int_equal(set.n[0], 5);
+		assert_int_equal(set.size, 4);
+		assert_int_equal(control_sets_add(next.sets, 0, false, &(struct sets_elem){.lo = 1, .len = 32}, now, &what, &err),
+				 -ENOSPC);
+		drop(&next);
+	}
+	assert_int_equal(policy_read("/etc/sluice/sluice.conf", &files, &next.p, &err), 0);
+	assert_int_equal(filter_sets_plan(next.p, &next.plan, &err), 0);
+	rc = control_sets_make(next.plan, m.fd, &next.fd, &err);
+	assert_int_equal(rc, -ENOSPC);
+	assert_int_equal(next.fd, -1);
+	assert_non_null(strstr(err.text, "set 'a' has a size of 4, and no room for "));
+	assert_non_null(strstr(err.text, " elements that were added to it at run time; write a larger size into the policy, or "
+					 "take them out first: sluice set flush a"));
+	next.sets = NULL;
+	drop(&next);
+	drop(&m);
+}
+
 /* Every byte of the directory, and the heads of blocks, damaged in turn: an error or an answer, no fault. */
 static void damaged(void **state)
 {
@@ -290,7 +330,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(which_and_how), cmocka_unit_test(full),    cmocka_unit_test(grows),
-		cmocka_unit_test(carried),	 cmocka_unit_test(damaged), cmocka_unit_test(notifies),
+		cmocka_unit_test(carried),	 cmocka_unit_test(smaller),
+		cmocka_unit_test(damaged), cmocka_unit_test(notifies),
 	};
 
 	return cmocka_run_group_tests(tests, start, stop);

@@ -225,8 +225,10 @@ static int make_sets(struct build *b, struct filter_sets **sets)
 	if (e)
 		return e;
 	if (from[0])
-		before = control_state_map(b->st, from, CONTROL_SETS, 0, NULL);
-	e = control_sets_make(*sets, before, &b->maps.sets, NULL, b->err);
+		before = control_state_map(b->st, from, CONTROL_SETS, 0, b->err);
+	if (from[0] && before < 0 && before != -ENOENT)
+		return before;
+	e = control_sets_make(*sets, before, &b->maps.sets, b->err);
 	shut(&before);
 	if (e || b->maps.sets < 0)
 		return e;

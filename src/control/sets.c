@@ -391,8 +391,8 @@ static int sweep(struct control_sets *s, uint32_t nr, uint32_t now, uint64_t n[2
 	return e ? e : sets_total(s, nr, n, err);
 }
 
-int control_sets_add(struct control_sets *s, uint32_t nr, bool v6, const struct sets_elem *elem, uint32_t now,
-		     enum control_added *what, struct sluice_err *err)
+int sets_keep(struct control_sets *s, uint32_t nr, bool v6, const struct sets_elem *elem, uint32_t now, bool beyond,
+	     enum control_added *what, struct sluice_err *err)
 {
 	uint64_t n[2];
 	uint32_t expires;
@@ -418,13 +418,19 @@ int control_sets_add(struct control_sets *s, uint32_t nr, bool v6, const struct 
 		*what = expires > now ? CONTROL_CHANGED : CONTROL_ADDED;
 		return sets_add(set, elem, NULL, err);
 	}
-	if (s->set[nr].size && n[0] + n[1] >= s->set[nr].size) {
+	if (!beyond && s->set[nr].size && n[0] + n[1] >= s->set[nr].size) {
 		e = sweep(s, nr, now, n, err);
 		if (e || n[0] + n[1] >= s->set[nr].size)
 			return e ? e : sets_full(s, nr, err);
 	}
 	*what = CONTROL_ADDED;
 	return insert(s, nr, v6, elem, &added, err);
+}
+
+int control_sets_add(struct control_sets *s, uint32_t nr, bool v6, const struct sets_elem *elem, uint32_t now,
+		     enum control_added *what, struct sluice_err *err)
+{
+	return sets_keep(s, nr, v6, elem, now, false, what, err);
 }
 
 int control_sets_del(struct control_sets *s, uint32_t nr, bool v6, const struct sets_elem *elem, uint32_t now,

@@ -29,12 +29,11 @@ struct control_sets;
  *
  * in:      before  the map of the policy in force, -1: none
  * out:     *fd     close-on-exec, the caller's; -1 on failure, and if the plan has no sets
- *          *lost   elements of before that found no room; may be NULL
- * errors:  -EBADMSG before is damaged: make without it
+ * errors:  -EBADMSG before is damaged: make without it; -ENOSPC there is no memory for all that was added at run
+ *          time (the size that the policy says does not keep it out): err says how many of which set
  * cost:    a million prefixes in 0.2 to 0.4 s
  */
-int control_sets_make(const struct filter_sets *plan, int before, int *fd, uint64_t *lost,
-		      struct sluice_err *err);
+int control_sets_make(const struct filter_sets *plan, int before, int *fd, struct sluice_err *err);
 
 /*
  * control_sets_open() opens a map that control_sets_make() made, its descriptor (not kept).

@@ -41,6 +41,10 @@ enum filter_block sets_block_for(const struct control_sets *sets, uint32_t nr, b
 /* sets_full() is the sentence for a set without room. */
 int sets_full(const struct control_sets *sets, uint32_t nr, struct sluice_err *err);
 
+/* sets_keep() is control_sets_add(); beyond: also beyond the size that the policy says, as far as there is memory. */
+int sets_keep(struct control_sets *sets, uint32_t nr, bool v6, const struct sets_elem *elem, uint32_t now, bool beyond,
+	     enum control_added *what, struct sluice_err *err);
+
 /* sets_total(): elements of all blocks. */
 int sets_total(struct control_sets *sets, uint32_t nr, uint64_t n[2], struct sluice_err *err);
 

@@ -130,14 +130,29 @@ static bool is_given(const struct control_sets *s, const struct filter_set *set,
 	return false;
 }
 
+/* What was added at run time stays: none of it is dropped unsaid. */
+static int no_room(const struct control_sets *to, uint32_t t, uint64_t lost, struct sluice_err *err)
+{
+	const struct filter_set *set = &to->set[t];
+	char size[64] = "no size in the policy";
+
+	if (set->size)
+		snprintf(size, sizeof(size), "a size of %llu", (unsigned long long)set->size);
+	return err_set(err, -ENOSPC,
+		       "set '%s' has %s, and no room for %llu elements that were added to it at run time; write a "
+		       "larger size into the policy, or take them out first: sluice set flush %s",
+		       set->name, size, (unsigned long long)lost, set->name);
+}
+
 static int carry_set(struct control_sets *from, uint32_t f, struct control_sets *to, uint32_t t, uint32_t now,
-		     uint64_t *lost, struct sluice_err *err)
+		     struct sluice_err *err)
 {
 	const struct filter_set *old = &from->set[f], *new = &to->set[t];
 	bool counts = old->flags & new->flags &SET_COUNTS;
 	enum control_added what;
 	struct control_elem *v;
 	struct sets *set;
+	uint64_t lost = 0;
 	size_t n, i;
 	int e = 0;
 	bool v6;
@@ -148,9 +163,12 @@ static int carry_set(struct control_sets *from, uint32_t f, struct control_sets 
 			if (v[i].elem.expires
 				    ? new->flags &SET_EXPIRES
 				    : !old->file && !new->file && !is_given(from, old, v6, &v[i].elem)) {
-				e = control_sets_add(to, t, v6, &v[i].elem, now, &what, err);
-				*lost += e == -ENOSPC;
-				e = e == -ENOSPC ? 0 : e;
+				e = sets_keep(to, t, v6, &v[i].elem, now, true, &what, err);
+				if (e == -ENOSPC) {
+					lost++;
+					e = 0;
+					continue;
+				}
 			}
 			if (!e && counts)
 				e = sets_block_of(to, t, sets_block_for(to, t, v6, v[i].elem.len), &set, err);
@@ -159,11 +177,11 @@ static int carry_set(struct control_sets *from, uint32_t f, struct control_sets 
 		}
 		free(v);
 		if (e || v6)
-			return e;
+			return e ? e : lost ? no_room(to, t, lost, err) : 0;
 	}
 }
 
-static int carry(int before, int fd, uint64_t *lost, struct sluice_err *err)
+static int carry(int before, int fd, struct sluice_err *err)
 {
 	struct control_sets *from, *to = NULL;
 	uint32_t f, t, now = control_sets_now();
@@ -174,7 +192,7 @@ static int carry(int before, int fd, uint64_t *lost, struct sluice_err *err)
 	for (f = 0; !e && f < from->n; f++) {
 		if (!*from->set[f].name || control_sets_find(to, from->set[f].name, &t, NULL))
 			continue;
-		e = carry_set(from, f, to, t, now, lost, err);
+		e = carry_set(from, f, to, t, now, err);
 	}
 	control_sets_close(from);
 	control_sets_close(to);
@@ -200,16 +218,12 @@ static int fill(const struct filter_sets *plan, int fd, struct sluice_err *err)
 	return e;
 }
 
-int control_sets_make(const struct filter_sets *plan, int before, int *fd, uint64_t *lost,
-		      struct sluice_err *err)
+int control_sets_make(const struct filter_sets *plan, int before, int *fd, struct sluice_err *err)
 {
 	LIBBPF_OPTS(bpf_map_create_opts, opts, .map_flags = BPF_F_MMAPABLE);
-	uint64_t unused = 0;
 	int e;
 
 	*fd = -1;
-	if (lost)
-		*lost = 0;
 	if (!plan->n)
 		return 0;
 	*fd = bpf_map_create(BPF_MAP_TYPE_ARRAY, "filter_sets", 4, (uint32_t)plan->bytes, 1, &opts);
@@ -221,7 +235,7 @@ int control_sets_make(const struct filter_sets *plan, int before, int *fd, uint6
 	}
 	e = fill(plan, *fd, err);
 	if (!e && before >= 0)
-		e = carry(before, *fd, lost ? lost : &unused, err);
+		e = carry(before, *fd, err);
 	if (e) {
 		close(*fd);
 		*fd = -1;
