@@ -25,6 +25,9 @@ static inline void control_step(const struct control_state *st, const char *done
 		st->step(st->step_ctx, done);
 }
 
+/* control_same_file(): is what is open still what the path leads to? */
+bool control_same_file(int fd, const char *path);
+
 /* control_sweep() removes the state of namespaces that are gone, where that can be told. */
 void control_sweep(const struct control_state *st);
 

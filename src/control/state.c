@@ -25,6 +25,8 @@
 #define NETNS "/run/netns"
 #define RECORD_MAX 4096
 
+#define FIRST_NETNS 0xeffffff9u /* NET_NS_INIT_INO of <linux/nsfs.h>; before Linux 6.18 none has it */
+
 #ifndef SO_NETNS_COOKIE
 #define SO_NETNS_COOKIE 71
 #endif
@@ -78,21 +80,22 @@ static void is_named(void *ctx, const char *name)
 }
 
 /*
- * What the namespace is called in files that outlive the boot, when its number does not. "host" is that of the first
- * process; who may not look at that one (a service without CAP_SYS_PTRACE) is taken to be there, unless it has a name.
+ * What the namespace is called in files that outlive the boot, when its number does not. "host" is the kernel's first,
+ * which has a number of its own since Linux 6.18, or that of the first process that is seen here, for who may look at
+ * it: any other guess could restore somebody else's policy on the host.
  */
 static void name_lib(struct control_state *st)
 {
 	struct find_name f = {.netns = st->netns};
 	struct stat init;
-	bool hidden = stat("/proc/1/ns/net", &init) != 0;
+	bool host = st->netns == FIRST_NETNS || (!stat("/proc/1/ns/net", &init) && init.st_ino == st->netns);
 
-	if (hidden || init.st_ino != st->netns)
+	if (!host)
 		files_each(NETNS, is_named, &f);
-	if (f.name[0])
-		snprintf(st->lib, sizeof(st->lib), CONTROL_LIB "/netns-%s", f.name);
-	else if (hidden || init.st_ino == st->netns)
+	if (host)
 		snprintf(st->lib, sizeof(st->lib), CONTROL_LIB "/host");
+	else if (f.name[0])
+		snprintf(st->lib, sizeof(st->lib), CONTROL_LIB "/netns-%s", f.name);
 	else
 		snprintf(st->lib, sizeof(st->lib), CONTROL_LIB "/net%" PRIu64 "-%" PRIu64, st->netns, st->cookie);
 }
@@ -187,31 +190,48 @@ static int busy(const char *path, int fd, struct sluice_err *err)
 	return err_set(err, -EBUSY, "process %s is changing the policy (it holds %s)", pid[0] ? pid : "?", path);
 }
 
+bool control_same_file(int fd, const char *path)
+{
+	struct stat a, b;
+
+	return !fstat(fd, &a) && !stat(path, &b) && a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+}
+
+/* *fd, locked; it may be a file that was removed meanwhile. */
+static int lock_once(const char *path, uint64_t until, int *fd, struct sluice_err *err)
+{
+	int e = 0;
+
+	*fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (*fd < 0)
+		return errno == EACCES || errno == EPERM ?
+			       privilege_missing("changing the policy", err) :
+			       err_set(err, -errno, "%s: %s", path, strerror(errno));
+	while (!e && flock(*fd, LOCK_EX | LOCK_NB)) {
+		if (errno != EWOULDBLOCK && errno != EINTR)
+			e = err_set(err, -errno, "locking %s: %s", path, strerror(errno));
+		else if (clock_mono_ns() >= until)
+			e = busy(path, *fd, err);
+		else if (usleep(5000) && errno == EINTR)
+			e = err_set(err, -EINTR, "interrupted while another process is changing the policy");
+	}
+	if (e)
+		close(*fd);
+	return e;
+}
+
 static int lock_file(struct control_state *st, uint64_t wait_ns, struct sluice_err *err)
 {
 	uint64_t until = clock_mono_ns() + wait_ns;
 	char path[PATH_MAX], pid[16];
 	int fd, n, e = files_path(path, sizeof(path), st->run, "lock", err);
 
+	/* whoever removes the state of a namespace that is gone removes the lock, while it holds it */
+	for (e = e ?: lock_once(path, until, &fd, err); !e && !control_same_file(fd, path);
+	     e = files_mkdir(st->run, err) ?: lock_once(path, until, &fd, err))
+		close(fd);
 	if (e)
 		return e;
-	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-	if (fd < 0)
-		return errno == EACCES || errno == EPERM ?
-			       privilege_missing("changing the policy", err) :
-			       err_set(err, -errno, "%s: %s", path, strerror(errno));
-	while (flock(fd, LOCK_EX | LOCK_NB)) {
-		if (errno != EWOULDBLOCK && errno != EINTR)
-			e = err_set(err, -errno, "locking %s: %s", path, strerror(errno));
-		else if (clock_mono_ns() >= until)
-			e = busy(path, fd, err);
-		else if (usleep(5000) && errno == EINTR)
-			e = err_set(err, -EINTR, "interrupted while another process is changing the policy");
-		if (e) {
-			close(fd);
-			return e;
-		}
-	}
 	n = snprintf(pid, sizeof(pid), "%ld\n", (long)getpid());
 	if (ftruncate(fd, 0) || pwrite(fd, pid, (size_t)n, 0) != n)
 		e = err_set(err, -errno, "writing %s: %s", path, strerror(errno));

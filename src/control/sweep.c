@@ -24,26 +24,32 @@ struct sweep {
 	bool found;
 };
 
+/* What may not be looked at may be it. */
+static bool may_be(const char *path, uint64_t netns)
+{
+	struct stat st;
+
+	return stat(path, &st) ? errno != ENOENT && errno != ESRCH : st.st_ino == netns;
+}
+
 static void in_process(void *ctx, const char *name)
 {
 	struct sweep *s = ctx;
 	char path[64];
-	struct stat st;
 
 	if (s->found || !isdigit((unsigned char)name[0]))
 		return;
 	snprintf(path, sizeof(path), "/proc/%.20s/ns/net", name);
-	s->found = !stat(path, &st) && st.st_ino == s->netns;
+	s->found = may_be(path, s->netns);
 }
 
 static void in_name(void *ctx, const char *name)
 {
 	struct sweep *s = ctx;
 	char path[300];
-	struct stat st;
 
 	snprintf(path, sizeof(path), "/run/netns/%.255s", name);
-	s->found |= !stat(path, &st) && st.st_ino == s->netns;
+	s->found |= may_be(path, s->netns);
 }
 
 /* A link of one of its chains that is still on an interface. */
@@ -59,8 +65,13 @@ static void in_link(void *ctx, const char *name)
 	if (s->found || sscanf(name, "net%" SCNu64 "_if%d%n", &netns, &ifindex, &n) != 2 || name[n] || netns != s->netns)
 		return;
 	n = snprintf(path, sizeof(path), "%s/%s/link", s->root, name);
-	fd = n > 0 && (size_t)n < sizeof(path) ? bpf_obj_get(path) : -1;
-	s->found = fd >= 0 && !bpf_obj_get_info_by_fd(fd, &info, &len) && info.xdp.ifindex;
+	if (n < 0 || (size_t)n >= sizeof(path))
+		return;
+	fd = bpf_obj_get(path);
+	if (fd < 0)
+		s->found = errno != ENOENT;
+	else
+		s->found = bpf_obj_get_info_by_fd(fd, &info, &len) || info.xdp.ifindex;
 	if (fd >= 0)
 		close(fd);
 }
@@ -89,24 +100,24 @@ static bool is_alive(struct sweep *s, uint64_t netns)
 	return s->found;
 }
 
-static void remove_all(const struct sweep *s, uint64_t netns)
+/* A new namespace may get the number right now: it is looked for once more with its lock held. */
+static void remove_all(struct sweep *s, uint64_t netns)
 {
 	char run[64], lock[80], pins[PATH_MAX];
 	int fd, n = snprintf(pins, sizeof(pins), "%s/net%" PRIu64 "_policy", s->root, netns);
 
-	snprintf(run, sizeof(run), "/run/sluice/policy-net%" PRIu64, netns);
+	snprintf(run, sizeof(run), CONTROL_RUN "/policy-net%" PRIu64, netns);
 	snprintf(lock, sizeof(lock), "%s/lock", run);
-	/* a new namespace may get the number right now */
-	fd = open(lock, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
-	if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB)) {
-		close(fd);
+	if (n < 0 || (size_t)n >= sizeof(pins) || files_mkdir(run, NULL))
 		return;
-	}
-	if (n > 0 && (size_t)n < sizeof(pins))
+	fd = open(lock, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd < 0)
+		return;
+	if (!flock(fd, LOCK_EX | LOCK_NB) && control_same_file(fd, lock) && !is_alive(s, netns)) {
 		files_remove(pins);
-	files_remove(run);
-	if (fd >= 0)
-		close(fd);
+		files_remove(run);
+	}
+	close(fd);
 }
 
 static void sweep_one(void *ctx, const char *name)
@@ -136,9 +147,11 @@ static void sweep_lib(void *ctx, const char *name)
 void control_sweep(const struct control_state *st)
 {
 	struct sweep s = {.st = st};
-	struct stat pidns;
+	struct stat pidns, first;
 
-	if (stat("/proc/self/ns/pid", &pidns) || pidns.st_ino != FIRST_PIDNS || !st->pins[0])
+	/* /proc may be mounted so that only the caller's processes are in it; then the first one is not either */
+	if (stat("/proc/self/ns/pid", &pidns) || pidns.st_ino != FIRST_PIDNS || stat("/proc/1/ns/net", &first) ||
+	    !st->pins[0])
 		return;
 	snprintf(s.root, sizeof(s.root), "%.*s", (int)(strrchr(st->pins, '/') - st->pins), st->pins);
 	files_each(s.root, sweep_one, &s);

@@ -1,0 +1,111 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+# Run-time sets where there are two policies: on trial, smaller, without pins; and whose state is whose.
+. "$(dirname "$0")/lib.sh"
+need_root
+
+A=trialsets$$
+ip netns add $A || exit 1
+on_exit "ip netns del $A"
+IN="nsenter --net=/run/netns/$A"
+number=$($IN stat -Lc %i /proc/self/ns/net) pins=/sys/fs/bpf/sluice/net${number}_policy
+on_exit "rm -rf /var/lib/sluice/policy/netns-$A /run/sluice/policy-net$number $pins"
+on_exit "$IN '$SLUICE' down --force >/dev/null 2>&1"
+ip -n $A link add t0 type veth peer name t1
+for i in t0 t1 lo; do ip -n $A link set $i up; done
+
+s() { $IN "$SLUICE" "$@"; }
+listed() { # SET ELEMENT...: just these are in it
+	set=$1
+	shift
+	s -j set list "$set" | jq -r '.[].element' | sort >"$T/has"
+	printf '%s\n' "$@" | sort | diff - "$T/has"
+}
+policy() { # FILE SETS: which a filter on t0 asks
+	printf '%s\nfilter on t0 {\n\tdrop from @bl\n\tdefault pass\n}\n' "$2" >"$T/$1"
+}
+warned() { # TEXT COMMAND...: it goes well, and says TEXT on stderr
+	want=$1
+	shift
+	"$@" 2>"$T/.warned" || return 1
+	grep -qE -e "$want" "$T/.warned" || { cat "$T/.warned"; return 1; }
+}
+silent() { "$@" 2>"$T/.silent" && ! grep . "$T/.silent"; }
+
+# --- a file belongs to the policy that names it ---
+printf '203.0.113.0/24\n' >"$T/new.netset"
+policy a.conf 'set bl { 198.18.71.50, 198.18.71.51 } size 100'
+policy b.conf 'set bl from "new.netset"'
+case_ "a policy with its own elements" s apply "$T/a.conf"
+case_ "one with a file, on trial" s apply --confirm 60s "$T/b.conf"
+case_ "read again" s set load bl
+case_ "back" s rollback
+case_ "the first has what its text says" listed bl 198.18.71.50 198.18.71.51
+case_ "on trial again" s apply --confirm 60s "$T/b.conf"
+$FOREGROUND $IN "$SLUICE" serve 2>"$T/serve" &
+serve=$!
+on_exit "kill -9 $serve 2>/dev/null"
+case_ "serve watches" wait_until 8 grep -q '1 files of sets' "$T/serve"
+printf '203.0.113.0/25\n' >"$T/new.netset"
+case_ "and reads" wait_until 8 grep -q 'set bl: 1 added, 1 removed' "$T/serve"
+kill -TERM $serve
+wait $serve
+case_ "back again" s rollback
+case_ "the first has its elements still" listed bl 198.18.71.50 198.18.71.51
+policy c.conf 'set bl from "new.netset"
+set few { } size 3'
+case_ "two of the same file" sh -c "$IN '$SLUICE' apply '$T/b.conf' && $IN '$SLUICE' apply --confirm 60s '$T/c.conf'"
+printf '203.0.113.128/25\n' >"$T/new.netset"
+case_ "read" s set load bl
+case_ "and back" s rollback
+case_ "both have read it" listed bl 203.0.113.128/25
+
+# --- what the policy before has no room for is told ---
+policy small.conf 'set bl { } size 2'
+policy large.conf 'set bl { } size 9'
+case_ "a small set" sh -c "$IN '$SLUICE' down && $IN '$SLUICE' apply '$T/small.conf' && $IN '$SLUICE' set flush bl"
+case_ "a large one on trial" s apply --confirm 60s "$T/large.conf"
+case_ "what both have room for" silent s set add bl 192.0.2.1 192.0.2.2
+case_ "what the other has not" warned "^sluice set add: set 'bl' of policy [0-9]+-[0-9a-f]{12}, which may be in force again, is not changed: set 'bl' is full: it has the 2 elements of its size" \
+	s set add bl 192.0.2.3
+case_ "ban, too" warned "^sluice ban: set 'bl' of policy [0-9]+-[0-9a-f]{12}, which may be in force again, is not changed: " s ban 192.0.2.4 in bl
+case_ "it is in the one in force" listed bl 192.0.2.1 192.0.2.2 192.0.2.3 192.0.2.4
+case_ "over" s rollback
+case_ "two are in the other" listed bl 192.0.2.1 192.0.2.2
+
+# --- a smaller set keeps what was banned ---
+policy size100.conf 'set bl { } size 100'
+policy size4.conf 'set bl { } size 4'
+case_ "room for all" sh -c "$IN '$SLUICE' apply '$T/size100.conf' && $IN '$SLUICE' set flush bl"
+five="10.1.0.0/16 10.2.0.0/16 10.3.0.0/16 10.4.0.0/16 10.5.0.0/16"
+case_ "five" s ban $five in bl
+case_ "a size of four" s apply "$T/size4.conf"
+case_ "all five stay" listed bl $five
+case_ "no other comes" expect_fail 1 "^sluice ban: set 'bl' is full" s ban 10.6.0.0/16 in bl
+case_ "one goes" s unban 10.1.0.0/16 in bl
+
+# --- whose state is whose, for who may not look at other processes ---
+BLIND="setpriv --bounding-set=-sys_ptrace,-sys_resource --inh-caps=-sys_ptrace,-sys_resource"
+mkfifo "$T/hold" "$T/ready"
+unshare -n sh -c "ip link add u0 type veth peer name u1; ip link set u0 up; echo >'$T/ready'; read x <'$T/hold'" &
+holder=$!
+on_exit "kill $holder 2>/dev/null"
+read x <"$T/ready"
+U="nsenter --net=/proc/$holder/ns/net"
+inode=$($U stat -Lc %i /proc/self/ns/net)
+printf 'filter on u0 {\n\tdefault pass\n}\n' >"$T/u.conf"
+case_ "applied in a namespace without a name" $U $BLIND "$SLUICE" apply "$T/u.conf"
+case_ "it is its own, not the host's" sh -c "[ -f /var/lib/sluice/policy/net$inode-*/confirmed ]"
+# only the process holds it: no link of it is alive, no name
+case_ "it is taken down" $U $BLIND "$SLUICE" down
+case_ "another one's change, from a process that may not look" $IN $BLIND "$SLUICE" apply "$T/size4.conf"
+case_ "leaves what a living one has" sh -c "[ -f /run/sluice/policy-net$inode/record ] && [ -f /var/lib/sluice/policy/net$inode-*/confirmed ]"
+echo >"$T/hold"
+wait $holder
+rm -rf "/run/sluice/policy-net$inode" "/sys/fs/bpf/sluice/net${inode}_policy" /var/lib/sluice/policy/net$inode-*
+# --- pins that are gone ---
+gen=$(ls -t "$pins" | head -1)
+case_ "without pins" sh -c "rm -r '$pins/$gen'"
+case_ "it is said that they are gone" expect_fail 3 "^sluice ban: the maps of policy $gen are not pinned any more: there is no $pins/$gen; sluice apply FILE pins them again\$" \
+	s ban 10.6.0.0/16 in bl
+done_
