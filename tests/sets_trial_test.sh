@@ -103,6 +103,23 @@ case_ "leaves what a living one has" sh -c "[ -f /run/sluice/policy-net$inode/re
 echo >"$T/hold"
 wait $holder
 rm -rf "/run/sluice/policy-net$inode" "/sys/fs/bpf/sluice/net${inode}_policy" /var/lib/sluice/policy/net$inode-*
+# --- names of interfaces are somebody's ---
+esc=$(printf '\033')
+odd="e${esc}[31mx"
+ip -n $A link add "$odd" type veth peer name e1
+printf 'set bl { } size 4\nfilter on "e*x", t0 {\n\tdrop from @bl\n\tdefault pass\n}\n' >"$T/odd.conf"
+shown() { # COMMAND...: the name is in what it says, without its escape sequence
+	"$@" >"$T/shown" 2>&1
+	grep -qF 'e?[31mx' "$T/shown" && ! grep -qF "$esc" "$T/shown" || { cat -v "$T/shown"; return 1; }
+}
+case_ "in a plan" shown s apply "$T/odd.conf"
+for v in status rules list; do case_ "in $v" shown s $v; done
+case_ "as it is lost" shown s apply "$T/size4.conf"
+case_ "on again" s apply "$T/odd.conf"
+case_ "taken down" shown s down
+case_ "in an error" expect_fail 3 'e\?\[31my' s rules "e${esc}[31my"
+case_ "and the policy of before" s apply "$T/size4.conf"
+
 # --- pins that are gone ---
 gen=$(ls -t "$pins" | head -1)
 case_ "without pins" sh -c "rm -r '$pins/$gen'"

@@ -6,6 +6,7 @@
 
 #include "base/text.h"
 #include "cmd/chain_print.h"
+#include "cmd/cli.h"
 
 static const char *owner_name(const struct sluice_chain_info *c)
 {
@@ -110,7 +111,9 @@ static void print_cost(const struct sluice_chain_info *c, const struct chain_cos
 
 static void print_head(const struct sluice_chain_info *c, const struct chain_cost *cost)
 {
-	printf("%-15s ", c->ifname);
+	char name[CLI_NAME];
+
+	printf("%-15s ", cli_name(c->ifname, name));
 	switch (c->owner) {
 	case SLUICE_OWNER_NONE:
 		printf("-\n");

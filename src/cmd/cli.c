@@ -165,12 +165,37 @@ int cli_parse(const struct cli_verb *verb, int argc, char **argv, char ***args, 
 	return -1;
 }
 
+char *cli_name(const char *ifname, char to[CLI_NAME])
+{
+	snprintf(to, CLI_NAME, "%s", ifname);
+	return text_harmless(to);
+}
+
+/* Names from outside are in it; lines and tabs are those of a log that is quoted. */
+static char *harmless_lines(char *text)
+{
+	size_t n;
+	char kept, *at;
+
+	for (at = text; *at; at += n + (at[n] != '\0')) {
+		n = strcspn(at, "\n\t");
+		kept = at[n];
+		at[n] = '\0';
+		text_harmless(at);
+		at[n] = kept;
+	}
+	return text;
+}
+
 int cli_fail(const struct cli_verb *verb, const struct sluice_err *err)
 {
+	char text[SLUICE_ERR_MAX];
+
 	if (!cli_flush() && err->code == -EPIPE)
 		return EXIT_FAILED;
 	said = true;
-	fprintf(stderr, "sluice %s: %s\n", verb->name, err->text[0] ? err->text : strerror(err->code ? -err->code : EIO));
+	snprintf(text, sizeof(text), "%s", err->text[0] ? err->text : strerror(err->code ? -err->code : EIO));
+	fprintf(stderr, "sluice %s: %s\n", verb->name, harmless_lines(text));
 	switch (err->code) {
 	case -EINVAL:
 		return EXIT_USAGE;
@@ -188,10 +213,13 @@ int cli_fail(const struct cli_verb *verb, const struct sluice_err *err)
 
 static void say(const struct cli_verb *verb, const char *fmt, va_list ap)
 {
+	char *text;
+
 	cli_flush();
-	fprintf(stderr, "sluice %s: ", verb->name);
-	vfprintf(stderr, fmt, ap);
-	fputc('\n', stderr);
+	if (vasprintf(&text, fmt, ap) < 0)
+		return;
+	fprintf(stderr, "sluice %s: %s\n", verb->name, harmless_lines(text));
+	free(text);
 }
 
 int cli_usage(const struct cli_verb *verb, const char *fmt, ...)

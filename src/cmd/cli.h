@@ -75,6 +75,10 @@ extern struct cli_common cli;
  */
 int cli_parse(const struct cli_verb *verb, int argc, char **argv, char ***args, int *n_args);
 
+/* cli_name() copies the name of an interface as a terminal may see it: whoever makes interfaces chooses it; returns to. */
+#define CLI_NAME 64
+char *cli_name(const char *ifname, char to[CLI_NAME]);
+
 /* cli_fail() prints "sluice VERB: SENTENCE" to stderr and returns the exit code that err->code stands for. */
 int cli_fail(const struct cli_verb *verb, const struct sluice_err *err);
 

@@ -69,13 +69,14 @@ static int print_plan(const struct control_ready *r, struct sluice_err *err)
 
 int policy_say_plan(const struct control_ready *r, struct sluice_err *err)
 {
+	char name[CLI_NAME];
 	uint32_t i;
 	int e = 0;
 
 	if (r->policy)
 		e = print_plan(r, err);
 	for (i = 0; !cli.json && !r->policy && r->live && i < r->live->n_parts; i++)
-		printf("%s: loses its filter\n", r->live->parts[i].ifname);
+		printf("%s: loses its filter\n", cli_name(r->live->parts[i].ifname, name));
 	cli_flush();
 	return e;
 }

@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/err.h"
+#include "cmd/cli.h"
 #include "cmd/rules_run.h"
 
 int rules_sort_of(const char *word)
@@ -131,9 +132,10 @@ static bool new_group(struct rules_group *g, const struct control_part_counts *c
 static void add_name(struct rules_group *g, const char *name)
 {
 	size_t at = strlen(g->interfaces), room = sizeof(g->interfaces) - at;
+	char shown[CLI_NAME];
 
 	if (room > 24)
-		snprintf(g->interfaces + at, room, "%s%s", at ? ", " : "", name);
+		snprintf(g->interfaces + at, room, "%s%s", at ? ", " : "", cli_name(name, shown));
 	else if (room > 6 && strcmp(g->interfaces + at - 3, "...") != 0)
 		snprintf(g->interfaces + at, room, ", ...");
 }

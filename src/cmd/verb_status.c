@@ -25,9 +25,9 @@ static bool healthy(const struct control_status_part *p)
 
 static void say_part(const struct control_status *s, const struct control_status_part *p)
 {
-	char size[16];
+	char size[16], name[CLI_NAME];
 
-	printf("  %-15s ", p->ifname);
+	printf("  %-15s ", cli_name(p->ifname, name));
 	switch (p->health) {
 	case CONTROL_RUNS:
 	case CONTROL_DETOUR:
@@ -54,7 +54,7 @@ static void say_part(const struct control_status *s, const struct control_status
 		printf("NOT IN FORCE: somebody took the filter off; sluice apply\n");
 		break;
 	case CONTROL_FOREIGN:
-		printf("NOT IN FORCE: program %s is there, which is not Sluice's; sluice show %s\n", p->program, p->ifname);
+		printf("NOT IN FORCE: program %s is there, which is not Sluice's; sluice show %s\n", p->program, name);
 		break;
 	case CONTROL_GONE:
 		printf("the interface is gone\n");

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* A plan as text. */
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
+#include "base/text.h"
 #include "control/plan.h"
 
 #define NAMES_SHOWN 8 /* interfaces of one filter */
@@ -40,6 +42,15 @@ static void print_line(const struct control_plan *plan, const struct plan_filter
 	buf_printf(to, "\n");
 }
 
+/* Whoever may make interfaces chooses their names, escape sequences among them. */
+static void print_name(const char *before, const char *name, struct buf *to)
+{
+	char shown[64];
+
+	snprintf(shown, sizeof(shown), "%s", name);
+	buf_printf(to, "%s%s", before, text_harmless(shown));
+}
+
 static void print_names(const struct control_plan *plan, uint32_t filter, bool all, struct buf *to)
 {
 	uint32_t i, n = 0;
@@ -48,7 +59,7 @@ static void print_names(const struct control_plan *plan, uint32_t filter, bool a
 		if (plan->interfaces[i].filter != filter)
 			continue;
 		if (all || n < NAMES_SHOWN)
-			buf_printf(to, "%s%s", n ? ", " : "", plan->interfaces[i].name);
+			print_name(n ? ", " : "", plan->interfaces[i].name, to);
 		n++;
 	}
 	if (!all && n > NAMES_SHOWN)
@@ -123,7 +134,8 @@ static void print_interface(const struct control_plan *plan, const struct plan_i
 {
 	const struct policy_filter *f;
 
-	buf_printf(to, "%s: ", i->name);
+	print_name("", i->name, to);
+	buf_printf(to, ": ");
 	if (i->turn == PLAN_LOSES) {
 		f = &plan->old->filters[i->old];
 		buf_printf(to, "loses the filter of ");
