@@ -59,16 +59,17 @@ static int put(int fd, const void *bytes, size_t len)
 	return 0;
 }
 
-int files_write(const char *dir, const char *name, const void *bytes, size_t len, bool durable,
-		struct sluice_err *err)
+static int temp_path(const char *dir, const char *name, char to[PATH_MAX], struct sluice_err *err)
 {
-	char path[PATH_MAX], temp[PATH_MAX];
-	int fd, e = files_path(path, sizeof(path), dir, name, err);
+	return snprintf(to, PATH_MAX, "%s/.%s.new", dir, name) < PATH_MAX ?
+		       0 :
+		       err_set(err, -ENAMETOOLONG, "%s/%s is too long a path", dir, name);
+}
 
-	if (!e && snprintf(temp, sizeof(temp), "%s/.%s.new", dir, name) >= (int)sizeof(temp))
-		e = err_set(err, -ENAMETOOLONG, "%s is too long a path", path);
-	if (e)
-		return e;
+static int write_temp(const char *temp, const void *bytes, size_t len, bool durable, struct sluice_err *err)
+{
+	int fd, e = 0;
+
 	/* one that a killed process left has nothing of worth, and may be somebody's link */
 	unlink(temp);
 	fd = open(temp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
@@ -77,11 +78,61 @@ int files_write(const char *dir, const char *name, const void *bytes, size_t len
 	if (put(fd, bytes, len) || (durable && fsync(fd)))
 		e = failed("writing", temp, err);
 	close(fd);
-	if (!e && rename(temp, path))
-		e = failed("renaming to", path, err);
 	if (e)
 		unlink(temp);
+	return e;
+}
+
+static int rename_temp(const char *dir, const char *temp, const char *path, bool durable, struct sluice_err *err)
+{
+	int e = 0;
+
+	if (rename(temp, path)) {
+		e = failed("renaming to", path, err);
+		unlink(temp);
+	}
 	return e || !durable ? e : files_sync(dir, err);
+}
+
+int files_write(const char *dir, const char *name, const void *bytes, size_t len, bool durable,
+		struct sluice_err *err)
+{
+	char path[PATH_MAX], temp[PATH_MAX];
+	int e = files_path(path, sizeof(path), dir, name, err) ?: temp_path(dir, name, temp, err);
+
+	e = e ?: write_temp(temp, bytes, len, durable, err);
+	return e ?: rename_temp(dir, temp, path, durable, err);
+}
+
+int files_ready(const char *dir, const char *name, const void *bytes, size_t len, struct sluice_err *err)
+{
+	char temp[PATH_MAX];
+
+	return temp_path(dir, name, temp, err) ?: write_temp(temp, bytes, len, true, err);
+}
+
+/* Is that what files_ready() left, down to the disk? */
+static bool is_ready(const char *dir, const char *temp, const void *bytes, size_t len)
+{
+	struct buf b = {0};
+	int fd = open(temp, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	bool same = fd >= 0 && !files_read(dir, strrchr(temp, '/') + 1, len, &b, NULL) && b.len == len &&
+		    !memcmp(b.data, bytes, len) && !fsync(fd);
+
+	if (fd >= 0)
+		close(fd);
+	buf_free(&b);
+	return same;
+}
+
+int files_finish(const char *dir, const char *name, const void *bytes, size_t len, struct sluice_err *err)
+{
+	char path[PATH_MAX], temp[PATH_MAX];
+	int e = files_path(path, sizeof(path), dir, name, err) ?: temp_path(dir, name, temp, err);
+
+	if (!e && !is_ready(dir, temp, bytes, len))
+		return files_write(dir, name, bytes, len, true, err);
+	return e ?: rename_temp(dir, temp, path, true, err);
 }
 
 int files_read(const char *dir, const char *name, size_t max, struct buf *to, struct sluice_err *err)
@@ -123,11 +174,31 @@ int files_read(const char *dir, const char *name, size_t max, struct buf *to, st
 	return e;
 }
 
+/* The name of a folder is on the disk when the folder above it is; what is no disk cannot be synced. */
+static int sync_above(const char *path, struct sluice_err *err)
+{
+	size_t n = (size_t)(strrchr(path, '/') - path);
+	char above[PATH_MAX];
+	int e;
+
+	snprintf(above, sizeof(above), "%.*s", n ? (int)n : 1, path);
+	e = files_sync(above, NULL);
+	return !e || e == -EINVAL ? 0 : files_sync(above, err);
+}
+
+static int make_one(const char *path, mode_t mode, struct sluice_err *err)
+{
+	if (mkdir(path, mode))
+		return errno == EEXIST ? 0 : failed("making", path, err);
+	return path[0] == '/' ? sync_above(path, err) : 0;
+}
+
 int files_mkdir(const char *path, struct sluice_err *err)
 {
 	char part[PATH_MAX];
 	struct stat st;
 	size_t i;
+	int e;
 
 	for (i = 1; path[i - 1]; i++) {
 		if ((path[i] != '/' && path[i]) || i >= sizeof(part))
@@ -135,8 +206,9 @@ int files_mkdir(const char *path, struct sluice_err *err)
 		memcpy(part, path, i);
 		part[i] = '\0';
 		/* what is above is everybody's to look into, as /run/sluice is */
-		if (mkdir(part, path[i] ? 0755 : 0700) && errno != EEXIST)
-			return failed("making", part, err);
+		e = make_one(part, path[i] ? 0755 : 0700, err);
+		if (e)
+			return e;
 	}
 	if (lstat(path, &st))
 		return failed("making", path, err);

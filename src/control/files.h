@@ -18,10 +18,17 @@
 int files_write(const char *dir, const char *name, const void *bytes, size_t len, bool durable,
 		struct sluice_err *err);
 
+/*
+ * A durable files_write() in two steps, so that the second needs no room: files_ready() writes the temporary file,
+ * files_finish() renames it. Without the first, or with other bytes, the second does all.
+ */
+int files_ready(const char *dir, const char *name, const void *bytes, size_t len, struct sluice_err *err);
+int files_finish(const char *dir, const char *name, const void *bytes, size_t len, struct sluice_err *err);
+
 /* files_read() appends a file of at most max bytes, and a NUL behind len. errors: -ENOENT, -EFBIG, ... */
 int files_read(const char *dir, const char *name, size_t max, struct buf *to, struct sluice_err *err);
 
-/* files_mkdir() makes a folder of mode 0700, and those above it; one that is there must be the caller's. */
+/* files_mkdir() makes a folder of mode 0700, and those above it, synced; one that is there must be the caller's. */
 int files_mkdir(const char *path, struct sluice_err *err);
 int files_sync(const char *dir, struct sluice_err *err);
 
