@@ -104,12 +104,35 @@ void store_forget(const struct control_state *st, const char *name)
 		files_remove(path);
 }
 
+/* Does `confirmed` say that already? */
+static bool says(const struct control_state *st, const char *name)
+{
+	char now[CONTROL_NAME];
+
+	return !store_confirmed(st, now, NULL) && !strcmp(now, name);
+}
+
+int store_ready(const struct control_state *st, const char *name, struct sluice_err *err)
+{
+	char line[CONTROL_NAME + 1];
+	int n = snprintf(line, sizeof(line), "%s\n", name[0] ? name : "-"), e = 0;
+
+	if (name[0])
+		e = store_fetch(st, name, err);
+	return e || says(st, name) ? e : files_ready(st->lib, "confirmed", line, (size_t)n, err);
+}
+
 int store_confirm(const struct control_state *st, const char *name, struct sluice_err *err)
 {
 	char line[CONTROL_NAME + 1];
-	int n = snprintf(line, sizeof(line), "%s\n", name[0] ? name : "-");
+	int n = snprintf(line, sizeof(line), "%s\n", name[0] ? name : "-"), e = 0;
 
-	return files_write(st->lib, "confirmed", line, (size_t)n, true, err);
+	if (name[0])
+		e = store_fetch(st, name, err);
+	if (e)
+		return e;
+	return says(st, name) ? files_sync(st->lib, err) :
+				files_finish(st->lib, "confirmed", line, (size_t)n, err);
 }
 
 int store_confirmed(const struct control_state *st, char name[CONTROL_NAME], struct sluice_err *err)
@@ -200,18 +223,26 @@ struct prune {
 	char dir[PATH_MAX];
 	const char *const *keep; /* NULL: everything that begins with a dot goes, nothing else */
 	uint32_t n;
+	char confirmed[CONTROL_NAME]; /* restore wants it */
 	uint32_t least; /* number that stays without being named */
 	struct buf files; /* hashes that are used, 65 bytes each */
 	const struct control_state *st;
 };
 
+/* The same policy under another number may still be named by samples. */
+static bool same_policy(const char *a, const char *b)
+{
+	return a[0] && !strcmp(strchr(a, '-'), strchr(b, '-'));
+}
+
 static bool kept(const struct prune *p, const char *name)
 {
 	uint32_t i;
 
+	if (same_policy(p->confirmed, name))
+		return true;
 	for (i = 0; i < p->n; i++)
-		/* the same policy under another number may still be named by samples */
-		if (p->keep[i][0] && !strcmp(strchr(p->keep[i], '-'), strchr(name, '-')))
+		if (same_policy(p->keep[i], name))
 			return true;
 	return strtoul(name, NULL, 10) >= p->least;
 }
@@ -265,13 +296,15 @@ void store_prune(const struct control_state *st, const char *const *keep, uint32
 	struct prune p = {.st = st, .keep = keep, .n = n};
 	struct store_entry *v;
 	uint32_t n_entries;
+	int e = store_confirmed(st, p.confirmed, NULL);
 
-	if (store_history(st, &v, &n_entries, NULL))
+	if ((e && e != -ENOENT) || store_history(st, &v, &n_entries, NULL))
 		return;
 	p.least = n_entries > STORE_KEPT ? v[STORE_KEPT - 1].number : 0;
 	free(v);
 	if (below(st, "generations", p.dir, NULL))
 		return;
+	files_hidden(st->lib);
 	files_hidden(p.dir);
 	files_each(p.dir, prune_generation, &p);
 	if (!below(st, "files", p.dir, NULL)) {

@@ -57,16 +57,19 @@ struct store_entry {
 /*
  * store_name() gives the next generation of a policy its number and name; store_put() keeps it; store_forget()
  * removes one that was never in force.
- * store_confirm() notes the generation in force ("" none); store_confirmed() reads that, -ENOENT: never.
+ * store_confirm() notes the generation in force ("" none), which must be in the history or is fetched from where the
+ * namespace had another name; store_ready() makes sure that this will not fail for want of room, and changes nothing.
+ * store_confirmed() reads what was noted, -ENOENT: nothing ever.
  * store_entry() reads one, store_history() all, the newest first (for free()).
- * store_prune() removes what is older than STORE_KEPT generations and not among the keep (n of them), files
- * that none needs, and what killed processes left.
+ * store_prune() removes what is older than STORE_KEPT generations, not among the keep (n of them) and not what restore
+ * puts back, files that none needs, and what killed processes left; nothing if `confirmed` cannot be read.
  */
 int store_name(const struct control_state *st, const struct store_policy *p, const char *again,
 	       struct store_entry *to, struct sluice_err *err);
 int store_put(const struct control_state *st, const struct store_policy *p, const struct store_entry *entry,
 	      struct sluice_err *err);
 void store_forget(const struct control_state *st, const char *name);
+int store_ready(const struct control_state *st, const char *name, struct sluice_err *err);
 int store_confirm(const struct control_state *st, const char *name, struct sluice_err *err);
 int store_confirmed(const struct control_state *st, char name[CONTROL_NAME], struct sluice_err *err);
 int store_entry(const struct control_state *st, const char *name, struct store_entry *to, struct sluice_err *err);

@@ -119,12 +119,30 @@ static void damage(void **state)
 static void confirmed(void **state)
 {
 	struct box *b = *state;
-	char name[CONTROL_NAME];
+	char name[CONTROL_NAME], temp[160];
+	struct sluice_err err = {0};
+	struct store_entry e;
 
 	assert_int_equal(store_confirmed(&b->st, name, NULL), -ENOENT);
-	assert_int_equal(store_confirm(&b->st, "7-0123456789ab", NULL), 0);
+	/* what restore could not read is not noted */
+	assert_int_equal(store_confirm(&b->st, "7-0123456789ab", &err), -ENOENT);
+	assert_non_null(strstr(err.text, "policy 7-0123456789ab is not in the history"));
+	assert_int_equal(store_confirmed(&b->st, name, NULL), -ENOENT);
+	put(b, "a.conf", "filter on eth0 {\n drop icmp\n}\n");
+	e = keep(b, "a.conf");
+	snprintf(temp, sizeof(temp), "%s/.confirmed.new", b->st.lib);
+	assert_int_equal(store_ready(&b->st, e.name, NULL), 0);
+	assert_int_equal(access(temp, F_OK), 0);
+	assert_int_equal(store_confirmed(&b->st, name, NULL), -ENOENT);
+	assert_int_equal(store_confirm(&b->st, e.name, NULL), 0);
+	assert_int_equal(access(temp, F_OK), -1);
 	assert_int_equal(store_confirmed(&b->st, name, NULL), 0);
-	assert_string_equal(name, "7-0123456789ab");
+	assert_string_equal(name, e.name);
+	/* it says so already: nothing is written */
+	assert_int_equal(store_ready(&b->st, e.name, NULL), 0);
+	assert_int_equal(access(temp, F_OK), -1);
+	/* what was made ready for another one, or torn, is not taken */
+	assert_int_equal(files_write(b->st.lib, ".confirmed.new", "2-01", 4, false, NULL), 0);
 	assert_int_equal(store_confirm(&b->st, "", NULL), 0);
 	assert_int_equal(store_confirmed(&b->st, name, NULL), 0);
 	assert_string_equal(name, "");
@@ -150,6 +168,14 @@ static void prune(void **state)
 		put(b, "z.conf", text);
 		keep(b, "z.conf");
 	}
+	assert_int_equal(store_confirm(&b->st, first.name, NULL), 0);
+	named[0] = "";
+	store_prune(&b->st, named, 1);
+	assert_int_equal(store_history(&b->st, &v, &n, NULL), 0);
+	assert_int_equal(n, STORE_KEPT + 1);
+	assert_string_equal(v[n - 1].name, first.name); /* restore wants it */
+	free(v);
+	assert_int_equal(store_confirm(&b->st, "", NULL), 0);
 	named[0] = first.name;
 	named[1] = "";
 	store_prune(&b->st, named, 2);
