@@ -142,6 +142,8 @@ int policy_say_ready(void *ctx, const struct control_ready *r, struct sluice_err
 
 int policy_say_done(const char *word, const struct control_done *done)
 {
+	if (done->warned.code)
+		fprintf(stderr, "sluice %s: %s\n", word, done->warned.text);
 	if (cli.json)
 		return cli_json(json_pack("{s:s, s:s?, s:s?, s:b, s:I, s:I, s:I, s:o}", "did", word, "policy",
 					  done->name[0] ? done->name : NULL, "before", done->left[0] ? done->left : NULL,

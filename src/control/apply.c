@@ -39,6 +39,7 @@ static int begin(struct work *w, const struct control_opts *o, struct control_do
 		return e;
 	w->st->step = o->step;
 	w->st->step_ctx = o->step_ctx;
+	w->st->warned = &done->warned;
 	e = control_state_lock(w->st, o->wait_ns, err);
 	control_step(w->st, "locked");
 	if (!e)
@@ -276,11 +277,15 @@ int control_down(const struct control_opts *o, bool force, struct control_done *
 	struct control_ready ready = {.policy = NULL};
 	struct work w;
 	int e = begin(&w, o, done, err);
+	bool off = false;
 
-	if (e == -EBADMSG && force) {
+	if (e == -EBADMSG && force && !w.st) { /* the record was not read, so there is no lock yet */
 		e = control_state_reset(o->bpffs, err);
-		control_state_close(w.st);
 		e = e ?: begin(&w, o, done, err);
+	}
+	if (e && e != -EPERM && force && w.st && w.st->lock_fd >= 0) {
+		off = true;
+		e = 0;
 	} else if (!e && !w.st->record.live[0] && !force) {
 		e = err_set(err, -ENOENT, "no policy is in force");
 	}
@@ -292,7 +297,12 @@ int control_down(const struct control_opts *o, bool force, struct control_done *
 	}
 	if (!e)
 		snprintf(done->left, sizeof(done->left), "%s", w.st->record.live);
-	e = e ?: switch_down(w.st, err);
+	if (!e && !off) {
+		e = switch_down(w.st, err);
+		off = e && e != -EPERM && force;
+	}
+	if (off)
+		e = switch_off(w.st, err);
 	end(&w, e);
 	return e;
 }

@@ -39,6 +39,7 @@ struct control_done {
 	uint64_t trial_ns;	 /* it is on trial for so long */
 	uint64_t read_ns, load_ns, switch_ns;
 	bool nothing; /* restore: all is as it should be */
+	struct sluice_err warned; /* code 0: nothing; the first that went wrong without being a failure */
 };
 
 /*
@@ -60,7 +61,10 @@ int control_rollback(const struct control_opts *o, uint32_t number, struct contr
 /* control_confirm() ends a trial for good. errors: -ENOENT there is none, or it is over */
 int control_confirm(const struct control_opts *o, struct control_done *done, struct sluice_err *err);
 
-/* control_down() takes the policy off. force: also if the record of what was there is damaged. -ENOENT there is none */
+/*
+ * control_down() takes the policy off. force: whatever is known of it, and whatever an earlier change left.
+ * errors:  -ENOENT there is none; with force: -EBUSY another process is at work, -EPERM, what a chain refuses
+ */
 int control_down(const struct control_opts *o, bool force, struct control_done *done, struct sluice_err *err);
 
 /*

@@ -319,17 +319,16 @@ int lay_nowhere(const struct control_state *st, struct sluice_err *err)
 {
 	struct sluice_attach_opts opts = options(st, NULL, "");
 	struct if_nameindex *all = if_nameindex();
+	struct sluice_err why = {0};
 	uint32_t i;
-	int e = 0;
+	int e = 0, one;
 
 	if (!all)
 		return err_set(err, -errno, "listing the interfaces: %s", strerror(errno));
-	for (i = 0; all[i].if_index && !e; i++) {
-		e = put_remove((int)all[i].if_index, CONTROL_OWNER, &opts, err);
-		if (e == -ENOENT || e == -ENODEV)
-			e = 0;
-		if (e)
-			err_prefix(err, "%s", all[i].if_name);
+	for (i = 0; all[i].if_index; i++) {
+		one = put_remove((int)all[i].if_index, CONTROL_OWNER, &opts, &why);
+		if (one && one != -ENOENT && one != -ENODEV) /* the others are not kept waiting by it */
+			e = err_set(err, one, "%s: %.1000s", all[i].if_name, why.text);
 		control_step(st, "off");
 	}
 	if_freenameindex(all);

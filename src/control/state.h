@@ -60,6 +60,7 @@ struct control_state {
 	int lock_fd;	 /* -1: not locked */
 	void (*step)(void *ctx, const char *done); /* for tests: called after every step of a change; may be NULL */
 	void *step_ctx;
+	struct sluice_err *warned; /* what went wrong and does not count as a failure; may be NULL */
 	struct control_record record; /* as it was when the state was opened or locked */
 };
 

@@ -46,12 +46,55 @@ static int store_until(const struct control_state *st, const char *name, uint64_
 	return e;
 }
 
-static int confirmed(const struct control_state *st, const char *name, struct sluice_err *err)
+void control_warn(const struct control_state *st, const struct sluice_err *why, const char *what)
 {
-	int e = store_confirm(st, name, err);
+	if (st->warned && !st->warned->code)
+		err_set(st->warned, why->code, "%s: %s", what, why->text);
+}
 
+/* What packets meet has changed already: a failure cannot take that back. */
+static void confirmed(const struct control_state *st, const char *name)
+{
+	struct sluice_err why = {0};
+
+	if (store_confirm(st, name, &why))
+		control_warn(st, &why, "done, but not noted for the next boot");
 	control_step(st, "confirmed");
-	return e;
+}
+
+/* Without a privilege, or memory, the next one tries again. */
+static bool can_wait(int e)
+{
+	return e == -EPERM || e == -ENOMEM;
+}
+
+/* Counters that cannot be carried over are lost; the policy is not. */
+static int counts(const struct control_state *st,
+		  int (*carry)(const struct control_state *, const char *, const char *, struct sluice_err *),
+		  const char *from, const char *to, struct sluice_err *err)
+{
+	struct sluice_err why = {0};
+	int e = carry(st, from, to, &why);
+
+	control_step(st, "counters");
+	if (can_wait(e))
+		return err_set(err, e, "%s", why.text);
+	if (e)
+		control_warn(st, &why, "counters do not go on");
+	return 0;
+}
+
+/* What is refused goes on through the detour, which is as right. */
+static int direct(const struct control_state *st, const char *to, const char *from, struct sluice_err *err)
+{
+	struct sluice_err why = {0};
+	int e = lay_direct(st, to, from, NULL, &why);
+
+	if (can_wait(e))
+		return err_set(err, e, "%s", why.text);
+	if (e)
+		control_warn(st, &why, "left as it is");
+	return 0;
 }
 
 /* --- the end of each kind of change; all can be done again --- */
@@ -74,12 +117,7 @@ static int end(struct control_state *st, struct sluice_err *err)
 /* live's programs go where the detours are; what is only on other's interfaces is taken off. */
 static int settle(struct control_state *st, const char *other, struct sluice_err *err)
 {
-	int e = lay_direct(st, st->record.live, other, NULL, err);
-
-	/* what is too much for the verifier beside the other members goes on through the detour, which is as right */
-	if (e == -EACCES || e == -E2BIG || e == -ENOSPC)
-		e = 0;
-	return e ?: end(st, err);
+	return direct(st, st->record.live, other, err) ?: end(st, err);
 }
 
 /* next is in force for good. */
@@ -87,12 +125,11 @@ static int forward(struct control_state *st, struct sluice_err *err)
 {
 	struct control_record *r = &st->record;
 	bool detours = r->change == CONTROL_JOINT;
-	int e = carry_counts(st, r->live, r->next, err);
+	int e = counts(st, carry_counts, r->live, r->next, err);
 
-	control_step(st, "counters");
-	e = e ?: confirmed(st, is_empty(r->next) ? "" : r->next, err);
 	if (e)
 		return e;
+	confirmed(st, is_empty(r->next) ? "" : r->next);
 	name_set(r->before, r->live);
 	name_set(r->live, r->next);
 	r->next[0] = '\0';
@@ -107,9 +144,8 @@ static int forward(struct control_state *st, struct sluice_err *err)
 static int begin_trial(struct control_state *st, struct sluice_err *err)
 {
 	struct control_record *r = &st->record;
-	int e = carry_counts(st, r->live, r->next, err);
+	int e = counts(st, carry_counts, r->live, r->next, err);
 
-	control_step(st, "counters");
 	if (e)
 		return e;
 	name_set(r->before, r->live);
@@ -121,20 +157,29 @@ static int begin_trial(struct control_state *st, struct sluice_err *err)
 	return note(st, CONTROL_TRIAL, err);
 }
 
+/* One that was never in force. */
+static void drop(const struct control_state *st, const char *name)
+{
+	char kept[CONTROL_NAME];
+	int e = store_confirmed(st, kept, NULL);
+
+	build_drop(st, name);
+	if (e == -ENOENT || (!e && strcmp(kept, name) != 0))
+		store_forget(st, name); /* not one that restore was to put back */
+}
+
 /* Nothing has changed for packets: detours go, the next generation goes. */
 static int undo(struct control_state *st, struct sluice_err *err)
 {
 	struct control_record *r = &st->record;
-	char gone[CONTROL_NAME], kept[CONTROL_NAME];
-	int e = r->change == CONTROL_JOINT ? lay_direct(st, r->live, r->next, NULL, err) : 0;
+	char gone[CONTROL_NAME];
+	int e = r->change == CONTROL_JOINT ? direct(st, r->live, r->next, err) : 0;
 
 	name_set(gone, r->next);
 	e = e ?: end(st, err);
 	if (e)
 		return e;
-	build_drop(st, gone);
-	if (store_confirmed(st, kept, NULL) || strcmp(kept, gone) != 0)
-		store_forget(st, gone); /* not one that restore was to put back */
+	drop(st, gone);
 	return 0;
 }
 
@@ -156,9 +201,8 @@ static int go_back(struct control_state *st, struct sluice_err *err)
 {
 	struct control_record *r = &st->record;
 	char tried[CONTROL_NAME];
-	int e = carry_back(st, r->next, r->live, err);
+	int e = counts(st, carry_back, r->next, r->live, err);
 
-	control_step(st, "counters");
 	name_set(tried, r->next);
 	e = e ?: settle(st, tried, err);
 	if (!e)
@@ -209,9 +253,12 @@ int switch_to(struct control_state *st, const char *name, const struct policy *p
 
 	name_set(st->record.next, name);
 	e = lay_count(st, name, st->record.live, &n, err);
+	/* room for noting it is found while there is a way back */
+	if (!e && !trial_ns)
+		e = store_ready(st, name, err);
 	if (e) {
+		drop(st, name);
 		st->record.next[0] = '\0';
-		build_drop(st, name);
 		return e;
 	}
 	return n == 1 && !trial_ns ? switch_one(st, &want, err) : switch_all(st, &want, trial_ns, err);
@@ -222,6 +269,12 @@ int switch_verify(struct control_state *st, const char *name, const struct polic
 	struct lay_want want = {.policy = policy, .only_verify = true};
 
 	return lay_direct(st, name, "", &want, err);
+}
+
+static int keep_tried(struct control_state *st, struct sluice_err *err)
+{
+	confirmed(st, st->record.live);
+	return note(st, CONTROL_SETTLE, err) ?: settle(st, st->record.before, err);
 }
 
 int switch_confirm(struct control_state *st, struct sluice_err *err)
@@ -235,10 +288,9 @@ int switch_confirm(struct control_state *st, struct sluice_err *err)
 	e = control_until(st, r->live, &until, err);
 	if (!e && until != UINT64_MAX && clock_mono_ns() >= until)
 		return err_set(err, -ENOENT, "the time of the trial is up: it rolled back by itself");
+	e = e ?: store_ready(st, r->live, err);
 	e = e ?: store_until(st, r->live, UINT64_MAX, err);
-	e = e ?: confirmed(st, r->live, err);
-	e = e ?: note(st, CONTROL_SETTLE, err);
-	return e ?: settle(st, r->before, err);
+	return e ?: keep_tried(st, err);
 }
 
 int switch_back(struct control_state *st, struct sluice_err *err)
@@ -258,9 +310,9 @@ static int finish_down(struct control_state *st, struct sluice_err *err)
 	struct control_record *r = &st->record;
 	int e = lay_nowhere(st, err);
 
-	e = e ?: confirmed(st, "", err);
 	if (e)
 		return e;
+	confirmed(st, "");
 	if (r->live[0])
 		name_set(r->before, r->live);
 	r->live[0] = '\0';
@@ -285,8 +337,10 @@ int switch_down(struct control_state *st, struct sluice_err *err)
 {
 	struct control_record *r = &st->record;
 	uint32_t n = 0;
-	int e = r->change == CONTROL_TRIAL ? switch_back(st, err) : 0;
+	int e = store_ready(st, "", err);
 
+	if (!e && r->change == CONTROL_TRIAL)
+		e = switch_back(st, err);
 	if (!e && r->live[0] && lay_count(st, r->live, "", &n, NULL))
 		n = 0; /* what cannot be read is taken off all the same */
 	r->rolled_back_ns = 0;
@@ -295,6 +349,12 @@ int switch_down(struct control_state *st, struct sluice_err *err)
 		return down_all(st, err);
 	e = e ?: note(st, CONTROL_DOWN, err);
 	return e ?: finish_down(st, err);
+}
+
+int switch_off(struct control_state *st, struct sluice_err *err)
+{
+	memset(&st->record, 0, sizeof(st->record));
+	return note(st, CONTROL_DOWN, err) ?: finish_down(st, err);
 }
 
 /* --- what was left --- */
@@ -306,10 +366,8 @@ static int mend_trial(struct control_state *st, struct sluice_err *err)
 
 	if (e)
 		return e;
-	if (until == UINT64_MAX) { /* confirmed, and killed then */
-		e = confirmed(st, st->record.live, err) ?: note(st, CONTROL_SETTLE, err);
-		return e ?: settle(st, st->record.before, err);
-	}
+	if (until == UINT64_MAX) /* confirmed, and killed then */
+		return keep_tried(st, err);
 	if (clock_mono_ns() < until)
 		return 0;
 	e = trial_over(st, until > 1, until, err);
@@ -328,10 +386,9 @@ static int mend_joint(struct control_state *st, struct sluice_err *err)
 	return begin_trial(st, err) ?: mend_trial(st, err);
 }
 
-int switch_mend(struct control_state *st, struct sluice_err *err)
+static int mend(struct control_state *st, struct sluice_err *err)
 {
 	const struct control_record *r = &st->record;
-	const char *keep[4];
 	bool yes;
 	int e = 0;
 
@@ -359,8 +416,19 @@ int switch_mend(struct control_state *st, struct sluice_err *err)
 		e = go_back(st, err);
 		break;
 	}
+	return e;
+}
+
+int switch_mend(struct control_state *st, struct sluice_err *err)
+{
+	const struct control_record *r = &st->record;
+	struct sluice_err why = {0};
+	const char *keep[4];
+	int e = mend(st, &why);
+
 	if (e)
-		return err_prefix(err, "finishing what was left of a change");
+		return err_set(err, e, "finishing what was left of a change: %.1000s%s", why.text,
+			       can_wait(e) ? "" : "; sluice down --force begins anew");
 	build_sweep(st);
 	keep[0] = r->live;
 	keep[1] = r->before;

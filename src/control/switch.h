@@ -35,7 +35,11 @@ int switch_mend(struct control_state *st, struct sluice_err *err);
 int switch_confirm(struct control_state *st, struct sluice_err *err);
 int switch_back(struct control_state *st, struct sluice_err *err);
 
-/* switch_down() takes the filter off every interface of the namespace. */
+/*
+ * switch_down() takes the filter off every interface of the namespace; errors: as switch_to(), and all is as it was.
+ * switch_off() does so whatever the record says, which begins anew; what cannot be noted is a warning.
+ */
 int switch_down(struct control_state *st, struct sluice_err *err);
+int switch_off(struct control_state *st, struct sluice_err *err);
 
 #endif
