@@ -278,7 +278,8 @@ int services_read(struct work *w, struct family *f)
 		return e;
 	if (classes.n > 65535)
 		return err_set(w->err, -ENOSPC,
-			       "the rules tell %u classes of services apart, at most 65535 can be",
+			       "the rules tell %u classes of services apart, at most 65535 can be: fewer different "
+			       "port ranges are needed",
 			       classes.n);
 	t = work_table(w, n_index, 4);
 	if (!t)

@@ -60,7 +60,8 @@ uint32_t work_table(struct work *w, size_t n, size_t size)
 	if (__builtin_mul_overflow(n, size, &bytes) || bytes > SIZE_MAX / 2 || at + bytes + 8 > w->limit) {
 		err_set(w->err, -ENOSPC,
 			"the rules would not fit: a table of %zu x %zu bytes after %zu, of %zu that are "
-			"allowed",
+			"allowed; fewer different prefixes and ports are needed, or long lists in sets that have a "
+			"file, a timeout or a size",
 			n, size, at, w->limit);
 		return 0;
 	}

@@ -59,7 +59,7 @@ static json_t *json_filter(const struct control_plan *plan, uint32_t number)
 json_t *plan_json(const struct control_plan *plan)
 {
 	static const char *const turns[] =
-		{[PLAN_GETS] = "gets", [PLAN_LOSES] = "loses", [PLAN_KEEPS] = "keeps"};
+		{[PLAN_GETS] = "gets", [PLAN_LOSES] = "loses", [PLAN_KEEPS] = "keeps", [PLAN_AGAIN] = "again"};
 	json_t *interfaces = json_array(), *filters = json_array(), *sets = json_array();
 	const struct plan_interface *in;
 	const struct plan_set *s;

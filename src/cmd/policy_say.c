@@ -42,13 +42,27 @@ static const char **names_of(const struct control_generation *g)
 	return v;
 }
 
+/* Likewise, of those where the filter is not found any more. */
+static const char **lost_of(const struct control_ready *r)
+{
+	const char **v = names_of(r->live);
+	uint32_t i, n = 0;
+
+	for (i = 0; v && r->live && i < r->live->n_parts; i++)
+		if (r->lost && r->lost[i])
+			v[n++] = v[i];
+	if (v)
+		v[n] = NULL;
+	return v;
+}
+
 static int print_plan(const struct control_ready *r, struct sluice_err *err)
 {
-	const char **before = names_of(r->live), **now = names_of(r->next);
-	struct control_plan_opts opts = {before, now, r->live ? r->live->n_parts : 0, r->next->n_parts};
+	const char **before = names_of(r->live), **now = names_of(r->next), **lost = lost_of(r);
+	struct control_plan_opts opts = {before, now, r->live ? r->live->n_parts : 0, r->next->n_parts, lost};
 	struct control_plan *plan = NULL;
 	struct buf text = {0};
-	int e = before && now ? control_plan_new(r->old, r->policy, &opts, &plan, err) : err_nomem(err);
+	int e = before && now && lost ? control_plan_new(r->old, r->policy, &opts, &plan, err) : err_nomem(err);
 
 	if (!e && cli.json) {
 		json_decref(planned);
@@ -64,6 +78,7 @@ static int print_plan(const struct control_ready *r, struct sluice_err *err)
 	control_plan_free(plan);
 	free(before);
 	free(now);
+	free(lost);
 	return e;
 }
 
@@ -150,7 +165,9 @@ int policy_say_done(const char *word, const struct control_done *done)
 					  "nothing_to_do", done->nothing, "trial_ns", (json_int_t)done->trial_ns,
 					  "load_ns", (json_int_t)done->load_ns, "switch_ns",
 					  (json_int_t)done->switch_ns, "plan", planned ? json_incref(planned) : json_null()));
-	if (done->nothing && done->name[0])
+	if (done->nothing && done->name[0] && strcmp(word, "restore") != 0)
+		printf("nothing to do: policy %s is in force\n", done->name);
+	else if (done->nothing && done->name[0])
 		printf("policy %s is in force on all its interfaces already\n", done->name);
 	else if (done->trial_ns)
 		printf("policy %s is on trial for %" PRIu64 " s: sluice confirm keeps it, else %s%s\n", done->name,

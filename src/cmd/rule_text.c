@@ -22,6 +22,20 @@ char *rule_text(const struct policy_filter *f, const struct policy_stmt *stmt, c
 	return take(&text, to, size);
 }
 
+char *rule_named(const struct policy_filter *f, const struct policy_stmt *stmt, char *to, size_t size)
+{
+	struct policy_stmt nameless;
+	struct buf text = {0};
+
+	if (!stmt || !stmt->name)
+		return rule_text(f, stmt, to, size);
+	nameless = *stmt;
+	nameless.name = NULL;
+	buf_printf(&text, "\"%s\": ", stmt->name);
+	policy_rule_print(f, &nameless, size > text.len + 4 ? size - text.len - 4 : 1, &text);
+	return take(&text, to, size);
+}
+
 char *rule_label(const struct policy_filter *f, const struct policy_stmt *stmt, char *to, size_t size)
 {
 	struct buf text = {0};

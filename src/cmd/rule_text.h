@@ -10,6 +10,9 @@
  * Returns to. */
 char *rule_text(const struct policy_filter *f, const struct policy_stmt *stmt, char *to, size_t size);
 
+/* rule_named() is rule_text() with the rule's name, if it has one, in front: "web": pass tcp to port 80 */
+char *rule_named(const struct policy_filter *f, const struct policy_stmt *stmt, char *to, size_t size);
+
 /* rule_label() writes its name in quotes, or if it has none its text. */
 char *rule_label(const struct policy_filter *f, const struct policy_stmt *stmt, char *to, size_t size);
 

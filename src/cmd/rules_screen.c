@@ -12,6 +12,8 @@
 #define HEAD_LINES 2
 #define RULE_SHOWN 200
 #define FIGURES 61 /* columns of a row in front of its text */
+#define RARE 16	   /* of them those of OVER and LOGGED, */
+#define WIDE 110   /* for which a terminal of so many has room */
 
 struct rules_screen {
 	struct screen screen;
@@ -54,6 +56,11 @@ static int room(void)
 	return LINES > HEAD_LINES + 1 ? LINES - HEAD_LINES - 1 : 0;
 }
 
+static bool is_wide(void)
+{
+	return COLS >= WIDE;
+}
+
 static void head(const struct rules_screen *s)
 {
 	static const char *const columns[] = {"", "PACKETS", "BYTES", "PPS", "BIT/S"};
@@ -71,9 +78,11 @@ static void head(const struct rules_screen *s)
 		snprintf(name[i], sizeof(name[i]), "%s%s", (int)run->sort == i && i ? "*" : "", columns[i]);
 	screen_bar(HEAD_LINES - 1);
 	attron(A_REVERSE);
-	mvprintw(HEAD_LINES - 1, 0, "%6s %8s %8s %8s %8s %7s %7s %6s  RULE",
-		 run->sort == RULES_TEXT ? "*" : "", name[1], name[2], name[3], name[4], "OVER", "LOGGED",
-		 "SHARE");
+	mvprintw(HEAD_LINES - 1, 0, "%6s %8s %8s %8s %8s", run->sort == RULES_TEXT ? "*" : "", name[1], name[2],
+		 name[3], name[4]);
+	if (is_wide())
+		printw(" %7s %7s", "OVER", "LOGGED");
+	printw(" %6s  RULE", "SHARE");
 	attroff(A_REVERSE);
 }
 
@@ -99,7 +108,7 @@ static void print_group(const struct rules_group *g, int line)
 static void print_row(const struct rules_row *row, const char *text, int line)
 {
 	char a[8], b[8], c[8], d[8], e[8], f[8], number[12] = "-", share[12] = "never";
-	int width = COLS > FIGURES + 10 ? COLS - FIGURES : 10;
+	int figures = FIGURES - (is_wide() ? 0 : RARE), width = COLS > figures + 10 ? COLS - figures : 10;
 
 	if (row->stmt)
 		snprintf(number, sizeof(number), "%u", row->rule + 1);
@@ -107,11 +116,13 @@ static void print_row(const struct rules_row *row, const char *text, int line)
 		snprintf(share, sizeof(share), "%.1f%%", 100 * row->share);
 	else
 		attron(A_DIM);
-	mvprintw(line, 0, "%6s %8s %8s %8s %8s %7s %7s %6s  %.*s", number,
-		 text_si((double)row->now.packets, a, sizeof(a)),
+	mvprintw(line, 0, "%6s %8s %8s %8s %8s", number, text_si((double)row->now.packets, a, sizeof(a)),
 		 text_si((double)row->now.bytes, b, sizeof(b)), text_si(row->pps, c, sizeof(c)),
-		 text_si(row->bps, d, sizeof(d)), text_si((double)row->now.over_packets, e, sizeof(e)),
-		 text_si((double)row->now.logged, f, sizeof(f)), share, width, text);
+		 text_si(row->bps, d, sizeof(d)));
+	if (is_wide())
+		printw(" %7s %7s", text_si((double)row->now.over_packets, e, sizeof(e)),
+		       text_si((double)row->now.logged, f, sizeof(f)));
+	printw(" %6s  %.*s", share, width, text);
 	attroff(A_DIM);
 }
 
@@ -128,11 +139,11 @@ static void rows(struct rules_screen *s)
 			print_group(g, line);
 		for (i = 0; i < g->n_rows && (!s->run->limit || i < s->run->limit); i++) {
 			if (filter[0] &&
-			    !strstr(rule_text(g->filter, g->order[i]->stmt, text, sizeof(text)), filter))
+			    !strstr(rule_named(g->filter, g->order[i]->stmt, text, sizeof(text)), filter))
 				continue;
 			if (!is_shown(s, at++, &line))
 				continue;
-			rule_text(g->filter, g->order[i]->stmt, text, sizeof(text));
+			rule_named(g->filter, g->order[i]->stmt, text, sizeof(text));
 			print_row(g->order[i], text, line);
 		}
 	}
@@ -150,10 +161,10 @@ static void draw(struct rules_screen *s)
 		"/            show only rules that contain a text; Enter keeps it, Esc drops it",
 		"h            this help, on and off",
 		"",
-		"never: no packet has matched since the rule is in force. SHARE: of the packets of its "
-		"filter.",
-		"OVER: packets that were over the rule's limit, and dropped; PACKETS of a limit are those "
-		"within.",
+		"never: no packet has matched since the rule is in force",
+		"SHARE: of the packets of its filter",
+		"OVER: packets beyond the rule's limit, dropped; PACKETS are those within",
+		"OVER and LOGGED are shown where there are 110 columns",
 	};
 
 	erase();

@@ -5,6 +5,8 @@
 #include "base/err.h"
 #include "cmd/policy_say.h"
 
+#define PARTS_SHOWN 8 /* interfaces in a sentence */
+
 static uint64_t trial_ns;
 static bool dry_run, force, trial;
 
@@ -14,7 +16,7 @@ static const struct cli_opt opts[] = {
 	{.name = "dry-run", .letter = 'n', .kind = OPT_FLAG, .to = &dry_run,
 	 .help = "check, compile and load it, print the plan, change nothing"},
 	{.name = "force", .letter = 'f', .kind = OPT_FLAG, .to = &force,
-	 .help = "even if it would cut off who is logged in"},
+	 .help = "even if it cuts off who is logged in, or does less than it says"},
 	{0},
 };
 
@@ -31,10 +33,89 @@ static const struct cli_verb verb = {
 	.max_args = 1,
 };
 
+static int leave_out(bool refuse, int code, struct sluice_err *err)
+{
+	if (refuse) {
+		err->code = code;
+		return code;
+	}
+	cli_warn(&verb, "%s", err->text);
+	*err = (struct sluice_err){0};
+	return 0;
+}
+
+/* What stands in the policy and does nothing. */
+static int check_balance(const struct policy *p, bool refuse, struct sluice_err *err)
+{
+	struct policy_where w;
+
+	if (!p->n_balances)
+		return 0;
+	w = policy_where(p, p->balances[0].pos);
+	err_set(err, -EOPNOTSUPP,
+		"%s:%u: balance %s: this version checks services but does not put them into force%s", w.path, w.line,
+		p->balances[0].name, refuse ? "; take the block out" : "");
+	return leave_out(refuse, -EOPNOTSUPP, err);
+}
+
+/* "a0, a1 and a2", "a0 and 12 more" */
+static void list_parts(const struct control_generation *g, char *to, size_t size)
+{
+	size_t n = 0;
+	uint32_t i;
+
+	to[0] = '\0';
+	for (i = 0; i < g->n_parts && n < size; i++) {
+		if (i == PARTS_SHOWN && g->n_parts > PARTS_SHOWN + 1) {
+			snprintf(to + n, size - n, " and %u more", g->n_parts - i);
+			return;
+		}
+		n += (size_t)snprintf(to + n, size - n, "%s%s", !i ? "" : i + 1 == g->n_parts ? " and " : ", ",
+				      g->parts[i].ifname);
+	}
+}
+
+/* A file that was emptied by accident takes the filter off every interface as sluice down does, but nobody said so. */
+static int check_filters(const struct control_ready *r, struct sluice_err *err)
+{
+	char names[512];
+
+	if (r->next->n_parts || !r->live || !r->live->n_parts)
+		return 0;
+	list_parts(r->live, names, sizeof(names));
+	err_set(err, -ECANCELED, "%s: %s would lose %s; sluice down does that, --force applies it all the same",
+		r->policy->n_filters ? "no interface fits a filter of the policy" : "the policy has no filter", names,
+		r->live->n_parts > 1 ? "theirs" : "its own");
+	return leave_out(!force, -ECANCELED, err);
+}
+
+static void warn_unfit(const struct control_ready *r)
+{
+	uint32_t i, k;
+
+	for (i = 0; i < r->next->n_filters; i++) {
+		for (k = 0; k < r->next->n_parts && r->next->parts[k].filter != i; k++)
+			;
+		if (k == r->next->n_parts && r->policy->filters[i].on.n)
+			cli_warn(&verb, "filter on %s%s: no interface fits, it protects nothing",
+				 r->policy->filters[i].on.v[0].text, r->policy->filters[i].on.n > 1 ? ", ..." : "");
+	}
+}
+
+static int ready(void *ctx, const struct control_ready *r, struct sluice_err *err)
+{
+	int e = check_balance(r->policy, !force, err);
+
+	e = e ?: check_filters(r, err);
+	if (!e)
+		warn_unfit(r);
+	return e ?: policy_say_ready(ctx, r, err);
+}
+
 int verb_apply(int argc, char **argv)
 {
 	struct policy_guarded guarded;
-	struct control_opts o = {.wait_ns = CONTROL_WAIT_NS, .ready = policy_say_ready, .ctx = &guarded};
+	struct control_opts o = {.wait_ns = CONTROL_WAIT_NS, .ready = ready, .ctx = &guarded};
 	struct control_done done;
 	struct sluice_err err = {0};
 	struct store_policy p;
@@ -57,7 +138,9 @@ int verb_apply(int argc, char **argv)
 		err.code = -EBADMSG;
 	if (e)
 		rc = cli_fail(&verb, &err);
-	else if (dry_run && !cli.json)
+	else if (done.nothing && check_balance(p.policy, false, &err))
+		rc = EXIT_FAILED;
+	else if (dry_run && !cli.json && !done.nothing)
 		rc = printf("nothing was changed\n") < 0 ? EXIT_FAILED : EXIT_DONE;
 	else
 		rc = policy_say_done(dry_run ? "dry_run" : "apply", &done);

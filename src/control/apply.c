@@ -114,10 +114,20 @@ static bool still_fits(const struct control_state *st, const char *name, const s
 	return same;
 }
 
+static bool is_lost(const struct control_state *st, const struct control_generation *g, uint32_t part)
+{
+	struct control_on on;
+	int e = control_part_on(st, g, part, &on, NULL);
+
+	return e ? e == -ENODEV : !on.itself && !on.detour;
+}
+
 static int ask_ready(struct work *w, const struct policy *policy)
 {
 	struct control_ready ready = {.st = w->st, .policy = policy, .next = w->next};
 	const struct control_record *r = &w->st->record;
+	bool *lost = NULL;
+	uint32_t i;
 	int e = 0;
 
 	if (!w->o->ready)
@@ -129,8 +139,14 @@ static int ask_ready(struct work *w, const struct policy *policy)
 			e = 0;
 		ready.live = w->old ? w->live : NULL;
 		ready.old = w->old;
+		lost = ready.live ? calloc(ready.live->n_parts + 1ul, sizeof(*lost)) : NULL;
+		for (i = 0; lost && i < ready.live->n_parts; i++)
+			lost[i] = is_lost(w->st, ready.live, i);
+		ready.lost = lost;
 	}
-	return e ?: w->o->ready(w->o->ctx, &ready, w->err);
+	e = e ?: w->o->ready(w->o->ctx, &ready, w->err);
+	free(lost);
+	return e;
 }
 
 /* Compile, load, show, switch. again: a generation that this is once more; "" if it comes from a file. */
@@ -172,9 +188,44 @@ static int put(struct work *w, const struct store_policy *p, const char *again, 
 	return e;
 }
 
+static bool is_live(const struct control_state *st, const struct store_policy *p)
+{
+	struct control_generation *live;
+	bool same = st->record.live[0] && !control_generation_open(st, st->record.live, &live, NULL);
+
+	if (!same)
+		return false;
+	same = !strcmp(live->hash, p->hash);
+	control_generation_free(live);
+	return same;
+}
+
+/* Is the policy in force, on every interface that it would be put on? -ENODEV: one that it names is not there. */
+static int is_in_force(const struct control_state *st, const struct store_policy *p, bool missing_ok, bool *yes,
+		       struct sluice_err *err)
+{
+	struct control_generation *live, wanted = {.n_parts = 0};
+	struct control_on on;
+	uint32_t i;
+	int e;
+
+	*yes = false;
+	if (!is_live(st, p) || control_generation_open(st, st->record.live, &live, NULL))
+		return 0;
+	e = build_parts(p->policy, missing_ok, &wanted, err);
+	*yes = !e && still_fits(st, live->name, &wanted);
+	for (i = 0; *yes && i < live->n_parts; i++)
+		*yes = !control_part_on(st, live, i, &on, NULL) && (on.itself || on.detour);
+	free(wanted.parts);
+	free(wanted.on);
+	control_generation_free(live);
+	return e;
+}
+
 int control_apply(const struct control_opts *o, const char *path, struct store_policy *p, struct control_done *done,
 		  struct sluice_err *err)
 {
+	char again[CONTROL_NAME] = "";
 	struct work w;
 	uint64_t at;
 	int e;
@@ -185,7 +236,13 @@ int control_apply(const struct control_opts *o, const char *path, struct store_p
 	at = clock_mono_ns();
 	e = e ?: store_read(w.st, path, !o->dry_run, p, err);
 	done->read_ns = clock_mono_ns() - at;
-	e = e ?: put(&w, p, "", false);
+	e = e ?: is_in_force(w.st, p, false, &done->nothing, err);
+	if (!e && is_live(w.st, p)) /* what is missing is repaired with what is there */
+		snprintf(again, sizeof(again), "%s", w.st->record.live);
+	if (!e && done->nothing)
+		snprintf(done->left, sizeof(done->left), "%s", again);
+	else
+		e = e ?: put(&w, p, again, false);
 	end(&w, e);
 	return e;
 }
@@ -307,26 +364,6 @@ int control_down(const struct control_opts *o, bool force, struct control_done *
 	return e;
 }
 
-/* Is the policy in force, on every interface that it would be put on? */
-static bool is_in_force(const struct control_state *st, const struct store_policy *p, struct sluice_err *err)
-{
-	struct control_generation *live, wanted = {.n_parts = 0};
-	struct control_on on;
-	bool same = st->record.live[0] && !control_generation_open(st, st->record.live, &live, NULL);
-	uint32_t i;
-
-	if (!same)
-		return false;
-	same = !build_parts(p->policy, true, &wanted, err) && !strcmp(live->hash, p->hash) &&
-	       still_fits(st, live->name, &wanted);
-	for (i = 0; same && i < live->n_parts; i++)
-		same = !control_part_on(st, live, i, &on, NULL) && (on.itself || on.detour);
-	free(wanted.parts);
-	free(wanted.on);
-	control_generation_free(live);
-	return same;
-}
-
 int control_restore(const struct control_opts *o, struct control_done *done, struct sluice_err *err)
 {
 	struct store_policy p = {.n_files = 0};
@@ -345,7 +382,7 @@ int control_restore(const struct control_opts *o, struct control_done *done, str
 	}
 	if (!e && name[0]) {
 		e = store_again(w.st, name, &p, err);
-		done->nothing = !e && is_in_force(w.st, &p, err);
+		e = e ?: is_in_force(w.st, &p, true, &done->nothing, err);
 		w.anew = true;
 		if (!e && !done->nothing)
 			e = put(&w, &p, name, true);

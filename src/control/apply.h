@@ -16,6 +16,7 @@ struct control_ready {
 	const struct policy *policy;		/* NULL: all is taken off */
 	const struct control_generation *live;	/* of old; NULL */
 	const struct control_generation *next;	/* of policy; NULL */
+	const bool *lost; /* of live's parts: its filter is not on the interface any more; NULL: nobody looked */
 };
 
 struct control_opts {
@@ -38,12 +39,13 @@ struct control_done {
 	char left[CONTROL_NAME]; /* before; "" none */
 	uint64_t trial_ns;	 /* it is on trial for so long */
 	uint64_t read_ns, load_ns, switch_ns;
-	bool nothing; /* restore: all is as it should be */
+	bool nothing; /* apply, restore: all is as it should be */
 	struct sluice_err warned; /* code 0: nothing; the first that went wrong without being a failure */
 };
 
 /*
- * control_apply() puts the policy of a file into force.
+ * control_apply() puts the policy of a file into force. If that is the one in force, on every interface, nothing
+ * happens (done->nothing), and ready() is not called.
  *
  * out:     *p  the policy read, also after a failure (its mistakes), for store_free()
  * errors:  those of store_read(), build_parts(), build_new(), switch_to(); -EBUSY a policy is on trial, or another

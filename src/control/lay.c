@@ -99,6 +99,34 @@ static struct sluice_attach_opts options(const struct control_state *st, const s
 	return o;
 }
 
+/* A chain keeps its mode as long as it is there: what the policy wants instead is said before anything is done. */
+static int check_mode(const struct lay_want *want, const struct spot *s, struct sluice_err *err)
+{
+	enum sluice_mode mode = want && want->policy ? build_mode(want->policy, s->ifname) : SLUICE_MODE_AUTO;
+	struct sluice_chain_info *info;
+	bool others = false;
+	uint32_t i;
+	int e;
+
+	if (mode == SLUICE_MODE_AUTO)
+		return 0;
+	if (mode == SLUICE_MODE_OFFLOAD)
+		return err_set(err, -EOPNOTSUPP, "a policy does not run on a card; mode native, generic or auto is needed");
+	e = sluice_chain_read(s->ifindex, &info, err);
+	if (e)
+		return e;
+	for (i = 0; i < info->n_members; i++)
+		others |= strcmp(info->member[i].owner, CONTROL_OWNER) != 0;
+	if (info->owner == SLUICE_OWNER_SLUICE && info->mode != mode)
+		e = err_set(err, -EBUSY,
+			    "it runs in %s mode, and the policy wants %s mode: that takes sluice down first%s%s%s, "
+			    "and until the next apply nothing is filtered",
+			    sluice_mode_name(info->mode), sluice_mode_name(mode), others ? " and sluice detach " : "",
+			    others ? s->ifname : "", others ? " --all" : "");
+	sluice_chain_info_free(info);
+	return e;
+}
+
 static struct put_member member_of(const struct code *code)
 {
 	return (struct put_member){.owner = CONTROL_OWNER,
@@ -170,7 +198,8 @@ static int direct_one(const struct control_state *st, const struct both *b, cons
 		e = put_remove(s->ifindex, CONTROL_OWNER, &opts, err);
 		return e == -ENOENT ? 0 : e;
 	}
-	e = build_code(st, b->to->name, (uint32_t)s->to, &code, err);
+	e = check_mode(want, s, err);
+	e = e ?: build_code(st, b->to->name, (uint32_t)s->to, &code, err);
 	if (e)
 		return e;
 	m = member_of(code);
@@ -283,6 +312,7 @@ static int detour_one(const struct control_state *st, const struct both *b, cons
 	int e = is_gone(s->ifindex) ? err_set(err, -ENODEV, "the interface is gone") :
 				      put_frags(s->ifindex, CONTROL_OWNER, &frags, err);
 
+	e = e ?: check_mode(s->to >= 0 ? want : NULL, s, err);
 	e = e ?: load_detour(b, s, st, frags, &obj, &code, err);
 	if (!e) {
 		m = member_of(code);

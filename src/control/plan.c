@@ -243,6 +243,16 @@ static void add_interface(struct control_plan *plan, const struct place *old, co
 	};
 }
 
+static void find_lost(struct control_plan *plan, const char *const *lost)
+{
+	uint32_t i;
+
+	for (; lost && *lost; lost++)
+		for (i = 0; i < plan->n_interfaces; i++)
+			if (plan->interfaces[i].turn == PLAN_KEEPS && !strcmp(plan->interfaces[i].name, *lost))
+				plan->interfaces[i].turn = PLAN_AGAIN;
+}
+
 static bool compare_interfaces(struct control_plan *plan, const struct control_plan_opts *o)
 {
 	uint32_t n_old, n_now, i = 0, j = 0;
@@ -259,6 +269,7 @@ static bool compare_interfaces(struct control_plan *plan, const struct control_p
 		i += c <= 0;
 		j += c >= 0;
 	}
+	find_lost(plan, o->lost);
 	return true;
 }
 

@@ -38,10 +38,10 @@ struct plan_filter {
 	uint32_t added, removed, changed, moved, unchanged; /* moved: without those that are changed, too */
 };
 
-enum plan_turn { PLAN_GETS, PLAN_LOSES, PLAN_KEEPS };
+enum plan_turn { PLAN_GETS, PLAN_LOSES, PLAN_KEEPS, PLAN_AGAIN };
 struct plan_interface {
 	const char *name;
-	uint8_t turn;	 /* enum plan_turn: it gets a filter, has none any more, or goes on with one */
+	uint8_t turn;	 /* enum plan_turn: it gets a filter, has none any more, goes on with one, or has lost it */
 	uint32_t filter; /* into plan->filters; LOSES: PLAN_NONE */
 	uint32_t old;	 /* the filter of the old policy; GETS: PLAN_NONE */
 	const char *old_mode, *mode; /* as written, "auto" if nothing is */
@@ -63,10 +63,14 @@ struct control_plan {
 	struct arena arena;
 };
 
-/* On which interfaces the policies are. NULL: on what their filters say, globs as they are written. */
+/*
+ * On which interfaces the policies are. NULL: on what their filters say, globs as they are written. lost: those of
+ * the old policy where its filter is not to be found any more, NULL after the last; NULL: none.
+ */
 struct control_plan_opts {
 	const char *const *old_interfaces, *const *interfaces;
 	uint32_t n_old_interfaces, n_interfaces;
+	const char *const *lost;
 };
 
 /*

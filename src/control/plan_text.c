@@ -146,6 +146,8 @@ static void print_interface(const struct control_plan *plan, const struct plan_i
 		print_place(plan->now, plan->now->filters[plan->filters[i->filter].now].pos, to);
 		if (strcmp(i->mode, "auto") != 0)
 			buf_printf(to, " in %s mode", i->mode);
+	} else if (i->turn == PLAN_AGAIN) {
+		buf_printf(to, "gets the filter again");
 	} else {
 		buf_printf(to, "mode %s, was %s", i->mode, i->old_mode);
 	}

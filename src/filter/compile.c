@@ -303,7 +303,8 @@ static int put_tables(struct compile *c, struct buf *to)
 	if (to->len > FILTER_ROOM)
 		return err_set(c->err, -ENOSPC,
 			       "%u rules take %zu bytes (%zu of them for %u boxes to be looked up), at most "
-			       "%u fit",
+			       "%u fit: fewer prefixes and ports in one rule, or long lists in sets that have a file, "
+			       "a timeout or a size, are needed",
 			       c->set->n, to->len, c->t->report.classify, c->t->report.n_boxes, FILTER_ROOM);
 	return 0;
 }

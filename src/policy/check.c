@@ -337,6 +337,8 @@ int policy_check(struct policy *p, const struct policy_files *files, struct slui
 		e = load_set(p, &p->sets[i], files, err);
 	if (!e)
 		e = check_interfaces(p, err);
+	if (!e && !p->n_filters && !p->n_balances && !p->n_errors)
+		policy_warn(p, (struct policy_pos){.at = 0}, "no filter: nothing is examined");
 	free(sets);
 	return e;
 }

@@ -10,6 +10,8 @@
 #include "base/text.h"
 #include "policy/parse.h"
 
+#define TEXT_PROBED 4096 /* bytes of a file that are looked at before it is taken for text */
+
 #define EXPECTED_ITEM "interface, set, filter, balance, define or include"
 
 static void items(struct parse *c);
@@ -128,7 +130,25 @@ static bool may_include(struct parse *c, struct policy_pos pos, const char *path
 	return true;
 }
 
-/* Reads a file into a new source and stands on its first word. */
+/*
+ * A text has no NUL: one mistake, at the first byte that no text has, says more about a program or an archive than
+ * what its bytes would be as words.
+ */
+static void check_text(struct parse *c, int file, size_t len)
+{
+	const unsigned char *s = (const unsigned char *)c->p->sources[file].text;
+	size_t at = 0;
+
+	if (!memchr(s, 0, len < TEXT_PROBED ? len : TEXT_PROBED))
+		return;
+	while ((s[at] >= ' ' && s[at] != 0x7f) || (s[at] >= '\t' && s[at] <= '\r'))
+		at++;
+	policy_error(c->p, (struct policy_pos){.at = (uint32_t)at, .file = (uint16_t)file, .len = 1},
+		     "not a text file: byte 0x%02x", s[at]);
+	c->lex.end = 0;
+}
+
+/* Reads a file into a new source and stands on its first word. A byte order mark is no part of the text. */
 static int enter(struct parse *c, const char *path, int parent, struct sluice_err *err)
 {
 	struct buf text = {0};
@@ -146,6 +166,10 @@ static int enter(struct parse *c, const char *path, int parent, struct sluice_er
 		buf_free(&text);
 		return e ? e : err_nomem(err);
 	}
+	if (len >= 3 && !memcmp(exact, "\xef\xbb\xbf", 3)) {
+		len -= 3;
+		memmove(exact, exact + 3, len + 1);
+	}
 	file = policy_source_add(c->p, path, exact, len, parent);
 	if (file < 0)
 		return err_nomem(err);
@@ -156,6 +180,7 @@ static int enter(struct parse *c, const char *path, int parent, struct sluice_er
 	c->lex.end = (uint32_t)len;
 	c->lex.file = (uint16_t)file;
 	c->lex.in = NULL;
+	check_text(c, file, len);
 	parse_next(c);
 	return 0;
 }

@@ -1,0 +1,166 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+# apply says what it does not do, and does not do what was hardly meant; restore says what it does.
+#
+#     h1 (198.18.1.2) eth0 ---- to1 (198.18.1.1) box to2 ---- eth0 h2
+. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/chain.sh"
+. "$(dirname "$0")/policy_lab.sh"
+need_root
+command -v jq >/dev/null || skip_all "jq is not here"
+leaks_before
+policy_lab --hosts 2
+prog other 2
+
+said() { grep -qE -e "$1" "$T/said" || { echo "not said: $1"; cat "$T/said"; return 1; }; }
+unsaid() { ! grep -qE -e "$1" "$T/said" || { echo "said: $1"; cat "$T/said"; return 1; }; }
+apply() { sl apply "$@" >"$T/said" 2>&1 || { cat "$T/said"; return 1; }; }
+
+# --- what a policy has and apply does not do ---
+balanced() {
+	policy balance.conf 'filter on to1 {
+	drop icmp length 200
+	default pass
+}
+balance web on to1 {
+	virtual 198.18.1.1 tcp port 80
+	forward ipip
+	backend 198.18.2.2
+}'
+	forget
+	expect_fail 4 'balance.conf:5: balance web: this version checks services but does not put them into force; take the block out$' \
+		sl apply "$T/balance.conf" && is policy null "$(st .policy)" &&
+		expect_fail 4 'balance web: this version' sl apply "$T/balance.conf" --dry-run &&
+		apply "$T/balance.conf" --force && said 'balance web: this version checks services but does not put them into force$' &&
+		in_force 1 B && apply "$T/balance.conf" && said 'balance web: this version' && said 'nothing to do'
+}
+without_filter() {
+	forget
+	: >"$T/none.conf"
+	echo '# all is commented out' >"$T/comment.conf"
+	sl check "$T/none.conf" 2>&1 | grep -q 'none.conf:1:1: warning: no filter: nothing is examined' || return 1
+	apply "$T/a2.conf" || return 1
+	for f in none comment; do
+		expect_fail 1 'the policy has no filter: to1 and to2 would lose theirs; sluice down does that, --force applies it all the same' \
+			sl apply "$T/$f.conf" && expect_fail 1 'the policy has no filter' sl apply "$T/$f.conf" --dry-run &&
+			in_force 1 A && is history 1 "$(st '.history | length')" || return 1
+	done
+	policy nowhere.conf 'filter on nothing* {
+	default drop
+}'
+	expect_fail 1 'no interface fits a filter of the policy: to1 and to2 would lose theirs' sl apply "$T/nowhere.conf" &&
+		apply "$T/none.conf" --force && said 'the policy has no filter' && meets h1 198.18.1.1 none
+}
+unfit() {
+	forget
+	policy glob.conf 'filter on to1 {
+	drop icmp length 100
+	default pass
+}
+filter on x* {
+	default drop
+}'
+	apply "$T/glob.conf" && said 'filter on x\*: no interface fits, it protects nothing' && in_force 1 A
+}
+case_ "a balance block is refused, or with --force named" balanced
+case_ "a policy without filters takes nothing off by itself" without_filter
+case_ "a filter whose pattern fits nothing is named" unfit
+
+# --- dry-run refuses what apply refuses ---
+modes() {
+	forget
+	apply "$T/a.conf" || return 1
+	for mode in generic offload; do
+		policy $mode.conf "interface to1 { mode $mode }
+$(cat "$T/b.conf")"
+	done
+	for how in '' --dry-run '--confirm 60s'; do
+		expect_fail 1 'to1: it runs in native mode, and the policy wants generic mode: that takes sluice down first, and until the next apply nothing is filtered' \
+			sl apply "$T/generic.conf" $how &&
+			expect_fail 4 'to1: a policy does not run on a card; mode native, generic or auto is needed' sl apply "$T/offload.conf" $how &&
+			in_force 1 A || return 1
+	done
+	sl attach to1 "$T/other.o" >/dev/null &&
+		expect_fail 1 'takes sluice down first and sluice detach to1 --all, and' sl apply "$T/generic.conf" --dry-run && sl detach to1 --all >/dev/null &&
+		sl down >/dev/null && apply "$T/generic.conf" --dry-run && apply "$T/generic.conf" && is mode generic "$(st '.interfaces[0].mode')"
+}
+case_ "--dry-run asks for the mode of what runs" modes
+
+# --- the same policy once more ---
+same() {
+	forget
+	apply "$T/a2.conf" && apply "$T/a2.conf" && is said "nothing to do: policy $(st .policy) is in force" "$(cat "$T/said")" &&
+		sl apply "$T/a2.conf" --json | jq -e '.nothing_to_do and .policy == .before' >/dev/null &&
+		apply "$T/a2.conf" --dry-run && said '^nothing to do' && apply "$T/a2.conf" --confirm 1s && said '^nothing to do' &&
+		is history 1 "$(st '.history | length')" && in_force 1 A || return 1
+	sl detach to2 --all --force >/dev/null && apply "$T/a2.conf" && said '^to2: gets the filter again$' && unsaid 'nothing changes' &&
+		unsaid '^to1: gets' && meets h2 198.18.2.1 A && is first 1 "$(st '.history[-1].number')"
+}
+from_file() {
+	forget
+	echo 203.0.113.7 >"$T/bad.netset"
+	policy set.conf "set bad from \"$T/bad.netset\"
+filter on to1 {
+	drop from @bad
+	drop icmp length 100
+	default pass
+}"
+	apply "$T/set.conf" && apply "$T/set.conf" && said '^nothing to do' || return 1
+	echo 203.0.113.8 >>"$T/bad.netset"
+	apply "$T/set.conf" && said '~ set bad: 1 range added, 1 unchanged' && in_force 2 A
+}
+restored() {
+	forget
+	box ip link add d0 type veth peer name d1 && policy d.conf 'filter on d0 {
+	default drop
+}' && apply "$T/d.conf" && box ip link del d0 && box ip link add d0 type veth peer name d1 &&
+		sl restore >"$T/said" && said '^d0: gets the filter again$' && unsaid 'nothing changes' &&
+		is "in force" true "$(st '.interfaces[0].in_force // .interfaces[0].state // true' | sed 's/in_force/true/')" || return 1
+	sl restore >"$T/said" && said 'is in force on all its interfaces already'
+	rc=$?
+	box ip link del d0
+	return $rc
+}
+case_ "the same policy again is nothing to do; what is missing is put back" same
+case_ "a set's file that changed is a change" from_file
+case_ "restore says which interface gets the filter" restored
+
+# --- check ---
+binary() {
+	{ sl check "$SLUICE" 2>&1; echo "exit $?"; } >"$T/said"
+	said ':1:1: error: not a text file: byte 0x7f$' && said ': 1 mistake$' && said '^exit 1$' && is lines 5 "$(wc -l <"$T/said")"
+}
+marked() {
+	printf '\357\273\277filter on to1 {\n# gr\303\274n\n\tdrop icmp as "gr\303\274n"\n}\n' >"$T/bom.conf"
+	sl check "$T/bom.conf" >"$T/said" 2>&1 && said ': 1 rule in 1 filter, 0 sets; 0 warnings' || return 1
+	printf '\357\273\277fliter\n' >"$T/bom.conf"
+	expect_fail 1 "bom.conf:1:1: error: unknown word 'fliter'" sl check "$T/bom.conf"
+}
+case_ "a program is no policy: one mistake" binary
+case_ "a byte order mark and UTF-8 are fine" marked
+
+# --- rules on 80 columns ---
+narrow() {
+	forget
+	policy names.conf 'filter on to1 {
+	drop udp from port { 19, 53, 123, 389 } length > 468 as "amplification"
+	default pass
+}'
+	apply "$T/names.conf" || return 1
+	for cols in 80 120; do
+		{ sleep 1; printf h; sleep 0.5; printf q; } | box env TERM=xterm script -qec "stty rows 24 cols $cols; $SLUICE rules -i 200ms" /dev/null >"$T/said" 2>&1
+		grep -aqF '"amplification": drop udp' "$T/said" || { tail -c 800 "$T/said"; return 1; }
+		[ $cols = 80 ] && unsaid 'LOGGED *SHARE' || said 'LOGGED' || return 1
+	done
+}
+if command -v script >/dev/null; then
+	case_ "rules: the name first, also on 80 columns" narrow
+else
+	skip "rules: the name first, also on 80 columns" "script(1) is not here"
+fi
+
+forget
+"$SLUICE" lab down "$LAB" >/dev/null 2>&1
+rm -f /run/sluice/net"$netns"_*.lock
+case_ "nothing is left: programs, maps, links, pins" leaks_after
+done_
