@@ -80,9 +80,9 @@ $(cat "$T/b.conf")"
 			expect_fail 4 'to1: a policy does not run on a card; mode native, generic or auto is needed' sl apply "$T/offload.conf" $how &&
 			in_force 1 A || return 1
 	done
-	sl attach to1 "$T/other.o" >/dev/null &&
-		expect_fail 1 'takes sluice down first and sluice detach to1 --all, and' sl apply "$T/generic.conf" --dry-run && sl detach to1 --all >/dev/null &&
-		sl down >/dev/null && apply "$T/generic.conf" --dry-run && apply "$T/generic.conf" && is mode generic "$(st '.interfaces[0].mode')"
+	sl down >/dev/null && sl attach to1 "$T/other.o" >/dev/null &&
+		expect_fail 1 'that takes sluice detach to1 --all first, and' sl apply "$T/generic.conf" --dry-run && sl detach to1 --all >/dev/null &&
+		apply "$T/generic.conf" --dry-run && apply "$T/generic.conf" && is mode generic "$(st '.interfaces[0].mode')"
 }
 case_ "--dry-run asks for the mode of what runs" modes
 
@@ -106,7 +106,7 @@ filter on to1 {
 	default pass
 }"
 	apply "$T/set.conf" && apply "$T/set.conf" && said '^nothing to do' || return 1
-	echo 203.0.113.8 >>"$T/bad.netset"
+	echo 203.0.113.9 >>"$T/bad.netset"
 	apply "$T/set.conf" && said '~ set bad: 1 range added, 1 unchanged' && in_force 2 A
 }
 restored() {

@@ -104,7 +104,7 @@ static int check_mode(const struct lay_want *want, const struct spot *s, struct 
 {
 	enum sluice_mode mode = want && want->policy ? build_mode(want->policy, s->ifname) : SLUICE_MODE_AUTO;
 	struct sluice_chain_info *info;
-	bool others = false;
+	bool others = false, ours = false;
 	uint32_t i;
 	int e;
 
@@ -116,13 +116,14 @@ static int check_mode(const struct lay_want *want, const struct spot *s, struct 
 	if (e)
 		return e;
 	for (i = 0; i < info->n_members; i++)
-		others |= strcmp(info->member[i].owner, CONTROL_OWNER) != 0;
+		*(strcmp(info->member[i].owner, CONTROL_OWNER) ? &others : &ours) = true;
 	if (info->owner == SLUICE_OWNER_SLUICE && info->mode != mode)
 		e = err_set(err, -EBUSY,
-			    "it runs in %s mode, and the policy wants %s mode: that takes sluice down first%s%s%s, "
-			    "and until the next apply nothing is filtered",
-			    sluice_mode_name(info->mode), sluice_mode_name(mode), others ? " and sluice detach " : "",
-			    others ? s->ifname : "", others ? " --all" : "");
+			    "it runs in %s mode, and the policy wants %s mode: that takes %s%s%s%s%s first, and until "
+			    "the next apply nothing is filtered",
+			    sluice_mode_name(info->mode), sluice_mode_name(mode), ours ? "sluice down" : "",
+			    ours && others ? " and " : "", others ? "sluice detach " : "", others ? s->ifname : "",
+			    others ? " --all" : "");
 	sluice_chain_info_free(info);
 	return e;
 }
