@@ -254,7 +254,7 @@ $(cat "$T/a.conf")"
 		sl apply "$T/b.conf" --confirm 60s >/dev/null && meets h1 198.18.1.1 B && sl confirm >/dev/null && is mode generic "$(st '.interfaces[0].mode')" || return 1
 	policy native.conf "interface to1 { mode native }
 $(cat "$T/a.conf")"
-	expect_fail 1 'to1: the chain runs in generic mode; detach it first to run it in native mode' sl apply "$T/native.conf" && meets h1 198.18.1.1 B &&
+	expect_fail 1 'to1: it runs in generic mode, and the policy wants native mode: that takes sluice down first, and' sl apply "$T/native.conf" && meets h1 198.18.1.1 B &&
 		sl down >/dev/null && sl apply "$T/native.conf" >/dev/null && is mode native "$(st '.interfaces[0].mode')" && meets h1 198.18.1.1 A || return 1
 	policy lo.conf 'filter on lo {
 	default pass

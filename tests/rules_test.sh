@@ -165,12 +165,12 @@ case_ "a screen" shows '' 'sluice rules  policy ' 'every 0.2s' 'filter on a1' '"
 only() { screen '' && ! grep -aq '"rule 22"' "$T/screen"; }
 case_ "as many rules as fit" only
 case_ "the end" shows '\033OF' '"rule 60"' 'default pass'
-case_ "a page" shows '\033[6~' '"rule 30"'
+case_ "a page" shows '\033[6~' '"rule 33": drop'
 by_packets() { # the most first: it is not on the screen in the order of the text; only what changes is drawn
 	screen 2 && grep -aq '"rule 33"' "$T/screen" && screen '' && ! grep -aq '"rule 33"' "$T/screen"
 }
 case_ "by packets" by_packets
-case_ "a filter" shows '/rule 6\n' 'filter: rule 6' '"rule 6"' '"rule 60"'
+case_ "a filter" shows '/rule 6\n' 'filter: rule 6' '"rule 6"' '60": drop'
 case_ "help" shows h 'by text or by rate' 'no packet has matched since the rule is in force'
 case_ "paused" shows p '[paused]'
 case_ "all keys" shows '12345ssrrhhpp/x\033\033OH\033OA\033OB\033[5~\033[6~' 'filter on a1'
