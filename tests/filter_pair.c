@@ -157,6 +157,15 @@ uint32_t pair_ask(struct pair *a, const uint8_t *frame, uint32_t len, uint32_t i
 	     answer.over ? ", over" : "");
 }
 
+void pair_free(struct pair *a)
+{
+	vm_worker_free(a->worker);
+	policy_oracle_free(a->o);
+	control_filter_close(&a->f);
+	filter_tables_free(a->t);
+	drop_sets(a);
+}
+
 void pair_stop(struct pair *a)
 {
 	uint32_t n = a->p->rulesets[a->filter].n, i;
@@ -183,11 +192,7 @@ void pair_stop(struct pair *a)
 			     (unsigned long long)want->over_bytes, (unsigned long long)want->logged);
 	}
 	free(counts);
-	vm_worker_free(a->worker);
-	policy_oracle_free(a->o);
-	control_filter_close(&a->f);
-	filter_tables_free(a->t);
-	drop_sets(a);
+	pair_free(a);
 }
 
 struct policy *pair_parse(const struct buf *text)

@@ -46,9 +46,13 @@ int pair_done(void);
 
 struct policy *pair_parse(const struct buf *text);
 
-/* pair_start(): false if the filter is refused as too large. pair_stop() compares the counters. */
+/*
+ * pair_start(): false if the filter is refused as too large. pair_stop() compares the counters, and ends with
+ * pair_free().
+ */
 bool pair_start(struct pair *a, const struct policy *p, uint32_t filter);
 void pair_stop(struct pair *a);
+void pair_free(struct pair *a);
 
 /*
  * pair_ask() compares the verdicts; the rule that decided, or ORACLE_DEFAULT. pair_run() asks the program

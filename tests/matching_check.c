@@ -214,9 +214,7 @@ static void split_stop(struct group *g)
 		if (counts[i].packets != g->matched[i])
 			fail("%s: %llu packets match, libpcap says %llu", g->text[i],
 			     (unsigned long long)counts[i].packets, (unsigned long long)g->matched[i]);
-	policy_oracle_free(g->a.o);
-	control_filter_close(&g->a.f);
-	filter_tables_free(g->a.t);
+	pair_free(&g->a);
 	group_free(g);
 }
 
