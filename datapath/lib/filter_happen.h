@@ -55,7 +55,8 @@ static __always_inline int over(const struct view *v, void *m, const struct filt
 
 static __always_inline int verdict_of(const struct view *v, void *m, const struct filter_rule *r)
 {
-	__u32 nr;
+	__u32 nr, cpu;
+	void *cpus;
 
 	switch (r->verdict) {
 	case FILTER_PASS:
@@ -68,7 +69,9 @@ static __always_inline int verdict_of(const struct view *v, void *m, const struc
 	if (r->verdict == FILTER_REDIRECT)
 		return (int)bpf_redirect(r->target, 0);
 	nr = (__u32)((hash_fold(hash_flow(v)) >> 32) * r->n_targets >> 32);
-	return (int)bpf_redirect_map(&filter_cpus, *TABLE(m, __u32, r->target + 4 * nr), XDP_PASS);
+	cpu = *TABLE(m, __u32, r->target + 4 * nr);
+	cpus = bpf_map_lookup_elem(&filter_cpus, &filter_cpus_slot);
+	return cpus ? (int)bpf_redirect_map(cpus, cpu, XDP_PASS) : XDP_PASS;
 }
 
 static __always_inline void sample(struct view *v, struct xdp_md *ctx, const struct filter_rule *r,

@@ -46,13 +46,24 @@ struct {
 	__uint(max_entries, 256 << 10);
 } filter_samples SEC(".maps");
 
-/* key: CPU; value: length of its queue; writer: host; miss: the packet passes here */
+/*
+ * One slot for the map of CPUs, empty while no rule has cpu { }. The kernel ties a map that may hold programs to the
+ * first program that names it, multi-buffer aware or not; behind a slot it is tied to none, and the filter can stand
+ * in a chain of either kind. Inner: key CPU; value length of its queue; writer: host; miss: the packet passes here
+ */
 struct {
-	__uint(type, BPF_MAP_TYPE_CPUMAP);
+	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
 	__uint(max_entries, 1);
 	__type(key, __u32);
-	__type(value, __u32);
+	__array(values, struct {
+		__uint(type, BPF_MAP_TYPE_CPUMAP);
+		__uint(max_entries, 1);
+		__type(key, __u32);
+		__type(value, __u32);
+	});
 } filter_cpus SEC(".maps");
+
+static const __u32 filter_cpus_slot = 0; /* not on the stack, of which the deepest calls leave next to nothing */
 
 struct view {
 	__u32 bytes;

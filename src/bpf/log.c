@@ -78,6 +78,14 @@ static bool starts(struct line l, const char *with)
 	return l.len >= strlen(with) && !memcmp(l.at, with, strlen(with));
 }
 
+/* "Func#3 ('name') is safe for any args that match its prototype": a global function is verified. */
+static bool is_success(struct line l)
+{
+	static const char safe[] = " is safe for any args";
+
+	return starts(l, "Func#") && memmem(l.at, l.len, safe, sizeof(safe) - 1);
+}
+
 static size_t put(char *to, size_t size, size_t n, struct line l)
 {
 	int w;
@@ -100,7 +108,10 @@ char *log_digest(const char *log, char *to, size_t size)
 	to[0] = '\0';
 	for (; *log; log = l.at + l.len + (l.at[l.len] == '\n')) {
 		l = (struct line){log, strcspn(log, "\n")};
-		if (starts(l, "; ")) {
+		if (is_success(l)) { /* nothing said so far is a complaint */
+			source = insn = insn_source = (struct line){0};
+			n_said = 0;
+		} else if (starts(l, "; ")) {
 			source = l;
 		} else if (is_insn(l)) {
 			insn = l;

@@ -39,6 +39,15 @@ static void without_instructions(void **state)
 	expect("Invalid func_info rec size\n", "  Invalid func_info rec size");
 }
 
+static void a_success_is_no_complaint(void **state)
+{
+	(void)state;
+	expect("Validating book() func#10...\n; return 1; @ b.h:3\n0: (b7) r0 = 1\n"
+	       "Func#10 ('book') is safe for any args that match its prototype\n", "");
+	expect("Func#1 ('one') is safe for any args that match its prototype\nValidating two() func#2...\n"
+	       "0: (95) exit\nR0 !read_ok\n", "  0: (95) exit\n  R0 !read_ok");
+}
+
 static void long_complaints_keep_their_end(void **state)
 {
 	(void)state;
@@ -60,6 +69,7 @@ int main(void)
 		cmocka_unit_test(pointer_arithmetic),
 		cmocka_unit_test(the_last_source_line_counts),
 		cmocka_unit_test(without_instructions),
+		cmocka_unit_test(a_success_is_no_complaint),
 		cmocka_unit_test(long_complaints_keep_their_end),
 		cmocka_unit_test(small_room),
 	};

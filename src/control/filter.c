@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include <sys/mman.h>
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
@@ -57,8 +58,6 @@ static int prepare(const struct filter_tables *t, struct control_filter *f, stru
 
 	if (!e)
 		e = sluice_object_resize(f->obj, "filter_counts", f->n_rules + 1, err);
-	if (!e && t->n_cpus)
-		e = sluice_object_resize(f->obj, "filter_cpus", t->cpus[t->n_cpus - 1] + 1, err);
 	if (e)
 		return e;
 	cells = bpf_object__find_map_by_name(sluice_object_libbpf(f->obj), "filter_cells");
@@ -66,11 +65,30 @@ static int prepare(const struct filter_tables *t, struct control_filter *f, stru
 	return e ? err_set(err, e, "the size of filter_cells: %s", strerror(-e)) : 0;
 }
 
+/* The map of CPUs, into its slot, which keeps it. */
+static int fill_cpus(const struct filter_tables *t, const struct control_filter *f, struct sluice_err *err)
+{
+	int slot = sluice_object_map_fd(f->obj, "filter_cpus", err), fd, e = 0;
+	uint32_t i, zero = 0, queue = CPU_QUEUE;
+
+	if (slot < 0)
+		return slot;
+	fd = bpf_map_create(BPF_MAP_TYPE_CPUMAP, "filter_cpu", 4, 4, t->cpus[t->n_cpus - 1] + 1, NULL);
+	if (fd < 0)
+		return err_set(err, fd, "making the map of CPUs: %s", strerror(-fd));
+	for (i = 0; i < t->n_cpus && !e; i++)
+		if (bpf_map_update_elem(fd, &t->cpus[i], &queue, 0))
+			e = err_set(err, -ENODEV, "packets cannot be sent to CPU %u: %s", t->cpus[i], strerror(errno));
+	if (!e && bpf_map_update_elem(slot, &zero, &fd, 0))
+		e = err_set(err, -errno, "putting the map of CPUs into its slot: %s", strerror(errno));
+	close(fd);
+	return e;
+}
+
 static int fill(const struct filter_tables *t, struct control_filter *f, struct sluice_err *err)
 {
 	size_t page = 4096, len = (t->room + 64 + page - 1) / page * page;
 	int fd = sluice_object_map_fd(f->obj, "filter_tables", err);
-	uint32_t i, queue = CPU_QUEUE;
 	void *m;
 
 	if (fd < 0)
@@ -80,14 +98,7 @@ static int fill(const struct filter_tables *t, struct control_filter *f, struct 
 		return err_set(err, -errno, "mapping filter_tables: %s", strerror(errno));
 	memcpy(m, t->bytes, t->len);
 	munmap(m, len);
-	fd = sluice_object_map_fd(f->obj, "filter_cpus", err);
-	if (fd < 0)
-		return fd;
-	for (i = 0; i < t->n_cpus; i++)
-		if (bpf_map_update_elem(fd, &t->cpus[i], &queue, 0))
-			return err_set(err, -ENODEV, "packets cannot be sent to CPU %u: %s", t->cpus[i],
-				       strerror(errno));
-	return 0;
+	return t->n_cpus ? fill_cpus(t, f, err) : 0;
 }
 
 /* Maps that go on. Their layouts are compared before anything is made. */

@@ -87,10 +87,12 @@ static int refused(struct code *c, const char *name, struct bpf_prog_load_opts *
 	if (fd >= 0)
 		close(fd);
 	log_digest(log, digest, sizeof(digest));
-	if (log[0])
+	if (digest[0])
 		e = err_set(err, -EACCES, "the verifier refused the joined chain:\n%s", digest);
 	else
-		e = err_set(err, e == -ENOMEM ? e : -EOPNOTSUPP, "loading the joined chain: %s", strerror(-e));
+		e = err_set(err, e == -ENOMEM ? e : -EOPNOTSUPP,
+			    "loading the joined chain, %u instructions: the verifier has no complaint, but the kernel answers: %s",
+			    c->n_insns, strerror(-e));
 	free(log);
 	return e;
 }
@@ -146,6 +148,48 @@ int generation_load_code(const struct code *code, const char *name, bool frags, 
 	return e;
 }
 
+/* A map that may hold programs, bound to the kind of the first program that named it (bpf_prog_map_compatible()). */
+static bool tied_map(const struct code *c, char name[BPF_OBJ_NAME_LEN])
+{
+	struct bpf_map_info info;
+	uint32_t i;
+
+	for (i = 0; i < c->n_refs; i++) {
+		__u32 len = sizeof(info);
+		int fd = c->ref[i].kind == CODE_REF_MAP ? bpf_map_get_fd_by_id(c->ref[i].id) : -1, e;
+
+		if (fd < 0)
+			continue;
+		memset(&info, 0, sizeof(info));
+		e = bpf_obj_get_info_by_fd(fd, &info, &len);
+		close(fd);
+		if (e || (info.type != BPF_MAP_TYPE_PROG_ARRAY && info.type != BPF_MAP_TYPE_DEVMAP &&
+			  info.type != BPF_MAP_TYPE_DEVMAP_HASH && info.type != BPF_MAP_TYPE_CPUMAP))
+			continue;
+		memcpy(name, info.name, BPF_OBJ_NAME_LEN);
+		return true;
+	}
+	return false;
+}
+
+/* What the kernel says nothing about: members of both kinds, and a map that takes only one of them. */
+static int explain_kinds(const struct state *s, const struct code *joined, int e, struct sluice_err *err)
+{
+	const struct state_member *single = NULL;
+	char map[BPF_OBJ_NAME_LEN];
+	uint32_t i;
+
+	for (i = 0; i < s->n_members && !joined->frags; i++)
+		if (!s->member[i].code->frags)
+			single = &s->member[i];
+	for (i = 0; i < s->n_members && single; i++)
+		if (s->member[i].code->frags && tied_map(s->member[i].code, map))
+			return err_set(err, e, "%s is multi-buffer aware, and so must be all that share its map %s; %s is not: "
+				       "build it with SEC(\"xdp.frags\"), or %s with SEC(\"xdp\")", s->member[i].name, map,
+				       single->name, s->member[i].name);
+	return e;
+}
+
 static int join_and_load(struct state *s, uint32_t counts_id, bool may_inline, int *prog_fd, struct sluice_err *err)
 {
 	struct join_part part[SLUICE_CHAIN_MAX];
@@ -167,6 +211,8 @@ static int join_and_load(struct state *s, uint32_t counts_id, bool may_inline, i
 	for (i = 0; i < s->n_members; i++)
 		s->member[i].inlined = part[i].inlined;
 	e = load_code(code, STATE_PROG_NAME, prog_fd, err);
+	if (e == -EOPNOTSUPP)
+		e = explain_kinds(s, code, e, err);
 	code_free(code);
 	return e;
 }
