@@ -89,6 +89,8 @@ case_ "back" pings 10.9.0.11 10.9.0.2
 case_ "for good stays for good" says "10.9.0.13 is in banned for good" s ban 10.9.0.13 for 1h
 case_ "ban where times are not kept" expect_fail 2 "^sluice ban: set 'blocked' keeps no times, its elements are there for good; leave 'for' out, or give it a timeout in the policy\$" \
 	s ban 10.9.0.11 for 1h in blocked
+case_ "ban into a file's set" says "banned 192.0.2.9 in blocked until its file is read again" s ban 192.0.2.9 in blocked
+case_ "and out" s unban 192.0.2.9 in blocked
 case_ "a set that is not there" expect_fail 3 "^sluice ban: no set 'bannd' changes at run time, did you mean 'banned'\\?\$" s ban 10.9.0.11 in bannd
 case_ "a set of constants" expect_fail 3 "^sluice set: no set 'fixed' changes at run time|^sluice set add: no set 'fixed' changes at run time; those do that have a file, timeout, size or counters, or are empty\$" \
 	s set add fixed 10.9.0.11

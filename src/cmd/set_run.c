@@ -126,17 +126,19 @@ char *set_left(uint32_t s, char to[SET_LEFT])
 static const char *const results[] =
 	{[CONTROL_ADDED] = "added", [CONTROL_CHANGED] = "changed", [CONTROL_FOR_GOOD] = "permanent"};
 
-static void say_put(const char *word, const char *name, const char *elem, enum control_added what,
+static void say_put(const char *word, const struct control_set *set, const char *elem, enum control_added what,
 		    uint32_t seconds)
 {
 	char left[SET_LEFT];
 
 	if (what == CONTROL_FOR_GOOD)
-		printf("%s is in %s for good\n", elem, name);
+		printf("%s is in %s for good\n", elem, set->name);
 	else if (seconds)
-		printf("%s %s in %s for %s\n", word, elem, name, set_left(seconds, left));
+		printf("%s %s in %s for %s\n", word, elem, set->name, set_left(seconds, left));
+	else if (set->file)
+		printf("%s %s in %s until its file is read again\n", word, elem, set->name);
 	else
-		printf("%s %s in %s for good\n", word, elem, name);
+		printf("%s %s in %s for good\n", word, elem, set->name);
 }
 
 static json_t *json_put(const char *name, const char *elem, enum control_added what, uint32_t seconds)
@@ -174,7 +176,7 @@ int set_put(const struct cli_verb *verb, const char *word, struct control_live *
 			if (cli.json)
 				json_array_append_new(out, json_put(set.name, text, what, seconds));
 			else
-				say_put(word, set.name, text, what, seconds);
+				say_put(word, &set, text, what, seconds);
 		}
 	set_beside(verb, live);
 	if (cli.json && cli_json(out))
