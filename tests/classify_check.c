@@ -364,7 +364,8 @@ static void edges(void)
 	refused(everything, NULL, CLASSIFY_MAX_RULES + 1, -ENOSPC, "131001 rules, at most 131000");
 	refused(everything, &little, 1, -ENOSPC,
 		"IPv4: the rules would not fit: a table of 513 x 32 bytes after 12456, of 20000 that are "
-		"allowed");
+		"allowed; fewer different prefixes and ports are needed, or long lists in sets that have a file, "
+		"a timeout or a size");
 	say_ways();
 }
 
