@@ -148,13 +148,14 @@ unchanged() { in_box "$SLUICE" status | head -n 1 | grep -q '^policy 1-'; }
 case_ "apply: the policy before is in force" unchanged
 case_ "apply --dry-run: it would" refused "4: drop from @blocked would cut off $YOURS" --dry-run
 case_ "apply --force" applied --force
-trial() { # a warning
+trial() { # a warning; the same policy once more would be nothing to do
+	echo 192.0.2.0/27 >blocked.netset
 	applied --confirm 60s && [ "$(cat err)" = "sluice apply: sluice.conf:4: drop from @blocked would cut off $YOURS; tried all the same: it is taken back unless sluice confirm comes" ] || { cat out err; return 1; }
 }
 case_ "apply --confirm: a warning" trial
 if "$SLUICE" ban --help >/dev/null 2>&1; then
 	echo 192.0.2.9 >blocked.netset
-	banned() { in_box "$SLUICE" down >out && applied && in_box "$SLUICE" ban 192.0.2.7 >out 2>err && refused "5: drop from @banned would cut off $YOURS"; }
+	banned() { in_box "$SLUICE" down >out && applied && in_box "$SLUICE" ban 192.0.2.7 >out 2>err && sed -i 's/^}$/\tcount icmp\n}/' sluice.conf && refused "5: drop from @banned would cut off $YOURS"; }
 	case_ "apply: an address that was banned at run time" banned
 fi
 done_
