@@ -14,19 +14,32 @@
 #include "control/plan.h"
 #include "control/sets.h"
 
-void policy_say_mistakes(const struct policy *p)
+static void say_diags(const struct policy *p, bool warnings)
 {
-	uint64_t hidden = p->n_errors + p->n_warnings - p->n_diags;
 	struct buf text = {0};
 	uint32_t i;
 
 	for (i = 0; i < p->n_diags; i++)
-		policy_diag_print(p, &p->diags[i], &text);
+		if (warnings || p->diags[i].severity == POLICY_ERROR)
+			policy_diag_print(p, &p->diags[i], &text);
 	if (text.len)
 		fwrite(text.data, 1, text.len, stderr);
+	buf_free(&text);
+}
+
+void policy_say_mistakes(const struct policy *p)
+{
+	uint64_t hidden = p->n_errors + p->n_warnings - p->n_diags;
+
+	say_diags(p, true);
 	if (hidden)
 		fprintf(stderr, "... and %" PRIu64 " more\n", hidden);
-	buf_free(&text);
+}
+
+void policy_say_errors(const struct policy *p)
+{
+	if (p)
+		say_diags(p, false);
 }
 
 static json_t *planned; /* for policy_say_done(), where JSON is wanted */

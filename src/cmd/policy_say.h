@@ -13,6 +13,9 @@
 /* policy_say_mistakes() prints all mistakes and warnings of a policy to stderr, as sluice check does. */
 void policy_say_mistakes(const struct policy *p);
 
+/* policy_say_errors() prints the mistakes that keep a policy from being read, if it has any. p: may be NULL */
+void policy_say_errors(const struct policy *p);
+
 /*
  * policy_say_plan() prints what is about to happen, unless JSON is wanted.
  * policy_say_ready() is control_opts.ready: prints the plan, then asks the guard. ctx: a struct policy_guarded; NULL:

@@ -57,44 +57,34 @@ const struct cli_verb set_load_verb = {
 
 int set_add_run(int argc, char **argv)
 {
-	struct control_live live = {.fd = -1, .other_fd = -1};
 	struct filter_elems elems[2] = {{NULL, 0}, {NULL, 0}};
 	struct sluice_err err = {0};
 	struct set_words words;
-	uint32_t nr = 0;
 	char **args;
 	int n, rc = cli_parse(&set_add_verb, argc, argv, &args, &n);
 
 	if (rc >= 0)
 		return rc;
-	if (set_words(args, &n, false, &words, &err) || set_elems(args + 1, n - 1, elems, &err) ||
-	    set_open(&live, &err) || control_sets_find(live.sets, args[0], &nr, &err))
+	if (set_words(args, &n, false, &words, &err) || set_elems(args + 1, n - 1, elems, &err))
 		rc = cli_fail(&set_add_verb, &err);
 	else
-		rc = set_put(&set_add_verb, "added", &live, nr, elems, words.for_ns);
+		rc = set_put(&set_add_verb, "added", args[0], elems, words.for_ns);
 	set_elems_free(elems);
-	control_live_close(&live);
 	return rc;
 }
 
 int set_del_run(int argc, char **argv)
 {
-	struct control_live live = {.fd = -1, .other_fd = -1};
 	struct filter_elems elems[2] = {{NULL, 0}, {NULL, 0}};
 	struct sluice_err err = {0};
-	uint32_t nr = 0;
 	char **args;
 	int n, rc = cli_parse(&set_del_verb, argc, argv, &args, &n);
 
 	if (rc >= 0)
 		return rc;
-	if (set_elems(args + 1, n - 1, elems, &err) || set_open(&live, &err) ||
-	    control_sets_find(live.sets, args[0], &nr, &err))
-		rc = cli_fail(&set_del_verb, &err);
-	else
-		rc = set_take(&set_del_verb, "deleted", &live, nr, elems);
+	rc = set_elems(args + 1, n - 1, elems, &err) ? cli_fail(&set_del_verb, &err)
+						     : set_take(&set_del_verb, "deleted", args[0], elems);
 	set_elems_free(elems);
-	control_live_close(&live);
 	return rc;
 }
 

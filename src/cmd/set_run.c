@@ -150,8 +150,8 @@ static json_t *json_put(const char *name, const char *elem, enum control_added w
 	return o;
 }
 
-int set_put(const struct cli_verb *verb, const char *word, struct control_live *live, uint32_t nr,
-	    const struct filter_elems elems[2], uint64_t for_ns)
+static int put(const struct cli_verb *verb, const char *word, struct control_live *live, uint32_t nr,
+	       const struct filter_elems elems[2], uint64_t for_ns)
 {
 	json_t *out = cli.json ? json_array() : NULL;
 	struct sluice_err err = {0};
@@ -199,8 +199,8 @@ static void explain_missing(struct control_live *live, uint32_t nr, bool v6, con
 	err_set(err, -ENOENT, "%.400s; %s covers it", before, set_elem(v6, &cover, text));
 }
 
-int set_take(const struct cli_verb *verb, const char *word, struct control_live *live, uint32_t nr,
-	     const struct filter_elems elems[2])
+static int take(const struct cli_verb *verb, const char *word, struct control_live *live, uint32_t nr,
+		const struct filter_elems elems[2])
 {
 	json_t *out = cli.json ? json_array() : NULL;
 	struct sluice_err err = {0}, first = {0};
@@ -232,4 +232,36 @@ int set_take(const struct cli_verb *verb, const char *word, struct control_live 
 	if (cli.json && cli_json(out))
 		return EXIT_FAILED;
 	return first.code ? cli_fail(verb, &first) : EXIT_DONE;
+}
+
+static int open_set(const char *in, struct control_live *live, uint32_t *nr, struct sluice_err *err)
+{
+	int e = set_open(live, err);
+
+	if (e)
+		return e;
+	return in ? control_sets_find(live->sets, in, nr, err) : control_live_choose(live, nr, err);
+}
+
+int set_put(const struct cli_verb *verb, const char *word, const char *in, const struct filter_elems elems[2],
+	    uint64_t for_ns)
+{
+	struct control_live live = {.fd = -1, .other_fd = -1};
+	struct sluice_err err = {0};
+	uint32_t nr = 0;
+	int rc = open_set(in, &live, &nr, &err) ? cli_fail(verb, &err) : put(verb, word, &live, nr, elems, for_ns);
+
+	control_live_close(&live);
+	return rc;
+}
+
+int set_take(const struct cli_verb *verb, const char *word, const char *in, const struct filter_elems elems[2])
+{
+	struct control_live live = {.fd = -1, .other_fd = -1};
+	struct sluice_err err = {0};
+	uint32_t nr = 0;
+	int rc = open_set(in, &live, &nr, &err) ? cli_fail(verb, &err) : take(verb, word, &live, nr, elems);
+
+	control_live_close(&live);
+	return rc;
 }

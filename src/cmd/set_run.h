@@ -45,12 +45,13 @@ uint32_t set_seconds(uint32_t expires);
 char *set_left(uint32_t seconds, char to[SET_LEFT]);
 
 /*
- * set_put() adds elements to a set and prints what became of each, word in front: "banned 192.0.2.1 in banned for
- * 10m". set_take() deletes them. Both return the exit code.
+ * set_put() adds elements to a set of the policy in force and prints what became of each, word in front: "banned
+ * 192.0.2.1 in banned for 10m". set_take() deletes them. Both return the exit code.
+ *
+ * in:      in  the set's name; NULL: the one that control_live_choose() finds
  */
-int set_put(const struct cli_verb *verb, const char *word, struct control_live *live, uint32_t nr,
-	    const struct filter_elems elems[2], uint64_t for_ns);
-int set_take(const struct cli_verb *verb, const char *word, struct control_live *live, uint32_t nr,
-	     const struct filter_elems elems[2]);
+int set_put(const struct cli_verb *verb, const char *word, const char *in, const struct filter_elems elems[2],
+	    uint64_t for_ns);
+int set_take(const struct cli_verb *verb, const char *word, const char *in, const struct filter_elems elems[2]);
 
 #endif

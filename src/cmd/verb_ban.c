@@ -44,11 +44,6 @@ static const struct cli_verb unban_verb = {
 	.max_args = -1,
 };
 
-static int choose(struct control_live *live, const char *in, uint32_t *nr, struct sluice_err *err)
-{
-	return in ? control_sets_find(live->sets, in, nr, err) : control_live_choose(live, nr, err);
-}
-
 static bool covers(const struct sets_elem *e, bool v6, struct policy_addr6 a)
 {
 	if (!v6)
@@ -83,33 +78,27 @@ static int guard(const struct filter_elems elems[2], struct sluice_err *err)
 
 int verb_ban(int argc, char **argv)
 {
-	struct control_live live = {.fd = -1, .other_fd = -1};
 	struct filter_elems elems[2] = {{NULL, 0}, {NULL, 0}};
 	struct sluice_err err = {0};
 	struct set_words words;
-	uint32_t nr = 0;
 	char **args;
 	int n, rc = cli_parse(&ban_verb, argc, argv, &args, &n);
 
 	if (rc >= 0)
 		return rc;
-	if (set_words(args, &n, true, &words, &err) || set_elems(args, n, elems, &err) ||
-	    guard(elems, &err) || set_open(&live, &err) || choose(&live, words.in, &nr, &err))
+	if (set_words(args, &n, true, &words, &err) || set_elems(args, n, elems, &err) || guard(elems, &err))
 		rc = cli_fail(&ban_verb, &err);
 	else
-		rc = set_put(&ban_verb, "banned", &live, nr, elems, words.for_ns);
+		rc = set_put(&ban_verb, "banned", words.in, elems, words.for_ns);
 	set_elems_free(elems);
-	control_live_close(&live);
 	return rc;
 }
 
 int verb_unban(int argc, char **argv)
 {
-	struct control_live live = {.fd = -1, .other_fd = -1};
 	struct filter_elems elems[2] = {{NULL, 0}, {NULL, 0}};
 	struct sluice_err err = {0};
 	struct set_words words;
-	uint32_t nr = 0;
 	char **args;
 	int n, rc = cli_parse(&unban_verb, argc, argv, &args, &n);
 
@@ -119,11 +108,8 @@ int verb_unban(int argc, char **argv)
 		rc = cli_fail(&unban_verb, &err);
 	else if (words.for_ns)
 		rc = cli_usage(&unban_verb, "'for' has no meaning here: what is unbanned is so at once");
-	else if (set_open(&live, &err) || choose(&live, words.in, &nr, &err))
-		rc = cli_fail(&unban_verb, &err);
 	else
-		rc = set_take(&unban_verb, "unbanned", &live, nr, elems);
+		rc = set_take(&unban_verb, "unbanned", words.in, elems);
 	set_elems_free(elems);
-	control_live_close(&live);
 	return rc;
 }

@@ -8,8 +8,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/text.h"
-#include "cmd/cli.h"
-#include "policy/policy.h"
+#include "cmd/policy_say.h"
 
 static bool print;
 
@@ -100,21 +99,6 @@ static int show_json(const char *path, const struct policy *p)
 	return cli_json(o);
 }
 
-static void show_diags(const struct policy *p)
-{
-	uint64_t hidden = p->n_errors + p->n_warnings - p->n_diags;
-	struct buf text = {0};
-	uint32_t i;
-
-	for (i = 0; i < p->n_diags; i++)
-		policy_diag_print(p, &p->diags[i], &text);
-	if (text.len)
-		fwrite(text.data, 1, text.len, stderr);
-	if (hidden)
-		fprintf(stderr, "... and %" PRIu64 " more\n", hidden);
-	buf_free(&text);
-}
-
 static const char *plural(uint64_t n)
 {
 	return n == 1 ? "" : "s";
@@ -171,7 +155,7 @@ int verb_check(int argc, char **argv)
 	if (cli.json) {
 		rc = show_json(args[0], p) == EXIT_DONE ? rc : EXIT_FAILED;
 	} else {
-		show_diags(p);
+		policy_say_mistakes(p);
 		if (e)
 			fprintf(stderr, "sluice check: %s\n", err.text);
 		if (!e && print) {

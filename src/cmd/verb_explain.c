@@ -8,7 +8,7 @@
 
 #include "base/buf.h"
 #include "base/err.h"
-#include "cmd/cli.h"
+#include "cmd/policy_say.h"
 #include "policy/oracle.h"
 
 static const char *capture, *interface;
@@ -243,9 +243,8 @@ int verb_explain(int argc, char **argv)
 {
 	struct sluice_err err = {0};
 	struct policy_packet k;
-	struct buf bytes = {0}, text = {0};
+	struct buf bytes = {0};
 	struct policy *p = NULL;
-	uint32_t i;
 	char **args;
 	int n_args, rc = cli_parse(&verb, argc, argv, &args, &n_args);
 
@@ -259,15 +258,10 @@ int verb_explain(int argc, char **argv)
 	} else if (!policy_read(args[0], NULL, &p, &err)) {
 		rc = explain(p, &k);
 	} else {
-		for (i = 0; p && i < p->n_diags; i++)
-			if (p->diags[i].severity == POLICY_ERROR)
-				policy_diag_print(p, &p->diags[i], &text);
-		if (text.len)
-			fwrite(text.data, 1, text.len, stderr);
+		policy_say_errors(p);
 		rc = cli_fail(&verb, &err);
 		rc = p ? EXIT_FAILED : rc;
 	}
-	buf_free(&text);
 	buf_free(&bytes);
 	policy_free(p);
 	return rc;

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "base/err.h"
-#include "cmd/cli.h"
+#include "cmd/policy_say.h"
 #include "policy/nft.h"
 
 static const char *filter_name, *on;
@@ -78,10 +78,9 @@ int verb_export(int argc, char **argv)
 	struct sluice_err err = {0};
 	struct nft_text t = {0};
 	struct policy *p;
-	struct buf said = {0};
 	char **args;
 	int n_args, rc = cli_parse(&verb, argc, argv, &args, &n_args), e;
-	uint32_t filter = UINT32_MAX, i;
+	uint32_t filter = UINT32_MAX;
 
 	if (rc >= 0)
 		return rc;
@@ -94,17 +93,12 @@ int verb_export(int argc, char **argv)
 	e = policy_read(args[1], NULL, &p, &err);
 	if (!p)
 		return cli_fail(&verb, &err);
-	for (i = 0; e && i < p->n_diags; i++)
-		if (p->diags[i].severity == POLICY_ERROR)
-			policy_diag_print(p, &p->diags[i], &said);
-	if (said.len)
-		fwrite(said.data, 1, said.len, stderr);
+	policy_say_errors(p); /* none where all is well */
 	if (!e)
 		e = choose(p, &filter, &err);
 	if (!e)
 		e = nft_export(p, filter, on, &t, &err);
 	rc = e == -EINVAL ? (cli_fail(&verb, &err), EXIT_FAILED) : e ? cli_fail(&verb, &err) : show(&t);
-	buf_free(&said);
 	nft_text_free(&t);
 	policy_free(p);
 	return rc;

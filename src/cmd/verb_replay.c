@@ -8,7 +8,7 @@
 
 #include "base/err.h"
 #include "bpf/seam.h"
-#include "cmd/cli.h"
+#include "cmd/policy_say.h"
 #include "cmd/replay_flows.h"
 #include "control/filter.h"
 #include "replay/in.h"
@@ -82,16 +82,9 @@ static int choose(struct side *s, struct sluice_err *err)
 /* Reads a policy; mistakes in it are printed. */
 static int read_policy(struct side *s, struct sluice_err *err)
 {
-	struct buf text = {0};
-	uint32_t i;
 	int e = policy_read(s->path, NULL, &s->p, err);
 
-	for (i = 0; e && s->p && i < s->p->n_diags; i++)
-		if (s->p->diags[i].severity == POLICY_ERROR)
-			policy_diag_print(s->p, &s->p->diags[i], &text);
-	if (text.len)
-		fwrite(text.data, 1, text.len, stderr);
-	buf_free(&text);
+	policy_say_errors(s->p); /* none where all is well */
 	/* mistakes in a file are no mistake of the command line */
 	if (e == -EINVAL && err)
 		err->code = e = -EBADMSG;

@@ -6,14 +6,13 @@
 #include <sys/mman.h>
 #include <unistd.h>
 #include <bpf/bpf.h>
-#include <linux/membarrier.h>
-#include <sys/syscall.h>
 
 #include "base/err.h"
 #include "control/build.h"
 #include "control/carry.h"
 #include "control/counts.h"
 #include "control/inside.h"
+#include "hook/generation.h"
 
 /* --- which rule is which --- */
 
@@ -110,22 +109,6 @@ static int both_read(const struct control_state *st, const char *now, uint32_t f
 
 /* --- counters --- */
 
-/* Programs run inside an RCU read section: until none can be in the one that was switched off. */
-static void wait_for_packets(void)
-{
-	if (syscall(__NR_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0))
-		usleep(20000);
-}
-
-static void add(struct filter_count *to, const struct filter_count *v)
-{
-	to->packets += v->packets;
-	to->bytes += v->bytes;
-	to->over_packets += v->over_packets;
-	to->over_bytes += v->over_bytes;
-	to->logged += v->logged;
-}
-
 /* Counters of a part: carried over, the map's, or both. */
 static int read_counts(const struct control_state *st, const char *name, uint32_t part, uint32_t n, bool with_carried,
 		       struct filter_count *to, struct sluice_err *err)
@@ -140,7 +123,7 @@ static int read_counts(const struct control_state *st, const char *name, uint32_
 	if (with_carried)
 		e = e ?: counts_carried(st, name, part, carried, n, added, err);
 	for (i = 0; i < n && !e; i++)
-		add(&to[i], &carried[i]);
+		counts_add(&to[i], &carried[i]);
 	if (fd >= 0)
 		close(fd);
 	free(carried);
@@ -167,7 +150,7 @@ static int carry_part(const struct control_state *st, const struct control_gener
 	if (!e && !(back && !strcmp(added, from->name))) {
 		for (r = 0; r < b.n_now; r++)
 			if (b.old[r] != UINT32_MAX)
-				add(&v[r], &old[b.old[r]]);
+				counts_add(&v[r], &old[b.old[r]]);
 		e = counts_carry(st, to->name, i, v, b.n_now, back ? from->name : "", err);
 	}
 	free(old);
@@ -183,7 +166,7 @@ static int carry_all(const struct control_state *st, const char *from, const cha
 	int k, e = control_generation_open(st, from, &a, err) ?: control_generation_open(st, to, &b, err);
 
 	if (!e)
-		wait_for_packets();
+		generation_wait();
 	for (i = 0; !e && i < b->n_parts; i++) {
 		k = part_on(a, b->parts[i].ifindex);
 		if (k >= 0)

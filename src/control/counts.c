@@ -6,16 +6,14 @@
 #include <string.h>
 #include <unistd.h>
 #include <bpf/bpf.h>
-#include <bpf/libbpf.h>
 
 #include "base/err.h"
+#include "bpf/seam.h"
 #include "control/counts.h"
 #include "control/files.h"
 #include "control/inside.h"
 
-#define BATCH 4096 /* rules read by one system call */
-
-static void add(struct filter_count *to, const struct filter_count *v)
+void counts_add(struct filter_count *to, const struct filter_count *v)
 {
 	to->packets += v->packets;
 	to->bytes += v->bytes;
@@ -24,39 +22,25 @@ static void add(struct filter_count *to, const struct filter_count *v)
 	to->logged += v->logged;
 }
 
-/* From rule `from` on, at most BATCH of them; all CPUs' counters of a rule stand together. */
-static int read_some(int fd, uint32_t from, uint32_t n, struct filter_count *all, uint32_t n_cpus)
-{
-	uint32_t i;
-
-	for (i = 0; i < n; i++, from++)
-		if (bpf_map_lookup_elem(fd, &from, all + (size_t)i * n_cpus))
-			return -errno;
-	return 0;
-}
-
 int counts_read(int fd, struct filter_count *to, uint32_t n, struct sluice_err *err)
 {
-	int n_cpus = libbpf_num_possible_cpus(), e = 0;
-	uint32_t at, now, i, cpu;
-	struct filter_count *all;
+	int n_cpus = seam_n_cpus(), cpu, e = 0;
+	struct filter_count *of;
+	uint32_t rule;
 
 	if (n_cpus <= 0)
-		return err_set(err, -EIO, "the number of CPUs is not known");
-	all = calloc((size_t)(n < BATCH ? n : BATCH) * (size_t)n_cpus + 1, sizeof(*all));
-	if (!all)
+		return err_set(err, n_cpus ? n_cpus : -EIO, "the number of CPUs: %s", strerror(-n_cpus));
+	of = calloc((size_t)n_cpus, sizeof(*of));
+	if (!of)
 		return err_nomem(err);
-	for (at = 0; at < n && !e; at += now) {
-		now = n - at < BATCH ? n - at : BATCH;
-		e = read_some(fd, at, now, all, (uint32_t)n_cpus);
-		for (i = 0; i < now && !e; i++) {
-			to[at + i] = (struct filter_count){.packets = 0};
-			for (cpu = 0; cpu < (uint32_t)n_cpus; cpu++)
-				add(&to[at + i], &all[i * (uint32_t)n_cpus + cpu]);
-		}
+	for (rule = 0; rule < n && !e; rule++) {
+		e = bpf_map_lookup_elem(fd, &rule, of) ? -errno : 0;
+		to[rule] = (struct filter_count){.packets = 0};
+		for (cpu = 0; cpu < n_cpus && !e; cpu++)
+			counts_add(&to[rule], &of[cpu]);
 	}
-	free(all);
-	return e ? err_set(err, e, "reading the rules' counters: %s", strerror(-e)) : 0;
+	free(of);
+	return e ? err_set(err, e, "reading the counters of rule %u: %s", rule, strerror(-e)) : 0;
 }
 
 int counts_carried(const struct control_state *st, const char *name, uint32_t part, struct filter_count *to, uint32_t n,
@@ -113,7 +97,7 @@ int control_counts_read(struct control_counts *c, struct sluice_err *err)
 		p = &c->parts[i];
 		e = counts_read(p->map_fd, p->v, p->n, err);
 		for (k = 0; k < p->n && !e; k++)
-			add(&p->v[k], &c->carried[i][k]);
+			counts_add(&p->v[k], &c->carried[i][k]);
 	}
 	return e;
 }

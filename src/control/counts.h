@@ -33,9 +33,11 @@ int control_counts_read(struct control_counts *counts, struct sluice_err *err);
 void control_counts_free(struct control_counts *counts);
 
 /*
- * counts_read() adds up what all CPUs counted: n of them. counts_carried() reads what was carried over, zeroes if
+ * counts_add() adds what one counted to another. counts_read() adds up what all CPUs of the engine counted: n of
+ * them. counts_carried() reads what was carried over, zeroes if
  * nothing was; added: the generation whose trial is in it already, "" none.
  */
+void counts_add(struct filter_count *to, const struct filter_count *v);
 int counts_read(int map_fd, struct filter_count *to, uint32_t n, struct sluice_err *err);
 int counts_carried(const struct control_state *st, const char *name, uint32_t part, struct filter_count *to, uint32_t n,
 		   char added[CONTROL_NAME], struct sluice_err *err);

@@ -12,6 +12,7 @@
 #include "base/err.h"
 #include "bpf/object.h"
 #include "bpf/seam.h"
+#include "control/counts.h"
 #include "control/filter.h"
 
 #define CPU_QUEUE 2048 /* packets that wait for another CPU */
@@ -126,17 +127,11 @@ static int load(const struct filter_tables *t, const void *object, size_t len, c
 		struct sluice_err *err)
 {
 	struct sluice_program *prog;
-	int e, n_cpus = seam_n_cpus();
+	int e;
 
 	memset(f, 0, sizeof(*f));
 	f->prog_fd = -1;
-	if (n_cpus <= 0)
-		return err_set(err, n_cpus ? n_cpus : -EIO, "the number of CPUs: %s", strerror(-n_cpus));
-	f->n_cpus = (uint32_t)n_cpus;
 	f->n_rules = t->config.n_rules;
-	f->counts = calloc(f->n_cpus, sizeof(struct filter_count));
-	if (!f->counts)
-		return err_nomem(err);
 	e = sluice_object_open_mem(object, len, "filter", &f->obj, err);
 	if (!e)
 		e = prepare(t, f, err);
@@ -198,7 +193,6 @@ int control_filter_load_code(const struct filter_tables *t, const struct control
 void control_filter_close(struct control_filter *f)
 {
 	sluice_object_free(f->obj);
-	free(f->counts);
 	memset(f, 0, sizeof(*f));
 	f->prog_fd = -1;
 }
@@ -206,23 +200,6 @@ void control_filter_close(struct control_filter *f)
 int control_filter_counts(struct control_filter *f, struct filter_count *to, struct sluice_err *err)
 {
 	int fd = sluice_object_map_fd(f->obj, "filter_counts", err);
-	const struct filter_count *of = f->counts;
-	uint32_t rule, cpu;
 
-	if (fd < 0)
-		return fd;
-	for (rule = 0; rule <= f->n_rules; rule++) {
-		if (bpf_map_lookup_elem(fd, &rule, f->counts))
-			return err_set(err, -errno, "reading the counters of rule %u: %s", rule + 1,
-				       strerror(errno));
-		to[rule] = (struct filter_count){.packets = 0};
-		for (cpu = 0; cpu < f->n_cpus; cpu++) {
-			to[rule].packets += of[cpu].packets;
-			to[rule].bytes += of[cpu].bytes;
-			to[rule].over_packets += of[cpu].over_packets;
-			to[rule].over_bytes += of[cpu].over_bytes;
-			to[rule].logged += of[cpu].logged;
-		}
-	}
-	return 0;
+	return fd < 0 ? fd : counts_read(fd, to, f->n_rules + 1, err);
 }

@@ -16,8 +16,7 @@
 struct control_filter {
 	struct sluice_object *obj;
 	int prog_fd; /* the object's */
-	uint32_t n_rules, n_cpus;
-	void *counts; /* room for one rule's, n_cpus of them */
+	uint32_t n_rules;
 };
 
 /*

@@ -327,8 +327,7 @@ int generation_counts(const struct state *s, struct generation_counts *counts, s
 	return e;
 }
 
-/* Waits until no CPU runs the program that was just taken off: XDP programs run inside an RCU read section. */
-static void wait_for_readers(void)
+void generation_wait(void)
 {
 	if (syscall(__NR_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0))
 		usleep(20000);
@@ -345,7 +344,7 @@ void generation_carry(const struct state *old, const struct state *now, bool swi
 	if (!counts || !per_cpu || fd < 0)
 		goto out;
 	if (switched)
-		wait_for_readers();
+		generation_wait();
 	if (generation_counts(old, counts, NULL))
 		goto out;
 	for (i = 0; i < old->n_members; i++)

@@ -32,6 +32,12 @@ struct generation_counts {
 int generation_counts(const struct state *s, struct generation_counts *counts, struct sluice_err *err);
 
 /*
+ * generation_wait() returns when no CPU runs a program that was taken off before: XDP programs run inside an RCU read
+ * section.
+ */
+void generation_wait(void);
+
+/*
  * generation_carry() makes what members show under the new program begin with what they did under the old one. Exact
  * once the old program has been switched off; may be called before that as well, and again.
  */
