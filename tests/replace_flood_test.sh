@@ -31,7 +31,7 @@ exact() { # replacing with fresh maps and counters of the chain, with kept maps,
 	done
 	wait $flooder || { cat "$T/sent.err"; return 1; }
 	echo "$(sent) packets, $(pps) a second, $n replacements, $others other changes"
-	[ "$n" -ge 24 ] && is "sent" "$PACKETS" "$(sent)" && is "counted by the programs" "$PACKETS" "$(hits to1 drop)" &&
+	[ $((n + others)) -ge 24 ] && [ "$n" -ge 8 ] && is "sent" "$PACKETS" "$(sent)" && is "counted by the programs" "$PACKETS" "$(hits to1 drop)" &&
 		is "counted by the chain" "$PACKETS" "$(number to1 drop runs)" && ended to1 drop drop "$PACKETS" &&
 		is "pinned map" "$PACKETS" "$(bpftool map lookup pinned "/sys/fs/bpf/ct$$/old_hits" key 0 0 0 0 | grep -o '"value": *[0-9]*' | grep -o '[0-9]*$')" &&
 		sl detach to1 --all >/dev/null && empty to1
