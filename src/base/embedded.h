@@ -8,6 +8,7 @@
 	extern const unsigned long embedded_##name##_len;
 
 EMBEDDED(balance)
+EMBEDDED(decap)
 EMBEDDED(filter)
 EMBEDDED(filter_small)
 EMBEDDED(probe)
