@@ -60,7 +60,8 @@ struct balance_ring {
 	__u8 mode;
 	__u8 fallback;
 	__be16 gue_port;
-	__u32 unused[2];
+	__u32 n_targets; /* of the service: numbers from this one on are nobody's */
+	__u32 serial;	 /* the writer's: of the last change that is here whole */
 	__u64 until[BALANCE_EPOCHS]; /* deadlines: nanoseconds of the monotonic clock */
 	__u64 unused2[4];
 };
@@ -195,26 +196,11 @@ enum balance_reason {
 	BALANCE_REASONS,
 };
 
-/*
- * What is counted of a target, per CPU; balance_counts has those of BALANCE_TALLIES targets in an entry. What each packet
- * adds to are the tallies, sixteen targets in a cache line: packets from bit 26 on, bytes below. One that is full
- * (BALANCE_TALLY_FULL) is added to the counts, and 0 from then on: the sum of both is what was counted.
- */
-#define BALANCE_TALLIES 16
-#define BALANCE_TALLY(packets, bytes) ((__u32)(packets) << 26 | (__u32)(bytes))
-#define BALANCE_TALLY_FULL BALANCE_TALLY(63, 0)
-#define BALANCE_TALLY_PACKETS(t) ((t) >> 26)
-#define BALANCE_TALLY_BYTES(t) ((t) & ((1u << 26) - 1))
-
+/* Per CPU, by target (its number in targets). */
 struct balance_count {
 	__u64 packets, bytes; /* as they came, from the IP header on */
 	__u64 opened;	      /* SYNs */
 	__u64 known;	      /* packets that the flow table decided */
-};
-
-struct balance_counts {
-	__u32 tally[BALANCE_TALLIES];
-	struct balance_count count[BALANCE_TALLIES];
 };
 
 /* Per CPU, by service; the last is for packets of no service. */
@@ -228,7 +214,6 @@ _Static_assert(sizeof(struct balance_hop) == 32, "balance_hop is shared");
 _Static_assert(sizeof(struct balance_vip) == 32, "balance_vip is shared");
 _Static_assert(sizeof(struct balance_head) == 64, "balance_head is shared");
 _Static_assert(sizeof(struct balance_count) == 32, "balance_count is shared");
-_Static_assert(sizeof(struct balance_counts) == 576, "balance_counts is shared");
 _Static_assert(BALANCE_REASONS <= 16, "reasons have room");
 
 #endif

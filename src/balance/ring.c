@@ -356,10 +356,49 @@ void ring_settle(struct ring *r, uint64_t now_ns, const uint8_t *elsewhere, stru
 	report_on(r, 0, report);
 }
 
-/* A number that was another backend's: nobody goes there by now, but the way is still the other's. */
+int ring_prepare_return(struct ring *r, const struct ring *other, uint32_t n_max, bool *any, struct sluice_err *err)
+{
+	uint32_t n = other->n_backends < n_max ? other->n_backends : n_max, id, i;
+	struct ring_backend *more;
+
+	n = n > r->id_max + 1 ? r->id_max + 1 : n;
+	*any = false;
+	if (n > r->n_backends) {
+		more = realloc(r->backends, n * sizeof(*more));
+		if (!more)
+			return err_nomem(err);
+		memset(more + r->n_backends, 0, (n - r->n_backends) * sizeof(*more));
+		r->backends = more;
+		r->n_backends = n;
+	}
+	for (id = 1; id < n; id++) {
+		struct ring_backend *b = &r->backends[id];
+		const struct ring_backend *o = &other->backends[id];
+
+		if (b->state != BALANCE_TARGET_GONE || (!memcmp(b->addr.bytes, o->addr.bytes, sizeof(b->addr.bytes)) &&
+							b->addr.v6 == o->addr.v6 && b->port == o->port))
+			continue;
+		*b = (struct ring_backend){.addr = o->addr, .port = o->port, .freed = r->n_changes};
+		*any = true;
+	}
+	for (i = 0; i < r->n_slots && r->n_slots == other->n_slots && !(r->flags & BALANCE_FLAG_STATELESS); i++)
+		if (!BALANCE_PREVIOUS(r->slots[i]) && BALANCE_CURRENT(r->slots[i]) != BALANCE_CURRENT(other->slots[i]))
+			put(r, i, alone(BALANCE_CURRENT(r->slots[i])));
+	*any |= r->n_dirty != 0;
+	return 0;
+}
+
+/*
+ * A number that was another backend's: nobody goes there by now, but the way is still the other's. What is there already
+ * is not stored again: that would take the cache line from its readers.
+ */
 static void put_target(struct balance_target *to, const struct ring_backend *b)
 {
-	if (memcmp(to->addr, b->addr.bytes, sizeof(to->addr)) || to->v6 != b->addr.v6)
+	bool other = memcmp(to->addr, b->addr.bytes, sizeof(to->addr)) || to->v6 != b->addr.v6;
+
+	if (!other && to->port == htobe16(b->port) && to->state == b->state)
+		return;
+	if (other)
 		__atomic_store_n(&to->hop, 0, __ATOMIC_RELAXED);
 	memcpy(to->addr, b->addr.bytes, sizeof(to->addr));
 	to->port = htobe16(b->port);
@@ -372,10 +411,12 @@ static void put_slot(const struct ring *r, const struct ring_memory *to, uint32_
 {
 	uint16_t current = (uint16_t)BALANCE_CURRENT(r->slots[at]);
 
-	if (ring_wide(r))
-		__atomic_store_n((uint16_t *)to->slots + at, current, __ATOMIC_RELEASE);
-	else
+	if (ring_wide(r)) {
+		if (((uint16_t *)to->slots)[at] != current)
+			__atomic_store_n((uint16_t *)to->slots + at, current, __ATOMIC_RELEASE);
+	} else if (((uint8_t *)to->slots)[at] != (uint8_t)current) {
 		__atomic_store_n((uint8_t *)to->slots + at, (uint8_t)current, __ATOMIC_RELEASE);
+	}
 }
 
 /*
@@ -386,7 +427,8 @@ static void put_word(const struct ring *r, const struct ring_memory *to, uint32_
 {
 	uint32_t word = r->slots[at], old = (uint32_t)to->changes[at] << BALANCE_PREVIOUS_SHIFT;
 
-	if (BALANCE_PREVIOUS(word) != BALANCE_ID_NOBODY || BALANCE_PREVIOUS(old) != BALANCE_CURRENT(word))
+	if (to->changes[at] != (uint16_t)(word >> BALANCE_PREVIOUS_SHIFT) &&
+	    (BALANCE_PREVIOUS(word) != BALANCE_ID_NOBODY || BALANCE_PREVIOUS(old) != BALANCE_CURRENT(word)))
 		__atomic_store_n(&to->changes[at], (uint16_t)(word >> BALANCE_PREVIOUS_SHIFT),
 				 __ATOMIC_RELEASE);
 	put_slot(r, to, at);
@@ -415,6 +457,9 @@ int ring_publish(struct ring *r, bool all, struct balance_ring *to, const struct
 	for (i = 1; i < r->n_backends; i++)
 		if (!usable(r, i))
 			put_target(&m->targets[i], &r->backends[i]);
+	for (i = r->n_backends; all && i < m->n_targets; i++) /* another service's, that were here before */
+		if (m->targets[i].state != BALANCE_TARGET_GONE)
+			__atomic_store_n(&m->targets[i].state, BALANCE_TARGET_GONE, __ATOMIC_RELAXED);
 	for (i = 0; i < r->n_dirty; i++)
 		r->is_dirty[r->dirty[i]] = 0;
 	r->n_dirty = 0;

@@ -23,6 +23,7 @@
 
 #include "abi/balance.h"
 #include "balance/balance.h"
+#include "base/view.h"
 
 struct ring_backend {
 	struct net_addr addr;
@@ -97,7 +98,8 @@ void ring_settle(struct ring *r, uint64_t now_ns, const uint8_t *elsewhere, stru
  * in:      to       only ->n_slots, ->flags and ->until are written
  *          m        the ring's stretches of the flat memory; of the targets all but ->hop is written, which becomes 0
  *                   when a number gets another backend
- *          all      everything is written (memory that holds nothing yet: zeroes)
+ *          all      everything is compared with what the memory says, which may be anything: zeroes, what a writer that was
+ *                   killed left of this change, or another service's that nobody looks at any more
  * errors:  -ENOSPC  n_targets is too small; nothing is written then
  */
 struct ring_memory {
@@ -111,6 +113,30 @@ int ring_publish(struct ring *r, bool all, struct balance_ring *to, const struct
 
 /* ring_find() is a backend's number; 0: none. */
 uint32_t ring_find(const struct ring *r, const struct net_addr *addr, uint16_t port);
+
+/*
+ * ring_save() appends a ring to bytes, ring_load() makes one of them; what had not been published by then is not known to be
+ * dirty: it is published with `all`. The bytes are not trusted.
+ *
+ * errors: -EBADMSG they cannot be a ring (err says why); -ENOMEM
+ */
+void ring_save(const struct ring *r, struct buf *to);
+int ring_load(struct view *from, struct ring **r, struct sluice_err *err);
+
+/*
+ * ring_widen() makes a ring of narrow slots a wide one; the next publication is to be into memory of its own, with `all`.
+ *
+ * ring_prepare_return() prepares a ring for the case that another one of the same service, which goes on from it, counts for a
+ * while and then this one again, with the same flow table: numbers that the other gave out, below n_max, are kept
+ * free, as if their backends had been there and gone, and slots that are settled and the other's are not the same become
+ * changed, so that flows which are opened at the other's backends are found. *any: there is something to be published.
+ * errors: -ENOMEM
+ */
+void ring_widen(struct ring *r);
+int ring_prepare_return(struct ring *r, const struct ring *other, uint32_t n_max, bool *any, struct sluice_err *err);
+
+/* ring_ids() finds the numbers of n backends by address and port; 0: none. errors: -ENOMEM */
+int ring_ids(const struct ring *r, const struct balance_backend *b, size_t n, uint32_t *ids, struct sluice_err *err);
 
 /* Bytes that a data path has to hold for the ring as it is: slots, targets and struct balance_ring. */
 size_t ring_bytes(const struct ring *r);

@@ -17,6 +17,7 @@
 #include "abi/balance.h"
 #include "balance/balance.h"
 #include "balance/ring.h"
+#include "base/view.h"
 
 /* How much there is room for. */
 struct tables_room {
@@ -51,11 +52,11 @@ void tables_free(struct tables *t);
 const struct balance_config *tables_config(const struct tables *t);
 size_t tables_bytes(const struct tables *t);
 
-/* tables_attach() gives the tables their memory: tables_bytes() of zeroes that stay mapped. */
+/* tables_attach() gives the tables their memory, tables_bytes() that stay mapped: zeroes, or what these tables said there. */
 void tables_attach(struct tables *t, void *memory);
 
 /*
- * tables_change() makes the memory say what the model says.
+ * tables_change() makes the memory say what the model says: tables_set(), then tables_publish().
  *
  * in:      m       checked, and of the seed of tables_new()
  *          on      bits of the interfaces of each service, in the order of the model; NULL: all bits of all
@@ -68,11 +69,74 @@ void tables_attach(struct tables *t, void *memory);
 int tables_change(struct tables *t, const struct balance_model *m, const uint32_t *on, uint64_t now_ns,
 		  struct ring_report *report, struct sluice_err *err);
 
+/*
+ * The same in two halves, so that what the memory is about to say can be kept somewhere first. tables_set() computes it;
+ * tables_publish() compares it with what the memory says and stores the differences: also what another process began to
+ * publish and did not finish. Each set is to be published before the next.
+ * tables_set_service() and _publish_service() are about one service, which is there, has been loaded, and whose virtual
+ * addresses, slots and affinity stay: -EINVAL, if not. It gets another serial number also if nothing else changes.
+ */
+int tables_set(struct tables *t, const struct balance_model *m, const uint32_t *on, uint64_t now_ns,
+	       struct ring_report *report, struct sluice_err *err);
+int tables_publish(struct tables *t, struct sluice_err *err);
+int tables_set_service(struct tables *t, uint32_t number, const struct balance_service *m, uint64_t now_ns,
+		       struct ring_report *report, struct sluice_err *err);
+int tables_publish_service(struct tables *t, uint32_t number, struct sluice_err *err);
+
+/* tables_settle_service() is ring_expire() and, with elsewhere, ring_settle(), to be published; tables_pending(): is it? */
+void tables_settle_service(struct tables *t, uint32_t number, uint64_t now_ns, const uint8_t *elsewhere,
+			   struct ring_report *report);
+bool tables_pending(const struct tables *t, uint32_t number);
+
+/*
+ * What outlives the process that writes, as bytes: tables_save() where everything is, the services' names and numbers,
+ * virtual addresses; tables_save_service() one service's backends and slots, with a serial number that each change raises.
+ * The memory has the serial number of the last change of a service that it has whole: tables_published() compares.
+ *
+ * tables_load() makes tables without memory and without the services' slots, tables_load_service() adds those of one, and
+ * _unload_service() forgets them; with another serial number than the memory has, they are to be published. Bytes are not
+ * trusted.
+ *
+ * out:     serial  may be NULL
+ * errors:  -EBADMSG the bytes cannot be that (err says why); -ENOMEM
+ */
+void tables_save(const struct tables *t, struct buf *to);
+void tables_save_service(const struct tables *t, uint32_t number, struct buf *to);
+int tables_load(struct view *from, struct tables **t, struct sluice_err *err);
+int tables_load_service(struct tables *t, uint32_t number, struct view *from, uint32_t *serial, struct sluice_err *err);
+void tables_unload_service(struct tables *t, uint32_t number);
+uint32_t tables_serial(const struct tables *t, uint32_t number);
+bool tables_published(const struct tables *t, uint32_t number, uint32_t serial);
+
+/*
+ * tables_grow() makes tables for another memory that go on from these, and sets m: services and backends keep their numbers,
+ * slots their transitions; what is new or has another table size or affinity begins afresh, under a number that was given
+ * out long ago or never. If all fits, everything stays where it is, else there is more room. To be attached to memory of its
+ * own, of zeroes, and published.
+ *
+ * in:      from    all services loaded
+ * out:     *to     freed by tables_free(); *same  everything is where it was; report may be NULL
+ * errors:  -EINVAL there cannot be so much; -ENOMEM
+ */
+int tables_grow(const struct tables *from, const struct balance_model *m, const uint32_t *on, uint64_t now_ns,
+		struct tables **to, bool *same, struct ring_report *report, struct sluice_err *err);
+
+/* tables_reserve() prepares a service of t, of which `to` was grown, for coming back after it: ring_prepare_return(). errors: -ENOMEM */
+int tables_reserve(struct tables *t, uint32_t number, const struct tables *to, bool *any, struct sluice_err *err);
+
 /* tables_service() is a service's number, -1: there is none. tables_ring() its ring; tables_first() the number of its
  * target 0. */
 int tables_service(const struct tables *t, const char *name);
 const struct ring *tables_ring(const struct tables *t, uint32_t service);
 uint32_t tables_first(const struct tables *t, uint32_t service);
+uint32_t tables_slots(const struct tables *t, uint32_t service);   /* byte of its slot 0, within slots */
+uint32_t tables_changes(const struct tables *t, uint32_t service); /* the change of its slot 0, within changes */
+
+/* tables_n_targets() is how many targets a service has, tables_name() what it is called, "": there is none of that number (of
+ * tables_n_services() at most). */
+uint32_t tables_n_targets(const struct tables *t, uint32_t service);
+const char *tables_name(const struct tables *t, uint32_t service);
+uint32_t tables_n_services(const struct tables *t);
 
 /*
  * tables_hop() sets how packets leave by way number hop (1 on). tables_way() sets the way to a target (its number within

@@ -324,6 +324,9 @@ void control_map_name(enum control_map map, uint32_t which, char to[32])
 {
 	static const char *const names[] = {
 		[CONTROL_SETS] = "sets",       [CONTROL_SAMPLES] = "samples", [CONTROL_TRIAL_UNTIL] = "trial",
+		[CONTROL_BALANCE_MEMORY] = "balance_memory", [CONTROL_BALANCE_FLOWS] = "balance_flows",
+		[CONTROL_BALANCE_FRAGMENTS] = "balance_fragments", [CONTROL_BALANCE_COUNTS] = "balance_counts",
+		[CONTROL_BALANCE_REASONS] = "balance_reasons",
 		[CONTROL_TABLES] = "tables_",  [CONTROL_CELLS] = "cells_",    [CONTROL_CPUS] = "cpus_",
 		[CONTROL_COUNTS] = "counts_",
 	};

@@ -99,6 +99,11 @@ enum control_map {
 	CONTROL_SETS,	 /* "sets": all run-time sets (abi/filter_sets.h); may not be there */
 	CONTROL_SAMPLES, /* "samples": ring of struct filter_event */
 	CONTROL_TRIAL_UNTIL, /* "trial": one u64, CLOCK_MONOTONIC; 0: not yet, ~0: for good */
+	CONTROL_BALANCE_MEMORY, /* "balance_memory": the flat memory (abi/balance.h), the generation's own; these only with balance */
+	CONTROL_BALANCE_FLOWS, /* "balance_flows": the flow table */
+	CONTROL_BALANCE_FRAGMENTS, /* "balance_fragments" */
+	CONTROL_BALANCE_COUNTS, /* "balance_counts": struct balance_count per CPU and target */
+	CONTROL_BALANCE_REASONS, /* "balance_reasons": struct balance_reasons per CPU and service */
 	CONTROL_TABLES,	 /* "tables_F" of filter number F */
 	CONTROL_CELLS,	 /* "cells_F": of its limits */
 	CONTROL_CPUS,	 /* "cpus_F": of its rules with cpu { } */

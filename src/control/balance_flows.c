@@ -1,0 +1,332 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* What packets did, and would do: counters, the flow table, answers. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <bpf/bpf.h>
+
+#include "base/err.h"
+#include "bpf/seam.h"
+#include "control/balance_inside.h"
+
+#define KEPT_TICKS 768 /* of 1,024, after which an old entry would look young */
+
+/* --- counters --- */
+
+/* Sums n words of a per-CPU entry. */
+static int sum(int fd, const char *what, uint32_t key, uint64_t *to, size_t n, struct sluice_err *err)
+{
+	int cpus = seam_n_cpus(), i;
+	uint64_t *all;
+	size_t k;
+
+	memset(to, 0, n * sizeof(*to));
+	if (fd < 0)
+		return err_set(err, -ENOENT, "the balancer's %s are not there", what);
+	if (cpus <= 0)
+		return err_set(err, cpus ? cpus : -EIO, "the number of CPUs: %s", strerror(-cpus));
+	all = calloc((size_t)cpus, n * sizeof(*all));
+	if (!all)
+		return err_nomem(err);
+	if (bpf_map_lookup_elem(fd, &key, all)) {
+		int e = err_set(err, -errno, "reading the balancer's %s, entry %u: %s", what, key, strerror(errno));
+
+		free(all);
+		return e;
+	}
+	for (i = 0; i < cpus; i++)
+		for (k = 0; k < n; k++)
+			to[k] += all[(size_t)i * n + k];
+	free(all);
+	return 0;
+}
+
+int balance_live_counts(struct balance_live *b, uint32_t service, uint32_t backend, struct balance_count *to,
+			struct sluice_err *err)
+{
+	struct balance_live_backend x;
+	int e = balance_live_backend(b, service, backend, &x, err);
+
+	*to = (struct balance_count){0};
+	if (e || !x.id)
+		return e;
+	return sum(b->maps.counts, "counters", x.target, (uint64_t *)(void *)to, sizeof(*to) / 8, err);
+}
+
+int balance_live_reasons(struct balance_live *b, uint32_t service, struct balance_reasons *to, struct sluice_err *err)
+{
+	uint32_t key = b->config.n_services;
+	int e = service == BALANCE_LIVE_NONE ? 0 : live_check(b, service, BALANCE_LIVE_NONE, err);
+
+	*to = (struct balance_reasons){0};
+	if (e)
+		return e;
+	if (service != BALANCE_LIVE_NONE)
+		key = b->services[service].number;
+	return sum(b->maps.reasons, "counters by reason", key, (uint64_t *)(void *)to, sizeof(*to) / 8, err);
+}
+
+/* --- the flow table --- */
+
+/*
+ * The flow table's clock is the kernel's jiffies, which begin five minutes before they wrap around in 32 bits
+ * (INITIAL_JIFFIES of <linux/jiffies.h>) and go with the monotonic clock; the engine in user space begins with 0.
+ */
+uint32_t live_ticks(const struct balance_live *b, uint64_t now_ns)
+{
+	struct timespec tick = {.tv_nsec = 4000000};
+	uint64_t jiffies, hz;
+
+	if (seam_in_user_space())
+		return (uint32_t)(now_ns / 4000000 >> b->config.tick_shift) & 1023;
+	if (clock_getres(CLOCK_MONOTONIC_COARSE, &tick) || tick.tv_sec || tick.tv_nsec <= 0)
+		tick.tv_nsec = 4000000;
+	hz = (1000000000u + (uint64_t)tick.tv_nsec / 2) / (uint64_t)tick.tv_nsec;
+	jiffies = (uint32_t)(-300 * (int64_t)hz) + now_ns / (1000000000u / hz);
+	return (uint32_t)(jiffies >> b->config.tick_shift) & 1023;
+}
+
+/* How many seconds n ticks of the flow table are. */
+static uint32_t seconds(const struct balance_live *b, uint32_t n)
+{
+	struct timespec tick = {.tv_nsec = 4000000};
+
+	if (seam_in_user_space() || clock_getres(CLOCK_MONOTONIC_COARSE, &tick) || tick.tv_sec || tick.tv_nsec <= 0)
+		tick.tv_nsec = 4000000;
+	return (uint32_t)((((uint64_t)n << b->config.tick_shift) * (uint64_t)tick.tv_nsec + 500000000u) / 1000000000u);
+}
+
+static uint32_t age_of(uint64_t entry, uint32_t now)
+{
+	uint32_t age = (now - BALANCE_FLOW_TIME(entry)) & 1023;
+
+	return age > 1020 ? 0 : age; /* the clock was read before the packet came */
+}
+
+static size_t n_entries(const struct balance_live *b)
+{
+	return b->flows_bytes / sizeof(*b->flows);
+}
+
+static uint64_t entry_at(const struct balance_live *b, size_t i)
+{
+	return __atomic_load_n(&b->flows[i], __ATOMIC_RELAXED);
+}
+
+/* Places by numbers: of services, and of the backends of each. */
+struct places {
+	uint32_t *services; /* by number */
+	uint32_t **backends; /* by place of the service, by number */
+	uint32_t *n;
+	size_t n_services;
+};
+
+static void places_free(struct places *p)
+{
+	size_t i;
+
+	for (i = 0; p->backends && i < p->n_services; i++)
+		free(p->backends[i]);
+	free(p->backends);
+	free(p->services);
+	free(p->n);
+}
+
+static int places_of(const struct balance_live *b, struct places *p, struct sluice_err *err)
+{
+	size_t i, k;
+
+	*p = (struct places){.n_services = b->policy.n_services};
+	p->services = malloc(BALANCE_SERVICES * sizeof(*p->services));
+	p->backends = calloc(p->n_services + 1, sizeof(*p->backends));
+	p->n = calloc(p->n_services + 1, sizeof(*p->n));
+	if (!p->services || !p->backends || !p->n)
+		return err_nomem(err);
+	memset(p->services, 0xff, BALANCE_SERVICES * sizeof(*p->services));
+	for (i = 0; i < p->n_services; i++) {
+		const struct live_service *s = &b->services[i];
+
+		p->services[s->number] = (uint32_t)i;
+		p->n[i] = tables_n_targets(b->t, s->number);
+		p->backends[i] = malloc((p->n[i] + 1ul) * sizeof(uint32_t));
+		if (!p->backends[i])
+			return err_nomem(err);
+		memset(p->backends[i], 0xff, (p->n[i] + 1ul) * sizeof(uint32_t));
+		for (k = 0; k < b->policy.services[i]->n_backends; k++)
+			if (s->ids[k] && s->ids[k] < p->n[i])
+				p->backends[i][s->ids[k]] = (uint32_t)k;
+	}
+	return 0;
+}
+
+static void place(const struct places *p, uint32_t number, uint32_t id, uint32_t *service, uint32_t *backend)
+{
+	*backend = BALANCE_LIVE_NONE;
+	*service = number < BALANCE_SERVICES ? p->services[number] : BALANCE_LIVE_NONE;
+	if (*service != BALANCE_LIVE_NONE && id < p->n[*service])
+		*backend = p->backends[*service][id];
+}
+
+int balance_live_flows(struct balance_live *b, uint64_t now_ns, int (*each)(void *arg, const struct balance_live_flow *flow),
+		       void *arg, struct sluice_err *err)
+{
+	uint32_t now = live_ticks(b, now_ns);
+	struct balance_live_flow f;
+	struct places p;
+	size_t i;
+	int e = places_of(b, &p, err);
+
+	for (i = 0; !e && i < n_entries(b); i++) {
+		f.entry = entry_at(b, i);
+		if (!f.entry)
+			continue;
+		place(&p, BALANCE_FLOW_SERVICE(f.entry), BALANCE_FLOW_ID(f.entry), &f.service, &f.backend);
+		f.state = BALANCE_FLOW_STATE(f.entry);
+		f.age_s = seconds(b, age_of(f.entry, now));
+		e = each(arg, &f);
+	}
+	places_free(&p);
+	return e;
+}
+
+int balance_live_tally(struct balance_live *b, uint64_t now_ns, uint32_t active_s, struct balance_tally **to, uint32_t *n,
+		       struct sluice_err *err)
+{
+	struct balance_tally *v = calloc(b->config.n_targets + 1ul, sizeof(*v));
+	uint32_t now = live_ticks(b, now_ns), target;
+	uint64_t entry;
+	size_t i;
+	uint32_t first[BALANCE_SERVICES], room[BALANCE_SERVICES] = {0};
+
+	*to = NULL;
+	*n = b->config.n_targets;
+	if (!v)
+		return err_nomem(err);
+	for (i = 0; i < b->policy.n_services; i++) {
+		first[b->services[i].number] = tables_first(b->t, b->services[i].number);
+		room[b->services[i].number] = tables_n_targets(b->t, b->services[i].number);
+	}
+	for (i = 0; i < n_entries(b); i++) {
+		entry = entry_at(b, i);
+		if (!entry || BALANCE_FLOW_ID(entry) >= room[BALANCE_FLOW_SERVICE(entry)] ||
+		    (active_s && seconds(b, age_of(entry, now)) > active_s))
+			continue;
+		target = first[BALANCE_FLOW_SERVICE(entry)] + BALANCE_FLOW_ID(entry);
+		if (BALANCE_FLOW_STATE(entry) == BALANCE_FLOW_KEPT)
+			v[target].kept++;
+		else
+			v[target].fresh++;
+	}
+	*to = v;
+	return 0;
+}
+
+/* Silent for so long that it may go. What a packet makes of it meanwhile stays. */
+static bool take_out(struct balance_live *b, size_t i, uint64_t entry, uint32_t now)
+{
+	uint32_t most = BALANCE_FLOW_STATE(entry) == BALANCE_FLOW_KEPT ? KEPT_TICKS
+			: b->config.idle < KEPT_TICKS		       ? b->config.idle
+								       : KEPT_TICKS;
+
+	return age_of(entry, now) > most &&
+	       __atomic_compare_exchange_n(&b->flows[i], &entry, 0, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
+}
+
+/* The slot of an entry: bucket and tag are the upper bits of its hash. */
+static uint32_t slot_of(const struct balance_live *b, const struct balance_ring *r, size_t i, uint64_t entry)
+{
+	uint32_t shift = b->config.flow_shift;
+	uint64_t hash = (uint64_t)(i / BALANCE_FLOW_WAYS) << shift |
+			(uint64_t)BALANCE_FLOW_TAG(entry) << (shift - BALANCE_FLOW_TAG_BITS);
+
+	return (uint32_t)((hash >> 32) * r->n_slots >> 32);
+}
+
+static uint32_t current_of(const struct balance_live *b, const struct live_service *s, bool wide, uint32_t slot)
+{
+	const char *at = (const char *)b->memory + b->config.slots + tables_slots(b->t, s->number);
+
+	return wide ? ((const uint16_t *)(const void *)at)[slot] : ((const uint8_t *)at)[slot];
+}
+
+/* With affinity an entry does not tell its slot: it is elsewhere in every slot that is another backend's. */
+static void mark(const struct balance_live *b, uint32_t service, size_t i, uint64_t entry, uint8_t *bits)
+{
+	const struct live_service *s = &b->services[service];
+	const struct balance_ring *r = live_ring(b, service);
+	uint32_t n = b->policy.services[service]->n_slots, slot = slot_of(b, r, i, entry), id = BALANCE_FLOW_ID(entry), last;
+	bool wide = r->flags & BALANCE_FLAG_WIDE;
+
+	last = slot;
+	if (r->flags & BALANCE_FLAG_AFFINITY) {
+		slot = 0;
+		last = n - 1;
+	}
+	for (; slot <= last && slot < n; slot++)
+		if (current_of(b, s, wide, slot) != id)
+			bits[slot / 8] |= (uint8_t)(1u << slot % 8);
+}
+
+int live_elsewhere(struct balance_live *b, uint64_t now_ns, uint8_t **bits, struct sluice_err *err)
+{
+	uint32_t now = live_ticks(b, now_ns), service, backend, any = 0;
+	uint8_t **seen = calloc(b->policy.n_services + 1, sizeof(*seen)); /* by backend: with affinity once is enough */
+	struct places p;
+	uint64_t entry;
+	size_t i;
+	int e = places_of(b, &p, err);
+
+	if (!e && !seen)
+		e = err_nomem(err);
+	for (i = 0; !e && i < b->policy.n_services; i++) {
+		if (!(live_ring(b, (uint32_t)i)->flags & BALANCE_FLAG_CHANGES))
+			continue;
+		bits[i] = calloc(b->policy.services[i]->n_slots / 8 + 1, 1);
+		seen[i] = calloc(BALANCE_ID_NOBODY + 1, 1);
+		if (!bits[i] || !seen[i])
+			e = err_nomem(err);
+		any++;
+	}
+	for (i = 0; !e && i < n_entries(b); i++) {
+		entry = entry_at(b, i);
+		if (!entry || take_out(b, i, entry, now) || !any)
+			continue;
+		place(&p, BALANCE_FLOW_SERVICE(entry), BALANCE_FLOW_ID(entry), &service, &backend);
+		if (service == BALANCE_LIVE_NONE || !bits[service])
+			continue;
+		if (live_ring(b, service)->flags & BALANCE_FLAG_AFFINITY && seen[service][BALANCE_FLOW_ID(entry)]++)
+			continue;
+		mark(b, service, i, entry, bits[service]);
+	}
+	for (i = 0; seen && i < b->policy.n_services; i++)
+		free(seen[i]);
+	free(seen);
+	places_free(&p);
+	return e;
+}
+
+/* --- answers --- */
+
+int balance_live_why(struct balance_live *b, const struct answer_packet *p, uint32_t on, uint64_t now_ns,
+		     struct balance_live_answer *to, struct sluice_err *err)
+{
+	struct answer_memory m = {.memory = b->memory,
+				  .flows = b->flows,
+				  .fragments = b->fragments,
+				  .config = &b->config,
+				  .ticks = live_ticks(b, now_ns),
+				  .now_ns = now_ns};
+	struct places places;
+	int e;
+
+	*to = (struct balance_live_answer){.service = BALANCE_LIVE_NONE, .backend = BALANCE_LIVE_NONE};
+	if (!b->memory)
+		return err_set(err, -EINVAL, "this balancer has not got its place yet");
+	answer_packet(&m, p, on, &to->a);
+	e = places_of(b, &places, err);
+	if (!e && to->a.service != ANSWER_NONE)
+		place(&places, to->a.service, to->a.id ? to->a.id : ~0u, &to->service, &to->backend);
+	places_free(&places);
+	return e;
+}

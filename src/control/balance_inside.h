@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* What balance_{live,store,commit,flows,make}.c share. */
+#ifndef CONTROL_BALANCE_INSIDE_H
+#define CONTROL_BALANCE_INSIDE_H
+
+#include <limits.h>
+
+#include "control/balance_live.h"
+
+/* One place: a service of the policy. */
+struct live_service {
+	uint32_t number;
+	uint32_t serial; /* of its file, as read */
+	struct balance_overlay *overlay; /* of its backends */
+	uint32_t *ids;			 /* their numbers */
+};
+
+/* What is to be said of a backend at the next commit. */
+struct live_note {
+	uint32_t service, backend, matter;
+	struct balance_said said;
+};
+
+struct balance_live {
+	struct control_state *st; /* NULL: opened by a folder */
+	char generation[CONTROL_NAME];
+	char dir[PATH_MAX]; /* "": it has not got its place yet */
+	struct balance_model policy, model; /* as the policy has them; as they count */
+	uint32_t *on;
+	struct live_service *services;
+	struct tables *t;
+	struct balance_config config; /* places, and what concerns the flow table */
+	struct balance_maps maps;
+	void *memory;
+	uint64_t *flows, *fragments;
+	size_t memory_bytes, flows_bytes, fragments_bytes;
+	struct live_note *notes;
+	uint32_t n_notes;
+	uint32_t *hop_users; /* of each way, how many targets; NULL: not counted yet */
+	uint32_t hop_next;
+	char from[CONTROL_NAME]; /* until it is placed: what it follows */
+	bool follows;
+};
+
+#define LIVE_STATE "balance_state"
+
+/*
+ * store_state() writes balance_state; store_service() a service's file, with its slots as they are in b->t.
+ * store_read_state() fills what is empty in b: policy, config, tables; store_read_service() one service, and its slots in b->t if
+ * they are to be kept. store_serial() is what the head of a service's file says.
+ * errors: -EBADMSG (err names the file); -ENOENT; -ENOMEM
+ */
+int store_state(const struct balance_live *b, struct sluice_err *err);
+int store_service(const struct balance_live *b, uint32_t service, struct sluice_err *err);
+int store_read_state(struct balance_live *b, struct sluice_err *err);
+int store_read_service(struct balance_live *b, uint32_t service, bool keep, struct sluice_err *err);
+int store_serial(const struct balance_live *b, uint32_t service, uint32_t *serial, struct sluice_err *err);
+
+/* live_new() makes an empty handle, live_places() what it has of each service, by its policy. errors: -ENOMEM */
+int live_new(struct balance_live **b, struct sluice_err *err);
+int live_places(struct balance_live *b, struct sluice_err *err);
+/* live_copy_model() copies services with virtual addresses and backends. errors: -ENOMEM */
+int live_copy_model(const struct balance_model *from, struct balance_model *to, struct sluice_err *err);
+/* live_maps() duplicates and maps them, and gives the tables their memory. */
+int live_maps(struct balance_live *b, const struct balance_maps *maps, struct sluice_err *err);
+/* live_overlay() makes the model say what policy and overlay of a service come to. */
+void live_overlay(struct balance_live *b, uint32_t service);
+int live_check(const struct balance_live *b, uint32_t service, uint32_t backend, struct sluice_err *err);
+const struct balance_target *live_targets(const struct balance_live *b, uint32_t service);
+const struct balance_ring *live_ring(const struct balance_live *b, uint32_t service);
+/* live_open_other() is balance_live_open() of a generation that need not have a balancer: then *b is NULL. */
+int live_open_other(struct control_state *st, const char *generation, struct balance_live **b, struct sluice_err *err);
+/* live_elsewhere() walks over the flow table and takes from it what is silent for long. bits: by place of services, all NULL;
+ * those that have changed slots get bits of the slots with flows elsewhere (ring_settle()), for free(). */
+int live_elsewhere(struct balance_live *b, uint64_t now_ns, uint8_t *bits[], struct sluice_err *err);
+/* balance_live_way(), _prepare() and _place() without a state; old: the generation before, NULL: none */
+int live_way(struct balance_live *b, uint32_t service, uint32_t backend, const struct balance_hop *hop, struct sluice_err *err);
+int live_prepare(const struct balance_model *m, const uint32_t *on, struct balance_live *old, uint64_t now_ns,
+		 struct balance_live **b, struct sluice_err *err);
+int live_place(struct balance_live *b, struct balance_live *old, const char *generation, const char *dir,
+	       const struct balance_config *config, const struct balance_maps *maps, struct sluice_err *err);
+uint32_t live_ticks(const struct balance_live *b, uint64_t now_ns);
+
+#endif

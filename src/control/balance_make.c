@@ -1,0 +1,240 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* The balancer of a new generation: what it has of the one before it, its files, its memory. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <bpf/bpf.h>
+
+#include "base/err.h"
+#include "bpf/seam.h"
+#include "control/balance_inside.h"
+
+/* What was said of backends that stay goes on. */
+static void carry_overlay(const struct balance_live *from, struct balance_live *b)
+{
+	uint32_t i, k;
+	int at, old;
+
+	for (i = 0; i < b->policy.n_services; i++) {
+		const struct balance_service *s = b->policy.services[i];
+
+		at = balance_live_find(from, s->name);
+		for (k = 0; at >= 0 && k < s->n_backends; k++) {
+			old = balance_live_find_backend(from, (uint32_t)at, &s->backends[k].addr, s->backends[k].port);
+			if (old >= 0 && from->policy.services[at]->backends[old].port == s->backends[k].port)
+				b->services[i].overlay[k] = from->services[at].overlay[old];
+		}
+		live_overlay(b, i);
+	}
+}
+
+static int load_all(struct balance_live *from, struct sluice_err *err)
+{
+	uint32_t i;
+	int e = 0;
+
+	for (i = 0; !e && i < from->policy.n_services; i++)
+		e = store_read_service(from, i, true, err);
+	return e;
+}
+
+static int make_tables(struct balance_live *b, struct balance_live *from, const uint32_t *on, uint64_t now,
+		       struct sluice_err *err)
+{
+	struct tables_room room;
+	uint32_t i;
+	int e;
+
+	if (from) {
+		e = load_all(from, err) ?:
+		    tables_grow(from->t, &b->model, on, now, &b->t, &b->follows, NULL, err);
+	} else {
+		tables_room(&b->model, &room);
+		e = tables_new(&room, b->model.seed, &b->t, err) ?: tables_set(b->t, &b->model, on, now, NULL, err);
+	}
+	for (i = 0; !e && i < b->policy.n_services; i++) {
+		const struct balance_service *s = b->model.services[i];
+		struct live_service *at = &b->services[i];
+
+		at->number = (uint32_t)tables_service(b->t, s->name);
+		at->serial = tables_serial(b->t, at->number);
+		e = ring_ids(tables_ring(b->t, at->number), s->backends, s->n_backends, at->ids, err);
+	}
+	return e;
+}
+
+int balance_live_prepare(struct control_state *st, const struct policy *p, const uint32_t *on, const char *from,
+			 uint64_t now_ns, struct balance_live **to, struct sluice_err *err)
+{
+	struct balance_live *b = NULL, *old = NULL;
+	int e;
+
+	*to = NULL;
+	e = from[0] ? live_open_other(st, from, &old, err) : 0;
+	e = e ?: live_prepare(&p->services, on, old, now_ns, &b, err);
+	if (!e) {
+		b->st = st;
+		snprintf(b->from, sizeof(b->from), "%s", old ? from : "");
+		*to = b;
+	}
+	balance_live_close(old);
+	return e;
+}
+
+int live_prepare(const struct balance_model *m, const uint32_t *on, struct balance_live *old, uint64_t now_ns,
+		 struct balance_live **to, struct sluice_err *err)
+{
+	struct balance_live *b;
+	int e = live_new(&b, err);
+
+	*to = NULL;
+	if (e)
+		return e;
+	e = live_copy_model(m, &b->policy, err) ?: live_places(b, err);
+	if (!e && on) {
+		b->on = calloc(m->n_services + 1, sizeof(*b->on));
+		if (b->on)
+			memcpy(b->on, on, m->n_services * sizeof(*on));
+		else
+			e = err_nomem(err);
+	}
+	if (!e && old)
+		carry_overlay(old, b);
+	e = e ?: make_tables(b, old, on, now_ns, err);
+	if (e)
+		balance_live_close(b);
+	else
+		*to = b;
+	return e;
+}
+
+struct tables *balance_live_tables(struct balance_live *b)
+{
+	return b->t;
+}
+
+bool balance_live_follows(const struct balance_live *b)
+{
+	return b->follows;
+}
+
+/* --- into its place --- */
+
+static int write_all(const struct balance_live *b, struct sluice_err *err)
+{
+	uint32_t i;
+	int e = 0;
+
+	for (i = 0; !e && i < b->policy.n_services; i++)
+		e = store_service(b, i, err);
+	return e ?: store_state(b, err);
+}
+
+static void carry_ways(const struct balance_live *from, struct balance_live *b)
+{
+	struct balance_live_backend old;
+	uint32_t i, k;
+	int at, was;
+
+	for (i = 0; i < b->policy.n_services; i++) {
+		const struct balance_service *s = b->policy.services[i];
+
+		at = balance_live_find(from, s->name);
+		for (k = 0; at >= 0 && k < s->n_backends; k++) {
+			was = balance_live_find_backend(from, (uint32_t)at, &s->backends[k].addr, s->backends[k].port);
+			if (was >= 0 && !balance_live_backend(from, (uint32_t)at, (uint32_t)was, &old, NULL) && old.way &&
+			    old.hop.ifindex)
+				(void)live_way(b, i, k, &old.hop, NULL); /* without: it is looked up */
+		}
+	}
+}
+
+/* Counters of numbers that the generation before has not given to the same backend begin with 0. */
+static int clear_counts(const struct balance_live *from, const struct balance_live *b, struct sluice_err *err)
+{
+	int cpus = seam_n_cpus();
+	uint32_t i, k, key;
+	uint64_t *zero;
+	int at, e = 0;
+
+	if (cpus <= 0 || b->maps.counts < 0)
+		return 0;
+	zero = calloc((size_t)cpus, sizeof(struct balance_count));
+	if (!zero)
+		return err_nomem(err);
+	for (i = 0; !e && i < b->policy.n_services; i++) {
+		const struct balance_service *s = b->policy.services[i];
+
+		at = from ? balance_live_find(from, s->name) : -1;
+		for (k = 0; !e && k < s->n_backends; k++) {
+			int was = at < 0 ? -1 : balance_live_find_backend(from, (uint32_t)at, &s->backends[k].addr, s->backends[k].port);
+
+			if (was >= 0 && from->services[at].number == b->services[i].number &&
+			    from->services[at].ids[was] == b->services[i].ids[k])
+				continue;
+			key = tables_first(b->t, b->services[i].number) + b->services[i].ids[k];
+			if (bpf_map_update_elem(b->maps.counts, &key, zero, BPF_ANY))
+				e = err_set(err, -errno, "clearing the counters of a backend: %s", strerror(errno));
+		}
+	}
+	free(zero);
+	return e;
+}
+
+/* The generation before is told what this one gives out, in case it comes back. */
+static int reserve(struct balance_live *from, const struct balance_live *b, struct sluice_err *err)
+{
+	uint32_t i, number;
+	bool any;
+	int e = 0;
+
+	for (i = 0; !e && i < from->policy.n_services; i++) {
+		number = from->services[i].number;
+		e = store_read_service(from, i, true, err);
+		e = e ?: tables_publish_service(from->t, number, err);
+		e = e ?: tables_reserve(from->t, number, b->t, &any, err);
+		if (!e && any) {
+			from->services[i].serial = tables_serial(from->t, number);
+			e = store_service(from, i, err) ?: tables_publish_service(from->t, number, err);
+		}
+		tables_unload_service(from->t, number);
+	}
+	return e;
+}
+
+int live_place(struct balance_live *b, struct balance_live *old, const char *generation, const char *dir,
+	       const struct balance_config *config, const struct balance_maps *maps, struct sluice_err *err)
+{
+	uint32_t i;
+	int e;
+
+	snprintf(b->generation, sizeof(b->generation), "%s", generation);
+	if (snprintf(b->dir, sizeof(b->dir), "%s", dir) >= (int)sizeof(b->dir))
+		return err_set(err, -ENAMETOOLONG, "%s is too long a path", dir);
+	b->config = *tables_config(b->t);
+	b->config.flow_shift = config->flow_shift;
+	b->config.fragment_shift = config->fragment_shift;
+	b->config.tick_shift = config->tick_shift;
+	b->config.idle = config->idle;
+	e = live_maps(b, maps, err) ?: write_all(b, err) ?: tables_publish(b->t, err);
+	e = e ?: clear_counts(b->follows ? old : NULL, b, err);
+	if (!e && old) {
+		carry_ways(old, b);
+		e = reserve(old, b, err);
+	}
+	for (i = 0; i < b->policy.n_services; i++)
+		tables_unload_service(b->t, b->services[i].number);
+	return e;
+}
+
+int balance_live_place(struct balance_live *b, const char *generation, const char *dir, const struct balance_config *config,
+		       const struct balance_maps *maps, struct sluice_err *err)
+{
+	struct balance_live *old = NULL;
+	int e = b->from[0] ? live_open_other(b->st, b->from, &old, err) : 0;
+
+	e = e ?: live_place(b, old, generation, dir, config, maps, err);
+	balance_live_close(old);
+	return e;
+}
