@@ -196,11 +196,26 @@ enum balance_reason {
 	BALANCE_REASONS,
 };
 
-/* Per CPU, by target (its number in targets). */
+/*
+ * What is counted of a target, per CPU; balance_counts has those of BALANCE_TALLIES targets in an entry. What each packet
+ * adds to are the tallies, sixteen targets in a cache line: packets from bit 26 on, bytes below. One that is full
+ * (BALANCE_TALLY_FULL) is added to the counts, and 0 from then on: the sum of both is what was counted.
+ */
+#define BALANCE_TALLIES 16
+#define BALANCE_TALLY(packets, bytes) ((__u32)(packets) << 26 | (__u32)(bytes))
+#define BALANCE_TALLY_FULL BALANCE_TALLY(63, 0)
+#define BALANCE_TALLY_PACKETS(t) ((t) >> 26)
+#define BALANCE_TALLY_BYTES(t) ((t) & ((1u << 26) - 1))
+
 struct balance_count {
 	__u64 packets, bytes; /* as they came, from the IP header on */
 	__u64 opened;	      /* SYNs */
 	__u64 known;	      /* packets that the flow table decided */
+};
+
+struct balance_counts {
+	__u32 tally[BALANCE_TALLIES];
+	struct balance_count count[BALANCE_TALLIES];
 };
 
 /* Per CPU, by service; the last is for packets of no service. */
@@ -214,6 +229,7 @@ _Static_assert(sizeof(struct balance_hop) == 32, "balance_hop is shared");
 _Static_assert(sizeof(struct balance_vip) == 32, "balance_vip is shared");
 _Static_assert(sizeof(struct balance_head) == 64, "balance_head is shared");
 _Static_assert(sizeof(struct balance_count) == 32, "balance_count is shared");
+_Static_assert(sizeof(struct balance_counts) == 576, "balance_counts is shared");
 _Static_assert(BALANCE_REASONS <= 16, "reasons have room");
 
 #endif

@@ -3,6 +3,7 @@
  * The load balancer: packets to virtual addresses go to a backend, by the tables that src/balance makes.
  *
  *     view (lib/parse.h) --> service, slot, flow table (lib/balance.h, lib/flow.h) --> out (lib/encap.h)
+ *     balance_plain.h: the same of most packets, in a straight line
  *
  * What is for no virtual address passes. Everything that is dropped is counted with its reason. No packet is changed
  * before it is clear where it goes. abi/balance.h has the tables.
@@ -10,36 +11,31 @@
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
 
-#include "datapath/balance_out.h"
+#include "datapath/balance_plain.h"
 
-static __always_inline void count(const struct view *v, __u32 target, __u8 why)
-{
-	struct balance_count *c = bpf_map_lookup_elem(&balance_counts, &target);
+#define BALANCED (-1) /* no verdict: the view's packet goes to its target */
 
-	if (!c)
-		return;
-	c->packets++;
-	c->bytes += v->bytes;
-	c->opened += v->kind == BALANCE_PACKET_OPENS;
-	c->known += why == BALANCE_WHY_TABLE;
-}
-
-static __always_inline int balanced(struct xdp_md *ctx)
+/* Everything, of any packet. */
+static __noinline int balanced_odd(struct xdp_md *ctx)
 {
 	__u32 zero = 0, target;
 	void *m = bpf_map_lookup_elem(&balance_tables, &zero);
 	struct view *v = bpf_map_lookup_elem(&balance_scratch, &zero);
-	struct balance_ring *r = 0;
+	const struct balance_ring *r;
 	__u8 why = 0;
 	int e;
 
 	if (!m || !v || view_of(ctx, v) == VIEW_PASS)
 		return XDP_PASS;
-	e = choose(m, v, &r, &why);
+	v->id = 0;
+	e = service_of(m, v);
 	if (e < 0)
 		return XDP_PASS;
-	if (e || !r) {
-		note(v->service, e ? (__u32)e - 1 : BALANCE_DROP_TABLES);
+	r = ring_of(m, v);
+	if (!e)
+		e = choose(m, v, r, &why);
+	if (e) {
+		note(v->service, (__u32)e - 1);
 		return XDP_DROP;
 	}
 	target = r->targets + v->id;
@@ -54,8 +50,24 @@ static __always_inline int balanced(struct xdp_md *ctx)
 	if (v->more && v->kind != BALANCE_PACKET_ERROR)
 		fragment_record(v);
 	count(v, target, why);
-	return forward(ctx, m, v, r,
-		       AT(m, struct balance_target, config.targets + target * sizeof(struct balance_target)));
+	return BALANCED;
+}
+
+static __always_inline int balanced(struct xdp_md *ctx)
+{
+	__u32 zero = 0;
+	void *m = bpf_map_lookup_elem(&balance_tables, &zero);
+	struct view v;
+	int does;
+
+	if (!m)
+		return XDP_PASS;
+	if (plain4(ctx, &v))
+		return plain_balanced(ctx, m, &v);
+	if (plain6(ctx, &v))
+		return plain_balanced(ctx, m, &v);
+	does = balanced_odd(ctx);
+	return does == BALANCED ? forward(ctx) : does;
 }
 
 SEC("xdp.frags")

@@ -21,22 +21,22 @@ static __always_inline __u32 vip_service(const struct balance_vip *e)
 	return e->on & config.on ? e->service : VIP_NONE;
 }
 
-/* The service of the entry for this very key and the view's destination. */
-static __always_inline __u32 vip_find(void *m, const struct view *v, __u32 half, __u32 key)
+/* The service of the entry for this very key and destination. */
+static __always_inline __u32 vip_find(void *m, __u64 dst0, __u64 dst1, __u32 half, __u32 key)
 {
-	__u64 sum = hash_word(v->dst[1], config.vip_seed) + hash_half(key, config.vip_seed + 4);
+	__u64 sum = hash_word(dst1, config.vip_seed) + hash_half(key, config.vip_seed + 4);
 	__u32 mask = config.vip_buckets - 1, bucket, i;
 	struct balance_vip *e;
 
-	if (v->v6)
-		sum += hash_word(v->dst[0], config.vip_seed + 2);
+	if (key >> 30 & 1)
+		sum += hash_word(dst0, config.vip_seed + 2);
 	bucket = (__u32)(hash_fold(sum) >> 32);
 	for (i = 0; i < BALANCE_VIP_PROBES; i++) {
 		e = AT(m, struct balance_vip,
 		       config.vips + half * config.vip_buckets * 64 + ((bucket + i) & mask) * 64);
-		if (e[0].key == key && e[0].addr[1] == v->dst[1] && e[0].addr[0] == v->dst[0])
+		if (e[0].key == key && e[0].addr[1] == dst1 && e[0].addr[0] == dst0)
 			return vip_service(&e[0]);
-		if (e[1].key == key && e[1].addr[1] == v->dst[1] && e[1].addr[0] == v->dst[0])
+		if (e[1].key == key && e[1].addr[1] == dst1 && e[1].addr[0] == dst0)
 			return vip_service(&e[1]);
 		if (!e[0].more)
 			break;
@@ -44,36 +44,51 @@ static __always_inline __u32 vip_find(void *m, const struct view *v, __u32 half,
 	return VIP_NONE;
 }
 
-/* All ports, blocks of ports, then everything that goes to the address. */
-static __always_inline __u32 vip_blocks(void *m, const struct view *v, __u32 half, __u32 levels,
-					__u32 has_port)
+/*
+ * All ports, blocks of ports, then everything that goes to the address. what: bit 0 has a port, bit 1 IPv6, from bit 8 on
+ * the protocol
+ */
+static __always_inline __u32 vip_blocks(struct balance_head *head, __u64 dst0, __u64 dst1, __u32 what,
+					__u32 port)
 {
-	__u32 port = v->ports & 0xffff, level, service;
+	__u32 v6 = what >> 1 & 1, level, service, half = head->half & 1, levels = head->levels;
 
 	for (level = 1; level < BALANCE_VIP_LEVELS; level++) {
-		if (!(levels >> level & 1) || (!has_port && level < 16))
+		if (!(levels >> level & 1) || (!(what & 1) && level < 16))
 			continue;
-		service =
-			vip_find(m, v, half, BALANCE_VIP_KEY(v->v6, v->proto, level, port >> level << level));
+		service = vip_find(head, dst0, dst1, half,
+				   BALANCE_VIP_KEY(v6, what >> 8 & 255, level, port >> level << level));
 		if (service != VIP_NONE)
 			return service;
 	}
-	return levels & 1u << 16 ? vip_find(m, v, half, BALANCE_VIP_KEY(v->v6, 0, 16, 0)) : VIP_NONE;
+	return levels & 1u << 16 ? vip_find(head, dst0, dst1, half, BALANCE_VIP_KEY(v6, 0, 16, 0)) : VIP_NONE;
 }
 
-/* The packet's service; BALANCE_VIP_NOBODY: it is for an address that has some; VIP_NONE: for another. */
-static __always_inline __u32 vip_of(void *m, const struct view *v)
+/* Not inline for the short way, which it would make long. */
+static __noinline __u32 vip_blocks_call(__u64 dst0, __u64 dst1, __u32 what, __u32 port)
 {
+	__u32 zero = 0;
+	struct balance_head *head = bpf_map_lookup_elem(&balance_tables, &zero);
+
+	return head ? vip_blocks(head, dst0, dst1, what, port) : VIP_NONE;
+}
+
+/* The service of a packet with or without a port; BALANCE_VIP_NOBODY: it is for an address that has some; VIP_NONE: for
+ * another. */
+static __always_inline __u32 vip_of(void *m, const struct view *v, __u32 has_port)
+{
+	__u32 port = v->ports & 0xffff, service = VIP_NONE;
 	struct balance_head *head = m;
-	__u32 half = head->half & 1, levels = head->levels, service = VIP_NONE;
-	__u32 has_port = v->kind != BALANCE_PACKET_FRAGMENT && !v->damaged;
 
 	if (has_port)
-		service = vip_find(m, v, half, BALANCE_VIP_KEY(v->v6, v->proto, 0, v->ports & 0xffff));
-	if (service == VIP_NONE && levels >> 1)
-		service = vip_blocks(m, v, half, levels, has_port);
+		service = vip_find(m, v->dst[0], v->dst[1], head->half & 1,
+				   BALANCE_VIP_KEY(v->v6, v->proto, 0, port));
+	if (service == VIP_NONE && head->levels >> 1)
+		service = vip_blocks(head, v->dst[0], v->dst[1],
+				     (__u32)v->proto << 8 | v->v6 << 1 | has_port, port);
 	if (service == VIP_NONE && !has_port)
-		service = vip_find(m, v, half, BALANCE_VIP_KEY(v->v6, 0, BALANCE_VIP_ADDR, 0));
+		service = vip_find(m, v->dst[0], v->dst[1], head->half & 1,
+				   BALANCE_VIP_KEY(v->v6, 0, BALANCE_VIP_ADDR, 0));
 	return service;
 }
 
@@ -210,6 +225,26 @@ static __always_inline __u64 word_of(void *m, const struct balance_ring *r, __u3
 	return balance_word(current, *AT(m, volatile __u16, config.changes + change * 2));
 }
 
+static __always_inline void count(const struct view *v, __u32 target, __u8 why)
+{
+	__u32 page = target / BALANCE_TALLIES, at = target % BALANCE_TALLIES, tally;
+	struct balance_counts *c = bpf_map_lookup_elem(&balance_counts, &page);
+
+	if (!c)
+		return;
+	tally = c->tally[at] + BALANCE_TALLY(1, v->bytes);
+	if (tally >= BALANCE_TALLY_FULL) {
+		c->count[at].packets += BALANCE_TALLY_PACKETS(tally);
+		c->count[at].bytes += BALANCE_TALLY_BYTES(tally);
+		tally = 0;
+	}
+	c->tally[at] = tally;
+	if (v->kind == BALANCE_PACKET_OPENS)
+		c->count[at].opened++;
+	if (why == BALANCE_WHY_TABLE)
+		c->count[at].known++;
+}
+
 /* Fragments of a flow whose service is known from the table of fragments or from its address. */
 static __always_inline struct balance_choice choose_fragment(void *m, const struct balance_ring *r,
 							     struct view *v, __u32 word)
@@ -217,31 +252,37 @@ static __always_inline struct balance_choice choose_fragment(void *m, const stru
 	return balance_choose(r, word, v->kind, v->id, (__u8)target_state(m, r, v->id), 0, 0);
 }
 
-/* Sets the view's service, hash and target. Returns -1: pass; 0: forward; else a reason to drop, plus one. */
-static __always_inline int choose(void *m, struct view *v, struct balance_ring **ring, __u8 *why)
+/* The view's service. Returns -1: it is for none; 0; else a reason to drop, plus one. */
+static __always_inline int service_of(void *m, struct view *v)
 {
-	struct balance_choice c = {0, BALANCE_WHY_HASH, 0};
-	struct balance_ring *r;
 	int service = -1;
-	__u64 word, hash;
 
-	v->id = 0;
 	if (v->kind == BALANCE_PACKET_FRAGMENT)
 		service = fragment_find(v);
-	if (service < 0) {
-		v->service = vip_of(m, v);
-		if (v->service == VIP_NONE)
-			return -1;
-		if (v->damaged)
-			return 1 + BALANCE_DROP_DAMAGED;
-		if (v->service == BALANCE_VIP_NOBODY)
-			return 1 + BALANCE_DROP_NO_FIRST;
-	} else {
+	if (service >= 0) {
 		v->service = (__u32)service;
+		return 0;
 	}
-	v->service &= config.n_services - 1;
-	r = AT(m, struct balance_ring, config.services + v->service * sizeof(*r));
-	*ring = r;
+	v->service = vip_of(m, v, v->kind != BALANCE_PACKET_FRAGMENT && !v->damaged);
+	if (v->service == VIP_NONE)
+		return -1;
+	if (v->damaged)
+		return 1 + BALANCE_DROP_DAMAGED;
+	return v->service == BALANCE_VIP_NOBODY ? 1 + BALANCE_DROP_NO_FIRST : 0;
+}
+
+static __always_inline struct balance_ring *ring_of(void *m, const struct view *v)
+{
+	return AT(m, struct balance_ring,
+		  config.services + (v->service & (config.n_services - 1)) * sizeof(struct balance_ring));
+}
+
+/* Sets the view's hash and target. Returns 0, else a reason to drop, plus one. */
+static __always_inline int choose(void *m, struct view *v, const struct balance_ring *r, __u8 *why)
+{
+	struct balance_choice c = {0, BALANCE_WHY_HASH, 0};
+	__u64 word, hash;
+
 	v->hash = hash = view_hash(v, 0);
 	if (r->flags &
 	    BALANCE_FLAG_AFFINITY) /* the slot is the source's, the place in the flow table the flow's */

@@ -46,12 +46,12 @@ struct {
 	__uint(value_size, 128);
 } balance_fragments SEC(".maps");
 
-/* key: target; writer: this program; reader: host */
+/* key: target / BALANCE_TALLIES; writer: this program; reader: host */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, 1);
 	__type(key, __u32);
-	__type(value, struct balance_count);
+	__type(value, struct balance_counts);
 } balance_counts SEC(".maps");
 
 /* key: service, the last: none; writer: this program; reader: host */

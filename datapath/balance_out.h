@@ -199,13 +199,13 @@ drop:
 }
 
 static __always_inline void outer_put(void *ip, const struct view *v, const struct balance_ring *r,
-				      const struct balance_target *t, __u32 gue)
+				      const struct balance_target *t, __u32 six, __u32 gue)
 {
 	__u32 inner = v->v6 ? ENCAP_IPV6 : ENCAP_IPIP, payload = v->bytes + (gue ? 8 : 0);
 	__u64 src6[2], dst6[2];
 	void *next;
 
-	if (t->v6) {
+	if (six) {
 		src6[0] = BALANCE_HOST64(config.source6[0]);
 		src6[1] = BALANCE_HOST64(config.source6[1] | (v->hash >> 8 & config.vary6));
 		dst6[0] = ((const __u64 *)t->addr)[0];
@@ -222,40 +222,57 @@ static __always_inline void outer_put(void *ip, const struct view *v, const stru
 		encap_gue(next, v->bytes, v->hash, r->gue_port);
 }
 
-/* Returns a verdict; a drop is counted. */
-static __always_inline int forward(struct xdp_md *ctx, void *m, struct view *v, const struct balance_ring *r,
-				   const struct balance_target *t)
+/*
+ * The packet of the view in balance_scratch goes to its target. Returns a verdict; a drop is counted. Not inline: two ways
+ * lead here, of which one is seldom gone.
+ */
+static __noinline int forward(struct xdp_md *ctx)
 {
-	__u32 gue = r->mode == MODE_GUE, head = (t->v6 ? 40 : 20) + (gue ? 8 : 0), is_l2 = r->mode == MODE_L2;
-	struct balance_hop hop;
+	__u32 zero = 0, gue, head, is_l2, n_tags, target;
+	void *m = bpf_map_lookup_elem(&balance_tables, &zero), *ip;
+	struct view *v = bpf_map_lookup_elem(&balance_scratch, &zero);
+	const struct balance_target *t;
+	const struct balance_ring *r;
+	struct balance_hop *hop;
 	struct tags tags = {0};
-	__u32 n_tags;
-	void *ip;
 	int e;
 
+	if (!m || !v)
+		return XDP_DROP;
+	r = ring_of(m, v);
+	target = r->targets + v->id;
+	if (target >= config.n_targets) {
+		note(v->service, BALANCE_DROP_TABLES);
+		return XDP_DROP;
+	}
+	t = AT(m, struct balance_target, config.targets + target * sizeof(*t));
+	gue = r->mode == MODE_GUE;
+	head = (t->v6 ? 40 : 20) + (gue ? 8 : 0);
+	is_l2 = r->mode == MODE_L2;
 	if (r->mode > MODE_L2) {
 		note(v->service, BALANCE_DROP_MODE);
 		return XDP_DROP;
 	}
-	e = hop_of(ctx, m, v, t, &hop);
+	hop = &v->hop;
+	e = hop_of(ctx, m, v, t, hop);
 	if (e >= 0) {
 		note(v->service, (__u32)e);
 		return XDP_DROP;
 	}
 	head = is_l2 ? 0 : head;
-	if (v->bytes + head > hop.mtu)
-		return too_big(ctx, v, hop.mtu - head);
+	if (v->bytes + head > hop->mtu)
+		return too_big(ctx, v, hop->mtu - head);
 	if (!tags_save(ctx, v, &tags)) {
 		note(v->service, BALANCE_DROP_TABLES);
 		return XDP_DROP;
 	}
 	/* tags stay where the packet came from: they say which network that is */
-	n_tags = hop.ifindex == ctx->ingress_ifindex ? v->n_tags : 0;
+	n_tags = hop->ifindex == ctx->ingress_ifindex ? v->n_tags : 0;
 	if (bpf_xdp_adjust_head(ctx, (int)((v->n_tags - n_tags) * 4) - (int)head)) {
 		note(v->service, BALANCE_DROP_HEADROOM);
 		return XDP_DROP;
 	}
-	ip = front_put(ctx, hop.dmac, hop.smac, &tags, n_tags,
+	ip = front_put(ctx, hop->dmac, hop->smac, &tags, n_tags,
 		       (is_l2 ? v->v6 : t->v6) ? ENCAP_BE16(ETH_P_IPV6) : ENCAP_BE16(ETH_P_IP),
 		       sizeof(struct iphdr));
 	if (!ip) {
@@ -267,9 +284,9 @@ static __always_inline int forward(struct xdp_md *ctx, void *m, struct view *v, 
 			note(v->service, BALANCE_DROP_TABLES);
 			return XDP_DROP;
 		}
-		outer_put(ip, v, r, t, gue);
+		outer_put(ip, v, r, t, t->v6, gue);
 	}
-	return leave(ctx, hop.ifindex);
+	return leave(ctx, hop->ifindex);
 }
 
 #endif

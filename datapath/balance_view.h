@@ -18,6 +18,7 @@ struct view {
 	__u32 l3, bytes;   /* where the IP header begins, and how long the packet is from there on */
 	__u32 n_tags;
 	__u32 service, id; /* as chosen; its target */
+	struct balance_hop hop;
 };
 
 enum view_verdict { VIEW_PASS, VIEW_GO };

@@ -128,7 +128,8 @@ int control_balance_load_from(struct tables *t, const struct control_balance_opt
 	if (!e)
 		e = set_size(b, "balance_fragments", fragments, err);
 	if (!e)
-		e = sluice_object_resize(b->obj, "balance_counts", b->config.n_targets, err);
+		e = sluice_object_resize(b->obj, "balance_counts",
+					 (b->config.n_targets + BALANCE_TALLIES - 1) / BALANCE_TALLIES, err);
 	if (!e)
 		e = sluice_object_resize(b->obj, "balance_reasons", b->config.n_services + 1, err);
 	if (!e && opts->flows_fd >= 0)
@@ -171,43 +172,60 @@ void control_balance_close(struct control_balance *b)
 	b->prog_fd = -1;
 }
 
-/* Sums n words of a per-CPU entry. */
-static int sum(const struct control_balance *b, const char *name, uint32_t key, uint64_t *to, size_t n,
-	       struct sluice_err *err)
+/* An entry of size bytes as each CPU has it, which the caller frees. */
+static int per_cpu(const struct control_balance *b, const char *name, uint32_t key, size_t size, void **to,
+		   int *cpus, struct sluice_err *err)
 {
-	int fd = sluice_object_map_fd(b->obj, name, err), cpus = seam_n_cpus(), i;
-	uint64_t *all;
-	size_t k;
+	int fd = sluice_object_map_fd(b->obj, name, err), e;
 
-	memset(to, 0, n * sizeof(*to));
+	*to = NULL;
 	if (fd < 0)
 		return fd;
-	if (cpus <= 0)
-		return err_set(err, cpus ? cpus : -EIO, "the number of CPUs: %s", strerror(-cpus));
-	all = calloc((size_t)cpus, n * sizeof(*all));
-	if (!all)
+	*cpus = seam_n_cpus();
+	if (*cpus <= 0)
+		return err_set(err, *cpus ? *cpus : -EIO, "the number of CPUs: %s", strerror(-*cpus));
+	*to = calloc((size_t)*cpus, size);
+	if (!*to)
 		return err_nomem(err);
-	if (bpf_map_lookup_elem(fd, &key, all)) {
-		int e = err_set(err, -errno, "reading %s, entry %u: %s", name, key, strerror(errno));
-
-		free(all);
-		return e;
-	}
-	for (i = 0; i < cpus; i++)
-		for (k = 0; k < n; k++)
-			to[k] += all[(size_t)i * n + k];
-	free(all);
-	return 0;
+	if (!bpf_map_lookup_elem(fd, &key, *to))
+		return 0;
+	e = err_set(err, -errno, "reading %s, entry %u: %s", name, key, strerror(errno));
+	free(*to);
+	*to = NULL;
+	return e;
 }
 
 int control_balance_count(const struct control_balance *b, uint32_t target, struct balance_count *to,
 			  struct sluice_err *err)
 {
-	return sum(b, "balance_counts", target, (uint64_t *)to, sizeof(*to) / 8, err);
+	struct balance_counts *all = NULL;
+	uint32_t at = target % BALANCE_TALLIES;
+	int cpus, i;
+	int e = per_cpu(b, "balance_counts", target / BALANCE_TALLIES, sizeof(*all), (void **)&all, &cpus, err);
+
+	*to = (struct balance_count){0};
+	for (i = 0; !e && i < cpus; i++) {
+		const struct balance_count *c = &all[i].count[at];
+
+		to->packets += c->packets + BALANCE_TALLY_PACKETS(all[i].tally[at]);
+		to->bytes += c->bytes + BALANCE_TALLY_BYTES(all[i].tally[at]);
+		to->opened += c->opened;
+		to->known += c->known;
+	}
+	free(all);
+	return e;
 }
 
 int control_balance_reasons(const struct control_balance *b, uint32_t service, struct balance_reasons *to,
 			    struct sluice_err *err)
 {
-	return sum(b, "balance_reasons", service, (uint64_t *)to, sizeof(*to) / 8, err);
+	struct balance_reasons *all = NULL;
+	int cpus, i, k, e = per_cpu(b, "balance_reasons", service, sizeof(*all), (void **)&all, &cpus, err);
+
+	*to = (struct balance_reasons){0};
+	for (i = 0; !e && i < cpus; i++)
+		for (k = 0; k < 16; k++)
+			to->n[k] += all[i].n[k];
+	free(all);
+	return e;
 }

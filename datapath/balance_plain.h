@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The short way of balance.bpf.c: most packets are TCP or UDP without tags, options, extension headers or fragments, whole,
+ * and their backend's way is known. Those are read here in a straight line, and their view stays in registers; all others,
+ * and all that this is not sure about, go the long way (balance_view.h, balance_out.h). What comes out is the same.
+ *
+ * What costs time is memory that is not in a cache: nothing branches on a backend before the packet is written but what goes
+ * the same way for nearly all packets, so that the CPU runs ahead while a slot and its target are on their way.
+ */
+#ifndef DATAPATH_BALANCE_PLAIN_H
+#define DATAPATH_BALANCE_PLAIN_H
+
+#include "datapath/balance_out.h"
+
+#define PLAIN_L4 14 /* bytes behind the IP header, so that TCP's flags are among them */
+
+static __always_inline void plain_l4(struct view *v, const __u8 *l4)
+{
+	v->ports = balance_ports(*(__be16 *)l4, *(__be16 *)(l4 + 2));
+	v->kind = v->proto == IP_PROTO_TCP && (l4[13] & 0x12) == 0x02 ? BALANCE_PACKET_OPENS
+								      : BALANCE_PACKET_GOES_ON;
+	v->damaged = 0;
+	v->more = v->ident = v->n_tags = 0;
+	v->l3 = sizeof(struct ethhdr);
+	v->service = v->id = 0;
+}
+
+/* These read a plain packet; 0: it is none, and nothing is known of it. */
+static __always_inline int plain4(struct xdp_md *ctx, struct view *v)
+{
+	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
+	struct iphdr *ip = data + sizeof(struct ethhdr);
+
+	if (data + sizeof(struct ethhdr) + sizeof(*ip) + PLAIN_L4 > end ||
+	    *(__be16 *)(data + 12) != PARSE_BE16(ETH_P_IP) || *(__u8 *)ip != 0x45 ||
+	    ip->frag_off & PARSE_BE16(0x3fff))
+		return 0;
+	v->proto = ip->protocol;
+	v->bytes = PARSE_BE16(ip->tot_len);
+	if ((v->proto != IP_PROTO_TCP && v->proto != IP_PROTO_UDP) || v->bytes < sizeof(*ip) + PLAIN_L4 ||
+	    v->bytes + sizeof(struct ethhdr) > (__u64)(end - data))
+		return 0;
+	v->v6 = 0;
+	v->tos = ip->tos;
+	view_addresses4(v, ip->saddr, ip->daddr);
+	plain_l4(v, (__u8 *)(ip + 1));
+	return 1;
+}
+
+static __always_inline int plain6(struct xdp_md *ctx, struct view *v)
+{
+	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
+	struct ipv6hdr *ip = data + sizeof(struct ethhdr);
+
+	if (data + sizeof(struct ethhdr) + sizeof(*ip) + PLAIN_L4 > end ||
+	    *(__be16 *)(data + 12) != PARSE_BE16(ETH_P_IPV6) || *(__u8 *)ip >> 4 != 6)
+		return 0;
+	v->proto = ip->nexthdr;
+	v->bytes = PARSE_BE16(ip->payload_len) + sizeof(*ip);
+	if ((v->proto != IP_PROTO_TCP && v->proto != IP_PROTO_UDP) || v->bytes < sizeof(*ip) + PLAIN_L4 ||
+	    v->bytes + sizeof(struct ethhdr) > (__u64)(end - data))
+		return 0;
+	v->v6 = 1;
+	v->tos = (__u8)(BALANCE_HOST32(*(__be32 *)ip) >> 20);
+	view_addresses6(v, &ip->saddr, &ip->daddr);
+	plain_l4(v, (__u8 *)(ip + 1));
+	return 1;
+}
+
+/* The long way out: the view goes to the map that it is read from there. */
+static __always_inline int plain_odd(struct xdp_md *ctx, const struct view *v)
+{
+	__u32 zero = 0;
+	struct view *to = bpf_map_lookup_elem(&balance_scratch, &zero);
+
+	if (!to)
+		return XDP_DROP;
+	*to = *v;
+	return forward(ctx);
+}
+
+/* Puts head bytes in front, MAC addresses and type; room: from the IP header on. Returns where that is; 0: no room. */
+static __always_inline void *plain_front(struct xdp_md *ctx, const struct balance_hop *hop, __u32 head,
+					 __u32 room, __be16 type)
+{
+	__u64 macs = *(const volatile __u64 *)hop->dmac;
+	__u32 rest = *(const volatile __u32 *)(hop->dmac + 8);
+	void *data;
+
+	if (head && bpf_xdp_adjust_head(ctx, -(int)head))
+		return 0;
+	data = (void *)(long)ctx->data;
+	if (data + sizeof(struct ethhdr) + room > (void *)(long)ctx->data_end)
+		return 0;
+	*(__u64 *)data = macs;
+	*(__u32 *)(data + 8) = rest;
+	*(__be16 *)(data + 12) = type;
+	return data + sizeof(struct ethhdr);
+}
+
+/* Each kind by itself: what is constant in each is not waited for. */
+static __always_inline int plain_send(struct xdp_md *ctx, const struct view *v, const struct balance_ring *r,
+				      const struct balance_target *t, const struct balance_hop *hop, __u32 six,
+				      __u32 gue)
+{
+	__u32 head = (six ? sizeof(struct ipv6hdr) : sizeof(struct iphdr)) + (gue ? sizeof(struct encap_udp) : 0);
+	void *ip = plain_front(ctx, hop, head, head, six ? ENCAP_BE16(ETH_P_IPV6) : ENCAP_BE16(ETH_P_IP));
+
+	if (!ip) {
+		note(v->service, BALANCE_DROP_HEADROOM);
+		return XDP_DROP;
+	}
+	outer_put(ip, v, r, t, six, gue);
+	return leave(ctx, hop->ifindex);
+}
+
+static __always_inline int plain_forward(struct xdp_md *ctx, void *m, const struct view *v,
+					 const struct balance_ring *r, const struct balance_target *t)
+{
+	const struct balance_hop *hop =
+		AT(m, struct balance_hop, config.hops + (t->hop & (config.n_hops - 1)) * sizeof(*hop));
+	__u32 mode = r->mode, gue = mode == MODE_GUE,
+	      head = mode == MODE_L2 ? 0 : (t->v6 ? sizeof(struct ipv6hdr) : sizeof(struct iphdr)) + gue * 8;
+
+	/* hop 0 has no interface either */
+	if (mode > MODE_L2 || !hop->ifindex || v->bytes + head > hop->mtu)
+		return plain_odd(ctx, v);
+	if (mode == MODE_IPIP)
+		return t->v6 ? plain_send(ctx, v, r, t, hop, 1, 0) : plain_send(ctx, v, r, t, hop, 0, 0);
+	if (mode == MODE_GUE)
+		return t->v6 ? plain_send(ctx, v, r, t, hop, 1, 1) : plain_send(ctx, v, r, t, hop, 0, 1);
+	if (!plain_front(ctx, hop, 0, 0, v->v6 ? ENCAP_BE16(ETH_P_IPV6) : ENCAP_BE16(ETH_P_IP)))
+		return XDP_DROP;
+	return leave(ctx, hop->ifindex);
+}
+
+/* A packet that was read, the rest of the way. */
+static __always_inline int plain_balanced(struct xdp_md *ctx, void *m, struct view *v)
+{
+	struct balance_head *head = m;
+	const struct balance_ring *r;
+	__u32 target;
+	__u8 why = 0;
+	int e;
+
+	v->service = vip_find(m, v->dst[0], v->dst[1], head->half & 1,
+			      BALANCE_VIP_KEY(v->v6, v->proto, 0, v->ports & 0xffff));
+	if (v->service == VIP_NONE && head->levels >> 1)
+		v->service = vip_blocks_call(v->dst[0], v->dst[1], (__u32)v->proto << 8 | v->v6 << 1 | 1,
+					     v->ports & 0xffff);
+	if (v->service == VIP_NONE)
+		return XDP_PASS;
+	r = ring_of(m, v);
+	e = choose(m, v, r, &why);
+	target = r->targets + v->id;
+	if (e || target >= config.n_targets) {
+		note(v->service, e ? (__u32)e - 1 : BALANCE_DROP_TABLES);
+		return XDP_DROP;
+	}
+	count(v, target, why);
+	return plain_forward(ctx, m, v, r,
+			     AT(m, struct balance_target, config.targets + target * sizeof(struct balance_target)));
+}
+
+#endif
