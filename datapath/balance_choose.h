@@ -173,7 +173,7 @@ static __always_inline struct balance_choice choose_changed(void *m, const struc
 	struct balance_choice c;
 
 	if (b)
-		p = flow_find(b, key, BALANCE_FLOW_KEY_MASK);
+		p = flow_find_fast(b, v->hash, key, BALANCE_FLOW_KEY_MASK);
 	if (p.entry) {
 		known = BALANCE_FLOW_ID(p.entry);
 		state = target_state(m, r, known);
