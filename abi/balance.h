@@ -11,6 +11,7 @@
  *     hops       how packets leave: interface, MAC addresses
  *     slots      a service's are a stretch of bytes (or of 16-bit words, BALANCE_FLAG_WIDE): the current backend
  *     changes    a service's are a stretch of 16-bit words, one for each slot: what the slot was before
+ *     marks      a bit for each word of changes: the slot is changed
  *
  * A packet's hash picks a slot, and the slot names backends by number, within the service, from 1 on. Slot and change
  * together are a word:
@@ -22,9 +23,10 @@
  *            bits 29-31  which deadline
  *
  * They lie apart because most slots are settled most of the time: 100 services of 65,537 slots are 6.5 MB to be looked
- * at, instead of 26. changes is only read while BALANCE_FLAG_CHANGES is set. Who writes sets the flag first, then the
- * change, then the slot; who reads, reads the slot first: so an unknown flow is never sent to a new backend
- * because its slot's past was not seen.
+ * at, instead of 26. changes is only read while BALANCE_FLAG_CHANGES is set and the slot is marked: while one of 100 backends
+ * drains, that is a bit instead of a word for 98 of 100 slots. Who writes sets the flag first, then the change, then the
+ * mark, then the slot; who reads, reads the slot first: so an unknown flow is never sent to a new backend because its
+ * slot's past was not seen.
  */
 #ifndef ABI_BALANCE_H
 #define ABI_BALANCE_H
@@ -138,6 +140,8 @@ struct balance_config {
 	__be32 source4, vary4;	 /* outer source address: bits of vary come from the flow */
 	__u64 source6[2];	 /* host order */
 	__u64 vary6;		 /* of the lower half */
+	__u32 marks;
+	__u32 unused;
 };
 
 /*

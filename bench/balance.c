@@ -400,6 +400,7 @@ static void change_all(struct bed *bed)
 	struct balance_ring *r = (struct balance_ring *)((char *)bed->b.memory + c->services);
 	uint32_t i, k;
 
+	memset((char *)bed->b.memory + c->marks, 0xff, c->n_changes / 8);
 	for (i = 0; i < N_SERVICES; i++) {
 		for (k = 0; k < r[i].n_slots; k++)
 			changes[r[i].change + k] = (uint16_t)(1 + k % 100);

@@ -35,7 +35,7 @@ static __noinline int balanced_odd(struct xdp_md *ctx)
 	if (!e)
 		e = choose(m, v, r, &why);
 	if (e) {
-		note(v->service, (__u32)e - 1);
+		note(v->service, e == 1 + CHOOSE_AGAIN ? BALANCE_DROP_TABLES : (__u32)e - 1);
 		return XDP_DROP;
 	}
 	target = r->targets + v->id;
@@ -58,14 +58,16 @@ static __always_inline int balanced(struct xdp_md *ctx)
 	__u32 zero = 0;
 	void *m = bpf_map_lookup_elem(&balance_tables, &zero);
 	struct view v;
-	int does;
+	int does = PLAIN_NOT;
 
 	if (!m)
 		return XDP_PASS;
 	if (plain4(ctx, &v))
-		return plain_balanced(ctx, m, &v);
-	if (plain6(ctx, &v))
-		return plain_balanced(ctx, m, &v);
+		does = plain_balanced(ctx, m, &v);
+	else if (plain6(ctx, &v))
+		does = plain_balanced(ctx, m, &v);
+	if (does != PLAIN_NOT)
+		return does;
 	does = balanced_odd(ctx);
 	return does == BALANCED ? forward(ctx) : does;
 }

@@ -159,44 +159,67 @@ static __always_inline __u32 target_state(void *m, const struct balance_ring *r,
 		       : BALANCE_TARGET_GONE;
 }
 
+/* What the flow table knows of a flow. */
+struct known {
+	volatile __u64 *bucket; /* 0: it has no table */
+	__u64 key;
+	struct flow_place place;
+	__u32 id, state; /* its backend, 0: unknown */
+};
+
+static __always_inline void known_find(void *m, const struct balance_ring *r, const struct view *v, struct known *k)
+{
+	k->bucket = bucket_of(&balance_flows, v->hash, config.flow_shift);
+	k->key = BALANCE_FLOW_KEY(flow_tag(v->hash, config.flow_shift), v->service);
+	k->place = (struct flow_place){0, FLOW_NOWHERE};
+	k->id = k->state = 0;
+	if (k->bucket)
+		k->place = flow_find_fast(k->bucket, v->hash, k->key, BALANCE_FLOW_KEY_MASK);
+	if (!k->place.entry)
+		return;
+	k->id = BALANCE_FLOW_ID(k->place.entry);
+	k->state = target_state(m, r, k->id);
+}
+
+static __always_inline int known_goes(const struct view *v, const struct known *k)
+{
+	return v->kind == BALANCE_PACKET_OPENS ? k->state == BALANCE_TARGET_UP : balance_usable((__u8)k->state);
+}
+
+/* A flow that stays where the table says it is. */
+static __always_inline void known_touch(const struct view *v, const struct known *k)
+{
+	__u64 entry = flow_touch(k->place.entry, now_ticks(), v->kind == BALANCE_PACKET_OPENS);
+
+	if (entry != k->place.entry && v->kind != BALANCE_PACKET_ERROR)
+		k->bucket[k->place.at & 7] = entry;
+}
+
 /*
- * A changed slot: the flow table is asked, and told. The deadline's clock is read only if it decides: it costs more
- * than the rest.
+ * A changed slot, and a flow that is not in the table or cannot go where that says: it is told. The deadline's clock is read
+ * only if it decides: it costs more than the rest.
  */
 static __always_inline struct balance_choice choose_changed(void *m, const struct balance_ring *r,
-							    struct view *v, __u32 word)
+							    const struct view *v, __u32 word,
+							    struct known *k)
 {
-	__u32 now = now_ticks(), known = 0, state = 0, previous = BALANCE_PREVIOUS(word), before = 0;
-	volatile __u64 *b = bucket_of(&balance_flows, v->hash, config.flow_shift);
-	__u64 key = BALANCE_FLOW_KEY(flow_tag(v->hash, config.flow_shift), v->service), clock = 0;
-	struct flow_place p = {0, FLOW_NOWHERE};
+	__u32 now = now_ticks(), previous = BALANCE_PREVIOUS(word), before = 0;
 	struct balance_choice c;
+	__u64 clock = 0;
 
-	if (b)
-		p = flow_find_fast(b, v->hash, key, BALANCE_FLOW_KEY_MASK);
-	if (p.entry) {
-		known = BALANCE_FLOW_ID(p.entry);
-		state = target_state(m, r, known);
-	}
-	if (v->kind != BALANCE_PACKET_OPENS && !balance_usable(state) && previous != BALANCE_ID_NOBODY) {
+	if (v->kind != BALANCE_PACKET_OPENS && previous != BALANCE_ID_NOBODY) {
 		before = target_state(m, r, previous);
 		clock = bpf_ktime_get_coarse_ns();
 	}
-	c = balance_choose(r, word, v->kind, known, state, before, clock);
-	if (!b || v->kind == BALANCE_PACKET_ERROR)
+	c = balance_choose(r, word, v->kind, k->id, k->state, before, clock);
+	if (!k->bucket || v->kind == BALANCE_PACKET_ERROR || !c.record)
 		return c;
-	if (c.record) {
-		if (p.at == FLOW_NOWHERE)
-			flow_place(b, v->hash, now, config.idle, &p);
-		if (p.at < BALANCE_FLOW_WAYS)
-			b[p.at & 7] = BALANCE_FLOW(key, c.id, BALANCE_FLOW_NEW, now);
-		else
-			note(v->service, BALANCE_NOTE_FULL);
-	} else if (c.why == BALANCE_WHY_TABLE) {
-		key = flow_touch(p.entry, now, v->kind == BALANCE_PACKET_OPENS);
-		if (key != p.entry)
-			b[p.at & 7] = key;
-	}
+	if (k->place.at == FLOW_NOWHERE)
+		flow_place(k->bucket, v->hash, now, config.idle, &k->place);
+	if (k->place.at < BALANCE_FLOW_WAYS)
+		k->bucket[k->place.at & 7] = BALANCE_FLOW(k->key, c.id, BALANCE_FLOW_NEW, now);
+	else
+		note(v->service, BALANCE_NOTE_FULL);
 	return c;
 }
 
@@ -207,10 +230,15 @@ static __always_inline __u64 view_hash(const struct view *v, __u32 flags)
 	return balance_hash4(flags, (__u32)v->src[1], (__u32)v->dst[1], v->ports, v->proto, config.seed);
 }
 
+static __always_inline __u32 is_marked(void *m, __u32 change)
+{
+	return *AT(m, volatile __u8, config.marks + (change >> 3)) >> (change & 7) & 1;
+}
+
 /* The slot and its change, in this order: abi/balance.h says why. -1: the tables contradict themselves. */
 static __always_inline __u64 word_of(void *m, const struct balance_ring *r, __u32 slot)
 {
-	__u32 at = balance_slot_at(r, slot), flags, change, current;
+	__u32 at = balance_slot_at(r, slot), flags, change = r->change + slot, current;
 
 	if (at >= config.slot_bytes - 1)
 		return ~0ull;
@@ -219,9 +247,10 @@ static __always_inline __u64 word_of(void *m, const struct balance_ring *r, __u3
 	current = balance_slot_id(flags, (__u16)current);
 	if (!(flags & BALANCE_FLAG_CHANGES))
 		return current;
-	change = r->change + slot;
 	if (change >= config.n_changes)
 		return ~0ull;
+	if (!is_marked(m, change))
+		return current;
 	return balance_word(current, *AT(m, volatile __u16, config.changes + change * 2));
 }
 
@@ -277,25 +306,46 @@ static __always_inline struct balance_ring *ring_of(void *m, const struct view *
 		  config.services + (v->service & (config.n_services - 1)) * sizeof(struct balance_ring));
 }
 
-/* Sets the view's hash and target. Returns 0, else a reason to drop, plus one. */
+#define CHOOSE_AGAIN 255 /* the slot changed while it was looked at */
+
+/*
+ * Sets the view's hash and target. Returns 0, else a reason to drop, or CHOOSE_AGAIN, plus one. Where the slot is marked the flow
+ * table comes first: what it knows needs neither slot nor change.
+ */
 static __always_inline int choose(void *m, struct view *v, const struct balance_ring *r, __u8 *why)
 {
 	struct balance_choice c = {0, BALANCE_WHY_HASH, 0};
+	struct known k = {.bucket = 0};
+	__u32 slot, asked = 0;
 	__u64 word, hash;
 
 	v->hash = hash = view_hash(v, 0);
 	if (r->flags &
 	    BALANCE_FLAG_AFFINITY) /* the slot is the source's, the place in the flow table the flow's */
 		hash = view_hash(v, BALANCE_FLAG_AFFINITY);
-	word = word_of(m, r, balance_slot(r, hash));
+	slot = balance_slot(r, hash);
+	if (r->flags & BALANCE_FLAG_CHANGES && v->kind != BALANCE_PACKET_FRAGMENT &&
+	    r->change + slot < config.n_changes && is_marked(m, r->change + slot)) {
+		asked = 1;
+		known_find(m, r, v, &k);
+		if (known_goes(v, &k)) {
+			known_touch(v, &k);
+			v->id = k.id;
+			*why = BALANCE_WHY_TABLE;
+			return 0;
+		}
+	}
+	word = word_of(m, r, slot);
 	if (word == ~0ull)
 		return 1 + BALANCE_DROP_TABLES;
 	if (v->kind == BALANCE_PACKET_FRAGMENT)
 		c = choose_fragment(m, r, v, (__u32)word);
 	else if (balance_settled((__u32)word))
 		c.id = (__u32)word;
+	else if (!asked)
+		return 1 + CHOOSE_AGAIN;
 	else
-		c = choose_changed(m, r, v, (__u32)word);
+		c = choose_changed(m, r, v, (__u32)word, &k);
 	*why = c.why;
 	v->id = c.id;
 	if (!c.id)

@@ -134,6 +134,8 @@ static __always_inline int plain_forward(struct xdp_md *ctx, void *m, const stru
 	return leave(ctx, hop->ifindex);
 }
 
+#define PLAIN_NOT (-1) /* no verdict: it goes the long way */
+
 /* A packet that was read, the rest of the way. */
 static __always_inline int plain_balanced(struct xdp_md *ctx, void *m, struct view *v)
 {
@@ -152,6 +154,8 @@ static __always_inline int plain_balanced(struct xdp_md *ctx, void *m, struct vi
 		return XDP_PASS;
 	r = ring_of(m, v);
 	e = choose(m, v, r, &why);
+	if (e == 1 + CHOOSE_AGAIN)
+		return PLAIN_NOT;
 	target = r->targets + v->id;
 	if (e || target >= config.n_targets) {
 		note(v->service, e ? (__u32)e - 1 : BALANCE_DROP_TABLES);

@@ -35,6 +35,7 @@ static struct net_addr addr(const char *text)
 struct path {
 	struct balance_ring ring[N_SERVICES];
 	uint16_t slots[N_SERVICES * 1009 + 1], changes[N_SERVICES * 1009];
+	uint8_t marks[N_SERVICES * 1009 / 8 + 1];
 	struct balance_target targets[N_SERVICES][BALANCE_ID_MAX + 1];
 	struct ring *r[N_SERVICES];
 	__u64 seed[BALANCE_SEED_WORDS];
@@ -94,8 +95,8 @@ static void apply(const struct balance_model *m, struct oracle *o, uint64_t now)
 			path.ring[i].first = i * 1009 * 2;
 			path.ring[i].change = i * 1009;
 		}
-		to = (struct ring_memory){path.slots + i * 1009, path.changes + i * 1009, path.targets[i],
-					  BALANCE_ID_MAX + 1};
+		to = (struct ring_memory){path.slots + i * 1009, path.changes + i * 1009, path.marks, i * 1009,
+					  path.targets[i], BALANCE_ID_MAX + 1};
 		if (ring_change(path.r[i], m->services[i], now, NULL, NULL, &err) ||
 		    ring_publish(path.r[i], false, &path.ring[i], &to, &err))
 			fail_msg("%s", err.text);
@@ -160,7 +161,7 @@ static struct balance_choice ask(const struct oracle_packet *given, uint32_t *se
 	struct entry *known;
 	const struct balance_target *targets;
 	const struct balance_ring *r;
-	uint32_t slot, word, previous;
+	uint32_t slot, word, previous, change;
 	uint16_t two;
 
 	if (p.kind == BALANCE_PACKET_ERROR)
@@ -180,8 +181,11 @@ static struct balance_choice ask(const struct oracle_packet *given, uint32_t *se
 	targets = path.targets[*service];
 	slot = balance_slot(r, hash_of(&p, r->flags));
 	memcpy(&two, (char *)path.slots + balance_slot_at(r, slot), sizeof(two));
+	change = r->change + slot;
 	word = balance_word(balance_slot_id(r->flags, two),
-			    r->flags & BALANCE_FLAG_CHANGES ? path.changes[r->change + slot] : 0);
+			    r->flags & BALANCE_FLAG_CHANGES && path.marks[change / 8] >> change % 8 & 1
+				    ? path.changes[change]
+				    : 0);
 	previous = BALANCE_PREVIOUS(word) == BALANCE_ID_NOBODY ? 0 : BALANCE_PREVIOUS(word);
 	c = balance_choose(r, word, p.kind, known->used ? known->id : 0,
 			   targets[known->used ? known->id : 0].state, targets[previous].state, now);

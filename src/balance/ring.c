@@ -419,6 +419,14 @@ static void put_slot(const struct ring *r, const struct ring_memory *to, uint32_
 	}
 }
 
+static void put_mark(const struct ring *r, const struct ring_memory *to, uint32_t at)
+{
+	uint8_t *byte = to->marks + (to->mark + at) / 8, bit = (uint8_t)(1u << (to->mark + at) % 8);
+
+	if (!(*byte & bit) != !BALANCE_PREVIOUS(r->slots[at]))
+		__atomic_store_n(byte, *byte ^ bit, __ATOMIC_RELEASE);
+}
+
 /*
  * A reader takes the slot first. What a slot comes back to may stay in its change: it says the same, and without it
  * a reader who has the slot as it was would send a flow of it elsewhere.
@@ -431,6 +439,7 @@ static void put_word(const struct ring *r, const struct ring_memory *to, uint32_
 	    (BALANCE_PREVIOUS(word) != BALANCE_ID_NOBODY || BALANCE_PREVIOUS(old) != BALANCE_CURRENT(word)))
 		__atomic_store_n(&to->changes[at], (uint16_t)(word >> BALANCE_PREVIOUS_SHIFT),
 				 __ATOMIC_RELEASE);
+	put_mark(r, to, at);
 	put_slot(r, to, at);
 }
 

@@ -105,6 +105,8 @@ void ring_settle(struct ring *r, uint64_t now_ns, const uint8_t *elsewhere, stru
 struct ring_memory {
 	void *slots; /* n_slots bytes, or 16-bit words */
 	uint16_t *changes; /* n_slots */
+	uint8_t *marks;	   /* bits, the first is number mark */
+	uint32_t mark;
 	struct balance_target *targets;
 	uint32_t n_targets; /* of which ring->n_backends are used */
 };

@@ -24,6 +24,7 @@ struct bed {
 	struct ring *r;
 	struct balance_ring ring; /* published */
 	uint16_t raw[N_SLOTS + 1], changes[N_SLOTS]; /* as a data path has them */
+	uint8_t marks[N_SLOTS / 8 + 2];
 	uint32_t slots[N_SLOTS];		      /* as it puts them together */
 	struct balance_target targets[BALANCE_ID_MAX + 2];
 	struct ring_report report;
@@ -55,19 +56,21 @@ static void bed_close(struct bed *b)
 	balance_model_free(&b->m);
 }
 
+#define MARK 5u /* the first slot's: those of another service may end there */
 static struct ring_memory memory_of(struct bed *b)
 {
-	return (struct ring_memory){b->raw, b->changes, b->targets, BALANCE_ID_MAX + 1};
+	return (struct ring_memory){b->raw, b->changes, b->marks, MARK, b->targets, BALANCE_ID_MAX + 1};
 }
 
 /* What comes back to a backend keeps its change: the same as nobody to go back to. */
 static uint32_t word_of(const struct bed *b, uint32_t slot)
 {
+	uint32_t word, mark = b->marks[(MARK + slot) / 8] >> (MARK + slot) % 8 & 1;
 	uint16_t two;
-	uint32_t word;
 
 	memcpy(&two, (const char *)b->raw + balance_slot_at(&b->ring, slot), sizeof(two));
-	word = balance_word(balance_slot_id(b->ring.flags, two), b->changes[slot]);
+	word = balance_word(balance_slot_id(b->ring.flags, two), mark ? b->changes[slot] : 0);
+	assert_int_equal(!balance_settled(word), mark);
 	if (BALANCE_CURRENT(word) && BALANCE_PREVIOUS(word) == BALANCE_CURRENT(word))
 		return BALANCE_SLOT(BALANCE_CURRENT(word), BALANCE_ID_NOBODY, 0);
 	return word;
@@ -384,8 +387,8 @@ static void numbers_run_out(void **unused)
 {
 	struct sluice_err err = {0};
 	struct ring_memory m;
-	struct bed b;
 	uint32_t i, k, before;
+	struct bed b;
 	int e = 0;
 
 	(void)unused;
@@ -543,10 +546,7 @@ static void *reader(void *unused)
 				struct balance_target *t = &shared.targets[ids[k]];
 
 				/* 10.1.x.x, but for nobody */
-				if (ids[k] && (t->addr[0] != 10 || t->addr[1] != 1))
-					++*errors;
-				if (ids[k] && !shared.ring.n_slots)
-					++*errors;
+				*errors += ids[k] && (t->addr[0] != 10 || t->addr[1] != 1 || !shared.ring.n_slots);
 			}
 		}
 	return NULL;

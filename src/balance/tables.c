@@ -95,7 +95,7 @@ int tables_layout(struct tables *t, struct sluice_err *err)
 		return err_set(err, -EINVAL, "room for %u services and %u ways; there can be %u and 65536",
 			       room->services, room->hops, BALANCE_SERVICES);
 	bytes = (uint64_t)room->vips * 4 * BALANCE_VIP_WAYS * 2 * sizeof(struct balance_vip) +
-		(uint64_t)room->targets * sizeof(struct balance_target) + (uint64_t)room->slots * sizeof(uint16_t) +
+		(uint64_t)room->targets * sizeof(struct balance_target) + (uint64_t)room->slots * (sizeof(uint16_t) + 1) +
 		room->slot_bytes;
 	if (bytes > MEMORY_MAX)
 		return err_set(err, -EINVAL, "room for %u blocks of ports, %u backends and %u slots: %llu MB; there can be %u",
@@ -115,6 +115,7 @@ int tables_layout(struct tables *t, struct sluice_err *err)
 	c->hops = part(t, c->n_hops * sizeof(struct balance_hop));
 	c->slots = part(t, c->slot_bytes);
 	c->changes = part(t, c->n_changes * sizeof(uint16_t));
+	c->marks = part(t, c->n_changes / 8 + 1);
 	return 0;
 }
 

@@ -235,6 +235,7 @@ int tables_publish_service(struct tables *t, uint32_t number, struct sluice_err 
 	struct balance_ring *to = ring_at(t, number);
 	struct ring_memory memory = {tables_at(t, t->config.slots, s->slots.first, 1),
 				     tables_at(t, t->config.changes, s->changes.first, sizeof(uint16_t)),
+				     tables_at(t, t->config.marks, 0, 1), s->changes.first,
 				     tables_at(t, t->config.targets, s->targets.first,
 					       sizeof(struct balance_target)),
 				     s->targets.n};
