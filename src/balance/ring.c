@@ -436,7 +436,8 @@ static void put_word(const struct ring *r, const struct ring_memory *to, uint32_
 	uint32_t word = r->slots[at], old = (uint32_t)to->changes[at] << BALANCE_PREVIOUS_SHIFT;
 
 	if (to->changes[at] != (uint16_t)(word >> BALANCE_PREVIOUS_SHIFT) &&
-	    (BALANCE_PREVIOUS(word) != BALANCE_ID_NOBODY || BALANCE_PREVIOUS(old) != BALANCE_CURRENT(word)))
+	    (BALANCE_PREVIOUS(word) != BALANCE_ID_NOBODY || !BALANCE_PREVIOUS(old) ||
+	     BALANCE_PREVIOUS(old) != BALANCE_CURRENT(word)))
 		__atomic_store_n(&to->changes[at], (uint16_t)(word >> BALANCE_PREVIOUS_SHIFT),
 				 __ATOMIC_RELEASE);
 	put_mark(r, to, at);

@@ -182,7 +182,7 @@ int tables_grow(const struct tables *from, const struct balance_model *m, const 
 	return 0;
 }
 
-int tables_reserve(struct tables *t, uint32_t number, const struct tables *to, bool *any, struct sluice_err *err)
+int tables_prepare_return(struct tables *t, uint32_t number, const struct tables *to, bool *any, struct sluice_err *err)
 {
 	struct service *s = &t->services[number];
 	int e;

@@ -193,7 +193,7 @@ static int reserve(struct balance_live *from, const struct balance_live *b, stru
 		number = from->services[i].number;
 		e = store_read_service(from, i, true, err);
 		e = e ?: tables_publish_service(from->t, number, err);
-		e = e ?: tables_reserve(from->t, number, b->t, &any, err);
+		e = e ?: tables_prepare_return(from->t, number, b->t, &any, err);
 		if (!e && any) {
 			from->services[i].serial = tables_serial(from->t, number);
 			e = store_service(from, i, err) ?: tables_publish_service(from->t, number, err);
