@@ -66,9 +66,22 @@ void bed_change(struct bed *bed)
 		fail("%s", err.text);
 }
 
-void bed_open(struct bed *bed, const struct control_balance_opts *opts)
+void bed_load(struct bed *bed, const struct control_balance_opts *opts)
 {
 	struct vm_worker_config config = {.longest = 65536};
+	struct sluice_err err;
+
+	if (control_balance_load(bed->t, opts, &bed->b, &err)) {
+		if (err.code == -EPERM)
+			exit(4);
+		fail("loading: %s", err.text);
+	}
+	if (!kernel && vm_worker_new(vm, bed->b.prog_fd, &config, &bed->worker, &err))
+		fail("%s", err.text);
+}
+
+void bed_open(struct bed *bed, const struct control_balance_opts *opts)
+{
 	struct balance_hop in = {.ifindex = 1,
 				 .mtu = 1500,
 				 .dmac = {2, 0, 0, 0, 0, 0xb1},
@@ -85,14 +98,8 @@ void bed_open(struct bed *bed, const struct control_balance_opts *opts)
 	tables_room(&bed->m, &room);
 	if (tables_new(&room, bed->m.seed, &bed->t, &err))
 		fail("%s", err.text);
-	if (control_balance_load(bed->t, opts, &bed->b, &err)) {
-		if (err.code == -EPERM)
-			exit(4);
-		fail("loading: %s", err.text);
-	}
+	bed_load(bed, opts);
 	bed->now = kernel ? clock_mono_ns() : 1000000000000;
-	if (!kernel && vm_worker_new(vm, bed->b.prog_fd, &config, &bed->worker, &err))
-		fail("%s", err.text);
 	tables_hop(bed->t, HOP_IN, &in);
 	tables_hop(bed->t, HOP_OUT, &out);
 	bed_change(bed);

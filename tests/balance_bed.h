@@ -50,7 +50,9 @@ void engine_close(void);
 
 struct net_addr addr(const char *text);
 
-/* bed_open() loads the program for m, which is the bed's from then on. bed_change() after changes to it. */
+/* bed_open() loads the program for m, which is the bed's from then on, bed_load() for the tables that the bed has. bed_change()
+ * after changes to m. */
+void bed_load(struct bed *bed, const struct control_balance_opts *opts);
 void bed_open(struct bed *bed, const struct control_balance_opts *opts);
 void bed_change(struct bed *bed);
 void bed_close(struct bed *bed);

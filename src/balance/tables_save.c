@@ -161,7 +161,7 @@ int tables_load(struct view *v, struct tables **to, struct sluice_err *err)
 	*to = NULL;
 	view_copy(v, &room, sizeof(room));
 	view_str(v, seed, sizeof(seed));
-	if (!view_ok(v) || !room.services || !room.targets || room.slot_bytes & 1 || room.slots > UINT32_MAX / 2 ||
+	if (!view_ok(v) || !room.services || !room.targets || room.slots > UINT32_MAX / 2 ||
 	    room.vips > VIPS_MAX)
 		return err_set(err, -EBADMSG, "it does not say how much room there is");
 	e = tables_new(&room, seed, &t, &why);

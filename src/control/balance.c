@@ -5,13 +5,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 
 #include "base/embedded.h"
 #include "base/err.h"
-#include "bpf/seam.h"
 #include "control/balance.h"
+#include "control/balance_counts.h"
 
 #define TICK_SHIFT 10 /* jiffies of 4 ms: 4 s; of 1 ms: 1 s */
 
@@ -56,7 +55,7 @@ static int settings(const struct tables *t, const struct control_balance_opts *o
 		    struct sluice_err *err)
 {
 	struct balance_config *c = &b->config;
-	uint64_t flows = o->flows ? o->flows : CONTROL_BALANCE_FLOWS,
+	uint64_t flows = o->flows ? o->flows : CONTROL_FLOWS,
 		 fragments = o->fragments ? o->fragments : 4096;
 	uint32_t idle = o->idle_s ? o->idle_s : 300;
 
@@ -172,60 +171,20 @@ void control_balance_close(struct control_balance *b)
 	b->prog_fd = -1;
 }
 
-/* An entry of size bytes as each CPU has it, which the caller frees. */
-static int per_cpu(const struct control_balance *b, const char *name, uint32_t key, size_t size, void **to,
-		   int *cpus, struct sluice_err *err)
-{
-	int fd = sluice_object_map_fd(b->obj, name, err), e;
-
-	*to = NULL;
-	if (fd < 0)
-		return fd;
-	*cpus = seam_n_cpus();
-	if (*cpus <= 0)
-		return err_set(err, *cpus ? *cpus : -EIO, "the number of CPUs: %s", strerror(-*cpus));
-	*to = calloc((size_t)*cpus, size);
-	if (!*to)
-		return err_nomem(err);
-	if (!bpf_map_lookup_elem(fd, &key, *to))
-		return 0;
-	e = err_set(err, -errno, "reading %s, entry %u: %s", name, key, strerror(errno));
-	free(*to);
-	*to = NULL;
-	return e;
-}
-
 int control_balance_count(const struct control_balance *b, uint32_t target, struct balance_count *to,
 			  struct sluice_err *err)
 {
-	struct balance_counts *all = NULL;
-	uint32_t at = target % BALANCE_TALLIES;
-	int cpus, i;
-	int e = per_cpu(b, "balance_counts", target / BALANCE_TALLIES, sizeof(*all), (void **)&all, &cpus, err);
+	int fd = sluice_object_map_fd(b->obj, "balance_counts", err);
 
 	*to = (struct balance_count){0};
-	for (i = 0; !e && i < cpus; i++) {
-		const struct balance_count *c = &all[i].count[at];
-
-		to->packets += c->packets + BALANCE_TALLY_PACKETS(all[i].tally[at]);
-		to->bytes += c->bytes + BALANCE_TALLY_BYTES(all[i].tally[at]);
-		to->opened += c->opened;
-		to->known += c->known;
-	}
-	free(all);
-	return e;
+	return fd < 0 ? fd : balance_counts_read(fd, target, to, err);
 }
 
 int control_balance_reasons(const struct control_balance *b, uint32_t service, struct balance_reasons *to,
 			    struct sluice_err *err)
 {
-	struct balance_reasons *all = NULL;
-	int cpus, i, k, e = per_cpu(b, "balance_reasons", service, sizeof(*all), (void **)&all, &cpus, err);
+	int fd = sluice_object_map_fd(b->obj, "balance_reasons", err);
 
 	*to = (struct balance_reasons){0};
-	for (i = 0; !e && i < cpus; i++)
-		for (k = 0; k < 16; k++)
-			to->n[k] += all[i].n[k];
-	free(all);
-	return e;
+	return fd < 0 ? fd : balance_reasons_read(fd, service, to, err);
 }

@@ -12,7 +12,7 @@
 
 #include "balance/tables.h"
 
-#define CONTROL_BALANCE_FLOWS (1u << 20)
+#define CONTROL_FLOWS (1u << 20)
 
 struct control_balance_opts {
 	uint32_t flows; /* that are to be remembered: four times as many places, of 8 bytes; 0: the default */

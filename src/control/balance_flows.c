@@ -4,67 +4,50 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include <bpf/bpf.h>
 
 #include "base/err.h"
 #include "bpf/seam.h"
+#include "control/balance_counts.h"
 #include "control/balance_inside.h"
 
 #define KEPT_TICKS 768 /* of 1,024, after which an old entry would look young */
 
 /* --- counters --- */
 
-/* Sums n words of a per-CPU entry. */
-static int sum(int fd, const char *what, uint32_t key, uint64_t *to, size_t n, struct sluice_err *err)
-{
-	int cpus = seam_n_cpus(), i;
-	uint64_t *all;
-	size_t k;
-
-	memset(to, 0, n * sizeof(*to));
-	if (fd < 0)
-		return err_set(err, -ENOENT, "the balancer's %s are not there", what);
-	if (cpus <= 0)
-		return err_set(err, cpus ? cpus : -EIO, "the number of CPUs: %s", strerror(-cpus));
-	all = calloc((size_t)cpus, n * sizeof(*all));
-	if (!all)
-		return err_nomem(err);
-	if (bpf_map_lookup_elem(fd, &key, all)) {
-		int e = err_set(err, -errno, "reading the balancer's %s, entry %u: %s", what, key, strerror(errno));
-
-		free(all);
-		return e;
-	}
-	for (i = 0; i < cpus; i++)
-		for (k = 0; k < n; k++)
-			to[k] += all[(size_t)i * n + k];
-	free(all);
-	return 0;
-}
-
 int balance_live_counts(struct balance_live *b, uint32_t service, uint32_t backend, struct balance_count *to,
 			struct sluice_err *err)
 {
+	const struct balance_count *base;
 	struct balance_live_backend x;
 	int e = balance_live_backend(b, service, backend, &x, err);
 
 	*to = (struct balance_count){0};
 	if (e || !x.id)
 		return e;
-	return sum(b->maps.counts, "counters", x.target, (uint64_t *)(void *)to, sizeof(*to) / 8, err);
+	e = balance_counts_read(b->maps.counts, x.target, to, err);
+	if (e)
+		return e;
+	base = &b->services[service].base[backend];
+	to->packets -= base->packets;
+	to->bytes -= base->bytes;
+	to->opened -= base->opened;
+	to->known -= base->known;
+	return 0;
 }
 
 int balance_live_reasons(struct balance_live *b, uint32_t service, struct balance_reasons *to, struct sluice_err *err)
 {
-	uint32_t key = b->config.n_services;
-	int e = service == BALANCE_LIVE_NONE ? 0 : live_check(b, service, BALANCE_LIVE_NONE, err);
+	int e = service == BALANCE_LIVE_NONE ? 0 : live_check(b, service, BALANCE_LIVE_NONE, err), i;
 
 	*to = (struct balance_reasons){0};
 	if (e)
 		return e;
-	if (service != BALANCE_LIVE_NONE)
-		key = b->services[service].number;
-	return sum(b->maps.reasons, "counters by reason", key, (uint64_t *)(void *)to, sizeof(*to) / 8, err);
+	if (service == BALANCE_LIVE_NONE)
+		return balance_reasons_read(b->maps.reasons, b->config.n_services, to, err);
+	e = balance_reasons_read(b->maps.reasons, b->services[service].number, to, err);
+	for (i = 0; !e && i < 16; i++)
+		to->n[i] -= b->services[service].base_reasons.n[i];
+	return e;
 }
 
 /* --- the flow table --- */

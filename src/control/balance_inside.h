@@ -13,6 +13,9 @@ struct live_service {
 	uint32_t serial; /* of its file, as read */
 	struct balance_overlay *overlay; /* of its backends */
 	uint32_t *ids;			 /* their numbers */
+	/* What counters said when their numbers were given out, less what had been counted before: so they begin with that. */
+	struct balance_count *base;
+	struct balance_reasons base_reasons;
 };
 
 /* What is to be said of a backend at the next commit. */

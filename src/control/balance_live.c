@@ -51,6 +51,7 @@ void balance_live_close(struct balance_live *b)
 	for (i = 0; b->services && i < b->policy.n_services; i++) {
 		free(b->services[i].overlay);
 		free(b->services[i].ids);
+		free(b->services[i].base);
 	}
 	free(b->services);
 	tables_free(b->t);
@@ -117,7 +118,8 @@ int live_places(struct balance_live *b, struct sluice_err *err)
 		n = b->policy.services[i]->n_backends;
 		b->services[i].overlay = calloc(n + 1, sizeof(*b->services[i].overlay));
 		b->services[i].ids = calloc(n + 1, sizeof(*b->services[i].ids));
-		if (!b->services[i].overlay || !b->services[i].ids)
+		b->services[i].base = calloc(n + 1, sizeof(*b->services[i].base));
+		if (!b->services[i].overlay || !b->services[i].ids || !b->services[i].base)
 			return err_nomem(err);
 	}
 	return live_copy_model(&b->policy, &b->model, err);

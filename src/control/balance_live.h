@@ -218,7 +218,7 @@ bool balance_live_follows(const struct balance_live *b);
 
 /*
  * balance_live_place() writes the files of the new generation and fills its memory, with the ways that are known; counters
- * of numbers that are given out anew are set to 0. The generation before notes which numbers were given out, so that if it
+ * of backends that stay go on from what the generation before shows now, those of others begin with 0. The generation before notes which numbers were given out, so that if it
  * comes back it gives them to nobody else while flows still have them.
  *
  * in:      the lock is held; dir: the generation's folder, which is there; config: of the program that was loaded (flow_shift,

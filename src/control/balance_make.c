@@ -4,10 +4,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <bpf/bpf.h>
 
 #include "base/err.h"
-#include "bpf/seam.h"
+#include "control/balance_counts.h"
 #include "control/balance_inside.h"
 
 /* What was said of backends that stay goes on. */
@@ -150,36 +149,41 @@ static void carry_ways(const struct balance_live *from, struct balance_live *b)
 	}
 }
 
-/* Counters of numbers that the generation before has not given to the same backend begin with 0. */
-static int clear_counts(const struct balance_live *from, const struct balance_live *b, struct sluice_err *err)
+/*
+ * Counters go on for backends that stay, and begin with 0 for others: what the map says already is not theirs. Without a
+ * counter that can be read they begin with what it says.
+ */
+static void base_counts(struct balance_live *from, struct balance_live *b)
 {
-	int cpus = seam_n_cpus();
 	uint32_t i, k, key;
-	uint64_t *zero;
-	int at, e = 0;
+	int at, was, n;
 
-	if (cpus <= 0 || b->maps.counts < 0)
-		return 0;
-	zero = calloc((size_t)cpus, sizeof(struct balance_count));
-	if (!zero)
-		return err_nomem(err);
-	for (i = 0; !e && i < b->policy.n_services; i++) {
+	for (i = 0; i < b->policy.n_services; i++) {
 		const struct balance_service *s = b->policy.services[i];
+		struct live_service *to = &b->services[i];
+		struct balance_reasons now, then = {0};
 
 		at = from ? balance_live_find(from, s->name) : -1;
-		for (k = 0; !e && k < s->n_backends; k++) {
-			int was = at < 0 ? -1 : balance_live_find_backend(from, (uint32_t)at, &s->backends[k].addr, s->backends[k].port);
+		for (k = 0; k < s->n_backends; k++) {
+			struct balance_count old = {0};
 
-			if (was >= 0 && from->services[at].number == b->services[i].number &&
-			    from->services[at].ids[was] == b->services[i].ids[k])
+			was = at < 0 ? -1 : balance_live_find_backend(from, (uint32_t)at, &s->backends[k].addr, s->backends[k].port);
+			if (was >= 0 && balance_live_counts(from, (uint32_t)at, (uint32_t)was, &old, NULL))
+				old = (struct balance_count){0};
+			key = tables_first(b->t, to->number) + to->ids[k];
+			if (balance_counts_read(b->maps.counts, key, &to->base[k], NULL))
 				continue;
-			key = tables_first(b->t, b->services[i].number) + b->services[i].ids[k];
-			if (bpf_map_update_elem(b->maps.counts, &key, zero, BPF_ANY))
-				e = err_set(err, -errno, "clearing the counters of a backend: %s", strerror(errno));
+			to->base[k].packets -= old.packets;
+			to->base[k].bytes -= old.bytes;
+			to->base[k].opened -= old.opened;
+			to->base[k].known -= old.known;
 		}
+		if (balance_reasons_read(b->maps.reasons, to->number, &now, NULL) ||
+		    (at >= 0 && balance_live_reasons(from, (uint32_t)at, &then, NULL)))
+			continue;
+		for (n = 0; n < 16; n++)
+			to->base_reasons.n[n] = now.n[n] - then.n[n];
 	}
-	free(zero);
-	return e;
 }
 
 /* The generation before is told what this one gives out, in case it comes back. */
@@ -217,8 +221,11 @@ int live_place(struct balance_live *b, struct balance_live *old, const char *gen
 	b->config.fragment_shift = config->fragment_shift;
 	b->config.tick_shift = config->tick_shift;
 	b->config.idle = config->idle;
-	e = live_maps(b, maps, err) ?: write_all(b, err) ?: tables_publish(b->t, err);
-	e = e ?: clear_counts(b->follows ? old : NULL, b, err);
+	e = live_maps(b, maps, err);
+	if (!e) {
+		base_counts(old, b);
+		e = write_all(b, err) ?: tables_publish(b->t, err);
+	}
 	if (!e && old) {
 		carry_ways(old, b);
 		e = reserve(old, b, err);

@@ -262,6 +262,8 @@ int store_service(const struct balance_live *b, uint32_t service, struct sluice_
 	buf_u32(&bytes, (uint32_t)n);
 	for (i = 0; i < n; i++)
 		overlay_write(&s->overlay[i], &bytes);
+	buf_put(&bytes, s->base, n * sizeof(*s->base));
+	buf_put(&bytes, &s->base_reasons, sizeof(s->base_reasons));
 	tables_save_service(b->t, s->number, &bytes);
 	return finish(b, name, &bytes, s->serial, err);
 }
@@ -283,6 +285,8 @@ int store_read_service(struct balance_live *b, uint32_t service, bool keep, stru
 	const struct balance_service *policy = b->policy.services[service];
 	struct live_service *s = &b->services[service];
 	struct balance_overlay *o = calloc(policy->n_backends + 1, sizeof(*o));
+	struct balance_count *base = calloc(policy->n_backends + 1, sizeof(*base));
+	struct balance_reasons reasons;
 	struct sluice_err why = {0};
 	struct buf bytes = {0};
 	uint32_t serial = 0;
@@ -291,9 +295,11 @@ int store_read_service(struct balance_live *b, uint32_t service, bool keep, stru
 	int e;
 
 	service_name(b, service, name);
-	e = o ? open_file(b, name, &bytes, &v, err) : err_nomem(err);
+	e = o && base ? open_file(b, name, &bytes, &v, err) : err_nomem(err);
 	if (!e) {
 		e = read_overlay(&v, o, policy->n_backends, &why);
+		view_copy(&v, base, policy->n_backends * sizeof(*base));
+		view_copy(&v, &reasons, sizeof(reasons));
 		e = e ?: tables_load_service(b->t, s->number, &v, &serial, &why);
 		if (!e && tables_ring(b->t, s->number)->n_slots != policy->n_slots)
 			e = err_set(&why, -EBADMSG, "it has another number of slots");
@@ -304,13 +310,18 @@ int store_read_service(struct balance_live *b, uint32_t service, bool keep, stru
 	if (!e) {
 		s->serial = serial;
 		free(s->overlay);
+		free(s->base);
 		s->overlay = o;
+		s->base = base;
+		s->base_reasons = reasons;
 		o = NULL;
+		base = NULL;
 		live_overlay(b, service);
 	}
 	if (e || !keep)
 		tables_unload_service(b->t, s->number);
 	free(o);
+	free(base);
 	buf_free(&bytes);
 	return e;
 }
