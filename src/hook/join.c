@@ -113,6 +113,80 @@ static bool keeps_ctx(const struct join_input *in)
 	return in->n_parts + in->n_observers > 1;
 }
 
+/* --- the stack of all frames together: 512 bytes (MAX_BPF_STACK) --- */
+
+#define FRAMES 8 /* of calls in calls, MAX_CALL_FRAMES */
+
+/* As the verifier counts a frame, where it is least generous. */
+static int frame(int depth)
+{
+	return depth < 1 ? 32 : (depth + 31) & ~31;
+}
+
+static uint32_t function_end(const struct code *c, uint32_t f)
+{
+	return f + 1 < c->n_funcs ? c->funcs[f + 1].insn_off : c->n_insns;
+}
+
+/* Of function f and what it calls; known: of functions, -1: not yet. */
+static int deepest(const struct code *c, uint32_t f, uint32_t level, int *known)
+{
+	uint32_t i, k, from = c->funcs[f].insn_off, end = function_end(c, f);
+	struct code part = {.insns = c->insns + from};
+	int below = 0, d;
+
+	if (known[f] >= 0 || level == FRAMES || from > end || end > c->n_insns)
+		return known[f] < 0 ? 0 : known[f];
+	for (i = from; i < end; i++) {
+		for (k = 0; is_call(&c->insns[i]) && k < c->n_funcs; k++) {
+			if (c->funcs[k].insn_off != (uint32_t)((int64_t)i + 1 + c->insns[i].imm))
+				continue;
+			d = deepest(c, k, level + 1, known);
+			below = d > below ? d : below;
+		}
+		if (c->insns[i].code == (BPF_LD | BPF_IMM | BPF_DW))
+			i++;
+	}
+	return known[f] = frame(stack_depth(&part, end - from)) + below;
+}
+
+/* What a member takes that is called; 0: that cannot be told. */
+static int called_depth(const struct code *c)
+{
+	int *known = malloc((c->n_funcs + 1ul) * sizeof(*known)), d = 0;
+
+	if (known && c->n_funcs) {
+		memset(known, 0xff, (c->n_funcs + 1ul) * sizeof(*known));
+		d = deepest(c, 0, 0, known);
+	}
+	free(known);
+	return d;
+}
+
+/* Members that are inlined have their stack for as long as those that are called have theirs: the largest gives way. */
+static void keep_stack(const struct join *j)
+{
+	const struct join_input *in = j->in;
+	int called, inlined, d;
+	uint32_t i, most;
+
+	do {
+		called = inlined = 0;
+		for (i = most = 0; i < in->n_parts; i++) {
+			d = in->part[i].inlined ? stack_depth(in->part[i].code, j->piece[i].main_len) : called_depth(in->part[i].code);
+			if (!in->part[i].inlined && d > called)
+				called = d;
+			if (in->part[i].inlined && d >= inlined) {
+				inlined = d;
+				most = i;
+			}
+		}
+		if (called + frame(inlined + 8) <= 512 || !in->part[most].inlined)
+			return;
+		in->part[most].inlined = false;
+	} while (true);
+}
+
 static struct bpf_insn *emit(struct join *j, struct bpf_insn insn)
 {
 	struct bpf_insn *to = buf_add(&j->insns, sizeof(insn));
@@ -402,6 +476,7 @@ int join_codes(struct join_input *in, struct code **code, struct sluice_err *err
 		in->part[i].inlined = in->may_inline && can_inline(in->part[i].code, j->piece[i].main_len, keeps_ctx(in) ? 8 : 0);
 		j->out->frags &= in->part[i].code->frags;
 	}
+	keep_stack(j);
 	choose_license(j);
 	emit_main(j);
 	j->main_len = here(j);

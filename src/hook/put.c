@@ -11,12 +11,13 @@
 #include "hook/generation.h"
 #include "hook/put.h"
 
-static int of_owner(const struct state *s, const char *owner)
+/* object NULL: the first of the owner's */
+static int find(const struct state *s, const char *owner, const char *object)
 {
 	uint32_t i;
 
 	for (i = 0; i < s->n_members; i++)
-		if (!strcmp(s->member[i].owner, owner))
+		if (!strcmp(s->member[i].owner, owner) && (!object || !strcmp(s->member[i].object, object)))
 			return (int)i;
 	return -1;
 }
@@ -51,8 +52,14 @@ static int describe(const struct put_member *from, struct state_member *m, struc
 static int place(struct change *c, const struct put_member *from, struct sluice_err *err)
 {
 	struct state_member m, *old;
-	int i = of_owner(c->next, from->owner), e = describe(from, &m, err);
+	int i = find(c->next, from->owner, from->object), e;
 
+	if (!from->code) {
+		if (i >= 0)
+			state_remove(c->next, (uint32_t)i);
+		return 0;
+	}
+	e = describe(from, &m, err);
 	if (e)
 		return e;
 	if (i >= 0) {
@@ -73,19 +80,28 @@ static int place(struct change *c, const struct put_member *from, struct sluice_
 	return e;
 }
 
-int put_member(int ifindex, const struct put_member *member, const struct sluice_attach_opts *opts,
-	       void (*last)(void *ctx), void *ctx, struct sluice_attached *got, struct sluice_err *err)
+static int begin(struct change *c, int ifindex, const struct put_member *members, uint32_t n,
+		 const struct sluice_attach_opts *opts, struct sluice_err *err)
+{
+	int e = change_begin(c, ifindex, opts, CHANGE_WAIT_NS, err);
+	uint32_t i;
+
+	if (!e && c->foreign && !c->opts.force)
+		e = change_foreign(c, err);
+	for (i = 0; i < n && !e; i++)
+		e = place(c, &members[i], err);
+	return e;
+}
+
+int put_members(int ifindex, const struct put_member *members, uint32_t n, const struct sluice_attach_opts *opts,
+		void (*last)(void *ctx), void *ctx, struct sluice_attached *got, struct sluice_err *err)
 {
 	struct change c;
 	int e;
 
 	if (got)
 		memset(got, 0, sizeof(*got));
-	e = change_begin(&c, ifindex, opts, CHANGE_WAIT_NS, err);
-	if (!e && c.foreign && !c.opts.force)
-		e = change_foreign(&c, err);
-	if (!e)
-		e = place(&c, member, err);
+	e = begin(&c, ifindex, members, n, opts, err);
 	c.last = last;
 	c.last_ctx = ctx;
 	if (!e)
@@ -94,16 +110,12 @@ int put_member(int ifindex, const struct put_member *member, const struct sluice
 	return e;
 }
 
-int put_verify(int ifindex, const struct put_member *member, const struct sluice_attach_opts *opts,
+int put_verify(int ifindex, const struct put_member *members, uint32_t n, const struct sluice_attach_opts *opts,
 	       struct sluice_err *err)
 {
 	struct change c;
-	int fd = -1, e = change_begin(&c, ifindex, opts, CHANGE_WAIT_NS, err);
+	int fd = -1, e = begin(&c, ifindex, members, n, opts, err);
 
-	if (!e && c.foreign && !c.opts.force)
-		e = change_foreign(&c, err);
-	if (!e)
-		e = place(&c, member, err);
 	if (!e)
 		e = generation_load(c.next, &fd, err);
 	if (fd >= 0)
@@ -115,17 +127,17 @@ int put_verify(int ifindex, const struct put_member *member, const struct sluice
 int put_remove(int ifindex, const char *owner, const struct sluice_attach_opts *opts, struct sluice_err *err)
 {
 	struct change c;
-	int e, i = -1;
+	int e, i, n = 0;
 
 	e = change_begin(&c, ifindex, opts, CHANGE_WAIT_NS, err);
-	if (!e)
-		i = c.foreign ? -1 : of_owner(c.next, owner);
-	if (!e && i < 0)
-		e = err_set(err, -ENOENT, "no program of %s is attached", owner);
-	if (!e) {
+	while (!e && !c.foreign && (i = find(c.next, owner, NULL)) >= 0) {
 		state_remove(c.next, (uint32_t)i);
-		e = change_commit(&c, NULL, NULL, err);
+		n++;
 	}
+	if (!e && !n)
+		e = err_set(err, -ENOENT, "no program of %s is attached", owner);
+	if (!e)
+		e = change_commit(&c, NULL, NULL, err);
 	change_end(&c);
 	return e;
 }
