@@ -23,16 +23,15 @@ balanced() {
 	default pass
 }
 balance web on to1 {
-	virtual 198.18.1.1 tcp port 80
-	forward ipip
+	virtual 203.0.113.1 tcp port 80
+	forward nat
 	backend 198.18.2.2
 }'
 	forget
-	expect_fail 4 'balance.conf:5: balance web: this version checks services but does not put them into force; take the block out$' \
-		sl apply "$T/balance.conf" && is policy null "$(st .policy)" &&
+	expect_fail 4 'balance.conf:5: balance web: this version does not put forward nat into force; ipip, gue and l2 it does$' \
+		sl apply "$T/balance.conf" && is policy null "$(st .policy)" && is history 0 "$(st '.history | length')" &&
 		expect_fail 4 'balance web: this version' sl apply "$T/balance.conf" --dry-run &&
-		apply "$T/balance.conf" --force && said 'balance web: this version checks services but does not put them into force$' &&
-		in_force 1 B && apply "$T/balance.conf" && said 'balance web: this version' && said 'nothing to do'
+		expect_fail 4 'balance web: this version' sl apply "$T/balance.conf" --force && is policy null "$(st .policy)" && empty to1
 }
 without_filter() {
 	forget
@@ -62,7 +61,7 @@ filter on x* {
 }'
 	apply "$T/glob.conf" && said 'filter on x\*: no interface fits, it protects nothing' && in_force 1 A
 }
-case_ "a balance block is refused, or with --force named" balanced
+case_ "a balance block that cannot be put into force is refused" balanced
 case_ "a policy without filters takes nothing off by itself" without_filter
 case_ "a filter whose pattern fits nothing is named" unfit
 

@@ -56,10 +56,60 @@ static json_t *json_filter(const struct control_plan *plan, uint32_t number)
 			 "old_shadow", a ? json_boolean(a->shadow) : json_null(), "rules", rules);
 }
 
+static const char *const turns[] =
+	{[PLAN_GETS] = "gets", [PLAN_LOSES] = "loses", [PLAN_KEEPS] = "keeps", [PLAN_AGAIN] = "again"};
+
+static json_t *json_balancers(const struct control_plan *plan)
+{
+	json_t *list = json_array();
+	const struct plan_interface *in;
+
+	for (in = plan->balancers; in < plan->balancers + plan->n_balancers; in++)
+		json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:s}", "name", in->name, "balancer", turns[in->turn],
+						      "mode", in->mode, "old_mode", in->old_mode));
+	return list;
+}
+
+/* Lines of text as an array. */
+static json_t *json_lines(struct buf *text)
+{
+	json_t *list = json_array();
+	char *at = (char *)text->data, *end;
+
+	for (; at && *at; at = end) {
+		end = at + strcspn(at, "\n");
+		end += *end ? 1 : 0;
+		end[-1] = end[-1] == '\n' ? '\0' : end[-1];
+		json_array_append_new(list, json_string(at));
+	}
+	return list;
+}
+
+static json_t *json_services(const struct control_plan *plan)
+{
+	json_t *list = json_array();
+	const struct plan_service *s;
+
+	for (s = plan->services; s < plan->services + plan->n_services; s++) {
+		struct buf text = {0};
+
+		plan_service_print(plan, s, false, &text);
+		buf_put(&text, "", 1);
+		json_array_append_new(list, json_pack("{s:s, s:s, s:o, s:I, s:o}", "name", s->now ? s->now->name : s->old->name,
+						      "change", words[!s->old	? PLAN_ADDED :
+								      s->now ? PLAN_CHANGED :
+									       PLAN_REMOVED],
+						      "moved_slots",
+						      s->counted ? json_integer((json_int_t)s->moved) : json_null(), "slots",
+						      (json_int_t)(s->now ? s->now->n_slots : s->old->n_slots), "lines",
+						      text.failed ? json_null() : json_lines(&text)));
+		buf_free(&text);
+	}
+	return list;
+}
+
 json_t *plan_json(const struct control_plan *plan)
 {
-	static const char *const turns[] =
-		{[PLAN_GETS] = "gets", [PLAN_LOSES] = "loses", [PLAN_KEEPS] = "keeps", [PLAN_AGAIN] = "again"};
 	json_t *interfaces = json_array(), *filters = json_array(), *sets = json_array();
 	const struct plan_interface *in;
 	const struct plan_set *s;
@@ -77,6 +127,7 @@ json_t *plan_json(const struct control_plan *plan)
 						      words[s->what], "added", (json_int_t)s->added,
 						      "removed", (json_int_t)s->removed, "unchanged",
 						      (json_int_t)s->unchanged, "meaning", s->meaning));
-	return json_pack("{s:b, s:o, s:o, s:o}", "changes", !control_plan_empty(plan), "interfaces",
-			 interfaces, "filters", filters, "sets", sets);
+	return json_pack("{s:b, s:o, s:o, s:o, s:o, s:o}", "changes", !control_plan_empty(plan), "interfaces",
+			 interfaces, "filters", filters, "sets", sets, "balancers", json_balancers(plan), "services",
+			 json_services(plan));
 }

@@ -44,39 +44,59 @@ void policy_say_errors(const struct policy *p)
 
 static json_t *planned; /* for policy_say_done(), where JSON is wanted */
 
-/* Names of the interfaces of a generation, for free(); they are the generation's. */
-static const char **names_of(const struct control_generation *g)
+/* Names of the interfaces of a generation's parts of a kind, for free(); they are the generation's. */
+struct names {
+	const char **v;
+	uint32_t n;
+};
+
+/* lost: of those alone that are not where they were */
+static struct names names_of(const struct control_generation *g, enum control_kind kind, bool only_lost, const bool *lost)
 {
-	const char **v = calloc(g ? g->n_parts + 1ul : 1, sizeof(*v));
+	struct names to = {calloc(g ? g->n_all + 1ul : 1, sizeof(*to.v)), 0};
 	uint32_t i;
 
-	for (i = 0; v && g && i < g->n_parts; i++)
-		v[i] = g->parts[i].ifname;
-	return v;
+	for (i = 0; to.v && g && i < g->n_all; i++)
+		if (g->parts[i].kind == kind && (!only_lost || (lost && lost[i])))
+			to.v[to.n++] = g->parts[i].ifname;
+	return to;
 }
 
-/* Likewise, of those where the filter is not found any more. */
-static const char **lost_of(const struct control_ready *r)
+static int make_plan(const struct control_ready *r, const struct names v[6], struct control_plan **plan,
+		     struct sluice_err *err)
 {
-	const char **v = names_of(r->live);
-	uint32_t i, n = 0;
+	const struct control_plan_opts opts = {.old_interfaces = v[0].v,
+					       .n_old_interfaces = v[0].n,
+					       .interfaces = v[1].v,
+					       .n_interfaces = v[1].n,
+					       .lost = v[2].v,
+					       .old_balancers = v[3].v,
+					       .n_old_balancers = v[3].n,
+					       .balancers = v[4].v,
+					       .n_balancers = v[4].n,
+					       .lost_balancers = v[5].v};
+	int i;
 
-	for (i = 0; v && r->live && i < r->live->n_parts; i++)
-		if (r->lost && r->lost[i])
-			v[n++] = v[i];
-	if (v)
-		v[n] = NULL;
-	return v;
+	*plan = NULL;
+	for (i = 0; i < 6; i++)
+		if (!v[i].v)
+			return err_nomem(err);
+	return control_plan_new(r->old, r->policy, &opts, plan, err);
 }
 
 static int print_plan(const struct control_ready *r, struct sluice_err *err)
 {
-	const char **before = names_of(r->live), **now = names_of(r->next), **lost = lost_of(r);
-	struct control_plan_opts opts = {before, now, r->live ? r->live->n_parts : 0, r->next->n_parts, lost};
-	struct control_plan *plan = NULL;
+	struct control_plan *plan;
 	struct buf text = {0};
-	int e = before && now && lost ? control_plan_new(r->old, r->policy, &opts, &plan, err) : err_nomem(err);
+	struct names v[6];
+	int i, e;
 
+	for (i = 0; i < 2; i++) {
+		v[i * 3] = names_of(r->live, i, false, NULL);
+		v[i * 3 + 1] = names_of(r->next, i, false, NULL);
+		v[i * 3 + 2] = names_of(r->live, i, true, r->lost);
+	}
+	e = make_plan(r, v, &plan, err);
 	if (!e && cli.json) {
 		json_decref(planned);
 		planned = plan_json(plan);
@@ -89,9 +109,8 @@ static int print_plan(const struct control_ready *r, struct sluice_err *err)
 	}
 	buf_free(&text);
 	control_plan_free(plan);
-	free(before);
-	free(now);
-	free(lost);
+	for (i = 0; i < 6; i++)
+		free(v[i].v);
 	return e;
 }
 
@@ -103,8 +122,9 @@ int policy_say_plan(const struct control_ready *r, struct sluice_err *err)
 
 	if (r->policy)
 		e = print_plan(r, err);
-	for (i = 0; !cli.json && !r->policy && r->live && i < r->live->n_parts; i++)
-		printf("%s: loses its filter\n", cli_name(r->live->parts[i].ifname, name));
+	for (i = 0; !cli.json && !r->policy && r->live && i < r->live->n_all; i++)
+		printf("%s: loses its %s\n", cli_name(r->live->parts[i].ifname, name),
+		       r->live->parts[i].kind == CONTROL_FILTER ? "filter" : "balancer");
 	cli_flush();
 	return e;
 }

@@ -4,6 +4,7 @@
 
 #include "base/err.h"
 #include "cmd/policy_say.h"
+#include "control/build.h"
 
 #define PARTS_SHOWN 8 /* interfaces in a sentence */
 
@@ -44,48 +45,41 @@ static int leave_out(bool refuse, int code, struct sluice_err *err)
 	return 0;
 }
 
-/* What stands in the policy and does nothing. */
-static int check_balance(const struct policy *p, bool refuse, struct sluice_err *err)
-{
-	struct policy_where w;
-
-	if (!p->n_balances)
-		return 0;
-	w = policy_where(p, p->balances[0].pos);
-	err_set(err, -EOPNOTSUPP,
-		"%s:%u: balance %s: this version checks services but does not put them into force%s", w.path, w.line,
-		p->balances[0].name, refuse ? "; take the block out" : "");
-	return leave_out(refuse, -EOPNOTSUPP, err);
-}
-
 /* "a0, a1 and a2", "a0 and 12 more" */
-static void list_parts(const struct control_generation *g, char *to, size_t size)
+static void list_parts(const struct control_generation *g, uint32_t from, uint32_t end, char *to, size_t size)
 {
 	size_t n = 0;
 	uint32_t i;
 
 	to[0] = '\0';
-	for (i = 0; i < g->n_parts && n < size; i++) {
-		if (i == PARTS_SHOWN && g->n_parts > PARTS_SHOWN + 1) {
-			snprintf(to + n, size - n, " and %u more", g->n_parts - i);
+	for (i = from; i < end && n < size; i++) {
+		if (i - from == PARTS_SHOWN && end - from > PARTS_SHOWN + 1) {
+			snprintf(to + n, size - n, " and %u more", end - i);
 			return;
 		}
-		n += (size_t)snprintf(to + n, size - n, "%s%s", !i ? "" : i + 1 == g->n_parts ? " and " : ", ",
+		n += (size_t)snprintf(to + n, size - n, "%s%s", i == from ? "" : i + 1 == end ? " and " : ", ",
 				      g->parts[i].ifname);
 	}
 }
 
-/* A file that was emptied by accident takes the filter off every interface as sluice down does, but nobody said so. */
-static int check_filters(const struct control_ready *r, struct sluice_err *err)
+/* A file that was emptied by accident takes all off as sluice down does, but nobody said so. */
+static int check_empty(const struct control_ready *r, struct sluice_err *err)
 {
+	bool filters = r->live && r->live->n_parts;
+	uint32_t n;
 	char names[512];
 
-	if (r->next->n_parts || !r->live || !r->live->n_parts)
+	if (r->next->n_all || !r->live || !r->live->n_all)
 		return 0;
-	list_parts(r->live, names, sizeof(names));
+	n = filters ? r->live->n_parts : r->live->n_all;
+	list_parts(r->live, filters ? 0 : r->live->n_parts, n, names, sizeof(names));
 	err_set(err, -ECANCELED, "%s: %s would lose %s; sluice down does that, --force applies it all the same",
-		r->policy->n_filters ? "no interface fits a filter of the policy" : "the policy has no filter", names,
-		r->live->n_parts > 1 ? "theirs" : "its own");
+		r->policy->n_filters	 ? "no interface fits a filter of the policy" :
+		r->policy->n_balances ? "no interface fits a balance block of the policy" :
+		filters		 ? "the policy has no filter" :
+					   "the policy has no balance block",
+		names,
+		!filters ? "the balancer" : n > 1 ? "theirs" : "its own");
 	return leave_out(!force, -ECANCELED, err);
 }
 
@@ -100,13 +94,16 @@ static void warn_unfit(const struct control_ready *r)
 			cli_warn(&verb, "filter on %s%s: no interface fits, it protects nothing",
 				 r->policy->filters[i].on.v[0].text, r->policy->filters[i].on.n > 1 ? ", ..." : "");
 	}
+	for (i = 0; i < r->policy->n_balances; i++)
+		if (!build_bits(r->next, i) && r->policy->balances[i].on.n)
+			cli_warn(&verb, "balance %s on %s%s: no interface fits, it serves nobody", r->policy->balances[i].name,
+				 r->policy->balances[i].on.v[0].text, r->policy->balances[i].on.n > 1 ? ", ..." : "");
 }
 
 static int ready(void *ctx, const struct control_ready *r, struct sluice_err *err)
 {
-	int e = check_balance(r->policy, !force, err);
+	int e = check_empty(r, err);
 
-	e = e ?: check_filters(r, err);
 	if (!e)
 		warn_unfit(r);
 	return e ?: policy_say_ready(ctx, r, err);
@@ -138,8 +135,6 @@ int verb_apply(int argc, char **argv)
 		err.code = -EBADMSG;
 	if (e)
 		rc = cli_fail(&verb, &err);
-	else if (done.nothing && check_balance(p.policy, false, &err))
-		rc = EXIT_FAILED;
 	else if (dry_run && !cli.json && !done.nothing)
 		rc = printf("nothing was changed\n") < 0 ? EXIT_FAILED : EXIT_DONE;
 	else

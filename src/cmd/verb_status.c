@@ -25,6 +25,7 @@ static bool healthy(const struct control_status_part *p)
 
 static void say_part(const struct control_status *s, const struct control_status_part *p)
 {
+	const char *what = p->kind == CONTROL_FILTER ? "filter" : "balancer";
 	char size[16], name[CLI_NAME];
 
 	printf("  %-15s ", cli_name(p->ifname, name));
@@ -41,6 +42,11 @@ static void say_part(const struct control_status *s, const struct control_status
 		if (p->has_report)
 			printf(", %u rule%s, %sB of tables", p->report.n_rules, p->report.n_rules == 1 ? "" : "s",
 			       text_si((double)p->report.bytes, size, sizeof(size)));
+		if (p->has_services)
+			printf(", balancer, %u service%s, %u backend%s, %sB of tables", p->services.n_services,
+			       p->services.n_services == 1 ? "" : "s", p->services.n_backends,
+			       p->services.n_backends == 1 ? "" : "s",
+			       text_si((double)p->services.bytes, size, sizeof(size)));
 		if (p->members > 1)
 			printf(", one of %u programs", p->members);
 		if (p->health == CONTROL_DETOUR)
@@ -48,10 +54,10 @@ static void say_part(const struct control_status *s, const struct control_status
 		putchar('\n');
 		break;
 	case CONTROL_OTHER:
-		printf("NOT IN FORCE: the filter of another policy is there; sluice apply\n");
+		printf("NOT IN FORCE: the %s of another policy is there; sluice apply\n", what);
 		break;
 	case CONTROL_TAKEN:
-		printf("NOT IN FORCE: somebody took the filter off; sluice apply\n");
+		printf("NOT IN FORCE: somebody took the %s off; sluice apply\n", what);
 		break;
 	case CONTROL_FOREIGN:
 		printf("NOT IN FORCE: program %s is there, which is not Sluice's; sluice show %s\n", p->program, name);
@@ -69,8 +75,8 @@ static void say_part(const struct control_status *s, const struct control_status
 		printf("there is no such interface\n");
 		break;
 	case CONTROL_LEFT:
-		printf("%s, a filter that this policy does not know of; sluice apply, or sluice down --force\n",
-		       sluice_mode_name(p->mode));
+		printf("%s, a %s that this policy does not know of; sluice apply, or sluice down --force\n",
+		       sluice_mode_name(p->mode), what);
 		break;
 	case CONTROL_UNKNOWN:
 		printf("cannot be asked: %s\n", p->why);
@@ -143,8 +149,9 @@ static json_t *json_parts(const struct control_status *s)
 	const struct control_status_part *p;
 
 	for (p = s->parts; p < s->parts + s->n_parts; p++) {
-		o = json_pack("{s:s, s:i, s:s, s:b}", "interface", p->ifname, "ifindex", p->ifindex, "state",
-			      control_health_name(p->health), "in_force", healthy(p));
+		o = json_pack("{s:s, s:i, s:s, s:s, s:b}", "interface", p->ifname, "ifindex", p->ifindex, "kind",
+			      p->kind == CONTROL_FILTER ? "filter" : "balance", "state", control_health_name(p->health),
+			      "in_force", healthy(p));
 		if (healthy(p) || p->health == CONTROL_LEFT) {
 			json_object_set_new(o, "mode", json_string(sluice_mode_name(p->mode)));
 			json_object_set_new(o, "why", json_string(p->why));
@@ -158,6 +165,12 @@ static json_t *json_parts(const struct control_status *s)
 			json_object_set_new(o, "table_bytes", json_integer((json_int_t)p->report.bytes));
 			json_object_set_new(o, "limits", json_integer(p->report.n_limits));
 			json_object_set_new(o, "limit_cells", json_integer(p->report.n_cells));
+		}
+		if (p->has_services) {
+			json_object_set_new(o, "services", json_integer(p->services.n_services));
+			json_object_set_new(o, "virtual_addresses", json_integer(p->services.n_virtuals));
+			json_object_set_new(o, "backends", json_integer(p->services.n_backends));
+			json_object_set_new(o, "table_bytes", json_integer((json_int_t)p->services.bytes));
 		}
 		json_array_append_new(list, o);
 	}

@@ -107,9 +107,10 @@ static bool still_fits(const struct control_state *st, const char *name, const s
 
 	if (!same)
 		return false;
-	same = g->n_parts == wanted->n_parts;
-	for (i = 0; same && i < g->n_parts; i++)
-		same = g->parts[i].ifindex == wanted->parts[i].ifindex && g->parts[i].filter == wanted->parts[i].filter;
+	same = g->n_all == wanted->n_all;
+	for (i = 0; same && i < g->n_all; i++)
+		same = g->parts[i].kind == wanted->parts[i].kind && g->parts[i].ifindex == wanted->parts[i].ifindex &&
+		       g->parts[i].filter == wanted->parts[i].filter;
 	control_generation_free(g);
 	return same;
 }
@@ -139,8 +140,8 @@ static int ask_ready(struct work *w, const struct policy *policy)
 			e = 0;
 		ready.live = w->old ? w->live : NULL;
 		ready.old = w->old;
-		lost = ready.live ? calloc(ready.live->n_parts + 1ul, sizeof(*lost)) : NULL;
-		for (i = 0; lost && i < ready.live->n_parts; i++)
+		lost = ready.live ? calloc(ready.live->n_all + 1ul, sizeof(*lost)) : NULL;
+		for (i = 0; lost && i < ready.live->n_all; i++)
 			lost[i] = is_lost(w->st, ready.live, i);
 		ready.lost = lost;
 	}
@@ -214,7 +215,7 @@ static int is_in_force(const struct control_state *st, const struct store_policy
 		return 0;
 	e = build_parts(p->policy, missing_ok, &wanted, err);
 	*yes = !e && still_fits(st, live->name, &wanted);
-	for (i = 0; *yes && i < live->n_parts; i++)
+	for (i = 0; *yes && i < live->n_all; i++)
 		*yes = !control_part_on(st, live, i, &on, NULL) && (on.itself || on.detour);
 	free(wanted.parts);
 	free(wanted.on);

@@ -16,7 +16,7 @@ struct control_ready {
 	const struct policy *policy;		/* NULL: all is taken off */
 	const struct control_generation *live;	/* of old; NULL */
 	const struct control_generation *next;	/* of policy; NULL */
-	const bool *lost; /* of live's parts: its filter is not on the interface any more; NULL: nobody looked */
+	const bool *lost; /* of live's parts (n_all): it is not on its interface any more; NULL: nobody looked */
 };
 
 struct control_opts {

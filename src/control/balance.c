@@ -5,10 +5,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 
 #include "base/embedded.h"
 #include "base/err.h"
+#include "bpf/object.h"
 #include "control/balance.h"
 #include "control/balance_counts.h"
 
@@ -98,19 +100,15 @@ static size_t pages(size_t bytes)
 	return (bytes + 4095) / 4096 * 4096;
 }
 
-int control_balance_load_from(struct tables *t, const struct control_balance_opts *opts, const void *object,
-			      size_t len, const char *program, struct control_balance *b,
-			      struct sluice_err *err)
+/* Opened, with its constants and the sizes of its maps. */
+static int prepare(const struct tables *t, const struct control_balance_opts *opts, const void *object, size_t len,
+		   struct control_balance *b, struct sluice_err *err)
 {
-	static const struct control_balance_opts defaults = {.flows_fd = -1};
-	struct sluice_program *prog = NULL, *other;
-	void *memory, *flows;
-	size_t fragments, i;
+	size_t fragments;
 	int e;
 
 	memset(b, 0, sizeof(*b));
 	b->prog_fd = -1;
-	opts = opts ? opts : &defaults;
 	e = settings(t, opts, b, err);
 	if (e)
 		return e;
@@ -131,6 +129,22 @@ int control_balance_load_from(struct tables *t, const struct control_balance_opt
 					 (b->config.n_targets + BALANCE_TALLIES - 1) / BALANCE_TALLIES, err);
 	if (!e)
 		e = sluice_object_resize(b->obj, "balance_reasons", b->config.n_services + 1, err);
+	return e;
+}
+
+static const struct control_balance_opts defaults = {.flows_fd = -1};
+
+int control_balance_load_from(struct tables *t, const struct control_balance_opts *opts, const void *object,
+			      size_t len, const char *program, struct control_balance *b,
+			      struct sluice_err *err)
+{
+	struct sluice_program *prog = NULL, *other;
+	void *memory, *flows;
+	size_t i;
+	int e;
+
+	opts = opts ? opts : &defaults;
+	e = prepare(t, opts, object, len, b, err);
 	if (!e && opts->flows_fd >= 0)
 		e = sluice_object_share_map(b->obj, "balance_flows", opts->flows_fd, err);
 	if (!e)
@@ -151,6 +165,51 @@ int control_balance_load_from(struct tables *t, const struct control_balance_opt
 	b->flows = flows;
 	b->prog_fd = sluice_program_fd(prog);
 	tables_attach(t, b->memory);
+	return 0;
+}
+
+const char *control_balance_map_name(enum control_balance_map map)
+{
+	static const char *const names[] = {"balance_tables", "balance_flows", "balance_fragments", "balance_counts",
+					    "balance_reasons"};
+
+	return names[map];
+}
+
+/* A map that is there is taken if it is as the object's would be. */
+static int share(struct control_balance *b, enum control_balance_map which, int fd, struct sluice_err *err)
+{
+	const char *name = control_balance_map_name(which);
+	struct bpf_map *map = bpf_object__find_map_by_name(sluice_object_libbpf(b->obj), name);
+	struct bpf_map_info info = {0};
+	__u32 len = sizeof(info);
+
+	if (fd < 0)
+		return 0;
+	if (which != BALANCE_MAP_MEMORY && map && !bpf_obj_get_info_by_fd(fd, &info, &len) &&
+	    (info.value_size != bpf_map__value_size(map) || info.max_entries != bpf_map__max_entries(map)))
+		return 0;
+	return sluice_object_share_map(b->obj, name, fd, err);
+}
+
+int control_balance_load_code(const struct tables *t, const struct control_balance_opts *opts,
+			      const int maps[BALANCE_MAPS], struct control_balance *b, const struct code **code,
+			      struct sluice_err *err)
+{
+	struct sluice_program *prog;
+	uint32_t i;
+	int e = prepare(t, opts ? opts : &defaults, embedded_balance, embedded_balance_len, b, err);
+
+	for (i = 0; i < BALANCE_MAPS && !e; i++)
+		e = share(b, i, maps[i], err);
+	if (!e)
+		e = sluice_object_program(b->obj, "balance", &prog, err);
+	if (!e)
+		e = object_load_code(b->obj, err);
+	if (e)
+		return e;
+	b->prog_fd = sluice_program_fd(prog);
+	*code = program_code(prog);
 	return 0;
 }
 

@@ -11,6 +11,7 @@
 #include <sluice/object.h>
 
 #include "balance/tables.h"
+#include "bpf/code.h"
 
 #define CONTROL_FLOWS (1u << 20)
 
@@ -52,6 +53,30 @@ int control_balance_load_from(struct tables *tables, const struct control_balanc
 			      const void *object, size_t len, const char *program, struct control_balance *to,
 			      struct sluice_err *err);
 void control_balance_close(struct control_balance *b);
+
+/* Maps of a balancer, by descriptor; -1: there is none yet. */
+enum control_balance_map {
+	BALANCE_MAP_MEMORY,
+	BALANCE_MAP_FLOWS,
+	BALANCE_MAP_FRAGMENTS,
+	BALANCE_MAP_COUNTS,
+	BALANCE_MAP_REASONS,
+	BALANCE_MAPS
+};
+const char *control_balance_map_name(enum control_balance_map map);
+
+/*
+ * control_balance_load_code() makes the maps and the code of the program for an interface, to be verified when it has
+ * been joined with what else is there (hook/put.h). The memory is filled by its owner: to->memory is NULL.
+ *
+ * in:      maps  those that are there already; the memory is. Others of another size are made anew
+ * out:     *to   closed by control_balance_close(), also after a failure; its program only passes
+ *          *code the program's, owned by *to
+ * errors:  as control_balance_load()
+ */
+int control_balance_load_code(const struct tables *tables, const struct control_balance_opts *opts,
+			      const int maps[BALANCE_MAPS], struct control_balance *to, const struct code **code,
+			      struct sluice_err *err);
 
 /* control_balance_count() adds up what all CPUs counted of a target (its number in targets); _reasons() of a service,
  * n_services: packets of none. */

@@ -15,23 +15,13 @@
 #include "base/err.h"
 #include "bpf/privilege.h"
 #include "control/build.h"
+#include "control/build_inside.h"
 #include "control/carry.h"
 #include "control/files.h"
-#include "control/filter.h"
 #include "control/inside.h"
 #include "control/sets.h"
 
 #define CODE_BYTES (64u << 20)
-
-struct build {
-	struct control_state *st;
-	const struct policy *p;
-	const struct control_generation *g;
-	char dir[PATH_MAX], pins[PATH_MAX];
-	struct filter_opts opts;
-	struct control_filter_maps maps; /* the descriptors that are shared from part to part */
-	struct sluice_err *err;
-};
 
 static int pin(const struct build *b, int fd, const char *name)
 {
@@ -45,7 +35,7 @@ static int pin(const struct build *b, int fd, const char *name)
 	return err_set(b->err, -errno, "pinning a map as %s: %s", path, strerror(errno));
 }
 
-static int pin_as(const struct build *b, int fd, enum control_map map, uint32_t which)
+int build_pin(const struct build *b, int fd, enum control_map map, uint32_t which)
 {
 	char name[32];
 
@@ -53,7 +43,6 @@ static int pin_as(const struct build *b, int fd, enum control_map map, uint32_t 
 	return pin(b, fd, name);
 }
 
-/* Every map that the code names, so that the code can be loaded again when nobody runs it. */
 static int pin_refs(const struct build *b, const struct code *code)
 {
 	char name[32];
@@ -88,6 +77,11 @@ static int write_code(const struct build *b, const struct code *code, uint32_t p
 	return e;
 }
 
+int build_keep_code(const struct build *b, const struct code *code, uint32_t part)
+{
+	return pin_refs(b, code) ?: write_code(b, code, part);
+}
+
 static int keep_fd(const struct build *b, struct control_filter *f, const char *map, enum control_map as,
 		   uint32_t which, int *fd)
 {
@@ -97,7 +91,7 @@ static int keep_fd(const struct build *b, struct control_filter *f, const char *
 		return of;
 	if (*fd < 0)
 		*fd = fcntl(of, F_DUPFD_CLOEXEC, 3);
-	return pin_as(b, of, as, which);
+	return build_pin(b, of, as, which);
 }
 
 static int build_part(struct build *b, const struct filter_tables *t, uint32_t part)
@@ -114,8 +108,7 @@ static int build_part(struct build *b, const struct filter_tables *t, uint32_t p
 	e = e ?: keep_fd(b, &f, "filter_cpus", CONTROL_CPUS, filter, &b->maps.cpus);
 	e = e ?: keep_fd(b, &f, "filter_samples", CONTROL_SAMPLES, 0, &b->maps.samples);
 	e = e ?: keep_fd(b, &f, "filter_counts", CONTROL_COUNTS, part, &none);
-	e = e ?: pin_refs(b, code);
-	e = e ?: write_code(b, code, part);
+	e = e ?: build_keep_code(b, code, part);
 	if (none >= 0)
 		close(none);
 	control_filter_close(&f);
@@ -207,7 +200,7 @@ static int make_trial(const struct build *b)
 	if (fd < 0)
 		return errno == EPERM ? privilege_missing("creating a BPF map", b->err) :
 					err_set(b->err, -errno, "creating a BPF map: %s", strerror(errno));
-	e = pin_as(b, fd, CONTROL_TRIAL_UNTIL, 0);
+	e = build_pin(b, fd, CONTROL_TRIAL_UNTIL, 0);
 	close(fd);
 	return e;
 }
@@ -233,7 +226,7 @@ static int make_sets(struct build *b, struct filter_sets **sets)
 	if (e || b->maps.sets < 0)
 		return e;
 	b->opts.sets = *sets;
-	return pin_as(b, b->maps.sets, CONTROL_SETS, 0);
+	return build_pin(b, b->maps.sets, CONTROL_SETS, 0);
 }
 
 static int make_dirs(struct build *b)
@@ -295,6 +288,7 @@ int build_new(struct control_state *st, const struct policy *p, const struct con
 	e = e ?: make_sets(&b, &sets);
 	for (i = 0; i < p->n_filters && !e; i++)
 		e = build_filter(&b, i);
+	e = e ?: build_balance(&b);
 	e = e ?: control_generation_write(st, g, err);
 	filter_sets_free(sets);
 	shut(&b.maps.samples);
@@ -334,7 +328,7 @@ static void again_pin(void *ctx, const char *name)
 	int fd;
 
 	if (a->e || !strncmp(name, "counts_", 7) || !strncmp(name, "m_", 2) || !strcmp(name, "trial") ||
-	    !strcmp(name, "sets") || files_path(path, sizeof(path), a->pins, name, NULL))
+	    !strcmp(name, "sets") || !strncmp(name, "balance_", 8) || files_path(path, sizeof(path), a->pins, name, NULL))
 		return;
 	fd = bpf_obj_get(path);
 	if (fd < 0)
@@ -397,9 +391,8 @@ static int again_part(struct again *a, const char *from, uint32_t part)
 		replace_map(code, info.id, control_map_id(fd));
 	if (!e && old_sets && a->b->maps.sets >= 0)
 		replace_map(code, old_sets, control_map_id(a->b->maps.sets));
-	e = e ?: pin_as(a->b, fd, CONTROL_COUNTS, part);
-	e = e ?: pin_refs(a->b, code);
-	e = e ?: write_code(a->b, code, part);
+	e = e ?: build_pin(a->b, fd, CONTROL_COUNTS, part);
+	e = e ?: build_keep_code(a->b, code, part);
 	shut(&old);
 	shut(&fd);
 	code_free(code);
@@ -427,6 +420,7 @@ int build_again(struct control_state *st, const char *from, const struct policy 
 	e = e ?: make_sets(&b, &sets);
 	for (i = 0; i < g->n_parts && !e; i++)
 		e = again_part(&a, from, i);
+	e = e ?: build_balance(&b);
 	e = e ?: control_generation_write(st, g, err);
 	filter_sets_free(sets);
 	shut(&b.maps.sets);

@@ -31,13 +31,18 @@ struct build_rule {
 };
 #define BUILD_DEFAULT 1
 
+#define BUILD_BALANCERS 32u /* interfaces: each has a bit (struct balance_vip.on) */
+
 /*
- * build_parts() finds the interfaces of a policy's filters.
- * out:     g->parts, on, n_filters
+ * build_parts() finds the interfaces of a policy's filters and balance blocks.
+ * out:     g->parts, on, and how many
  * errors:  -ENODEV an interface that is named is not there (err has all that are missing); missing_ok: it is left
- *          out; -EINVAL an interface is in two filters (by globs), or in a mode that cannot be
+ *          out; -EINVAL an interface is in two filters (by globs); balance blocks are on too many
  */
 int build_parts(const struct policy *p, bool missing_ok, struct control_generation *g, struct sluice_err *err);
+
+/* build_bits() are the bits of the interfaces that a balance block is on. */
+uint32_t build_bits(const struct control_generation *g, uint32_t balance);
 
 /* build_names(): does a name or glob of a generation's `on` mean the interface? */
 bool build_names(const struct control_part *on, const char *ifname);

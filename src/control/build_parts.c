@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-/* Which filter is on which interface that is there, and in what mode. */
+/* Which filter is on which interface that is there, where the balancer is, and in what mode. */
 #include <errno.h>
 #include <fnmatch.h>
 #include <net/if.h>
@@ -14,7 +14,7 @@ static bool is_glob(const char *name)
 	return strpbrk(name, "*?") != NULL;
 }
 
-static int add(struct control_part **v, uint32_t *n, uint32_t filter, int ifindex, const char *name,
+static int add(struct control_part **v, uint32_t *n, const struct control_part *part, const char *name,
 	       struct sluice_err *err)
 {
 	struct control_part *more = realloc(*v, (*n + 1) * sizeof(*more));
@@ -22,7 +22,7 @@ static int add(struct control_part **v, uint32_t *n, uint32_t filter, int ifinde
 	if (!more)
 		return err_nomem(err);
 	*v = more;
-	more[*n] = (struct control_part){.filter = filter, .ifindex = ifindex};
+	more[*n] = *part;
 	snprintf(more[(*n)++].ifname, sizeof(more->ifname), "%s", name);
 	return 0;
 }
@@ -34,15 +34,16 @@ bool build_names(const struct control_part *on, const char *ifname)
 	       (is_glob(on->ifname) && strcmp(ifname, "lo") != 0 && !fnmatch(on->ifname, ifname, 0));
 }
 
-static int add_interface(const struct policy *p, struct control_generation *g, const struct if_nameindex *i,
-			 struct sluice_err *err)
+static int add_filter(const struct policy *p, struct control_generation *g, const struct if_nameindex *i,
+		      struct sluice_err *err)
 {
+	struct control_part part = {.kind = CONTROL_FILTER, .ifindex = (int)i->if_index};
 	struct policy_where first, second;
 	const struct control_part *found = NULL;
 	uint32_t k;
 
 	for (k = 0; k < g->n_on; k++) {
-		if (!build_names(&g->on[k], i->if_name))
+		if (g->on[k].kind != CONTROL_FILTER || !build_names(&g->on[k], i->if_name))
 			continue;
 		if (found && found->filter != g->on[k].filter) {
 			first = policy_where(p, p->filters[found->filter].pos);
@@ -52,50 +53,113 @@ static int add_interface(const struct policy *p, struct control_generation *g, c
 		}
 		found = &g->on[k];
 	}
-	return found ? add(&g->parts, &g->n_parts, found->filter, (int)i->if_index, i->if_name, err) : 0;
+	part.filter = found ? found->filter : 0;
+	return found ? add(&g->parts, &g->n_all, &part, i->if_name, err) : 0;
+}
+
+/* One balancer for all blocks of the interface. */
+static int add_balancer(struct control_generation *g, const struct if_nameindex *i, struct sluice_err *err)
+{
+	struct control_part part = {.kind = CONTROL_BALANCE, .ifindex = (int)i->if_index, .filter = g->n_all - g->n_parts};
+	uint32_t k;
+
+	for (k = 0; k < g->n_on; k++)
+		if (g->on[k].kind == CONTROL_BALANCE && build_names(&g->on[k], i->if_name))
+			break;
+	if (k == g->n_on)
+		return 0;
+	if (part.filter == BUILD_BALANCERS)
+		return err_set(err, -EINVAL, "balance blocks are on more than %u interfaces, %s among them", BUILD_BALANCERS,
+			       i->if_name);
+	return add(&g->parts, &g->n_all, &part, i->if_name, err);
+}
+
+struct missing {
+	char list[512];
+	size_t n, k;
+	bool filters, balances;
+};
+
+static void look(const struct policy_list *on, bool *any, struct missing *m)
+{
+	const char *name;
+	uint32_t j;
+
+	for (j = 0; j < on->n; j++) {
+		name = on->v[j].text;
+		if (is_glob(name) || if_nametoindex(name))
+			continue;
+		*any = true;
+		if (m->n + 20 < sizeof(m->list))
+			m->n += (size_t)snprintf(m->list + m->n, sizeof(m->list) - m->n, "%s%s", m->k ? ", " : "", name);
+		m->k++;
+	}
 }
 
 /* All names that are missing at once, as check tells all mistakes at once. */
 static int missing(const struct policy *p, struct sluice_err *err)
 {
-	char list[512] = "";
-	size_t n = 0, k = 0;
-	uint32_t i, j;
+	struct missing m = {.n = 0};
+	uint32_t i;
 
 	for (i = 0; i < p->n_filters; i++)
-		for (j = 0; j < p->filters[i].on.n; j++) {
-			const char *name = p->filters[i].on.v[j].text;
+		look(&p->filters[i].on, &m.filters, &m);
+	for (i = 0; i < p->n_balances; i++)
+		look(&p->balances[i].on, &m.balances, &m);
+	return m.k ? err_set(err, -ENODEV, "%s on %s: there %s no such interface%s here",
+			     !m.balances ? "a filter is" : m.filters ? "filters and balance blocks are" : "a balance block is",
+			     m.list, m.k > 1 ? "are" : "is", m.k > 1 ? "s" : "") :
+		     0;
+}
 
-			if (is_glob(name) || if_nametoindex(name))
-				continue;
-			if (n + 20 < sizeof(list))
-				n += (size_t)snprintf(list + n, sizeof(list) - n, "%s%s", k ? ", " : "", name);
-			k++;
-		}
-	return k ? err_set(err, -ENODEV, "a filter is on %s: there %s no such interface%s here", list,
-			   k > 1 ? "are" : "is", k > 1 ? "s" : "") :
-		   0;
+static int add_names(struct control_generation *g, enum control_kind kind, uint32_t block, const struct policy_list *on,
+		     struct sluice_err *err)
+{
+	struct control_part part = {.kind = kind, .filter = block};
+	uint32_t j;
+	int e = 0;
+
+	for (j = 0; j < on->n && !e; j++)
+		e = add(&g->on, &g->n_on, &part, on->v[j].text, err);
+	return e;
 }
 
 int build_parts(const struct policy *p, bool missing_ok, struct control_generation *g, struct sluice_err *err)
 {
 	struct if_nameindex *all;
-	uint32_t i, j;
+	uint32_t i;
 	int e = missing_ok ? 0 : missing(p, err);
 
 	g->n_filters = p->n_filters;
-	for (i = 0; i < p->n_filters; i++)
-		for (j = 0; j < p->filters[i].on.n && !e; j++)
-			e = add(&g->on, &g->n_on, i, 0, p->filters[i].on.v[j].text, err);
+	g->n_balances = p->n_balances;
+	for (i = 0; i < p->n_filters && !e; i++)
+		e = add_names(g, CONTROL_FILTER, i, &p->filters[i].on, err);
+	for (i = 0; i < p->n_balances && !e; i++)
+		e = add_names(g, CONTROL_BALANCE, i, &p->balances[i].on, err);
 	if (e)
 		return e;
 	all = if_nameindex();
 	if (!all)
 		return err_set(err, -errno, "listing the interfaces: %s", strerror(errno));
 	for (i = 0; all[i].if_index && !e; i++)
-		e = add_interface(p, g, &all[i], err);
+		e = add_filter(p, g, &all[i], err);
+	g->n_parts = g->n_all;
+	for (i = 0; all[i].if_index && !e; i++)
+		e = add_balancer(g, &all[i], err);
 	if_freenameindex(all);
 	return e;
+}
+
+uint32_t build_bits(const struct control_generation *g, uint32_t balance)
+{
+	uint32_t bits = 0, i, k;
+
+	for (i = g->n_parts; i < g->n_all; i++)
+		for (k = 0; k < g->n_on; k++)
+			if (g->on[k].kind == CONTROL_BALANCE && g->on[k].filter == balance &&
+			    build_names(&g->on[k], g->parts[i].ifname))
+				bits |= 1u << g->parts[i].filter;
+	return bits;
 }
 
 enum sluice_mode build_mode(const struct policy *p, const char *ifname)

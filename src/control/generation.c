@@ -10,11 +10,15 @@
 
 #include "base/err.h"
 #include "bpf/privilege.h"
+#include "control/build.h"
 #include "control/files.h"
 #include "control/inside.h"
 #include "control/store.h"
 
 #define PARTS_MAX (1u << 20) /* bytes of the file */
+
+/* In the file: a part, and a name of an interface. */
+static const char *const words[CONTROL_KINDS][2] = {{"part", "on"}, {"balancer", "balanced"}};
 
 int control_generation_dir(const struct control_state *st, const char *name, char to[PATH_MAX], struct sluice_err *err)
 {
@@ -32,12 +36,13 @@ int control_generation_write(const struct control_state *st, const struct contro
 	uint32_t i;
 	int e = control_generation_dir(st, g->name, dir, err) ?: files_mkdir(dir, err);
 
-	buf_printf(&text, "number %u\nhash %s\nmade %" PRIu64 "\npath %s\nfilters %u\n", g->number, g->hash, g->made_ns,
-		   g->path, g->n_filters);
-	for (i = 0; i < g->n_parts; i++)
-		buf_printf(&text, "part %u %d %s\n", g->parts[i].filter, g->parts[i].ifindex, g->parts[i].ifname);
+	buf_printf(&text, "number %u\nhash %s\nmade %" PRIu64 "\npath %s\nfilters %u\nbalances %u\n", g->number, g->hash,
+		   g->made_ns, g->path, g->n_filters, g->n_balances);
+	for (i = 0; i < g->n_all; i++)
+		buf_printf(&text, "%s %u %d %s\n", words[g->parts[i].kind][0], g->parts[i].filter, g->parts[i].ifindex,
+			   g->parts[i].ifname);
 	for (i = 0; i < g->n_on; i++)
-		buf_printf(&text, "on %u 0 %s\n", g->on[i].filter, g->on[i].ifname);
+		buf_printf(&text, "%s %u 0 %s\n", words[g->on[i].kind][1], g->on[i].filter, g->on[i].ifname);
 	if (!e && text.failed)
 		e = err_nomem(err);
 	e = e ?: files_write(dir, "parts", text.data, text.len, false, err);
@@ -45,11 +50,12 @@ int control_generation_write(const struct control_state *st, const struct contro
 	return e;
 }
 
-/* The lines of one kind: "part FILTER IFINDEX NAME". */
-static int parse_parts(const char *text, const char *word, uint32_t n_filters, struct control_part **to, uint32_t *n_to)
+/* The lines of one word: "part FILTER IFINDEX NAME". */
+static int parse_parts(const char *text, const char *word, enum control_kind kind, uint32_t n_filters,
+		       struct control_part **to, uint32_t *n_to)
 {
 	size_t len, n_word = strlen(word);
-	struct control_part p, *v;
+	struct control_part p = {.kind = kind}, *v;
 	int n;
 
 	for (; *text; text += len + (text[len] == '\n')) {
@@ -68,13 +74,23 @@ static int parse_parts(const char *text, const char *word, uint32_t n_filters, s
 	return 0;
 }
 
+static int parse_all(const char *text, struct control_generation *g)
+{
+	int e = parse_parts(text, words[CONTROL_FILTER][0], CONTROL_FILTER, g->n_filters, &g->parts, &g->n_all);
+
+	g->n_parts = g->n_all;
+	e = e ?: parse_parts(text, words[CONTROL_FILTER][1], CONTROL_FILTER, g->n_filters, &g->on, &g->n_on);
+	e = e ?: parse_parts(text, words[CONTROL_BALANCE][0], CONTROL_BALANCE, BUILD_BALANCERS, &g->parts, &g->n_all);
+	return e ?: parse_parts(text, words[CONTROL_BALANCE][1], CONTROL_BALANCE, g->n_balances, &g->on, &g->n_on);
+}
+
 int control_generation_open(const struct control_state *st, const char *name, struct control_generation **gen,
 			    struct sluice_err *err)
 {
 	struct control_generation *g = calloc(1, sizeof(*g));
 	char dir[PATH_MAX];
 	struct buf text = {0};
-	uint64_t number = 0, filters = 0;
+	uint64_t number = 0, filters = 0, balances = 0;
 	int e = g ? control_generation_dir(st, name, dir, err) : err_nomem(err);
 
 	*gen = NULL;
@@ -89,8 +105,9 @@ int control_generation_open(const struct control_state *st, const char *name, st
 		snprintf(g->name, sizeof(g->name), "%s", name);
 		g->number = (uint32_t)number;
 		g->n_filters = (uint32_t)filters;
-		e = parse_parts((char *)text.data, "part", g->n_filters, &g->parts, &g->n_parts) ?:
-		    parse_parts((char *)text.data, "on", g->n_filters, &g->on, &g->n_on);
+		files_number((char *)text.data, "balances", &balances); /* not there: it has none */
+		g->n_balances = balances > UINT32_MAX ? 0 : (uint32_t)balances;
+		e = parse_all((char *)text.data, g);
 	}
 	buf_free(&text);
 	if (e == -EBADMSG && control_name_ok(name))
@@ -128,6 +145,20 @@ int control_generation_policy(const struct control_state *st, const char *name, 
 	return e;
 }
 
+const char *control_member_name(enum control_kind kind)
+{
+	static const char *const names[CONTROL_KINDS] = {"filter", "balance"};
+
+	return names[kind];
+}
+
+const char *control_member_object(enum control_kind kind)
+{
+	static const char *const objects[CONTROL_KINDS] = {"policy", "balance"};
+
+	return objects[kind];
+}
+
 uint32_t control_map_id(int fd)
 {
 	struct bpf_map_info info = {0};
@@ -160,7 +191,8 @@ static bool uses(const struct sluice_member_info *m, uint32_t id)
 int control_part_on(const struct control_state *st, const struct control_generation *g, uint32_t part,
 		    struct control_on *on, struct sluice_err *err)
 {
-	uint32_t i, counts = pinned_id(st, g->name, CONTROL_COUNTS, part),
+	enum control_kind kind = g->parts[part].kind;
+	uint32_t i, own = pinned_id(st, g->name, kind == CONTROL_FILTER ? CONTROL_COUNTS : CONTROL_BALANCE_MEMORY, part),
 		    trial = pinned_id(st, g->name, CONTROL_TRIAL_UNTIL, 0);
 	struct sluice_chain_info *info;
 	int e = sluice_chain_read(g->parts[part].ifindex, &info, err);
@@ -177,10 +209,11 @@ int control_part_on(const struct control_state *st, const struct control_generat
 	snprintf(on->ifname, sizeof(on->ifname), "%s", info->ifname);
 	snprintf(on->prog_name, sizeof(on->prog_name), "%s", info->prog_name);
 	for (i = 0; i < info->n_members; i++) {
-		if (strcmp(info->member[i].owner, CONTROL_OWNER) != 0)
+		if (strcmp(info->member[i].owner, CONTROL_OWNER) != 0 ||
+		    strcmp(info->member[i].object, control_member_object(kind)) != 0)
 			continue;
 		on->member = true;
-		on->itself = uses(&info->member[i], counts);
+		on->itself = uses(&info->member[i], own);
 		on->detour = uses(&info->member[i], trial);
 		on->behind = i;
 	}
@@ -196,12 +229,12 @@ int control_switched(const struct control_state *st, bool *yes, struct sluice_er
 	int e = st->record.next[0] ? control_generation_open(st, st->record.next, &next, err) : 0;
 
 	*yes = false;
-	if (!e && next && next->n_parts) {
+	if (!e && next && next->n_all) {
 		e = control_part_on(st, next, 0, &on, err);
 		*yes = !e && on.itself;
 	} else if (!e && st->record.live[0]) { /* it is switched when the old one is gone */
 		e = control_generation_open(st, st->record.live, &live, err);
-		if (!e && live->n_parts)
+		if (!e && live->n_all)
 			e = control_part_on(st, live, 0, &on, err);
 		*yes = e == -ENODEV || (!e && !on.itself);
 	} else if (!e) {

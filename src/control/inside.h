@@ -53,7 +53,7 @@ int control_generation_write(const struct control_state *st, const struct contro
  * errors:  those of sluice_chain_read(): -ENODEV the interface is gone
  */
 struct control_on {
-	bool member; /* there is a member of the policy's owner, */
+	bool member; /* there is a member of the policy's owner and the part's kind, */
 	bool itself; /* it is this part's program, */
 	bool detour; /* or the program that chooses between this generation and the one before it */
 	uint32_t behind, n_members; /* members in front of it, and all of them */
@@ -65,5 +65,9 @@ struct control_on {
 int control_part_on(const struct control_state *st, const struct control_generation *g, uint32_t part,
 		    struct control_on *on, struct sluice_err *err);
 uint32_t control_map_id(int fd); /* 0: it has none */
+
+/* What members of a kind are called: names, and objects by which they are found again. */
+const char *control_member_name(enum control_kind kind);
+const char *control_member_object(enum control_kind kind);
 
 #endif

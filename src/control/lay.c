@@ -23,10 +23,10 @@
 
 struct both {
 	struct control_generation *to, *from; /* NULL: none */
-	struct spot {
+	struct spot { /* an interface; numbers of the parts of each kind, -1: none */
 		int ifindex;
 		const char *ifname;
-		int to, from; /* numbers of the parts, -1: none */
+		int to[CONTROL_KINDS], from[CONTROL_KINDS];
 	} *v;
 	uint32_t n;
 };
@@ -45,11 +45,44 @@ static bool is_gone(int ifindex)
 	return !if_indextoname((unsigned int)ifindex, name);
 }
 
+static struct spot *spot_of(struct both *b, const struct control_part *p)
+{
+	uint32_t i, k;
+
+	for (i = 0; i < b->n; i++)
+		if (b->v[i].ifindex == p->ifindex)
+			return &b->v[i];
+	b->v[i] = (struct spot){.ifindex = p->ifindex, .ifname = p->ifname};
+	for (k = 0; k < CONTROL_KINDS; k++)
+		b->v[i].to[k] = b->v[i].from[k] = -1;
+	b->n++;
+	return &b->v[i];
+}
+
+static bool has_any(const int part[CONTROL_KINDS])
+{
+	uint32_t k;
+
+	for (k = 0; k < CONTROL_KINDS && part[k] < 0; k++)
+		;
+	return k < CONTROL_KINDS;
+}
+
+static void drop_gone(struct both *b)
+{
+	uint32_t i, n = 0;
+
+	for (i = 0; i < b->n; i++)
+		if (has_any(b->v[i].to) || !is_gone(b->v[i].ifindex))
+			b->v[n++] = b->v[i];
+	b->n = n;
+}
+
 /* Interfaces of `from` alone that are gone need nothing any more. */
 static int both_open(const struct control_state *st, const char *to, const char *from, struct both *b,
 		     struct sluice_err *err)
 {
-	uint32_t n_to, n_from, i, k;
+	uint32_t n_to, n_from, i;
 	int e = 0;
 
 	memset(b, 0, sizeof(*b));
@@ -57,23 +90,16 @@ static int both_open(const struct control_state *st, const char *to, const char 
 		e = control_generation_open(st, to, &b->to, err);
 	if (!e && from[0])
 		e = control_generation_open(st, from, &b->from, err);
-	n_to = b->to ? b->to->n_parts : 0;
-	n_from = b->from ? b->from->n_parts : 0;
+	n_to = b->to ? b->to->n_all : 0;
+	n_from = b->from ? b->from->n_all : 0;
 	b->v = calloc((size_t)n_to + n_from + 1, sizeof(*b->v));
 	if (!e && !b->v)
 		e = err_nomem(err);
 	for (i = 0; i < n_to && !e; i++)
-		b->v[b->n++] = (struct spot){b->to->parts[i].ifindex, b->to->parts[i].ifname, (int)i, -1};
-	for (i = 0; i < n_from && !e; i++) {
-		for (k = 0; k < n_to && b->v[k].ifindex != b->from->parts[i].ifindex; k++)
-			;
-		if (k == n_to && is_gone(b->from->parts[i].ifindex))
-			continue;
-		if (k == n_to)
-			b->v[b->n++] = (struct spot){b->from->parts[i].ifindex, b->from->parts[i].ifname, -1, (int)i};
-		else
-			b->v[k].from = (int)i;
-	}
+		spot_of(b, &b->to->parts[i])->to[b->to->parts[i].kind] = (int)i;
+	for (i = 0; i < n_from && !e; i++)
+		spot_of(b, &b->from->parts[i])->from[b->from->parts[i].kind] = (int)i;
+	drop_gone(b);
 	if (e)
 		both_close(b);
 	return e;
@@ -128,12 +154,13 @@ static int check_mode(const struct lay_want *want, const struct spot *s, struct 
 	return e;
 }
 
-static struct put_member member_of(const struct code *code)
+/* code NULL: it is taken out. The filter is before the balancer. */
+static struct put_member member_of(enum control_kind kind, const struct code *code)
 {
 	return (struct put_member){.owner = CONTROL_OWNER,
-				   .name = CONTROL_MEMBER,
-				   .object = "policy",
-				   .priority = CONTROL_PRIORITY,
+				   .object = control_member_object(kind),
+				   .name = control_member_name(kind),
+				   .priority = CONTROL_PRIORITY + kind,
 				   .go_on = GO_ON_PASS,
 				   .code = code};
 }
@@ -160,14 +187,20 @@ static void keep_why(const struct control_state *st, const struct both *b, const
 		     const struct sluice_attached *got)
 {
 	char why[sizeof(got->why)], dir[PATH_MAX], file[32];
+	uint32_t k;
 
 	snprintf(why, sizeof(why), "%s", got->why);
-	if (!why[0] && got->mode != SLUICE_MODE_NATIVE && s->from >= 0)
-		lay_why(st, b->from->name, (uint32_t)s->from, why, sizeof(why));
-	if (!why[0] || s->to < 0 || control_generation_dir(st, b->to->name, dir, NULL))
+	for (k = 0; k < CONTROL_KINDS; k++)
+		if (!why[0] && got->mode != SLUICE_MODE_NATIVE && s->from[k] >= 0)
+			lay_why(st, b->from->name, (uint32_t)s->from[k], why, sizeof(why));
+	if (!why[0] || !b->to || control_generation_dir(st, b->to->name, dir, NULL))
 		return;
-	why_name((uint32_t)s->to, file);
-	files_write(dir, file, why, strlen(why), false, NULL);
+	for (k = 0; k < CONTROL_KINDS; k++) {
+		if (s->to[k] < 0)
+			continue;
+		why_name((uint32_t)s->to[k], file);
+		files_write(dir, file, why, strlen(why), false, NULL);
+	}
 }
 
 struct last {
@@ -182,45 +215,57 @@ static void last_moment(void *ctx)
 	carry_cells(l->st, l->from, l->to);
 }
 
+/* All members of an interface in one step: those that `to` has, without those of `from` alone. */
 static int direct_one(const struct control_state *st, const struct both *b, const struct spot *s,
 		      const struct lay_want *want, struct sluice_err *err)
 {
 	struct sluice_attach_opts opts = options(st, want, s->ifname);
 	struct last last = {st, b->from ? b->from->name : "", b->to ? b->to->name : ""};
-	bool limits = want && s->from >= 0;
+	bool limits = want && s->from[CONTROL_FILTER] >= 0;
+	struct code *code[CONTROL_KINDS] = {NULL};
+	struct put_member m[CONTROL_KINDS];
 	struct sluice_attached got;
-	struct put_member m;
-	struct code *code;
+	uint32_t k;
 	int e;
 
 	if (is_gone(s->ifindex))
 		return err_set(err, -ENODEV, "the interface is gone");
-	if (s->to < 0) {
+	if (!has_any(s->to)) {
 		e = put_remove(s->ifindex, CONTROL_OWNER, &opts, err);
 		return e == -ENOENT ? 0 : e;
 	}
 	e = check_mode(want, s, err);
-	e = e ?: build_code(st, b->to->name, (uint32_t)s->to, &code, err);
-	if (e)
-		return e;
-	m = member_of(code);
-	if (want && want->only_verify) {
-		e = put_verify(s->ifindex, &m, &opts, err);
-	} else {
-		e = put_member(s->ifindex, &m, &opts, limits ? last_moment : NULL, &last, &got, err);
+	for (k = 0; k < CONTROL_KINDS && !e; k++) {
+		if (s->to[k] >= 0)
+			e = build_code(st, b->to->name, (uint32_t)s->to[k], &code[k], err);
+		m[k] = member_of(k, code[k]);
+	}
+	if (!e && want && want->only_verify) {
+		e = put_verify(s->ifindex, m, CONTROL_KINDS, &opts, err);
+	} else if (!e) {
+		e = put_members(s->ifindex, m, CONTROL_KINDS, &opts, limits ? last_moment : NULL, &last, &got, err);
 		if (!e)
 			keep_why(st, b, s, &got);
 	}
-	code_free(code);
+	for (k = 0; k < CONTROL_KINDS; k++)
+		code_free(code[k]);
 	return e;
 }
 
-/* Does the part's own program run there already? */
+/* Do the parts' own programs run there already, and nothing of ours besides? */
 static bool is_there(const struct control_state *st, const struct both *b, const struct spot *s)
 {
 	struct control_on on;
+	uint32_t k;
 
-	return s->to >= 0 && !control_part_on(st, b->to, (uint32_t)s->to, &on, NULL) && on.itself;
+	for (k = 0; k < CONTROL_KINDS; k++) {
+		if (s->to[k] < 0 && s->from[k] >= 0 &&
+		    (control_part_on(st, b->from, (uint32_t)s->from[k], &on, NULL) || on.member))
+			return false;
+		if (s->to[k] >= 0 && (control_part_on(st, b->to, (uint32_t)s->to[k], &on, NULL) || !on.itself))
+			return false;
+	}
+	return has_any(s->to);
 }
 
 int lay_direct(const struct control_state *st, const char *to, const char *from, const struct lay_want *want,
@@ -254,8 +299,8 @@ int lay_direct(const struct control_state *st, const char *to, const char *from,
 /* --- detours --- */
 
 /* A part's program by itself, into a slot of the detour; a part that is not there leaves the slot empty. */
-static int fill_slot(const struct control_state *st, const char *name, int part, bool frags, int ways_fd, uint32_t slot,
-		     struct sluice_err *err)
+static int fill_slot(const struct control_state *st, const char *name, int part, enum control_kind kind, bool frags,
+		     int ways_fd, uint32_t slot, struct sluice_err *err)
 {
 	struct code *code;
 	int fd = -1, e;
@@ -265,7 +310,7 @@ static int fill_slot(const struct control_state *st, const char *name, int part,
 	e = build_code(st, name, (uint32_t)part, &code, err);
 	if (e)
 		return e;
-	e = generation_load_code(code, CONTROL_MEMBER, frags, &fd, err);
+	e = generation_load_code(code, control_member_name(kind), frags, &fd, err);
 	if (!e && bpf_map_update_elem(ways_fd, &slot, &fd, BPF_ANY))
 		e = err_set(err, -errno, "putting a program into the detour of a switch: %s", strerror(errno));
 	if (fd >= 0)
@@ -274,17 +319,25 @@ static int fill_slot(const struct control_state *st, const char *name, int part,
 	return e;
 }
 
-static int load_detour(const struct both *b, const struct spot *s, const struct control_state *st, bool frags,
-		       struct sluice_object **obj, const struct code **code, struct sluice_err *err)
+/* follows: a detour in front of it on the interface has chosen */
+static int load_detour(const struct both *b, const struct spot *s, enum control_kind kind, struct sluice_object *first,
+		       const struct control_state *st, bool frags, struct sluice_object **obj, const struct code **code,
+		       struct sluice_err *err)
 {
+	uint32_t follows = first != NULL;
 	struct sluice_program *prog;
-	int fd = control_state_map(st, b->to->name, CONTROL_TRIAL_UNTIL, 0, err), ways, e;
+	int fd = control_state_map(st, b->to->name, CONTROL_TRIAL_UNTIL, 0, err), ways, chosen, e;
 
 	*obj = NULL;
 	if (fd < 0)
 		return fd;
 	e = sluice_object_open_mem(embedded_trial, embedded_trial_len, "trial", obj, err);
 	e = e ?: sluice_object_share_map(*obj, "filter_until", fd, err);
+	if (!e && first) {
+		chosen = sluice_object_map_fd(first, "filter_chosen", err);
+		e = chosen < 0 ? chosen : sluice_object_share_map(*obj, "filter_chosen", chosen, err);
+	}
+	e = e ?: sluice_object_set_bytes(*obj, "follows", &follows, sizeof(follows), err);
 	e = e ?: sluice_object_program(*obj, "trial", &prog, err);
 	if (!e) {
 		sluice_program_set_frags(prog, frags);
@@ -294,34 +347,42 @@ static int load_detour(const struct both *b, const struct spot *s, const struct 
 	if (e)
 		return e;
 	ways = sluice_object_map_fd(*obj, "filter_ways", err);
-	e = ways < 0 ? ways : fill_slot(st, b->to->name, s->to, frags, ways, 0, err);
+	e = ways < 0 ? ways : fill_slot(st, b->to->name, s->to[kind], kind, frags, ways, 0, err);
 	if (b->from)
-		e = e ?: fill_slot(st, b->from->name, s->from, frags, ways, 1, err);
+		e = e ?: fill_slot(st, b->from->name, s->from[kind], kind, frags, ways, 1, err);
 	*code = program_code(prog);
 	return e;
 }
 
+/* A detour for each kind of part that either generation has there, all put into the chain at once. */
 static int detour_one(const struct control_state *st, const struct both *b, const struct spot *s,
 		      const struct lay_want *want, struct sluice_err *err)
 {
-	struct sluice_attach_opts opts = options(st, s->to >= 0 ? want : NULL, s->ifname);
-	struct sluice_object *obj = NULL;
+	const struct lay_want *wants = has_any(s->to) ? want : NULL;
+	struct sluice_attach_opts opts = options(st, wants, s->ifname);
+	struct sluice_object *obj[CONTROL_KINDS] = {NULL}, *first = NULL;
+	struct put_member m[CONTROL_KINDS];
 	struct sluice_attached got;
-	const struct code *code = NULL;
-	struct put_member m;
+	const struct code *code;
+	uint32_t k, n = 0;
 	bool frags;
 	int e = is_gone(s->ifindex) ? err_set(err, -ENODEV, "the interface is gone") :
 				      put_frags(s->ifindex, CONTROL_OWNER, &frags, err);
 
-	e = e ?: check_mode(s->to >= 0 ? want : NULL, s, err);
-	e = e ?: load_detour(b, s, st, frags, &obj, &code, err);
-	if (!e) {
-		m = member_of(code);
-		e = put_member(s->ifindex, &m, &opts, NULL, NULL, &got, err);
+	e = e ?: check_mode(wants, s, err);
+	for (k = 0; k < CONTROL_KINDS && !e; k++) {
+		if (s->to[k] < 0 && s->from[k] < 0)
+			continue;
+		e = load_detour(b, s, k, first, st, frags, &obj[k], &code, err);
+		first = first ? first : obj[k];
+		m[n++] = member_of(k, e ? NULL : code);
 	}
 	if (!e)
+		e = put_members(s->ifindex, m, n, &opts, NULL, NULL, &got, err);
+	if (!e)
 		keep_why(st, b, s, &got);
-	sluice_object_free(obj);
+	for (k = 0; k < CONTROL_KINDS; k++)
+		sluice_object_free(obj[k]);
 	return e;
 }
 
@@ -336,7 +397,7 @@ int lay_detours(const struct control_state *st, const char *next, const char *li
 		return e;
 	for (i = 0; i < b.n && !e; i++) {
 		e = detour_one(st, &b, &b.v[i], want, err);
-		if (e == -ENODEV && b.v[i].to < 0)
+		if (e == -ENODEV && !has_any(b.v[i].to))
 			e = 0; /* gone, and the next policy is not on it */
 		if (e)
 			err_prefix(err, "%s", b.v[i].ifname);

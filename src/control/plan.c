@@ -11,7 +11,7 @@
 #include <string.h>
 
 #include "base/err.h"
-#include "control/plan.h"
+#include "control/plan_inside.h"
 
 struct keyed {
 	uint64_t key;
@@ -216,7 +216,7 @@ static struct place *places(struct arena *arena, const struct policy *p, const c
 	return v;
 }
 
-static const char *mode_of(const struct policy *p, const char *name)
+const char *plan_mode(const struct policy *p, const char *name)
 {
 	uint32_t i;
 
@@ -238,8 +238,8 @@ static void add_interface(struct control_plan *plan, const struct place *old, co
 		.filter =
 			now ? now->filter : PLAN_NONE, /* of the policy; find_filters() makes it the plan's */
 		.old = old ? old->filter : PLAN_NONE,
-		.old_mode = mode_of(plan->old, name),
-		.mode = mode_of(plan->now, name),
+		.old_mode = plan_mode(plan->old, name),
+		.mode = plan_mode(plan->now, name),
 	};
 }
 
@@ -425,7 +425,7 @@ int control_plan_new(const struct policy *old, const struct policy *now, const s
 	w.now = calloc(now->n_filters + 1ul, sizeof(*w.now));
 	if (w.old && w.now)
 		ok = compare_interfaces(plan, opts ? opts : &nothing) && find_filters(&w) &&
-		     compare_sets(plan);
+		     compare_sets(plan) && plan_balance(plan, opts ? opts : &nothing);
 	free(w.old);
 	free(w.now);
 	buf_free(&w.scratch);

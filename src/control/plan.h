@@ -54,23 +54,37 @@ struct plan_set {
 	bool meaning; /* CHANGED: its file, timeout, size or counters are not what they were */
 };
 
+/* A service that is not what it was. */
+struct plan_service {
+	const struct balance_service *old, *now; /* NULL: not there */
+	unsigned int work;			 /* enum balance_work */
+	bool counted;	/* moved is known: */
+	uint32_t moved; /* slots that get another backend */
+};
+
 struct control_plan {
 	const struct policy *old, *now;
 	struct plan_interface *interfaces; /* by name */
 	struct plan_filter *filters;
 	struct plan_set *sets; /* those that change, by name */
-	uint32_t n_interfaces, n_filters, n_sets;
+	struct plan_interface *balancers; /* by name, where the balancer is or was; of filters nothing is said */
+	struct plan_service *services;	  /* those that change, by name */
+	uint32_t n_interfaces, n_filters, n_sets, n_balancers, n_services;
 	struct arena arena;
 };
 
 /*
- * On which interfaces the policies are. NULL: on what their filters say, globs as they are written. lost: those of
- * the old policy where its filter is not to be found any more, NULL after the last; NULL: none.
+ * On which interfaces the policies' filters are, and their balancers. NULL: on what their blocks say, globs as they are
+ * written. lost: those of the old policy where its filter is not to be found any more, NULL after the last; NULL: none;
+ * lost_balancers likewise.
  */
 struct control_plan_opts {
 	const char *const *old_interfaces, *const *interfaces;
 	uint32_t n_old_interfaces, n_interfaces;
 	const char *const *lost;
+	const char *const *old_balancers, *const *balancers;
+	uint32_t n_old_balancers, n_balancers;
+	const char *const *lost_balancers;
 };
 
 /*
@@ -100,5 +114,8 @@ bool control_plan_empty(const struct control_plan *plan);
  * in:      all  nothing is left out, however long it is
  */
 void control_plan_print(const struct control_plan *plan, bool all, struct buf *to);
+
+/* plan_service_print() writes the lines of a service: "web: add backend 10.1.0.13 weight 10". */
+void plan_service_print(const struct control_plan *plan, const struct plan_service *s, bool all, struct buf *to);
 
 #endif

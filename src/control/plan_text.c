@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "base/text.h"
-#include "control/plan.h"
+#include "control/plan_inside.h"
 
 #define NAMES_SHOWN 8 /* interfaces of one filter */
 
@@ -67,7 +67,7 @@ static void print_names(const struct control_plan *plan, uint32_t filter, bool a
 }
 
 /* "2 rules added, 1 removed": the word stands behind the first number only. */
-static void print_part(uint64_t n, const char *noun, const char *what, bool *first, struct buf *to)
+void plan_count(uint64_t n, const char *noun, const char *what, bool *first, struct buf *to)
 {
 	if (!n)
 		return;
@@ -111,11 +111,11 @@ static void print_filter(const struct control_plan *plan, uint32_t number, bool 
 	buf_printf(to, "filter on ");
 	print_names(plan, number, all, to);
 	buf_printf(to, ": ");
-	print_part(f->added, "rule", "added", &first, to);
-	print_part(f->removed, "rule", "removed", &first, to);
-	print_part(f->changed, "rule", "changed", &first, to);
-	print_part(f->moved, "rule", "moved", &first, to);
-	print_part(f->unchanged, "rule", "unchanged", &first, to);
+	plan_count(f->added, "rule", "added", &first, to);
+	plan_count(f->removed, "rule", "removed", &first, to);
+	plan_count(f->changed, "rule", "changed", &first, to);
+	plan_count(f->moved, "rule", "moved", &first, to);
+	plan_count(f->unchanged, "rule", "unchanged", &first, to);
 	buf_printf(to, "%s\n", first ? "no rules" : "");
 	print_settings(plan, f, to);
 	for (i = 0; i < f->n_rules && (all || i < PLAN_SHOWN); i++)
@@ -125,7 +125,7 @@ static void print_filter(const struct control_plan *plan, uint32_t number, bool 
 			   f->n_rules - i);
 }
 
-static bool is_news(const struct plan_interface *i)
+bool plan_is_news(const struct plan_interface *i)
 {
 	return i->turn != PLAN_KEEPS || strcmp(i->old_mode, i->mode) != 0;
 }
@@ -159,7 +159,7 @@ static void print_interfaces(const struct control_plan *plan, bool all, struct b
 	uint32_t i, n = 0;
 
 	for (i = 0; i < plan->n_interfaces; i++) {
-		if (!is_news(&plan->interfaces[i]))
+		if (!plan_is_news(&plan->interfaces[i]))
 			continue;
 		if (all || n < PLAN_SHOWN)
 			print_interface(plan, &plan->interfaces[i], to);
@@ -178,9 +178,9 @@ static void print_set(const struct plan_set *s, struct buf *to)
 
 	buf_printf(to, "%c set %s: ", signs[s->what], set->name);
 	if (s->what == PLAN_CHANGED) {
-		print_part(s->added, "range", "added", &first, to);
-		print_part(s->removed, "range", "removed", &first, to);
-		print_part(s->unchanged, "range", "unchanged", &first, to);
+		plan_count(s->added, "range", "added", &first, to);
+		plan_count(s->removed, "range", "removed", &first, to);
+		plan_count(s->unchanged, "range", "unchanged", &first, to);
 		if (s->meaning)
 			buf_printf(to, "%sanother file, timeout, size or counters", first ? "" : "; ");
 	} else {
@@ -196,12 +196,12 @@ bool control_plan_empty(const struct control_plan *plan)
 	uint32_t i;
 
 	for (i = 0; i < plan->n_interfaces; i++)
-		if (is_news(&plan->interfaces[i]))
+		if (plan_is_news(&plan->interfaces[i]))
 			return false;
 	for (i = 0; i < plan->n_filters; i++)
 		if (plan->filters[i].n_rules || !same_settings(plan, &plan->filters[i]))
 			return false;
-	return !plan->n_sets;
+	return !plan->n_sets && plan_balance_empty(plan);
 }
 
 void control_plan_print(const struct control_plan *plan, bool all, struct buf *to)
@@ -217,6 +217,7 @@ void control_plan_print(const struct control_plan *plan, bool all, struct buf *t
 		print_set(&plan->sets[i], to);
 	if (i < plan->n_sets)
 		buf_printf(to, "... and %u more sets\n", plan->n_sets - i);
+	plan_balance_print(plan, all, to);
 	if (control_plan_empty(plan))
 		buf_printf(to, "nothing changes\n");
 }

@@ -26,9 +26,15 @@
 
 #define CONTROL_NAME 32		       /* NUMBER-HASH with its NUL */
 #define CONTROL_WAIT_NS 30000000000ull /* for the lock, where a person waits */
-#define CONTROL_OWNER "sluice-policy"  /* of the member of every chain, */
-#define CONTROL_MEMBER "filter"	       /* its name, */
-#define CONTROL_PRIORITY 10	       /* and place: before what is attached without one */
+#define CONTROL_OWNER "sluice-policy"  /* of the policy's members of every chain: */
+#define CONTROL_PRIORITY 10	       /* the first one's place, before what is attached without one */
+
+/* What a policy puts onto an interface, in this order: each is a member of its chain. */
+enum control_kind {
+	CONTROL_FILTER,
+	CONTROL_BALANCE, /* all balance blocks of the interface */
+	CONTROL_KINDS
+};
 
 /* What a change that is under way, or that was killed, is about. */
 enum control_change {
@@ -117,9 +123,10 @@ enum control_map {
 int control_state_map(const struct control_state *st, const char *generation, enum control_map map,
 		      uint32_t which, struct sluice_err *err);
 
-/* One filter on one interface: a program with counters of its own. */
+/* A program of one interface: a filter, with counters of its own, or the balancer. */
 struct control_part {
-	uint32_t filter; /* its number in the policy */
+	enum control_kind kind;
+	uint32_t filter; /* its number in the policy; of the balancer: the interface's bit (abi/balance.h: on) */
 	int ifindex;
 	char ifname[16]; /* as it was called */
 };
@@ -130,9 +137,11 @@ struct control_generation {
 	char hash[65];	     /* SHA-256, hexadecimal */
 	char path[PATH_MAX]; /* of the file that was applied */
 	uint64_t made_ns;    /* CLOCK_REALTIME */
-	uint32_t n_filters, n_parts, n_on;
+	uint32_t n_filters, n_balances, n_on;
+	uint32_t n_parts; /* filters on interfaces, */
+	uint32_t n_all;	  /* and with those of the balancer, which stand behind them */
 	struct control_part *parts;
-	struct control_part *on; /* names and globs as written, ifindex 0 */
+	struct control_part *on; /* names and globs as written, ifindex 0; filter: the number of the block */
 };
 
 /*

@@ -30,7 +30,8 @@ const char *control_health_name(enum control_health health)
 	return names[health];
 }
 
-static struct control_status_part *add(struct control_status *s, const char *ifname, int ifindex, enum control_health h)
+static struct control_status_part *add(struct control_status *s, enum control_kind kind, const char *ifname, int ifindex,
+				       enum control_health h)
 {
 	struct control_status_part *v = realloc(s->parts, (s->n_parts + 1) * sizeof(*v));
 
@@ -39,6 +40,7 @@ static struct control_status_part *add(struct control_status *s, const char *ifn
 	s->parts = v;
 	v += s->n_parts++;
 	memset(v, 0, sizeof(*v));
+	v->kind = kind;
 	snprintf(v->ifname, sizeof(v->ifname), "%s", ifname);
 	v->ifindex = ifindex;
 	v->health = h;
@@ -70,7 +72,7 @@ static int ask_part(struct control_status *s, uint32_t i, struct sluice_err *err
 	int e = control_part_on(s->st, s->gen, i, &on, &why);
 	unsigned int now = if_nametoindex(part->ifname);
 
-	to = add(s, e ? part->ifname : on.ifname, part->ifindex, CONTROL_UNKNOWN);
+	to = add(s, part->kind, e ? part->ifname : on.ifname, part->ifindex, CONTROL_UNKNOWN);
 	if (!to)
 		return err_nomem(err);
 	to->filter = part->filter;
@@ -89,64 +91,83 @@ static int ask_part(struct control_status *s, uint32_t i, struct sluice_err *err
 		if (on.member && on.mode != SLUICE_MODE_NATIVE)
 			lay_why(s->st, s->gen->name, i, to->why, sizeof(to->why));
 	}
-	to->has_report = !build_struct(s->st, s->gen->name, "report", part->filter, &to->report, sizeof(to->report), NULL);
+	if (part->kind == CONTROL_FILTER)
+		to->has_report = !build_struct(s->st, s->gen->name, "report", part->filter, &to->report,
+					       sizeof(to->report), NULL);
+	else
+		to->has_services = !build_struct(s->st, s->gen->name, "services", part->filter, &to->services,
+						 sizeof(to->services), NULL);
 	return 0;
 }
 
-static bool is_listed(const struct control_status *s, const char *ifname)
+static bool is_listed(const struct control_status *s, enum control_kind kind, const char *ifname)
 {
 	uint32_t i;
 
 	for (i = 0; i < s->n_parts; i++)
-		if (!strcmp(s->parts[i].ifname, ifname))
+		if (s->parts[i].kind == kind && !strcmp(s->parts[i].ifname, ifname))
 			return true;
 	return false;
 }
 
-/* Is there a member of the policy's? */
-static bool has_member(int ifindex, enum sluice_mode *mode)
+/* Which members of the policy's are there? */
+static void find_members(int ifindex, bool found[CONTROL_KINDS], enum sluice_mode *mode)
 {
 	struct sluice_chain_info *info;
-	bool found = false;
-	uint32_t i;
+	uint32_t i, k;
 
+	memset(found, 0, CONTROL_KINDS * sizeof(*found));
 	if (sluice_chain_read(ifindex, &info, NULL))
-		return false;
+		return;
 	for (i = 0; i < info->n_members; i++)
-		found |= !strcmp(info->member[i].owner, CONTROL_OWNER);
+		for (k = 0; k < CONTROL_KINDS; k++)
+			found[k] |= !strcmp(info->member[i].owner, CONTROL_OWNER) &&
+				    !strcmp(info->member[i].object, control_member_object(k));
 	*mode = info->mode;
 	sluice_chain_info_free(info);
-	return found;
 }
 
-/* Interfaces that came later, are missing, or have the filter although they should not. */
+/* An interface that came later, or has what it should not have. */
+static bool ask_other(struct control_status *s, const struct if_nameindex *i)
+{
+	enum sluice_mode mode = SLUICE_MODE_AUTO;
+	struct control_status_part *to;
+	bool found[CONTROL_KINDS], wanted;
+	uint32_t k, n, n_on = s->gen ? s->gen->n_on : 0;
+
+	find_members((int)i->if_index, found, &mode);
+	for (k = 0; k < CONTROL_KINDS; k++) {
+		if (is_listed(s, k, i->if_name))
+			continue;
+		for (n = 0, wanted = false; n < n_on && !wanted; n++)
+			wanted = s->gen->on[n].kind == k && build_names(&s->gen->on[n], i->if_name);
+		if (!found[k] && !wanted)
+			continue;
+		to = add(s, k, i->if_name, (int)i->if_index,
+			 !found[k] ? CONTROL_NEW : detours(&s->st->record) ? CONTROL_DETOUR : CONTROL_LEFT);
+		if (!to)
+			return false;
+		if (found[k])
+			to->mode = mode;
+	}
+	return true;
+}
+
+/* Interfaces that came later, are missing, or have what they should not have. */
 static int ask_others(struct control_status *s, struct sluice_err *err)
 {
 	struct if_nameindex *all = if_nameindex();
-	struct control_status_part *to;
-	enum sluice_mode mode = SLUICE_MODE_AUTO;
 	uint32_t i, k, n_on = s->gen ? s->gen->n_on : 0;
-	bool wanted, failed = !all;
+	const struct control_part *on;
+	bool failed = !all;
 
-	for (i = 0; all && all[i].if_index && !failed; i++) {
-		if (is_listed(s, all[i].if_name))
-			continue;
-		for (k = 0, wanted = false; k < n_on && !wanted; k++)
-			wanted = build_names(&s->gen->on[k], all[i].if_name);
-		if (has_member((int)all[i].if_index, &mode)) {
-			to = add(s, all[i].if_name, (int)all[i].if_index,
-				 detours(&s->st->record) ? CONTROL_DETOUR : CONTROL_LEFT);
-			failed = !to;
-			if (to)
-				to->mode = mode;
-		} else if (wanted) {
-			failed = !add(s, all[i].if_name, (int)all[i].if_index, CONTROL_NEW);
-		}
+	for (i = 0; all && all[i].if_index && !failed; i++)
+		failed = !ask_other(s, &all[i]);
+	for (k = 0; k < n_on && !failed; k++) {
+		on = &s->gen->on[k];
+		if (!strpbrk(on->ifname, "*?") && !is_listed(s, on->kind, on->ifname) && !if_nametoindex(on->ifname))
+			failed = !add(s, on->kind, on->ifname, 0, CONTROL_MISSING);
 	}
-	for (k = 0; k < n_on && !failed; k++)
-		if (!strpbrk(s->gen->on[k].ifname, "*?") && !is_listed(s, s->gen->on[k].ifname) &&
-		    !if_nametoindex(s->gen->on[k].ifname))
-			failed = !add(s, s->gen->on[k].ifname, 0, CONTROL_MISSING);
 	if (all)
 		if_freenameindex(all);
 	return failed ? err_nomem(err) : 0;
@@ -248,7 +269,7 @@ static int ask(struct control_status *s, struct sluice_err *err)
 	}
 	if (s->current[0])
 		e = control_generation_open(s->st, s->current, &s->gen, err);
-	for (i = 0; !e && s->gen && i < s->gen->n_parts; i++)
+	for (i = 0; !e && s->gen && i < s->gen->n_all; i++)
 		e = ask_part(s, i, err);
 	e = e ?: ask_others(s, err);
 	e = e ?: store_history(s->st, &s->history, &s->n_history, err);

@@ -9,21 +9,28 @@
 #include "control/store.h"
 #include "filter/compile.h"
 
+/* What the balancer of an interface does; written when it is made. */
+struct control_balance_report {
+	uint32_t n_services, n_virtuals, n_backends; /* of the blocks that are on the interface */
+	uint64_t bytes;				     /* of the memory of all */
+};
+
 enum control_health {
 	CONTROL_RUNS,	  /* the policy's program is in the interface's chain */
 	CONTROL_DETOUR,	  /* it runs behind the detour of a trial, or of a switch that was interrupted */
-	CONTROL_OTHER,	  /* a program of the policy's owner is there, of another generation */
+	CONTROL_OTHER,	  /* a program of its kind is there, of another generation */
 	CONTROL_TAKEN,	  /* the chain is there without it, or nothing is */
 	CONTROL_FOREIGN,  /* somebody else's program is there in its place */
 	CONTROL_GONE,	  /* the interface is gone */
-	CONTROL_AGAIN,	  /* it was made anew under the same name, without the filter */
+	CONTROL_AGAIN,	  /* it was made anew under the same name, without it */
 	CONTROL_NEW,	  /* an interface that the policy means and that came later */
 	CONTROL_MISSING,  /* one that the policy names and that was not there */
-	CONTROL_LEFT,	  /* the filter is on an interface that the policy does not mean */
+	CONTROL_LEFT,	  /* it is on an interface that the policy does not mean */
 	CONTROL_UNKNOWN,  /* it could not be asked: why says why */
 };
 
 struct control_status_part {
+	enum control_kind kind;
 	char ifname[16]; /* as it is called now, or was */
 	int ifindex;
 	enum control_health health;
@@ -32,8 +39,10 @@ struct control_status_part {
 	char program[64];   /* FOREIGN: its name */
 	uint32_t members;   /* of the chain */
 	uint32_t filter;
-	bool has_report;
+	bool has_report; /* of a filter */
 	struct filter_report report;
+	bool has_services; /* of the balancer */
+	struct control_balance_report services;
 };
 
 struct control_status {

@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* The balance blocks of a generation that is made: its memory, and a program for each interface. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <bpf/bpf.h>
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "control/balance.h"
+#include "control/balance_live.h"
+#include "control/build.h"
+#include "control/build_inside.h"
+#include "control/files.h"
+#include "control/inside.h"
+#include "control/status.h"
+
+static const enum control_map pinned[BALANCE_MAPS] = {CONTROL_BALANCE_MEMORY, CONTROL_BALANCE_FLOWS, CONTROL_BALANCE_FRAGMENTS,
+						      CONTROL_BALANCE_COUNTS, CONTROL_BALANCE_REASONS};
+
+struct balancer {
+	const struct build *b;
+	struct balance_live *live;
+	struct balance_config config;
+	int maps[BALANCE_MAPS];
+	uint32_t on[BALANCE_SERVICES]; /* bits of the interfaces of each service */
+};
+
+static uint32_t *places_of(struct balancer *n)
+{
+	uint32_t i;
+
+	for (i = 0; i < n->b->p->n_balances && i < BALANCE_SERVICES; i++)
+		n->on[i] = build_bits(n->b->g, i);
+	return n->on;
+}
+
+/* What the programs made for themselves is for those of the other interfaces, too. */
+static int keep_maps(struct balancer *n, const struct control_balance *c)
+{
+	int fd, e = 0;
+	uint32_t i;
+
+	for (i = 0; i < BALANCE_MAPS && !e; i++) {
+		fd = sluice_object_map_fd(c->obj, control_balance_map_name(i), n->b->err);
+		e = fd < 0 ? fd : build_pin(n->b, fd, pinned[i], 0);
+		if (e)
+			continue;
+		if (n->maps[i] >= 0)
+			close(n->maps[i]);
+		n->maps[i] = control_state_map(n->b->st, n->b->g->name, pinned[i], 0, n->b->err);
+		e = n->maps[i] < 0 ? n->maps[i] : 0;
+	}
+	return e;
+}
+
+static int write_report(const struct balancer *n, uint32_t bit)
+{
+	struct control_balance_report r = {.bytes = tables_bytes(balance_live_tables(n->live))};
+	const struct balance_model *m = &n->b->p->services;
+	char name[32];
+	uint32_t i;
+
+	for (i = 0; i < m->n_services; i++) {
+		if (!(n->on[i] & 1u << bit))
+			continue;
+		r.n_services++;
+		r.n_virtuals += (uint32_t)m->services[i]->n_virtuals;
+		r.n_backends += (uint32_t)m->services[i]->n_backends;
+	}
+	snprintf(name, sizeof(name), "services_%u", bit);
+	return files_write(n->b->dir, name, &r, sizeof(r), false, n->b->err);
+}
+
+static int build_part(struct balancer *n, uint32_t part)
+{
+	struct control_balance_opts opts = {.on = 1u << n->b->g->parts[part].filter, .flows_fd = -1};
+	const struct code *code = NULL;
+	struct control_balance c;
+	int e = control_balance_load_code(balance_live_tables(n->live), &opts, n->maps, &c, &code, n->b->err);
+
+	n->config = c.config;
+	e = e ?: keep_maps(n, &c);
+	e = e ?: build_keep_code(n->b, code, part);
+	e = e ?: write_report(n, n->b->g->parts[part].filter);
+	if (e)
+		err_prefix(n->b->err, "the balancer on %s", n->b->g->parts[part].ifname);
+	control_balance_close(&c);
+	return e;
+}
+
+/* What can be written and not be done. */
+static int refuse(const struct build *b)
+{
+	struct policy_where w;
+	uint32_t i;
+
+	for (i = 0; i < b->p->n_balances; i++) {
+		if (b->p->balances[i].mode != BALANCE_NAT)
+			continue;
+		w = policy_where(b->p, b->p->balances[i].pos);
+		return err_set(b->err, -EOPNOTSUPP,
+			       "%s:%u: balance %s: this version does not put forward nat into force; ipip, gue and l2 it does",
+			       w.path, w.line, b->p->balances[i].name);
+	}
+	return 0;
+}
+
+/* Flows and counters go on: their maps do, where numbers stay. */
+static void take_maps(struct balancer *n)
+{
+	const char *live = n->b->st->record.live;
+	uint32_t i;
+
+	for (i = BALANCE_MAP_FLOWS; i < BALANCE_MAPS; i++) {
+		if (!live[0] || (i >= BALANCE_MAP_COUNTS && !balance_live_follows(n->live)))
+			continue;
+		n->maps[i] = control_state_map(n->b->st, live, pinned[i], 0, NULL);
+		n->maps[i] = n->maps[i] < 0 ? -1 : n->maps[i];
+	}
+}
+
+/* A dry run has no place in the sequence of generations. */
+static int place(const struct balancer *n)
+{
+	const struct balance_maps maps = {n->maps[BALANCE_MAP_MEMORY], n->maps[BALANCE_MAP_FLOWS],
+					  n->maps[BALANCE_MAP_FRAGMENTS], n->maps[BALANCE_MAP_COUNTS],
+					  n->maps[BALANCE_MAP_REASONS]};
+
+	if (!n->b->g->number)
+		return 0;
+	return balance_live_place(n->live, n->b->g->name, n->b->dir, &n->config, &maps, n->b->err);
+}
+
+int build_balance(const struct build *b)
+{
+	struct balancer n = {.b = b, .maps = {-1, -1, -1, -1, -1}};
+	uint32_t i;
+	int e = refuse(b);
+
+	if (e || b->g->n_all == b->g->n_parts)
+		return e;
+	e = balance_live_prepare(b->st, b->p, places_of(&n), b->st->record.live, clock_mono_ns(), &n.live, b->err);
+	if (!e)
+		take_maps(&n);
+	for (i = b->g->n_parts; i < b->g->n_all && !e; i++)
+		e = build_part(&n, i);
+	e = e ?: place(&n);
+	for (i = 0; i < BALANCE_MAPS; i++)
+		if (n.maps[i] >= 0)
+			close(n.maps[i]);
+	balance_live_close(n.live);
+	return e;
+}

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* A generation that is being made: what build.c and build_balance.c share. */
+#ifndef CONTROL_BUILD_INSIDE_H
+#define CONTROL_BUILD_INSIDE_H
+
+#include "bpf/code.h"
+#include "control/filter.h"
+#include "control/state.h"
+#include "filter/compile.h"
+
+struct build {
+	struct control_state *st;
+	const struct policy *p;
+	const struct control_generation *g;
+	char dir[PATH_MAX], pins[PATH_MAX];
+	struct filter_opts opts;
+	struct control_filter_maps maps; /* the descriptors that are shared from part to part */
+	struct sluice_err *err;
+};
+
+/* build_pin() pins a map among the generation's; one of the name that is there already is left. */
+int build_pin(const struct build *b, int fd, enum control_map map, uint32_t which);
+
+/* build_keep_code() writes the code of a part down, and pins every map that it names, so that it can be loaded again when
+ * nobody runs it. */
+int build_keep_code(const struct build *b, const struct code *code, uint32_t part);
+
+/*
+ * build_balance() makes memory and programs of the balance blocks, if there are any. What flows and counters say of the
+ * live generation goes on.
+ */
+int build_balance(const struct build *b);
+
+#endif

@@ -1,0 +1,184 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+# apply, confirm, rollback, down, status and restore of balance blocks, with real connections. The lab: balance_lab.sh.
+. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/chain.sh"
+. "$(dirname "$0")/policy_lab.sh"
+. "$(dirname "$0")/balance_lab.sh"
+need_root
+command -v jq >/dev/null || skip_all "jq is not here"
+command -v nginx >/dev/null || skip_all "nginx is not here"
+balance_lab
+
+said() { grep -qE -e "$1" "$T/said" || { echo "not said: $1"; cat "$T/said"; return 1; }; }
+unsaid() { ! grep -qE -e "$1" "$T/said" || { echo "said: $1"; cat "$T/said"; return 1; }; }
+apply() { sl apply "$@" >"$T/said" 2>&1 || { cat "$T/said"; return 1; }; }
+block() { # NAME ON PORT BACKENDS...: a block that is served by them
+	printf 'balance %s on %s {\n\tvirtual %s tcp port %s\n\tforward ipip\n' "$1" "$2" $VIP "$3"
+	shift 3
+	printf '\tbackend %s\n' "$@"
+	echo '}'
+}
+H2=198.18.2.2 H3=198.18.3.2
+both_answer() { # PORT [HOST]
+	a=$(answers 30 "$@")
+	case $a in "h2 "*" h3 "*) [ "$(echo "$a" | awk '{ print $2 + $4 }')" = 30 ] && return ;; esac
+	echo "answers: $a"
+	return 1
+}
+nobody() { is "answers on port $1" none "$(answers 3 "$1")"; }
+only() { is "answers on port $2" "$1 10" "$(answers 10 "$2")"; }
+
+policy web.conf "$(block web to1 80 "$H2 weight 10" "$H3 weight 10")"
+policy web3.conf "$(block web to1 80 "$H3 weight 10")"
+policy both.conf "filter on to1 {
+	drop tcp to port 81 as \"no 81\"
+	default pass
+}
+$(block web to1 80-82 "$H2" "$H3")"
+
+# --- apply ---
+first() {
+	apply "$T/web.conf" || return 1
+	cat >"$T/want" <<-END
+	to1: gets the balancer
+	balance: 1 service added
+	  web: add service, forward ipip, table of 65537 slots
+	  web: add virtual $VIP tcp port 80
+	  web: add backend $H2 weight 10
+	  web: add backend $H3 weight 10
+	END
+	grep -v '^policy 1-[0-9a-f]\{12\} is in force$' "$T/said" | diff "$T/want" - && said '^policy 1-[0-9a-f]{12} is in force$' &&
+		both_answer 80 && nobody 81 &&
+		sl list to1 | grep -qE '^ +11 +balance +balance .*owner sluice-policy' || return 1
+	sl status >"$T/said" && said '^  to1 +native, balancer, 1 service, 2 backends, [0-9.]+MB of tables$' || return 1
+	is parts 'to1 balance runs true 1 1 2' "$(st '.interfaces[] | "\(.interface) \(.kind) \(.state) \(.in_force) \(.services) \(.virtual_addresses) \(.backends)"')"
+}
+again() {
+	apply "$T/web.conf" && said '^nothing to do: policy 1-[0-9a-f]{12} is in force$'
+}
+one_goes() {
+	apply "$T/web3.conf" && said "^  web: remove backend $H2\$" && said "^  web: flows of $H2 move to others" &&
+		said '^  web: 327[0-9][0-9] of 65537 slots \((49|50)\.[0-9] %\) get another backend; flows that are open stay' &&
+		only h3 80
+}
+dry() {
+	ls "$RUN" "$PINS" "$LIB/generations" >"$T/before"
+	apply "$T/web.conf" --dry-run && said '^nothing was changed$' && said "^  web: add backend $H2 weight 10\$" && only h3 80 &&
+		ls "$RUN" "$PINS" "$LIB/generations" | cmp - "$T/before" || return 1
+	sl apply "$T/web.conf" --dry-run --json | jq -e '.plan.services == [{"name": "web", "change": "changed", "moved_slots": .plan.services[0].moved_slots,
+		"slots": 65537, "lines": .plan.services[0].lines}] and .plan.services[0].moved_slots > 32000 and
+		.plan.balancers == [{"name": "to1", "balancer": "keeps", "mode": "auto", "old_mode": "auto"}] and
+		.plan.services[0].lines[0] == "web: add backend '$H2' weight 10"' >/dev/null
+}
+absent() {
+	policy gone.conf "$(block web eth7 80 $H2)"
+	policy gone2.conf "filter on eth8 {
+	default pass
+}
+$(block web eth7 80 $H2)"
+	expect_fail 3 'a balance block is on eth7: there is no such interface here$' sl apply "$T/gone.conf" &&
+		expect_fail 3 'filters and balance blocks are on eth8, eth7: there are no such interfaces here$' sl apply "$T/gone2.conf" &&
+		only h3 80
+}
+emptied() {
+	echo '# nothing' >"$T/none.conf"
+	policy nowhere.conf "$(block web 'x*' 80 $H2)"
+	expect_fail 1 'the policy has no balance block: to1 would lose the balancer; sluice down does that, --force applies it all the same' \
+		sl apply "$T/none.conf" &&
+		expect_fail 1 'no interface fits a balance block of the policy: to1 would lose the balancer' sl apply "$T/nowhere.conf" &&
+		apply "$T/nowhere.conf" --force && said 'balance web on x\*: no interface fits, it serves nobody' &&
+		said '^to1: loses the balancer: packets to virtual addresses pass$' && nobody 80 && empty to1 &&
+		sl rollback >"$T/said" && only h3 80
+}
+case_ "apply: plan, connections, status" first
+case_ "the same again: nothing to do" again
+case_ "a backend goes: what that means is said" one_goes
+case_ "--dry-run loads, and leaves nothing" dry
+case_ "interfaces that are not there" absent
+case_ "a policy without blocks is hardly meant" emptied
+
+# --- with a filter ---
+with_filter() {
+	forget
+	apply "$T/both.conf" && said '^to1: gets the filter of ' && said '^to1: gets the balancer$' && both_answer 80 && nobody 81 && both_answer 82 &&
+		is parts 'to1 filter runs 2 to1 balance runs 2' "$(st '[.interfaces[] | "\(.interface) \(.kind) \(.state) \(.programs)"] | join(" ")')" &&
+		is order 'filter balance' "$(sl list to1 --json | jq -r '[.[0].members[].name] | join(" ")')" &&
+		is dropped true "$([ "$("$BUILD/tests/apply-counts" "sluice-$LAB-box" 'no 81')" -ge 3 ] && echo true)"
+}
+filter_goes() {
+	apply "$T/web.conf" && said '^to1: loses the filter of ' && said "is no longer served: its packets pass" && both_answer 80 && nobody 82 &&
+		is members balance "$(sl list to1 --json | jq -r '[.[0].members[].name] | join(" ")')" && sl rollback >/dev/null && both_answer 82 && nobody 81 &&
+		is members 'filter balance' "$(sl list to1 --json | jq -r '[.[0].members[].name] | join(" ")')"
+}
+balancer_goes() {
+	apply "$T/a.conf" && said '^to1: loses the balancer: packets to virtual addresses pass$' && nobody 80 && in_force "$(st .policy | cut -d- -f1)" A &&
+		is members filter "$(sl list to1 --json | jq -r '[.[0].members[].name] | join(" ")')" && sl down >"$T/said" && said '^to1: loses its filter$' && empty to1
+}
+case_ "a filter in front: what it drops is not balanced" with_filter
+case_ "the filter goes, and comes back" filter_goes
+case_ "the balancer goes, the filter stays" balancer_goes
+
+# --- several interfaces ---
+several() {
+	forget
+	policy two.conf "$(block web to1 80 $H3)
+$(block more 'to1, to2' 81 $H3)"
+	apply "$T/two.conf" && said '^to1: gets the balancer$' && said '^to2: gets the balancer$' && only h3 80 && only h3 81 &&
+		is "services" '2 1' "$(st '[.interfaces[].services] | map(tostring) | join(" ")')" || return 1
+	at h2 ip addr del $VIP/32 dev lo
+	is "of h2, on port 80" none "$(answers 3 80 h2)" && is "of h2, on port 81" "h3 5" "$(answers 5 81 h2)"
+	rc=$?
+	at h2 ip addr add $VIP/32 dev lo
+	[ $rc = 0 ] && apply "$T/both.conf" && said '^to2: loses the balancer' && both_answer 80 && nobody 81 && empty to2 && sl down >"$T/said" &&
+		said '^to1: loses its balancer$' && empty to1 && nobody 80
+}
+case_ "services on one and on several interfaces" several
+
+# --- trials ---
+trial() {
+	forget
+	apply "$T/web3.conf" && apply "$T/both.conf" --confirm 60s && said 'is on trial for 60 s' && both_answer 82 && nobody 81 &&
+		sl status >"$T/said" && said '^  to1 .*balancer, 1 service, 2 backends.*, on trial$' &&
+		expect_fail 1 'is on trial' sl apply "$T/web.conf" && sl rollback >/dev/null && only h3 80 && nobody 82 &&
+		apply "$T/both.conf" --confirm 60s && sl confirm >/dev/null && both_answer 82 && is left null "$(st .trial_left)"
+}
+on_trial() { [ "$(st '.trial_left != null')" = true ]; }
+alone() { # the process that applied is killed, its terminal is gone: the kernel does it
+	apply "$T/web3.conf" || return 1
+	script -qec "$SLUICE lab run --lab $LAB box -- $SLUICE apply $T/both.conf --confirm 3s" /dev/null >/dev/null </dev/null &
+	terminal=$!
+	wait_until 10 on_trial && is "port 82" 1 "$(get 82 | wc -l)" || return 1
+	kill -9 $terminal 2>/dev/null
+	wait $terminal 2>/dev/null
+	sleep 3.1
+	nobody 82 && only h3 80 && is "by itself" true "$(st '.rolled_back_at > 0')" && sl status | grep -q 'was on trial and rolled back by itself'
+}
+from_nothing() {
+	forget
+	apply "$T/web.conf" --confirm 2s && both_answer 80 && wait_until 5 nobody 80 && expect_fail 3 'rolled back by itself' sl confirm && empty to1
+}
+case_ "trial: rolled back, confirmed" trial
+case_ "trial: nobody is alive, it rolls back by itself" alone
+case_ "trial over no policy" from_nothing
+
+# --- restore ---
+boot() {
+	forget
+	apply "$T/both.conf" && rebooted && nobody 80 && sl restore --boot >"$T/said" && said '^to1: gets the balancer' && both_answer 80 && nobody 81 &&
+		sl restore >"$T/said" && said 'is in force on all its interfaces already'
+}
+taken() {
+	sl detach to1 balance --owner sluice-policy >/dev/null || return 1
+	sl status >"$T/said"
+	is "exit of status" 1 $? && said 'NOT IN FORCE: somebody took the balancer off; sluice apply' && nobody 80 && apply "$T/both.conf" && said '^to1: gets the balancer again$' &&
+		both_answer 80 && is parts 'runs runs' "$(st '[.interfaces[].state] | join(" ")')"
+}
+case_ "a boot: restore puts it back" boot
+case_ "somebody takes the balancer off: status says so, apply puts it back" taken
+
+forget
+"$SLUICE" lab down "$LAB" >/dev/null 2>&1
+rm -f /run/sluice/net"$netns"_*.lock
+case_ "nothing is left of it: programs, maps, links, files" gone_all
+done_
