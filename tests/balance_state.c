@@ -401,6 +401,8 @@ int main(int argc, char **argv)
 		damaged(rounds);
 	else if (!strcmp(argv[3], "settle"))
 		settle();
+	else if (!strcmp(argv[3], "next"))
+		state_next(rounds);
 	else if (!strcmp(argv[3], "ticks"))
 		ticks();
 	else

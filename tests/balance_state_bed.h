@@ -31,4 +31,6 @@ void state_notes(struct balance_live *b);
 void state_pass_time(void);
 void state_ways(struct balance_live *b);
 
+void state_next(uint32_t rounds); /* balance_state_next.c */
+
 #endif

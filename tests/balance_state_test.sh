@@ -24,6 +24,8 @@ case_ "the same, compiled" check jit random "${SEED:-2}" 200
 in_kernel "the same, in the kernel" check kernel random "${SEED:-3}" 60
 case_ "processes that die while they change something are finished by who comes next" check jit killed "${SEED:-4}" 150
 in_kernel "the same, in the kernel" check kernel killed "${SEED:-5}" 100
+case_ "generations follow each other under one flow table" check jit next "${SEED:-7}" 120
+in_kernel "the same, in the kernel" check kernel next "${SEED:-8}" 30
 case_ "damaged files are refused" check jit damaged "${SEED:-6}" 2000
 case_ "slots settle when no flow is elsewhere" check jit settle
 case_ "the flow table's clock" check jit ticks

@@ -10,6 +10,7 @@
 /* Currents as wide as in a data path; what was before only if some slot is changed. */
 void ring_save(const struct ring *r, struct buf *to)
 {
+	bool wide = ring_wide(r);
 	uint32_t i;
 	uint8_t *v;
 
@@ -29,12 +30,11 @@ void ring_save(const struct ring *r, struct buf *to)
 		buf_u32(to, (uint32_t)b->port << 16 | (uint32_t)b->addr.v6 << 8 | b->state);
 		buf_u64(to, b->freed);
 	}
-	v = buf_add(to, r->n_slots * (ring_wide(r) ? 2ul : 1ul));
-	for (i = 0; v && i < r->n_slots; i++)
-		if (ring_wide(r))
-			memcpy(v + i * 2ul, &(uint16_t){(uint16_t)r->slots[i]}, 2);
-		else
-			v[i] = (uint8_t)r->slots[i];
+	v = buf_add(to, r->n_slots * (wide ? 2ul : 1ul));
+	for (i = 0; v && wide && i < r->n_slots; i++)
+		memcpy(v + i * 2ul, &(uint16_t){(uint16_t)r->slots[i]}, 2);
+	for (i = 0; v && !wide && i < r->n_slots; i++)
+		v[i] = (uint8_t)r->slots[i];
 	v = r->n_unsettled ? buf_add(to, r->n_slots * 2ul) : NULL;
 	for (i = 0; v && i < r->n_slots; i++)
 		memcpy(v + i * 2ul, &(uint16_t){(uint16_t)(r->slots[i] >> BALANCE_PREVIOUS_SHIFT)}, 2);
@@ -59,34 +59,57 @@ static int load_backends(struct view *v, struct ring *r, struct sluice_err *err)
 	return 0;
 }
 
+/* Currents, and whether all of them can be; loops of their own, which compilers make vectors of. */
+static bool load_currents(const uint8_t *from, struct ring *r)
+{
+	uint32_t i, bad = 0, n = r->n_backends;
+	uint16_t wide;
+
+	if (ring_wide(r))
+		for (i = 0; i < r->n_slots; i++) {
+			memcpy(&wide, from + i * 2ul, 2);
+			r->slots[i] = wide;
+			bad |= wide >= n;
+		}
+	else
+		for (i = 0; i < r->n_slots; i++) {
+			r->slots[i] = from[i];
+			bad |= from[i] >= n;
+		}
+	return !bad;
+}
+
+/* What slots were before, and how many are changed. */
+static bool load_changes(const uint8_t *from, struct ring *r)
+{
+	uint32_t i, word, previous;
+	uint16_t high;
+
+	for (i = 0; i < r->n_slots; i++) {
+		memcpy(&high, from + i * 2ul, 2);
+		if (!high)
+			continue;
+		word = r->slots[i] | (uint32_t)high << BALANCE_PREVIOUS_SHIFT;
+		previous = BALANCE_PREVIOUS(word);
+		if (!previous || (previous >= r->n_backends && previous != BALANCE_ID_NOBODY))
+			return false;
+		r->slots[i] = word;
+		r->n_unsettled++;
+		if (previous != BALANCE_ID_NOBODY)
+			r->n_waiting[BALANCE_EPOCH(word)]++;
+	}
+	return true;
+}
+
 static int load_slots(struct view *v, struct ring *r, bool changes, struct sluice_err *err)
 {
-	size_t size = ring_wide(r) ? 2 : 1;
-	const uint8_t *current = view_take(v, r->n_slots * size),
+	const uint8_t *current = view_take(v, r->n_slots * (ring_wide(r) ? 2ul : 1ul)),
 		      *before = changes ? view_take(v, r->n_slots * 2ul) : NULL;
-	uint32_t i, word, previous;
 
 	if (!view_ok(v))
 		return err_set(err, -EBADMSG, "slots of a service are cut off");
-	for (i = 0; i < r->n_slots; i++) {
-		uint16_t low = 0, high = 0;
-
-		if (size == 2)
-			memcpy(&low, current + i * 2ul, 2);
-		else
-			low = current[i];
-		if (before)
-			memcpy(&high, before + i * 2ul, 2);
-		word = low | (uint32_t)high << BALANCE_PREVIOUS_SHIFT;
-		previous = BALANCE_PREVIOUS(word);
-		if (low >= r->n_backends || (previous >= r->n_backends && previous != BALANCE_ID_NOBODY) ||
-		    (!previous && high))
-			return err_set(err, -EBADMSG, "slot %u of a service names a backend that is not there", i);
-		r->slots[i] = word;
-		r->n_unsettled += previous != 0;
-		if (previous && previous != BALANCE_ID_NOBODY)
-			r->n_waiting[BALANCE_EPOCH(word)]++;
-	}
+	if (!load_currents(current, r) || (before && !load_changes(before, r)))
+		return err_set(err, -EBADMSG, "a slot of a service names a backend that is not there");
 	return 0;
 }
 
