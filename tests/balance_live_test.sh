@@ -1,0 +1,137 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+# Real TCP and UDP through the balancer, every way of forwarding: connections while backends are added, drained and killed.
+#
+#     h1 clients ── to1 box (the balancer on to1) ─┬─ to2 ── h2 ┐
+#                                                  ├─ to3 ── h3 ├ backends: virtual addresses on lo,
+#                                                  ├─ to4 ── h4 │ decap on eth0 with tunnels
+#                                                  └─ to5 ── h5 ┘
+#
+# Who sends UDP cannot say that a flow is new: for as long as the service holds unknown flows where they were, new ones go there,
+# too. So where new flows go is asked of TCP; of UDP, that none moves and none is lost.
+#
+# Answers go from the backends through the box as the routes lead, past the balancer. All sums are computed and verified by
+# the kernels of clients and backends. SOAK=SECONDS: so long instead of once through.
+. "$(dirname "$0")/lib.sh"
+. "$SRC/tests/balance_live.sh"
+need_root
+live_lab 5
+
+policy() { # FORWARD ADDRESSES...
+	mode=$1
+	shift
+	cat >"$T/web.conf" <<-X
+	balance web on to1 {
+		virtual { $VIP4, $VIP6 } tcp port 80
+		virtual { $VIP4, $VIP6 } udp port 80
+		forward $mode
+		backend { $(echo "$*" | sed 's/ /, /g') }
+	}
+	X
+}
+network() {
+	passing h1 eth0 || return 1
+	for host in 2 3 4 5; do
+		inns h$host sh -c "ip addr add $VIP4/32 dev lo; ip addr add $VIP6/128 dev lo"
+		serve h$host "$TALK" serve 80 h$host
+		eval "server_$host=$served"
+	done
+	for host in 2 3 4 5; do
+		wait_until 5 inns h$host sh -c "ss -Hltn 'sport = :80' | grep -q ." || return 1
+	done
+}
+opened() { [ "$1" = "$2" ] || { echo "$1 whole, should be $2"; return 1; }; }
+# all clients: LINE to each; answers in $T/a.*, all together in $T/a
+all() {
+	for client in t4 t6 u4 u6; do
+		tell $client "$1"
+	done
+	for client in t4 t6 u4 u6; do
+		hear $client >"$T/a.$client" || return 1
+	done
+	cat "$T"/a.* >"$T/a"
+}
+whole() { sum whole "${1:-}" <"$T/a"; }
+connected() { cat "$T/a.t4" "$T/a.t6" | sum whole "$1"; }
+unbroken() { # nothing is broken, lost or moved, but of the servers named
+	awk -v but=" $* " '$1 == "." || index(but, " " $1 " ") { next } $5 || $9 || $11 { print; e = 1 } END { exit e }' "$T/a"
+}
+say() {
+	echo "$*:"
+	cat "$T/a"
+	sort "$T"/[tu][46].err | uniq -c
+	ask balancer counts
+	inns box ip neigh
+	inns box ip -s link
+	for host in h1 h2 h3 h4 h5; do inns $host nstat -asz | awk -v h=$host '$2 && /Err|Drop|Retrans|Overfl/ { print h, $1, $2 }'; done
+	return 1
+}
+
+steps() { # FORWARD BACKEND2 BACKEND3 BACKEND4 BACKEND5 CONNECTIONS EVERY_MS
+	mode=$1 b2=$2 b3=$3 b4=$4 b5=$5 each=$6 every=$7
+	policy "$mode" $b2 $b3 $b4
+	start balancer box "$BUILD/tests/balance-live" to1 "$T/web.conf" || return 1
+	begin t4 h1 "$TALK" tcp $VIP4 80 700 $every
+	begin t6 h1 "$TALK" tcp $VIP6 80 700 $every
+	begin u4 h1 "$TALK" udp $VIP4 80 500 $every
+	begin u6 h1 "$TALK" udp $VIP6 80 500 $every
+	all "more $each" && unbroken && opened $(whole) $((each * 4)) || say opened || return 1
+	for host in h2 h3 h4; do
+		[ "$(whole $host)" -gt $((each / 2)) ] || say "$host has too few" || return 1
+	done
+	# another one comes: it gets its share of those that are new, and nothing else
+	policy "$mode" $b2 $b3 $b4 $b5
+	ask balancer "load $T/web.conf" >/dev/null && all round && unbroken && opened $(whole) $((each * 4)) && [ "$(whole h5)" = 0 ] || say added || return 1
+	all "more $each" && unbroken && opened $(whole) $((each * 8)) && [ "$(connected h5)" -gt $((each / 4)) ] || say "new ones" || return 1
+	# one drains: it keeps those it has and gets no other
+	ask balancer "drain web $b3" >/dev/null && all round && unbroken || say drained || return 1
+	had=$(connected h3)
+	all "more $each" && unbroken && opened $(whole) $((each * 12)) && [ "$(connected h3)" = "$had" ] || say "drained with $had" || return 1
+	# one dies: only what it had breaks
+	kill $server_4
+	ask balancer "down web $b4" >/dev/null && all round && all "more $each" && unbroken h4 && all round && unbroken h4 || say died || return 1
+	opened $(($(whole) + $(sum broken h4 <"$T/a"))) $((each * 16)) || say died || return 1
+	# that one is removed, the one that drained is back
+	policy "$mode" $b2 $b3 $b5
+	ask balancer "load $T/web.conf" >/dev/null && all round && all "more $each" && unbroken h4 && [ "$(connected h3)" -gt "$had" ] || say back || return 1
+	awk '$1 == "." { next } { w[$1] += $3; b[$1] += $5; r[$1] += $7; l[$1] += $9 } END { for (n in w) print n, "whole", w[n], "broken", b[n], "exchanges", r[n], "lost", l[n] }' "$T/a"
+	ask balancer counts
+	quiet_errors h1 h2 h3 h4 h5
+}
+changes() {
+	[ -n "$server_4" ] || { serve h4 "$TALK" serve 80 h4; server_4=$served; }
+	steps "$@"
+	rc=$?
+	for client in t4 t6 u4 u6 balancer; do
+		stop $client
+	done
+	kill -0 $server_4 2>/dev/null || server_4=
+	return $rc
+}
+tunnels() { # the same with decap on the backends
+	for host in 2 3 4 5; do
+		inns h$host "$BUILD/tests/decap-tool" attach eth0 >/dev/null || return 1
+	done
+	changes "$@"
+	rc=$?
+	for host in 2 3 5; do
+		inns h$host "$BUILD/tests/decap-tool" read eth0
+		inns h$host "$BUILD/tests/decap-tool" read eth0 | grep -q "^taken out of $TAKEN: " || rc=1
+		inns h$host "$BUILD/tests/decap-tool" read eth0 | grep -vqE "^(no tunnel|taken out of $TAKEN): " && rc=1
+	done
+	for host in 2 3 4 5; do
+		inns h$host "$BUILD/tests/decap-tool" detach eth0
+	done
+	return $rc
+}
+
+cd "$T" || exit 1
+case_ "the network" network
+case_ "layer 2" changes l2 10.9.2.2 10.9.3.2 10.9.4.2 10.9.5.2 60 150
+TAKEN=IP
+case_ "IPv4 and IPv6 in IPv4, many" tunnels ipip 10.9.2.2 10.9.3.2 10.9.4.2 10.9.5.2 300 800
+case_ "IPv4 and IPv6 in IPv6" tunnels ipip fd09:2::2 fd09:3::2 fd09:4::2 fd09:5::2 60 150
+TAKEN=GUE
+case_ "IPv4 and IPv6 in GUE over IPv4" tunnels gue 10.9.2.2 10.9.3.2 10.9.4.2 10.9.5.2 60 150
+case_ "IPv4 and IPv6 in GUE over IPv6" tunnels gue fd09:2::2 fd09:3::2 fd09:4::2 fd09:5::2 60 150
+done_

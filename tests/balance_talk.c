@@ -1,0 +1,555 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/*
+ * Many connections that live long, and count what breaks.
+ *
+ * balance-talk serve PORT NAME                      tells each TCP connection its name (8 bytes), then echoes; each
+ *                                                   datagram, too, with the name in front
+ * balance-talk tcp|udp ADDRESS PORT BYTES EVERY_MS  connections (or sockets) that send BYTES every so often, wait for the
+ *                                                   echo and compare it. Lines on standard input:
+ *     more N   N more of them; answered when each has heard a name or is broken
+ *     round    answered when each that is whole has had one whole exchange that began after this
+ *     (end)    ends it
+ *
+ * Each answer is a line for each server "NAME whole N broken N rounds N lost N moved N" and a line "." behind them.
+ * Broken is: reset, closed, no progress for 10 s, a wrong byte. Of UDP, a datagram without an answer within a second is
+ * lost, one that another server answers is moved.
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netdb.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#define NAME 8
+#define TALKS 40000
+#define AT_ONCE 256 /* connections that are being opened */
+#define STALLED_MS 10000
+#define LOST_MS 1000
+#define NAMES 64
+
+static _Noreturn void die(const char *what)
+{
+	fprintf(stderr, "balance-talk: %s: %s\n", what, strerror(errno));
+	exit(1);
+}
+
+static uint64_t now_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
+static void many_files(void)
+{
+	struct rlimit r;
+
+	if (getrlimit(RLIMIT_NOFILE, &r))
+		die("RLIMIT_NOFILE");
+	r.rlim_cur = r.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &r);
+}
+
+static void watch(int epoll, int fd, uint32_t events, void *ptr)
+{
+	struct epoll_event e = {.events = events, .data.ptr = ptr};
+
+	if (epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &e))
+		die("epoll_ctl");
+}
+
+/* --- the server --- */
+
+struct guest {
+	int fd;
+	size_t at, len; /* of what is still to be sent */
+	char out[65536];
+};
+
+static char name[NAME];
+
+/* Returns false when the connection is over. */
+static bool serve_one(struct guest *g)
+{
+	ssize_t n;
+
+	for (;;) {
+		while (g->at < g->len) {
+			n = send(g->fd, g->out + g->at, g->len - g->at, MSG_NOSIGNAL);
+			if (n < 0)
+				return errno == EAGAIN;
+			g->at += (size_t)n;
+		}
+		n = recv(g->fd, g->out, sizeof(g->out), 0);
+		if (n <= 0)
+			return n < 0 && errno == EAGAIN;
+		g->at = 0;
+		g->len = (size_t)n;
+	}
+}
+
+static void serve_new(int epoll, int listener)
+{
+	struct guest *g;
+	int fd;
+
+	while ((fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK)) >= 0) {
+		g = malloc(sizeof(*g)); /* untouched pages cost nothing */
+		if (!g)
+			die("a connection");
+		g->fd = fd;
+		g->at = 0;
+		g->len = NAME;
+		memcpy(g->out, name, NAME);
+		watch(epoll, fd, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, g);
+		if (!serve_one(g)) {
+			close(fd);
+			free(g);
+		}
+	}
+}
+
+/* The answer comes from the address that was asked, by whatever way leads to the client. */
+static void any_interface(struct msghdr *m)
+{
+	struct cmsghdr *c = CMSG_FIRSTHDR(m);
+
+	if (c && c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_PKTINFO)
+		((struct in6_pktinfo *)(void *)CMSG_DATA(c))->ipi6_ifindex = 0;
+}
+
+static void serve_datagrams(int fd)
+{
+	static char data[NAME + 65536];
+	_Alignas(struct cmsghdr) char control[256];
+	struct sockaddr_in6 from;
+	struct iovec v = {data + NAME, sizeof(data) - NAME};
+	struct msghdr m = {.msg_name = &from,
+			   .msg_namelen = sizeof(from),
+			   .msg_iov = &v,
+			   .msg_iovlen = 1,
+			   .msg_control = control,
+			   .msg_controllen = sizeof(control)};
+	ssize_t n;
+
+	memcpy(data, name, NAME);
+	while ((n = recvmsg(fd, &m, 0)) >= 0) {
+		v = (struct iovec){data, (size_t)n + NAME};
+		any_interface(&m);
+		sendmsg(fd, &m, 0);
+		v = (struct iovec){data + NAME, sizeof(data) - NAME};
+		m.msg_controllen = sizeof(control);
+		m.msg_namelen = sizeof(from);
+	}
+}
+
+static int listener(int type, uint16_t port)
+{
+	struct sockaddr_in6 any = {.sin6_family = AF_INET6, .sin6_port = htons(port)};
+	int fd = socket(AF_INET6, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), one = 1, room = 1 << 26;
+
+	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+	setsockopt(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, &one, sizeof(one));
+	/* a datagram counts as a page, and all clients may speak at once */
+	if (type == SOCK_DGRAM)
+		setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &room, sizeof(room));
+	if (fd < 0 || bind(fd, (struct sockaddr *)&any, sizeof(any)) ||
+	    (type == SOCK_STREAM && listen(fd, 4096)))
+		die("listening");
+	return fd;
+}
+
+static _Noreturn void serve(uint16_t port)
+{
+	int tcp = listener(SOCK_STREAM, port), udp = listener(SOCK_DGRAM, port),
+	    epoll = epoll_create1(EPOLL_CLOEXEC), n, i;
+	struct epoll_event ready[256];
+
+	watch(epoll, tcp, EPOLLIN, &tcp);
+	watch(epoll, udp, EPOLLIN, &udp);
+	for (;;) {
+		n = epoll_wait(epoll, ready, 256, -1);
+		for (i = 0; i < n; i++) {
+			struct guest *g = ready[i].data.ptr;
+
+			if (ready[i].data.ptr == &tcp) {
+				serve_new(epoll, tcp);
+			} else if (ready[i].data.ptr == &udp) {
+				serve_datagrams(udp);
+			} else if (!serve_one(g)) {
+				close(g->fd);
+				free(g);
+			}
+		}
+	}
+}
+
+/* --- clients --- */
+
+struct talk {
+	int fd;
+	enum { UNUSED, OPENING, NAMING, IDLE, BUSY, BROKEN } state;
+	char name[NAME + 1];
+	uint64_t begun_ms; /* of the exchange, or of the last progress */
+	uint64_t rounds, lost, moved;
+	uint32_t sent, got, named; /* bytes */
+	bool fresh;		   /* of a round: has had an exchange since */
+	bool began;		   /* the exchange that runs began since */
+};
+
+static struct talk talks[TALKS];
+static uint32_t n_talks, n_opening, want_talks, n_unfresh;
+static uint32_t queue[TALKS], queue_head, queue_n; /* idle ones, in the order in which they are due */
+static uint64_t due[TALKS];
+static struct addrinfo *server;
+static uint32_t bytes, every_ms;
+static int epoll_fd;
+static bool udp;
+static enum { NOTHING, OPENED, EXCHANGED } waits_for;
+
+static uint8_t pattern(const struct talk *t, uint32_t i)
+{
+	return (uint8_t)(i * 31 + t->rounds * 7 + t->lost * 3 + (uint64_t)(t - talks));
+}
+
+static void refreshed(struct talk *t)
+{
+	if (!t->fresh) {
+		t->fresh = true;
+		n_unfresh--;
+	}
+}
+
+static void broken(struct talk *t, const char *why)
+{
+	static const char *const doing[] = {"unused", "opening",	"before its name",
+					    "idle",   "in an exchange", "broken"};
+
+	fprintf(stderr, "%.8s: %s, %s, after %llu exchanges\n", t->name, why, doing[t->state],
+		(unsigned long long)t->rounds);
+	if (t->state == OPENING || t->state == NAMING)
+		n_opening--;
+	if (!t->name[0])
+		memcpy(t->name, "nobody", 7);
+	close(t->fd);
+	t->state = BROKEN;
+	refreshed(t);
+}
+
+static void idle(struct talk *t)
+{
+	uint32_t at = (queue_head + queue_n++) % TALKS;
+
+	t->state = IDLE;
+	queue[at] = (uint32_t)(t - talks);
+	due[at] = now_ms() + every_ms;
+}
+
+static void exchanged(struct talk *t)
+{
+	t->rounds++;
+	if (t->began)
+		refreshed(t);
+	idle(t);
+}
+
+static void named(struct talk *t)
+{
+	n_opening--;
+	idle(t);
+}
+
+static void send_some(struct talk *t)
+{
+	static uint8_t out[65536];
+	uint32_t i;
+	ssize_t n;
+
+	while (t->state == BUSY && t->sent < bytes) {
+		for (i = t->sent; i < bytes; i++)
+			out[i] = pattern(t, i);
+		n = send(t->fd, out + t->sent, bytes - t->sent, MSG_NOSIGNAL);
+		if (n < 0 && errno != EAGAIN && !udp)
+			broken(t, strerror(errno));
+		if (n < 0)
+			return;
+		t->sent += (uint32_t)n;
+		t->begun_ms = now_ms();
+	}
+}
+
+static void begin(struct talk *t)
+{
+	t->state = BUSY;
+	t->sent = t->got = 0;
+	t->began = true;
+	t->begun_ms = now_ms();
+	send_some(t);
+}
+
+static void receive(struct talk *t)
+{
+	static uint8_t in[65536];
+	ssize_t n;
+	uint32_t i;
+
+	while (t->state == NAMING || t->state == BUSY || t->state == IDLE) {
+		n = recv(t->fd, t->state == NAMING ? (void *)(t->name + t->named) : in,
+			 t->state == NAMING ? NAME - t->named : sizeof(in), 0);
+		if (n < 0 && errno == EAGAIN)
+			return;
+		if (n <= 0 || t->state == IDLE) { /* nobody speaks unless spoken to */
+			broken(t, n < 0 ? strerror(errno) : n ? "spoken to" : "closed");
+			return;
+		}
+		t->begun_ms = now_ms();
+		if (t->state == NAMING) {
+			t->named += (uint32_t)n;
+			if (t->named == NAME)
+				named(t);
+			continue;
+		}
+		for (i = 0; i < (uint32_t)n; i++)
+			if (t->got + i >= bytes || in[i] != pattern(t, t->got + i)) {
+				broken(t, "a wrong byte");
+				return;
+			}
+		t->got += (uint32_t)n;
+		if (t->got == bytes)
+			exchanged(t);
+	}
+}
+
+/* Datagrams: what is late or refused counts as lost when its time is over. */
+static void receive_datagrams(struct talk *t)
+{
+	static uint8_t in[65536 + NAME];
+	uint32_t i;
+	ssize_t n;
+
+	while (t->state != BROKEN && t->state != UNUSED) {
+		n = recv(t->fd, in, sizeof(in), 0);
+		if (n < 0 && errno == EAGAIN)
+			return;
+		if (n != (ssize_t)bytes + NAME || t->state == IDLE)
+			continue;
+		for (i = 0; i < bytes && in[NAME + i] == pattern(t, i); i++)
+			;
+		if (i < bytes)
+			continue;
+		if (!t->name[0])
+			memcpy(t->name, in, NAME);
+		t->moved += memcmp(t->name, in, NAME) != 0;
+		if (t->state == NAMING) {
+			t->rounds++;
+			named(t);
+		} else {
+			exchanged(t);
+		}
+	}
+}
+
+static void open_one(void)
+{
+	struct talk *t = &talks[n_talks++];
+	int e;
+
+	memset(t, 0, sizeof(*t));
+	t->fresh = true;
+	t->fd = socket(server->ai_family, server->ai_socktype | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (t->fd < 0)
+		die("socket");
+	n_opening++;
+	t->state = OPENING;
+	t->begun_ms = now_ms();
+	e = connect(t->fd, server->ai_addr, server->ai_addrlen) ? errno : 0;
+	if (e && e != EINPROGRESS) {
+		broken(t, strerror(e));
+		return;
+	}
+	watch(epoll_fd, t->fd, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, t);
+	if (udp) {
+		begin(t);
+		t->state = NAMING;
+	}
+}
+
+static void event(struct talk *t, uint32_t events)
+{
+	socklen_t len = sizeof(int);
+	int e = 0;
+
+	if (udp) {
+		receive_datagrams(t);
+		return;
+	}
+	if (t->state == OPENING) {
+		getsockopt(t->fd, SOL_SOCKET, SO_ERROR, &e, &len);
+		if (e || (events & (EPOLLERR | EPOLLHUP))) {
+			broken(t, strerror(e));
+			return;
+		}
+		if (!(events & EPOLLOUT))
+			return;
+		t->state = NAMING;
+	}
+	send_some(t);
+	receive(t);
+}
+
+static void timers(void)
+{
+	static uint64_t looked_ms;
+	uint64_t now = now_ms();
+	uint32_t i;
+
+	while (queue_n && due[queue_head] <= now) {
+		i = queue[queue_head];
+		queue_head = (queue_head + 1) % TALKS;
+		queue_n--;
+		if (talks[i].state == IDLE)
+			begin(&talks[i]);
+	}
+	now = now_ms(); /* not before any that has just begun */
+	if (now - looked_ms < 100)
+		return;
+	looked_ms = now;
+	for (i = 0; i < n_talks; i++) {
+		struct talk *t = &talks[i];
+
+		if (t->state == UNUSED || t->state == IDLE || t->state == BROKEN)
+			continue;
+		if (udp && now - t->begun_ms > LOST_MS) {
+			bool naming = t->state == NAMING;
+
+			t->lost++;
+			begin(t);
+			t->state = naming ? NAMING : BUSY;
+			if (naming && t->lost > STALLED_MS / LOST_MS)
+				broken(t, "no answer");
+		} else if (!udp && now - t->begun_ms > STALLED_MS) {
+			broken(t, "no progress");
+		}
+	}
+}
+
+static void report(void)
+{
+	static struct {
+		char name[NAME + 1];
+		uint64_t whole, broken, rounds, lost, moved;
+	} sum[NAMES];
+	uint32_t i, k, n = 0;
+
+	memset(sum, 0, sizeof(sum));
+	for (i = 0; i < n_talks; i++) {
+		for (k = 0; k < n && strcmp(sum[k].name, talks[i].name) != 0; k++)
+			;
+		if (k == NAMES)
+			continue;
+		if (k == n)
+			memcpy(sum[n++].name, talks[i].name, NAME + 1);
+		*(talks[i].state == BROKEN ? &sum[k].broken : &sum[k].whole) += 1;
+		sum[k].rounds += talks[i].rounds;
+		sum[k].lost += talks[i].lost;
+		sum[k].moved += talks[i].moved;
+	}
+	for (k = 0; k < n; k++)
+		printf("%s whole %llu broken %llu rounds %llu lost %llu moved %llu\n", sum[k].name,
+		       (unsigned long long)sum[k].whole, (unsigned long long)sum[k].broken,
+		       (unsigned long long)sum[k].rounds, (unsigned long long)sum[k].lost,
+		       (unsigned long long)sum[k].moved);
+	printf(".\n");
+	fflush(stdout);
+}
+
+static void stale_all(void)
+{
+	uint32_t i;
+
+	for (i = 0; i < n_talks; i++)
+		if (talks[i].state != BROKEN && talks[i].fresh) {
+			talks[i].fresh = talks[i].began = false;
+			n_unfresh++;
+		}
+}
+
+/* Returns false at the end of input. */
+static bool command(void)
+{
+	char line[64];
+	unsigned long n;
+
+	if (!fgets(line, sizeof(line), stdin))
+		return false;
+	if (sscanf(line, "more %lu", &n) == 1 && want_talks + n <= TALKS) {
+		want_talks += (uint32_t)n;
+		waits_for = OPENED;
+	} else if (!strcmp(line, "round\n")) {
+		stale_all();
+		waits_for = EXCHANGED;
+	} else {
+		errno = EINVAL;
+		die(line);
+	}
+	return true;
+}
+
+static int talk(void)
+{
+	struct epoll_event ready[256];
+	int n, i;
+	bool more = true;
+
+	setvbuf(stdin, NULL, _IONBF, 0);
+	epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	watch(epoll_fd, 0, EPOLLIN, NULL);
+	while (more) {
+		while (n_talks < want_talks && n_opening < AT_ONCE)
+			open_one();
+		n = epoll_wait(epoll_fd, ready, 256, 5);
+		for (i = 0; i < n; i++)
+			if (ready[i].data.ptr)
+				event(ready[i].data.ptr, ready[i].events);
+			else if (waits_for == NOTHING)
+				more = command();
+		timers();
+		if ((waits_for == OPENED && n_talks == want_talks && !n_opening) ||
+		    (waits_for == EXCHANGED && !n_unfresh)) {
+			waits_for = NOTHING;
+			report();
+		}
+	}
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	struct addrinfo hints = {.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV};
+
+	many_files();
+	if (argc == 4 && !strcmp(argv[1], "serve")) {
+		memset(name, ' ', NAME);
+		memcpy(name, argv[3], strlen(argv[3]) < NAME ? strlen(argv[3]) : NAME);
+		serve((uint16_t)strtoul(argv[2], NULL, 10));
+	}
+	if (argc != 6)
+		die("usage: see the head of balance_talk.c");
+	udp = !strcmp(argv[1], "udp");
+	hints.ai_socktype = udp ? SOCK_DGRAM : SOCK_STREAM;
+	bytes = (uint32_t)strtoul(argv[4], NULL, 10);
+	every_ms = (uint32_t)strtoul(argv[5], NULL, 10);
+	if (getaddrinfo(argv[2], argv[3], &hints, &server) || !bytes || bytes > 65000)
+		die("no such address, or too many bytes");
+	return talk();
+}
