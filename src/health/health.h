@@ -118,6 +118,7 @@ typedef void health_result_fn(void *arg, const struct health_result *r);
 struct health_options {
 	uint32_t max_flights; /* 0: HEALTH_FLIGHTS; no more in any case than RLIMIT_NOFILE leaves, less 128 */
 	uint32_t max_commands; /* 0: HEALTH_COMMANDS */
+	uint64_t nofile; /* soft limit of open files of commands; 0: the process's */
 	health_change_fn *on_change;
 	health_result_fn *on_result; /* may be NULL */
 	void *arg;

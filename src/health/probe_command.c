@@ -11,6 +11,7 @@
 #include <spawn.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -49,7 +50,21 @@ static void environment(const struct target *t, struct environment *e)
 	e->words[n] = NULL;
 }
 
-static int spawn(struct flight *f, int output)
+/*
+ * From outside and a moment late, since posix_spawn() cannot do it: a program that asks first thing may still see the
+ * process's own limit. The hard one stays, so who needs more can have it.
+ */
+static void limit_files(pid_t pid, uint64_t soft)
+{
+	struct rlimit r;
+
+	if (!prlimit(pid, RLIMIT_NOFILE, NULL, &r) && r.rlim_cur > soft) {
+		r.rlim_cur = soft;
+		prlimit(pid, RLIMIT_NOFILE, &r, NULL);
+	}
+}
+
+static int spawn(const struct health *h, struct flight *f, int output)
 {
 	const struct health_probe *p = &f->target->rule->p;
 	char *argv[HEALTH_ARGS + 1];
@@ -86,6 +101,8 @@ static int spawn(struct flight *f, int output)
 	posix_spawn_file_actions_destroy(&files);
 	if (code)
 		f->pid = 0;
+	else if (h->o.nofile)
+		limit_files(f->pid, h->o.nofile);
 	return -code;
 }
 
@@ -119,7 +136,7 @@ static enum step start(struct health *h, struct flight *f)
 	f->fd = pipes[0];
 	/* only our end does not block: the program's is what programs expect */
 	fcntl(pipes[1], F_SETFL, 0);
-	code = spawn(f, pipes[1]);
+	code = spawn(h, f, pipes[1]);
 	close(pipes[1]);
 	if (code) {
 		flight_why(f, "this host cannot check: starting %s: %s", name, strerror(-code));

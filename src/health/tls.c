@@ -1,23 +1,24 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-/* TLS sessions of https probes, by GnuTLS. */
+/* TLS sessions of https probes, by GnuTLS (tls_api.h). */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <gnutls/gnutls.h>
-#include <gnutls/x509.h>
-
 #include "health/tls.h"
+#include "health/tls_api.h"
 
 void tls_trust_free(struct tls_trust *trust)
 {
+	struct tls_api *a = trust->api;
+
 	if (trust->any)
-		gnutls_certificate_free_credentials(trust->any);
+		a->gnutls_certificate_free_credentials(trust->any);
 	if (trust->system)
-		gnutls_certificate_free_credentials(trust->system);
+		a->gnutls_certificate_free_credentials(trust->system);
 	if (trust->priority)
-		gnutls_priority_deinit(trust->priority);
+		a->gnutls_priority_deinit(trust->priority);
+	free(a);
 	*trust = (struct tls_trust){0};
 }
 
@@ -25,7 +26,7 @@ static ssize_t lost(struct tls *t)
 {
 	if (errno != EAGAIN && errno != EINTR)
 		t->error = errno;
-	gnutls_transport_set_errno(t->session, errno);
+	t->api->gnutls_transport_set_errno(t->session, errno);
 	return -1;
 }
 
@@ -36,7 +37,7 @@ static ssize_t pull(gnutls_transport_ptr_t arg, void *data, size_t len)
 
 	if (t->got >= TLS_BYTES) {
 		t->flooded = true;
-		gnutls_transport_set_errno(t->session, EMSGSIZE);
+		t->api->gnutls_transport_set_errno(t->session, EMSGSIZE);
 		return -1;
 	}
 	n = recv(t->fd, data, len, MSG_DONTWAIT);
@@ -69,9 +70,9 @@ static void trim(char *why)
 		why[--n] = '\0';
 }
 
-static int say(int code, const char *what, char *why, size_t size)
+static int say(const struct tls_api *a, int code, const char *what, char *why, size_t size)
 {
-	snprintf(why, size, "TLS: %s: %s", what, gnutls_strerror(code));
+	snprintf(why, size, "TLS: %s: %s", what, a->gnutls_strerror(code));
 	trim(why);
 	return code == GNUTLS_E_MEMORY_ERROR ? -ENOMEM : -EPROTO;
 }
@@ -82,22 +83,37 @@ static int credentials(struct tls_trust *trust, bool verify, gnutls_certificate_
 	void **at = verify ? &trust->system : &trust->any;
 	gnutls_certificate_credentials_t made;
 	gnutls_priority_t priority;
+	const struct tls_api *a;
 	int code;
 
+	if (!trust->api) {
+		struct tls_api *api = malloc(sizeof(*api));
+
+		code = api ? tls_api_open(api, why, size) : -ENOMEM;
+		if (!api)
+			snprintf(why, size, "TLS: out of memory");
+		if (code) {
+			free(api);
+			return code;
+		}
+		trust->api = api;
+	}
+	a = trust->api;
+
 	if (!trust->priority) {
-		code = gnutls_priority_init(&priority, NULL, NULL);
+		code = a->gnutls_priority_init(&priority, NULL, NULL);
 		if (code < 0)
-			return say(code, "the system's priorities", why, size);
+			return say(a, code, "the system's priorities", why, size);
 		trust->priority = priority;
 	}
 	if (!*at) {
-		code = gnutls_certificate_allocate_credentials(&made);
+		code = a->gnutls_certificate_allocate_credentials(&made);
 		if (code < 0)
-			return say(code, "credentials", why, size);
-		code = verify ? gnutls_certificate_set_x509_system_trust(made) : 0;
+			return say(a, code, "credentials", why, size);
+		code = verify ? a->gnutls_certificate_set_x509_system_trust(made) : 0;
 		if (code < 0) {
-			gnutls_certificate_free_credentials(made);
-			return say(code, "the system's authorities", why, size);
+			a->gnutls_certificate_free_credentials(made);
+			return say(a, code, "the system's authorities", why, size);
 		}
 		*at = made;
 	}
@@ -114,34 +130,34 @@ int tls_start(struct tls *t, struct tls_trust *trust, int fd, const char *host, 
 
 	if (code)
 		return code;
-	*t = (struct tls){.fd = fd, .name = strdup(host)};
+	*t = (struct tls){.fd = fd, .api = trust->api, .name = strdup(host)};
 	if (!t->name) {
 		snprintf(why, size, "TLS: out of memory");
 		return -ENOMEM;
 	}
-	code = gnutls_init(&session, GNUTLS_CLIENT | GNUTLS_NONBLOCK | GNUTLS_NO_SIGNAL);
+	code = t->api->gnutls_init(&session, GNUTLS_CLIENT | GNUTLS_NONBLOCK | GNUTLS_NO_SIGNAL);
 	if (code < 0) {
 		tls_stop(t);
-		return say(code, "session", why, size);
+		return say(trust->api, code, "session", why, size);
 	}
 	t->session = session;
-	gnutls_transport_set_ptr(session, t);
-	gnutls_transport_set_pull_function(session, pull);
-	gnutls_transport_set_push_function(session, push);
-	gnutls_transport_set_pull_timeout_function(session, pull_ready);
-	code = gnutls_priority_set(session, trust->priority);
+	t->api->gnutls_transport_set_ptr(session, t);
+	t->api->gnutls_transport_set_pull_function(session, pull);
+	t->api->gnutls_transport_set_push_function(session, push);
+	t->api->gnutls_transport_set_pull_timeout_function(session, pull_ready);
+	code = t->api->gnutls_priority_set(session, trust->priority);
 	if (code >= 0)
-		code = gnutls_credentials_set(session, GNUTLS_CRD_CERTIFICATE, made);
+		code = t->api->gnutls_credentials_set(session, GNUTLS_CRD_CERTIFICATE, made);
 	/* RFC 6066, section 3: a name, never an address */
 	if (code >= 0 && host_is_name)
-		code = gnutls_server_name_set(session, GNUTLS_NAME_DNS, host, strlen(host));
+		code = t->api->gnutls_server_name_set(session, GNUTLS_NAME_DNS, host, strlen(host));
 	if (code < 0) {
 		tls_stop(t);
-		return say(code, "session", why, size);
+		return say(trust->api, code, "session", why, size);
 	}
 	if (verify)
-		gnutls_session_set_verify_cert(session, t->name, 0);
-	gnutls_handshake_set_timeout(session,
+		t->api->gnutls_session_set_verify_cert(session, t->name, 0);
+	t->api->gnutls_handshake_set_timeout(session,
 				     GNUTLS_INDEFINITE_TIMEOUT); /* the probe's own is the one that counts */
 	return 0;
 }
@@ -149,7 +165,7 @@ int tls_start(struct tls *t, struct tls_trust *trust, int fd, const char *host, 
 static int refused(struct tls *t, int code, const char *what, char *why, size_t size)
 {
 	gnutls_datum_t text;
-	unsigned int status = gnutls_session_get_verify_cert_status(t->session);
+	unsigned int status = t->api->gnutls_session_get_verify_cert_status(t->session);
 
 	if (t->flooded) {
 		snprintf(why, size, "TLS: more than %u bytes from the server", TLS_BYTES);
@@ -163,23 +179,23 @@ static int refused(struct tls *t, int code, const char *what, char *why, size_t 
 	}
 	if (code == GNUTLS_E_FATAL_ALERT_RECEIVED) {
 		snprintf(why, size, "TLS: %s: the server says '%s'", what,
-			 gnutls_alert_get_name(gnutls_alert_get(t->session)));
+			 t->api->gnutls_alert_get_name(t->api->gnutls_alert_get(t->session)));
 		return -EPROTO;
 	}
 	if (code == GNUTLS_E_CERTIFICATE_VERIFICATION_ERROR &&
-	    gnutls_certificate_verification_status_print(status, GNUTLS_CRT_X509, &text, 0) >= 0) {
+	    t->api->gnutls_certificate_verification_status_print(status, GNUTLS_CRT_X509, &text, 0) >= 0) {
 		snprintf(why, size, "TLS: %s", (char *)text.data);
-		gnutls_free(text.data);
+		(*t->api->gnutls_free)(text.data);
 		trim(why);
 		return -EPROTO;
 	}
-	return say(code, what, why, size);
+	return say(t->api, code, what, why, size);
 }
 
 static int failed(struct tls *t, int code, const char *what, char *why, size_t size)
 {
 	if (code == GNUTLS_E_AGAIN || code == GNUTLS_E_INTERRUPTED) {
-		t->writing = gnutls_record_get_direction(t->session);
+		t->writing = t->api->gnutls_record_get_direction(t->session);
 		return -EAGAIN;
 	}
 	return refused(t, code, what, why, size);
@@ -190,41 +206,41 @@ int tls_shake(struct tls *t, char *why, size_t size)
 	int code;
 
 	do {
-		code = gnutls_handshake(t->session);
+		code = t->api->gnutls_handshake(t->session);
 	} while (code < 0 && code != GNUTLS_E_AGAIN && code != GNUTLS_E_INTERRUPTED &&
-		 !gnutls_error_is_fatal(code) && t->got < TLS_BYTES);
+		 !t->api->gnutls_error_is_fatal(code) && t->got < TLS_BYTES);
 	return code < 0 ? failed(t, code, "handshake", why, size) : 0;
 }
 
 ssize_t tls_send(struct tls *t, const void *data, size_t len, char *why, size_t size)
 {
-	ssize_t n = gnutls_record_send(t->session, data, len);
+	ssize_t n = t->api->gnutls_record_send(t->session, data, len);
 
 	return n < 0 ? failed(t, (int)n, "sending", why, size) : n;
 }
 
 ssize_t tls_recv(struct tls *t, void *data, size_t len, char *why, size_t size)
 {
-	ssize_t n = gnutls_record_recv(t->session, data, len);
+	ssize_t n = t->api->gnutls_record_recv(t->session, data, len);
 
 	/* servers that close without close_notify are many; that the answer was whole is seen by itself */
 	if (n == GNUTLS_E_PREMATURE_TERMINATION)
 		return 0;
 	/* a renegotiation that is asked for and may be passed over, a ticket */
-	if (n < 0 && !gnutls_error_is_fatal((int)n) && !t->flooded)
+	if (n < 0 && !t->api->gnutls_error_is_fatal((int)n) && !t->flooded)
 		n = GNUTLS_E_AGAIN;
 	return n < 0 ? failed(t, (int)n, "receiving", why, size) : n;
 }
 
 bool tls_pending(const struct tls *t)
 {
-	return t->session && gnutls_record_check_pending(t->session) > 0;
+	return t->session && t->api->gnutls_record_check_pending(t->session) > 0;
 }
 
 void tls_stop(struct tls *t)
 {
 	if (t->session)
-		gnutls_deinit(t->session);
+		t->api->gnutls_deinit(t->session);
 	free(t->name);
 	t->session = NULL;
 	t->name = NULL;

@@ -14,12 +14,16 @@
 #define TLS_BYTES 262144u /* a peer may send in all: handshake, certificates, answer */
 
 /* What all sessions share; made when first needed. */
+struct tls_api;
+
 struct tls_trust {
+	struct tls_api *api; /* NULL: not opened yet */
 	void *any, *system; /* credentials: without authorities, with the system's */
 	void *priority;
 };
 
 struct tls {
+	const struct tls_api *api; /* the trust's */
 	void *session; /* NULL: none */
 	char *name;    /* of the certificate; GnuTLS keeps a pointer to it */
 	int fd;
@@ -34,7 +38,7 @@ void tls_trust_free(struct tls_trust *trust);
 /*
  * tls_start() prepares a session over a connected socket. host: the name in SNI and, with verify, of the certificate.
  *
- * errors:  a negative errno, and why
+ * errors:  a negative errno, and why; -ENOENT GnuTLS is not there
  */
 int tls_start(struct tls *t, struct tls_trust *trust, int fd, const char *host, bool host_is_name,
 	      bool verify, char *why, size_t size);
