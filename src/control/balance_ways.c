@@ -153,7 +153,7 @@ int ways_fd(const struct ways *w)
 	return w->watching ? mnl_socket_get_fd(w->watch.sock) : -1;
 }
 
-static int compare(const struct way_want *a, const struct way_want *b)
+int ways_compare(const struct way_want *a, const struct way_want *b)
 {
 	int order = (a->addr.v6 > b->addr.v6) - (a->addr.v6 < b->addr.v6);
 
@@ -163,7 +163,7 @@ static int compare(const struct way_want *a, const struct way_want *b)
 
 static int by_want(const void *a, const void *b)
 {
-	return compare(a, b);
+	return ways_compare(a, b);
 }
 
 static struct entry *find(const struct ways *w, const struct way_want *want)
@@ -173,7 +173,7 @@ static struct entry *find(const struct ways *w, const struct way_want *want)
 
 	while (lo < hi) {
 		mid = lo + (hi - lo) / 2;
-		order = compare(&w->v[mid]->way.to, want);
+		order = ways_compare(&w->v[mid]->way.to, want);
 		if (!order)
 			return w->v[mid];
 		if (order < 0)
@@ -214,7 +214,7 @@ int ways_want(struct ways *w, const struct way_want *want, size_t n, struct slui
 	if (!e)
 		qsort(sorted, n, sizeof(*sorted), by_want);
 	for (i = 0; !e && i < n; i++)
-		if (!m || compare(&sorted[m - 1], &sorted[i]))
+		if (!m || ways_compare(&sorted[m - 1], &sorted[i]))
 			sorted[m++] = sorted[i];
 	if (!e && m > WAYS_MAX)
 		e = err_set(err, -ENOSPC, "%zu addresses of backends, ways are looked up to %u at most", m,
@@ -235,7 +235,7 @@ int ways_want(struct ways *w, const struct way_want *want, size_t n, struct slui
 		free(v);
 	} else {
 		for (i = k = 0; i < w->n; i++) {
-			while (k < m && compare(&v[k]->way.to, &w->v[i]->way.to) < 0)
+			while (k < m && ways_compare(&v[k]->way.to, &w->v[i]->way.to) < 0)
 				k++;
 			if (k < m && v[k] == w->v[i])
 				continue;
@@ -547,10 +547,10 @@ int ways_settle(struct ways *w, uint64_t wait_ns, struct sluice_err *err)
 
 char *ways_say(const struct way *way, char to[WAYS_TEXT])
 {
-	char name[IF_NAMESIZE] = "?", via[NET_ADDR_TEXT];
+	char name[IF_NAMESIZE], via[NET_ADDR_TEXT];
 
-	if (way->route.index && !if_indextoname((unsigned int)way->route.index, name))
-		snprintf(name, sizeof(name), "%d", way->route.index);
+	if (!if_indextoname((unsigned int)way->route.index, name))
+		snprintf(name, sizeof(name), "an interface");
 	net_addr_format(&way->route.via, via, sizeof(via));
 	switch (way->state) {
 	case WAY_NEW:
@@ -574,7 +574,8 @@ char *ways_say(const struct way *way, char to[WAYS_TEXT])
 			 "is behind the router %s: 'forward l2' needs it in a network of this host's", via);
 		break;
 	case WAY_DEVICE:
-		snprintf(to, WAYS_TEXT, "cannot be reached: %s is down or has no MAC addresses", name);
+		snprintf(to, WAYS_TEXT, "cannot be reached: %s is down or gone, or has no MAC addresses",
+			 name);
 		break;
 	}
 	return to;

@@ -79,6 +79,9 @@ int ways_settle(struct ways *w, uint64_t wait_ns, struct sluice_err *err);
 const struct way *ways_find(const struct ways *w,
 			    const struct way_want *want); /* NULL: it is not looked up */
 
+/* ways_compare() is an order of addresses, 0: the same way. */
+int ways_compare(const struct way_want *a, const struct way_want *b);
+
 /* ways_say() writes why a way is not ready: a part of a sentence behind the backend's name ("has no route"). */
 #define WAYS_TEXT 160
 char *ways_say(const struct way *way, char to[WAYS_TEXT]);

@@ -1,0 +1,279 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* From a policy's services and checks to what is probed, and how. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "control/balance_targets.h"
+#include "health/state.h"
+
+#define JITTER 10u /* per cent */
+
+static int compare(const struct checked *a, const struct checked *b)
+{
+	int order = strcmp(a->service, b->service);
+
+	order = order ? order : (a->addr.v6 > b->addr.v6) - (a->addr.v6 < b->addr.v6);
+	order = order ? order : memcmp(a->addr.bytes, b->addr.bytes, 16);
+	return order ? order : (a->port > b->port) - (a->port < b->port);
+}
+
+static int by_key(const void *a, const void *b)
+{
+	const struct checked *const *x = a, *const *y = b;
+
+	return compare(*x, *y);
+}
+
+static struct checked *find(const struct targets *t, const struct checked *like)
+{
+	struct checked **at = t->n ? bsearch(&like, t->v, t->n, sizeof(*t->v), by_key) : NULL;
+
+	return at ? *at : NULL;
+}
+
+char *targets_name(const struct checked *c, char to[TARGETS_NAME])
+{
+	char addr[NET_ADDR_TEXT];
+
+	net_addr_format(&c->addr, addr, sizeof(addr));
+	if (c->port)
+		snprintf(to, TARGETS_NAME, "service %s, %s port %u", c->service, addr, c->port);
+	else
+		snprintf(to, TARGETS_NAME, "service %s, %s", c->service, addr);
+	return to;
+}
+
+/* The words of a command, parted by blanks; what they are kept in stands in the buffer. false: out of memory */
+static bool words(struct targets *t, const char *text, struct health_probe *p)
+{
+	char *copy = strdup(text), *save = NULL, *word;
+	const char **argv = calloc(HEALTH_ARGS, sizeof(char *));
+	void *both[] = {copy, argv};
+	bool ok = copy && argv;
+
+	for (word = ok ? strtok_r(copy, " \t", &save) : NULL; word && p->n_argv < HEALTH_ARGS;
+	     word = strtok_r(NULL, " \t", &save))
+		argv[p->n_argv++] = word;
+	p->argv = argv;
+	buf_put(&t->words, both, sizeof(both));
+	if (!t->words.failed)
+		return ok;
+	free(copy);
+	free(argv);
+	return false;
+}
+
+static bool probe_of(struct targets *t, const struct policy_health *h, struct health_probe *p)
+{
+	static const enum health_kind kinds[] = {
+		[POLICY_HEALTH_TCP] = HEALTH_TCP,	  [POLICY_HEALTH_HTTP] = HEALTH_HTTP,
+		[POLICY_HEALTH_HTTPS] = HEALTH_HTTPS,	  [POLICY_HEALTH_ICMP] = HEALTH_ICMP,
+		[POLICY_HEALTH_COMMAND] = HEALTH_COMMAND,
+	};
+
+	*p = (struct health_probe){
+		.kind = kinds[h->kind],
+		.port = (uint16_t)h->port,
+		.interval_ns = h->every_ns,
+		.timeout_ns = h->timeout_ns,
+		.rise = h->rise,
+		.fall = h->fall,
+		.jitter = JITTER,
+		.damp_cut = HEALTH_DAMP_CUT,
+	};
+	if (p->kind == HEALTH_COMMAND)
+		return words(t, h->text, p);
+	if (p->kind == HEALTH_HTTP || p->kind == HEALTH_HTTPS) {
+		p->path = h->text;
+		p->host = h->host;
+		p->status[0] = (struct health_range){(uint16_t)h->status_lo, (uint16_t)h->status_hi};
+		p->n_status = 1;
+	}
+	return true;
+}
+
+/* Where clients send to: of TCP before others, the first that is one. */
+static uint16_t service_port(const struct balance_service *s)
+{
+	uint16_t port = 0;
+	size_t i;
+
+	for (i = 0; i < s->n_virtuals; i++)
+		if (s->virtuals[i].first && s->virtuals[i].proto == 6)
+			return s->virtuals[i].first;
+		else if (!port)
+			port = s->virtuals[i].first;
+	return port;
+}
+
+static const struct policy_health *check_of(const struct policy *p, const char *service)
+{
+	uint32_t i;
+
+	for (i = 0; i < p->n_balances; i++)
+		if (!strcmp(p->balances[i].name, service) && p->balances[i].health.kind != POLICY_HEALTH_NONE)
+			return &p->balances[i].health;
+	return NULL;
+}
+
+static bool link_local(const struct net_addr *a)
+{
+	return a->v6 && a->bytes[0] == 0xfe && (a->bytes[1] & 0xc0) == 0x80;
+}
+
+/* Why a backend cannot be checked; NULL: it can. */
+static const char *cannot(const struct targets *t, const struct health_probe *p,
+			  const struct health_target *to)
+{
+	if (!p->port && !to->port && p->kind != HEALTH_ICMP && p->kind != HEALTH_COMMAND)
+		return "cannot be checked without a port: its service has all of them; write 'port N' behind "
+		       "the check";
+	if (p->kind == HEALTH_COMMAND && (!p->n_argv || p->argv[0][0] != '/'))
+		return "cannot be checked: the command does not begin with '/', and no shell looks for it";
+	if (link_local(&to->addr))
+		return "cannot be checked: a link-local address is one of each network";
+	if (t->n_targets >= HEALTH_TARGETS)
+		return "is not checked: so many backends can be checked and no more";
+	return NULL;
+}
+
+/* All backends of a service. At most one thing that cannot be is told of each. */
+static int add_service(const struct balance_service *s, uint32_t at, const struct policy *policy,
+		       const struct targets *before, void (*say)(void *ctx, const char *sentence), void *ctx,
+		       struct targets *to)
+{
+	const struct policy_health *h = check_of(policy, s->name);
+	struct health_probe *p = &to->probes[to->n_probes];
+	char name[TARGETS_NAME], sentence[TARGETS_NAME + 128];
+	const char *why, *told = NULL;
+	struct checked like, *c;
+	uint32_t i;
+
+	if (h && !probe_of(to, h, p))
+		return -ENOMEM;
+	for (i = 0; i < s->n_backends; i++) {
+		like = (struct checked){.addr = s->backends[i].addr, .port = s->backends[i].port};
+		snprintf(like.service, sizeof(like.service), "%s", s->name);
+		c = find(before, &like);
+		if (!c) {
+			c = malloc(sizeof(*c));
+			if (!c)
+				return -ENOMEM;
+			*c = like;
+			c->up = true;
+		}
+		to->v[to->n++] = c;
+		to->targets[to->n_targets] = (struct health_target){
+			.id = (uint64_t)(uintptr_t)c,
+			.probe = (uint32_t)to->n_probes,
+			.addr = c->addr,
+			.port = c->port ? c->port : service_port(s),
+		};
+		to->places[to->n_targets][0] = at;
+		to->places[to->n_targets][1] = i;
+		why = h ? cannot(to, p, &to->targets[to->n_targets]) : NULL;
+		if (why && why != told) {
+			snprintf(sentence, sizeof(sentence), "%s %s", targets_name(c, name), why);
+			say(ctx, sentence);
+			told = why;
+		}
+		to->n_targets += h && !why;
+	}
+	to->n_probes += h != NULL;
+	return 0;
+}
+
+/* Places in the model, told to backends when nothing can fail any more. */
+static void set_places(const struct balance_model *m, struct targets *to)
+{
+	size_t n = 0, i, k;
+
+	for (i = 0; i < m->n_services; i++)
+		for (k = 0; k < m->services[i]->n_backends; k++) {
+			to->v[n]->at_service = (uint32_t)i;
+			to->v[n]->at_backend = (uint32_t)k;
+			to->v[n]->is_checked = false;
+			to->v[n++]->kept = true;
+		}
+	for (i = 0; i < to->n_targets; i++)
+		((struct checked *)(uintptr_t)to->targets[i].id)->is_checked = true;
+}
+
+int targets_make(const struct balance_model *m, const struct policy *p, const struct targets *before,
+		 void (*say)(void *ctx, const char *sentence), void *ctx, struct targets *to,
+		 struct sluice_err *err)
+{
+	size_t n = 0, i;
+	int e = 0;
+
+	*to = (struct targets){0};
+	for (i = 0; i < m->n_services; i++)
+		n += m->services[i]->n_backends;
+	to->v = calloc(n + 1, sizeof(*to->v));
+	to->probes = calloc(m->n_services + 1, sizeof(*to->probes));
+	to->targets = calloc(n + 1, sizeof(*to->targets));
+	to->places = calloc(n + 1, sizeof(*to->places));
+	if (!to->v || !to->probes || !to->targets || !to->places)
+		e = -ENOMEM;
+	for (i = 0; !e && i < m->n_services; i++)
+		e = add_service(m->services[i], (uint32_t)i, p, before, say, ctx, to);
+	if (!e)
+		return 0;
+	targets_drop(before, to);
+	return err_nomem(err);
+}
+
+static void free_rest(struct targets *t)
+{
+	char **words = (char **)(void *)t->words.data;
+	size_t i;
+
+	for (i = 0; words && i < t->words.len / sizeof(*words); i++)
+		free(words[i]);
+	buf_free(&t->words);
+	free(t->probes);
+	free(t->targets);
+	free(t->places);
+	free(t->v);
+	*t = (struct targets){0};
+}
+
+void targets_drop(const struct targets *before, struct targets *made)
+{
+	size_t i;
+
+	for (i = 0; i < made->n; i++)
+		if (find(before, made->v[i]) != made->v[i])
+			free(made->v[i]);
+	free_rest(made);
+}
+
+void targets_replace(struct targets *t, const struct balance_model *m, struct targets *by)
+{
+	size_t i;
+
+	for (i = 0; i < t->n; i++)
+		t->v[i]->kept = false;
+	if (m)
+		set_places(m, by);
+	for (i = 0; i < t->n; i++)
+		if (!t->v[i]->kept)
+			free(t->v[i]);
+	free_rest(t);
+	if (by->n)
+		qsort(by->v, by->n, sizeof(*by->v), by_key);
+	*t = *by;
+	*by = (struct targets){0};
+}
+
+void targets_free(struct targets *t)
+{
+	size_t i;
+
+	for (i = 0; i < t->n; i++)
+		free(t->v[i]);
+	free_rest(t);
+}
