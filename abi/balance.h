@@ -183,7 +183,7 @@ enum balance_why {
 	BALANCE_WHY_NO_FIRST, /* a fragment whose first one was not seen */
 };
 
-/* What became of packets that are counted by reason; all but the last two are drops. */
+/* What became of packets that are counted by reason: drops, and what is noted of others. */
 enum balance_reason {
 	BALANCE_DROP_NO_BACKEND,
 	BALANCE_DROP_NO_FIRST,	/* a fragment whose first one was not seen */
@@ -197,6 +197,7 @@ enum balance_reason {
 	BALANCE_DROP_TOO_BIG_TOLD, /* an ICMP error went to the sender in its place */
 	BALANCE_NOTE_FULL,	/* the flow was not recorded: all its places are taken */
 	BALANCE_NOTE_LOOKUP,	/* the way was looked up for the packet */
+	BALANCE_DROP_REFUSED,	/* no backend is up, and the sender was told: TCP reset, port unreachable */
 	BALANCE_REASONS,
 };
 

@@ -13,9 +13,19 @@
 
 #include "datapath/balance_plain.h"
 
-#define BALANCED (-1) /* no verdict: the view's packet goes to its target */
+/*
+ * Everything, of any packet: its view. Not inline, and what follows neither: few packets go there, and behind it the verifier
+ * has forgotten what kind of packet it is.
+ */
+static __noinline int see(struct xdp_md *ctx)
+{
+	__u32 zero = 0;
+	struct view *v = bpf_map_lookup_elem(&balance_scratch, &zero);
 
-/* Everything, of any packet. */
+	return v && view_of(ctx, v) == VIEW_GO;
+}
+
+/* The packet of the view in balance_scratch. */
 static __noinline int balanced_odd(struct xdp_md *ctx)
 {
 	__u32 zero = 0, target;
@@ -25,7 +35,7 @@ static __noinline int balanced_odd(struct xdp_md *ctx)
 	__u8 why = 0;
 	int e;
 
-	if (!m || !v || view_of(ctx, v) == VIEW_PASS)
+	if (!m || !v)
 		return XDP_PASS;
 	v->id = 0;
 	e = service_of(m, v);
@@ -34,6 +44,8 @@ static __noinline int balanced_odd(struct xdp_md *ctx)
 	r = ring_of(m, v);
 	if (!e)
 		e = choose(m, v, r, &why);
+	if (e == 1 + BALANCE_DROP_NO_BACKEND && r->fallback == FALLBACK_RESET)
+		return DOES_REFUSE;
 	if (e) {
 		note(v->service, e == 1 + CHOOSE_AGAIN ? BALANCE_DROP_TABLES : (__u32)e - 1);
 		return XDP_DROP;
@@ -50,7 +62,7 @@ static __noinline int balanced_odd(struct xdp_md *ctx)
 	if (v->more && v->kind != BALANCE_PACKET_ERROR)
 		fragment_record(v);
 	count(v, target, why);
-	return BALANCED;
+	return DOES_FORWARD;
 }
 
 static __always_inline int balanced(struct xdp_md *ctx)
@@ -58,7 +70,7 @@ static __always_inline int balanced(struct xdp_md *ctx)
 	__u32 zero = 0;
 	void *m = bpf_map_lookup_elem(&balance_tables, &zero);
 	struct view v;
-	int does = PLAIN_NOT;
+	int does = DOES_NOT_KNOW;
 
 	if (!m)
 		return XDP_PASS;
@@ -66,10 +78,11 @@ static __always_inline int balanced(struct xdp_md *ctx)
 		does = plain_balanced(ctx, m, &v);
 	else if (plain6(ctx, &v))
 		does = plain_balanced(ctx, m, &v);
-	if (does != PLAIN_NOT)
-		return does;
-	does = balanced_odd(ctx);
-	return does == BALANCED ? forward(ctx) : does;
+	if (does == DOES_NOT_KNOW)
+		does = see(ctx) ? balanced_odd(ctx) : XDP_PASS;
+	if (does == DOES_FORWARD)
+		return forward(ctx);
+	return does == DOES_REFUSE ? refuse(ctx) : does;
 }
 
 SEC("xdp.frags")

@@ -64,8 +64,8 @@ static __always_inline __u32 vip_blocks(struct balance_head *head, __u64 dst0, _
 	return levels & 1u << 16 ? vip_find(head, dst0, dst1, half, BALANCE_VIP_KEY(v6, 0, 16, 0)) : VIP_NONE;
 }
 
-/* Not inline for the short way, which it would make long. */
-static __noinline __u32 vip_blocks_call(__u64 dst0, __u64 dst1, __u32 what, __u32 port)
+/* Not inline for the short way, which it would make long; not static, so that it is verified once. */
+__attribute__((noinline)) __u32 vip_blocks_call(__u64 dst0, __u64 dst1, __u32 what, __u32 port)
 {
 	__u32 zero = 0;
 	struct balance_head *head = bpf_map_lookup_elem(&balance_tables, &zero);

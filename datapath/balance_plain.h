@@ -43,6 +43,7 @@ static __always_inline int plain4(struct xdp_md *ctx, struct view *v)
 	v->v6 = 0;
 	v->tos = ip->tos;
 	view_addresses4(v, ip->saddr, ip->daddr);
+	v->l4 = sizeof(struct ethhdr) + sizeof(*ip);
 	plain_l4(v, (__u8 *)(ip + 1));
 	return 1;
 }
@@ -63,12 +64,20 @@ static __always_inline int plain6(struct xdp_md *ctx, struct view *v)
 	v->v6 = 1;
 	v->tos = (__u8)(BALANCE_HOST32(*(__be32 *)ip) >> 20);
 	view_addresses6(v, &ip->saddr, &ip->daddr);
+	v->l4 = sizeof(struct ethhdr) + sizeof(*ip);
 	plain_l4(v, (__u8 *)(ip + 1));
 	return 1;
 }
 
-/* The long way out: the view goes to the map that it is read from there. */
-static __always_inline int plain_odd(struct xdp_md *ctx, const struct view *v)
+/* No verdicts: what is still to be done with a packet, so that there is one place where it is done. */
+enum {
+	DOES_NOT_KNOW = -1, /* it goes the long way */
+	DOES_FORWARD = -2,  /* the packet of the view in balance_scratch goes to its target */
+	DOES_REFUSE = -3,   /* its sender is told that nobody is there */
+};
+
+/* The long ways out: the view goes to the map that it is read from there. */
+static __always_inline int plain_odd(const struct view *v, int does)
 {
 	__u32 zero = 0;
 	struct view *to = bpf_map_lookup_elem(&balance_scratch, &zero);
@@ -76,7 +85,7 @@ static __always_inline int plain_odd(struct xdp_md *ctx, const struct view *v)
 	if (!to)
 		return XDP_DROP;
 	*to = *v;
-	return forward(ctx);
+	return does;
 }
 
 /* Puts head bytes in front, MAC addresses and type; room: from the IP header on. Returns where that is; 0: no room. */
@@ -124,7 +133,7 @@ static __always_inline int plain_forward(struct xdp_md *ctx, void *m, const stru
 
 	/* hop 0 has no interface either */
 	if (mode > MODE_L2 || !hop->ifindex || v->bytes + head > hop->mtu)
-		return plain_odd(ctx, v);
+		return plain_odd(v, DOES_FORWARD);
 	if (mode == MODE_IPIP)
 		return t->v6 ? plain_send(ctx, v, r, t, hop, 1, 0) : plain_send(ctx, v, r, t, hop, 0, 0);
 	if (mode == MODE_GUE)
@@ -133,8 +142,6 @@ static __always_inline int plain_forward(struct xdp_md *ctx, void *m, const stru
 		return XDP_DROP;
 	return leave(ctx, hop->ifindex);
 }
-
-#define PLAIN_NOT (-1) /* no verdict: it goes the long way */
 
 /* A packet that was read, the rest of the way. */
 static __always_inline int plain_balanced(struct xdp_md *ctx, void *m, struct view *v)
@@ -155,7 +162,9 @@ static __always_inline int plain_balanced(struct xdp_md *ctx, void *m, struct vi
 	r = ring_of(m, v);
 	e = choose(m, v, r, &why);
 	if (e == 1 + CHOOSE_AGAIN)
-		return PLAIN_NOT;
+		return DOES_NOT_KNOW;
+	if (e == 1 + BALANCE_DROP_NO_BACKEND && r->fallback == FALLBACK_RESET)
+		return plain_odd(v, DOES_REFUSE);
 	target = r->targets + v->id;
 	if (e || target >= config.n_targets) {
 		note(v->service, e ? (__u32)e - 1 : BALANCE_DROP_TABLES);

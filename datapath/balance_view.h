@@ -16,6 +16,7 @@ struct view {
 	__u32 more;	   /* a first fragment: others follow */
 	__u32 ident;	   /* of a fragment */
 	__u32 l3, bytes;   /* where the IP header begins, and how long the packet is from there on */
+	__u32 l4;	   /* where what it carries begins */
 	__u32 n_tags;
 	__u32 service, id; /* as chosen; its target */
 	struct balance_hop hop;
@@ -128,6 +129,7 @@ static __always_inline int view_of(struct xdp_md *ctx, struct view *v)
 	if (!view_ip(&c, &p, v))
 		return VIEW_PASS;
 	parse_l4(&c, &p);
+	v->l4 = (__u32)(c.at - (void *)(long)ctx->data);
 	v->kind = BALANCE_PACKET_GOES_ON;
 	v->ports = 0;
 	v->more = p.fragment == PACKET_FRAG_FIRST;

@@ -26,5 +26,6 @@ void outer(struct frame *f, const struct frame *in, const struct make *m, bool s
 void encapsulated(const struct make *m, bool six, uint32_t gue);
 
 void odd(void);
+void refused(void); /* services that say reset */
 
 #endif

@@ -303,8 +303,8 @@ static void pace(void)
 	frame_make(&in, &m);
 	for (i = 0; i < 3000; i++)
 		n[bed_run(&bed, &in, &out)]++;
-	/* in the kernel the second may end meanwhile, and this thread may move to another CPU */
-	if (n[TX] < 900 || (!kernel && n[TX] > 1000) || n[TX] + n[DROP] != 3000)
+	/* in the kernel errors were sent in this second before, it may end meanwhile, and this thread may move to another CPU */
+	if (n[TX] < (kernel ? 700 : 900) || (!kernel && n[TX] > 1000) || n[TX] + n[DROP] != 3000)
 		fail("%u errors were sent for 3000 packets", n[TX]);
 	bed.now += 2000000000;
 	if (!kernel && bed_run(&bed, &in, &out) != TX)
@@ -412,6 +412,7 @@ void odd(void)
 	fragments();
 	damaged();
 	too_big();
+	refused();
 	pace();
 	no_way();
 	varied();

@@ -29,6 +29,7 @@ const char *stats_reason(uint32_t reason)
 		[BALANCE_DROP_HEADROOM] = "no_headroom",  [BALANCE_DROP_MODE] = "mode",
 		[BALANCE_DROP_TABLES] = "tables",	  [BALANCE_DROP_TOO_BIG_TOLD] = "too_big_told",
 		[BALANCE_NOTE_FULL] = "table_full",	  [BALANCE_NOTE_LOOKUP] = "looked_up",
+		[BALANCE_DROP_REFUSED] = "refused",
 	};
 
 	return reason < sizeof(words) / sizeof(*words) && words[reason] ? words[reason] : "other";
