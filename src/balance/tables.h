@@ -121,7 +121,12 @@ bool tables_published(const struct tables *t, uint32_t number, uint32_t serial);
 int tables_grow(const struct tables *from, const struct balance_model *m, const uint32_t *on, uint64_t now_ns,
 		struct tables **to, bool *same, struct ring_report *report, struct sluice_err *err);
 
-/* tables_prepare_return() prepares a service of t, of which `to` was grown, for coming back after it: ring_prepare_return(). errors: -ENOMEM */
+/*
+ * tables_prepare_return() prepares a service of t, of which `to` was grown, for coming back after it: ring_prepare_return();
+ * tables_take_turn() has it give the numbers that `to` gave to services to others late. true: it would have done so sooner.
+ * errors: -ENOMEM
+ */
+bool tables_take_turn(struct tables *t, const struct tables *to);
 int tables_prepare_return(struct tables *t, uint32_t number, const struct tables *to, bool *any, struct sluice_err *err);
 
 /* tables_service() is a service's number, -1: there is none. tables_ring() its ring; tables_first() the number of its

@@ -127,7 +127,7 @@ static int attempt(const struct tables *from, const struct tables_room *room, bo
 
 	if (e)
 		return e;
-	t->turn = from->turn;
+	t->turn = from->turn % room->services;
 	t->serial = from->serial;
 	e = settle_all(from, t, m, stay, err);
 	if (!e)
@@ -197,4 +197,14 @@ int tables_prepare_return(struct tables *t, uint32_t number, const struct tables
 		s->serial = ++t->serial;
 	}
 	return e;
+}
+
+bool tables_take_turn(struct tables *t, const struct tables *to)
+{
+	uint32_t turn = to->turn % t->room.services;
+
+	if (t->turn == turn)
+		return false;
+	t->turn = turn;
+	return true;
 }

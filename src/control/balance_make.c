@@ -193,6 +193,8 @@ static int reserve(struct balance_live *from, const struct balance_live *b, stru
 	bool any;
 	int e = 0;
 
+	if (tables_take_turn(from->t, b->t))
+		e = store_state(from, err);
 	for (i = 0; !e && i < from->policy.n_services; i++) {
 		number = from->services[i].number;
 		e = store_read_service(from, i, true, err);
