@@ -165,7 +165,7 @@ static int tell(const struct balance_run *run, const struct policy_packet *k,
 		return printf("a fragment whose first one was not seen: it is dropped and counted "
 			      "(no_first)\n") < 0;
 	s = a->service == BALANCE_LIVE_NONE ? NULL : run->model->services[a->service];
-	if (!s || !is_on(run, s, k->in))
+	if (!s)
 		return nobody(k, said);
 	if (a->backend != BALANCE_LIVE_NONE)
 		b = &s->backends[a->backend];
@@ -175,8 +175,9 @@ static int tell(const struct balance_run *run, const struct policy_packet *k,
 					  "forward", balance_mode_name(s->mode), "why", chosen_by(a),
 					  "affinity", a->a.affinity, "slot", json_integer(a->a.slot),
 					  "until_ns",
-					  a->a.until > now ? json_integer((json_int_t)(a->a.until - now))
-							   : json_null()));
+					  a->a.why == BALANCE_WHY_PREVIOUS && a->a.until > now
+						  ? json_integer((json_int_t)(a->a.until - now))
+						  : json_null()));
 	if (b)
 		printf("service %s, backend %s (forward %s)\n", s->name, backend_name(b, name),
 		       balance_mode_name(s->mode));
@@ -205,6 +206,8 @@ static int why(const char *words, bool *any, struct sluice_err *err)
 	e = balance_run_open(&run, false, err);
 	now = clock_mono_ns();
 	e = e ?: balance_live_why(run.live, &packet, ~0u, now, &a, err);
+	if (!e && a.service != BALANCE_LIVE_NONE && !is_on(&run, run.model->services[a.service], k.in))
+		a.service = a.backend = BALANCE_LIVE_NONE;
 	if (!e && tell(&run, &k, &a, now))
 		e = cli_gone(err);
 	*any = !e && a.backend != BALANCE_LIVE_NONE;
