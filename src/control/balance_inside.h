@@ -43,6 +43,7 @@ struct balance_live {
 	uint32_t hop_next;
 	char from[CONTROL_NAME]; /* until it is placed: what it follows */
 	bool follows;
+	bool forget; /* what the flow table says is of numbers that nobody knows */
 };
 
 #define LIVE_STATE "balance_state"
@@ -71,8 +72,10 @@ void live_overlay(struct balance_live *b, uint32_t service);
 int live_check(const struct balance_live *b, uint32_t service, uint32_t backend, struct sluice_err *err);
 const struct balance_target *live_targets(const struct balance_live *b, uint32_t service);
 const struct balance_ring *live_ring(const struct balance_live *b, uint32_t service);
-/* live_open_other() is balance_live_open() of a generation that need not have a balancer: then *b is NULL. */
+/* live_open_other() is balance_live_open() of a generation that need not have a balancer: then *b is NULL. live_open_files()
+ * the same, also if its maps are not pinned any more: then it has none. */
 int live_open_other(struct control_state *st, const char *generation, struct balance_live **b, struct sluice_err *err);
+int live_open_files(struct control_state *st, const char *generation, struct balance_live **b, struct sluice_err *err);
 /* live_elsewhere() walks over the flow table and takes from it what is silent for long. bits: by place of services, all NULL;
  * those that have changed slots get bits of the slots with flows elsewhere (ring_settle()), for free(). */
 int live_elsewhere(struct balance_live *b, uint64_t now_ns, uint8_t *bits[], struct sluice_err *err);

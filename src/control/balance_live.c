@@ -200,7 +200,8 @@ static int open_dir(struct control_state *st, const char *generation, const char
 	if (snprintf(b->dir, sizeof(b->dir), "%s", dir) >= (int)sizeof(b->dir))
 		e = err_set(err, -ENAMETOOLONG, "%s is too long a path", dir);
 	e = e ?: store_read_state(b, err);
-	e = e ?: live_maps(b, maps, err);
+	if (!e && maps)
+		e = live_maps(b, maps, err);
 	for (i = 0; !e && i < b->policy.n_services; i++)
 		e = store_read_service(b, i, false, err);
 	if (e)
@@ -236,7 +237,9 @@ static int open_maps(const struct control_state *st, const char *generation, str
 	return e;
 }
 
-static int open_generation(struct control_state *st, const char *name, bool must, struct balance_live **b,
+enum need { NEED_ALL, NEED_MAPS, NEED_NOTHING };
+
+static int open_generation(struct control_state *st, const char *name, enum need need, struct balance_live **b,
 			   struct sluice_err *err)
 {
 	struct balance_maps maps;
@@ -247,14 +250,15 @@ static int open_generation(struct control_state *st, const char *name, bool must
 	if (e)
 		return e;
 	if (access(path, F_OK))
-		return !must ? 0 : err_set(err, -ENOENT, "policy %s has no balance blocks; see sluice.conf(5)", name);
+		return need != NEED_ALL ? 0 : err_set(err, -ENOENT, "policy %s has no balance blocks; see sluice.conf(5)", name);
 	e = open_maps(st, name, &maps, err);
-	if (e == -ENOENT)
+	if (e == -ENOENT && need != NEED_NOTHING)
 		e = err_set(err, e,
 			    "the maps of policy %s are not pinned any more: there is no %s/%s/balance_memory; sluice apply "
 			    "FILE pins them again",
 			    name, st->pins, name);
-	e = e ?: open_dir(st, name, dir, &maps, b, err);
+	if (!e || (e == -ENOENT && need == NEED_NOTHING))
+		e = open_dir(st, name, dir, e ? NULL : &maps, b, err);
 	shut(&maps.memory);
 	shut(&maps.flows);
 	shut(&maps.fragments);
@@ -265,7 +269,12 @@ static int open_generation(struct control_state *st, const char *name, bool must
 
 int live_open_other(struct control_state *st, const char *generation, struct balance_live **b, struct sluice_err *err)
 {
-	return open_generation(st, generation, false, b, err);
+	return open_generation(st, generation, NEED_MAPS, b, err);
+}
+
+int live_open_files(struct control_state *st, const char *generation, struct balance_live **b, struct sluice_err *err)
+{
+	return open_generation(st, generation, NEED_NOTHING, b, err);
 }
 
 int balance_live_open(struct control_state *st, const char *generation, struct balance_live **b, struct sluice_err *err)
@@ -282,7 +291,7 @@ int balance_live_open(struct control_state *st, const char *generation, struct b
 		return e;
 	if (!name[0])
 		return err_set(err, -ENOENT, "no policy is in force here; sluice apply FILE puts one in");
-	return open_generation(st, name, true, b, err);
+	return open_generation(st, name, NEED_ALL, b, err);
 }
 
 int balance_live_reload(struct balance_live *b, bool *changed, struct sluice_err *err)

@@ -201,10 +201,11 @@ int balance_live_why(struct balance_live *b, const struct answer_packet *p, uint
  * packets.
  *
  * in:      p         whose services (p->services) are checked; on: bits of the interfaces of each, NULL: all of all
- *          from      the generation that it follows, "": none; one without a balancer is none, too
+ *          from      the generation that it follows, "": none; one without a balancer is none, too; one whose files are damaged
+ *                    is none but for the flow table, which is emptied: st->warned says so
  *          now_ns    of CLOCK_MONOTONIC
  * out:     *b        without memory; until balance_live_place() for balance_live_tables(), _follows(), _model() and _close() alone
- * errors:  -EINVAL   more than there can be; -EBADMSG files of from are damaged; -ENOMEM
+ * errors:  -EINVAL   more than there can be; -EPERM, -ENOMEM
  */
 int balance_live_prepare(struct control_state *st, const struct policy *p, const uint32_t *on, const char *from,
 			 uint64_t now_ns, struct balance_live **b, struct sluice_err *err);

@@ -8,6 +8,7 @@
 #include "base/err.h"
 #include "control/balance_counts.h"
 #include "control/balance_inside.h"
+#include "control/inside.h"
 
 /* What was said of backends that stay goes on. */
 static void carry_overlay(const struct balance_live *from, struct balance_live *b)
@@ -67,13 +68,21 @@ int balance_live_prepare(struct control_state *st, const struct policy *p, const
 			 uint64_t now_ns, struct balance_live **to, struct sluice_err *err)
 {
 	struct balance_live *b = NULL, *old = NULL;
+	struct sluice_err why = {0};
+	bool damaged;
 	int e;
 
 	*to = NULL;
-	e = from[0] ? live_open_other(st, from, &old, err) : 0;
-	e = e ?: live_prepare(&p->services, on, old, now_ns, &b, err);
+	e = from[0] ? live_open_files(st, from, &old, &why) : 0;
+	damaged = e == -EBADMSG;
+	if (damaged) {
+		control_warn(st, &why, "what was set at run time is lost, and flows of slots that were changed may move");
+		e = 0;
+	}
+	e = e ? err_set(err, e, "%s", why.text) : live_prepare(&p->services, on, old, now_ns, &b, err);
 	if (!e) {
 		b->st = st;
+		b->forget = damaged;
 		snprintf(b->from, sizeof(b->from), "%s", old ? from : "");
 		*to = b;
 	}
@@ -209,6 +218,19 @@ static int reserve(struct balance_live *from, const struct balance_live *b, stru
 	return e;
 }
 
+/* Numbers have been given out by somebody whose files cannot be read: those in the table may mean anybody. */
+static void forget_flows(struct balance_live *b)
+{
+	size_t i;
+
+	for (i = 0; i < b->flows_bytes / sizeof(*b->flows); i++)
+		if (b->flows[i])
+			__atomic_store_n(&b->flows[i], 0, __ATOMIC_RELAXED);
+	for (i = 0; b->fragments && i < b->fragments_bytes / sizeof(*b->fragments); i++)
+		if (b->fragments[i])
+			__atomic_store_n(&b->fragments[i], 0, __ATOMIC_RELAXED);
+}
+
 int live_place(struct balance_live *b, struct balance_live *old, const char *generation, const char *dir,
 	       const struct balance_config *config, const struct balance_maps *maps, struct sluice_err *err)
 {
@@ -224,11 +246,13 @@ int live_place(struct balance_live *b, struct balance_live *old, const char *gen
 	b->config.tick_shift = config->tick_shift;
 	b->config.idle = config->idle;
 	e = live_maps(b, maps, err);
+	if (!e && b->forget)
+		forget_flows(b);
 	if (!e) {
 		base_counts(old, b);
 		e = write_all(b, err) ?: tables_publish(b->t, err);
 	}
-	if (!e && old) {
+	if (!e && old && old->memory) {
 		carry_ways(old, b);
 		e = reserve(old, b, err);
 	}
@@ -241,7 +265,7 @@ int balance_live_place(struct balance_live *b, const char *generation, const cha
 		       const struct balance_maps *maps, struct sluice_err *err)
 {
 	struct balance_live *old = NULL;
-	int e = b->from[0] ? live_open_other(b->st, b->from, &old, err) : 0;
+	int e = b->from[0] ? live_open_files(b->st, b->from, &old, err) : 0;
 
 	e = e ?: live_place(b, old, generation, dir, config, maps, err);
 	balance_live_close(old);
