@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* Ways brought to the backends of a generation. */
 #include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
 
 #include "base/err.h"
 #include "control/balance_hops.h"
@@ -110,7 +114,36 @@ int hops_set(const struct hops *h, struct balance_live *b, const struct way *way
 	return e;
 }
 
-int control_balance_ways(struct balance_live *b, uint64_t wait_ns,
+/* A daemon has its lock: the ways that there are, are right (balance_serve.c). */
+static bool is_followed(const struct control_state *st)
+{
+	char path[PATH_MAX];
+	bool followed;
+	int fd;
+
+	if (snprintf(path, sizeof(path), "%s/serve", st->run) >= (int)sizeof(path))
+		return false;
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	if (fd < 0)
+		return false;
+	followed = flock(fd, LOCK_SH | LOCK_NB) && errno == EWOULDBLOCK;
+	close(fd);
+	return followed;
+}
+
+/* Only what has no way yet stays. */
+static void only_new(struct hops *h, struct balance_live *b)
+{
+	struct balance_live_backend now;
+	size_t i, n = 0;
+
+	for (i = 0; i < h->n; i++)
+		if (balance_live_backend(b, h->v[i].service, h->v[i].backend, &now, NULL) || !now.way)
+			h->v[n++] = h->v[i];
+	h->n = n;
+}
+
+int control_balance_ways(const struct control_state *st, struct balance_live *b, uint64_t wait_ns,
 			 void (*say)(void *ctx, const char *sentence), void *ctx, struct sluice_err *err)
 {
 	const struct way *way;
@@ -120,6 +153,8 @@ int control_balance_ways(struct balance_live *b, uint64_t wait_ns,
 	size_t i;
 	int e = hops_make(balance_live_model(b), &h, err) ?: ways_new(true, &w, err);
 
+	if (!e && is_followed(st))
+		only_new(&h, b);
 	e = e ?: hops_want(&h, w, err) ?: ways_settle(w, wait_ns, err);
 	for (i = 0; !e && i < h.n; i++) {
 		if (i && !ways_compare(&h.v[i - 1].to, &h.v[i].to))

@@ -8,13 +8,14 @@
 
 /*
  * control_balance_ways() looks up the ways to all backends, once, and sets them: for who puts a generation into force,
- * so that its first packets need not be looked up one by one. Neighbours that are not known are asked for.
+ * so that its first packets need not be looked up one by one. Neighbours that are not known are asked for. While a daemon keeps
+ * ways, only those are looked up that backends have not taken over.
  *
  * in:      b        open, or placed; wait_ns  for answers of neighbours; the lock is held
  *          say      is told of each address that cannot be reached, a sentence without a full stop; may be NULL
  * errors:  of netlink sockets, -EPERM, -ENOMEM. That a backend cannot be reached is none
  */
-int control_balance_ways(struct balance_live *b, uint64_t wait_ns,
+int control_balance_ways(const struct control_state *st, struct balance_live *b, uint64_t wait_ns,
 			 void (*say)(void *ctx, const char *sentence), void *ctx, struct sluice_err *err);
 
 /* A backend by its places, and the way it needs. */

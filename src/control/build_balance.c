@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* The balance blocks of a generation that is made: its memory, and a program for each interface. */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -9,12 +10,15 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "control/balance.h"
+#include "control/balance_hops.h"
 #include "control/balance_live.h"
 #include "control/build.h"
 #include "control/build_inside.h"
 #include "control/files.h"
 #include "control/inside.h"
 #include "control/status.h"
+
+#define WAYS_WAIT_NS 300000000u /* for neighbours that have to be asked for */
 
 static const enum control_map pinned[BALANCE_MAPS] = {CONTROL_BALANCE_MEMORY, CONTROL_BALANCE_FLOWS, CONTROL_BALANCE_FRAGMENTS,
 						      CONTROL_BALANCE_COUNTS, CONTROL_BALANCE_REASONS};
@@ -121,16 +125,47 @@ static void take_maps(struct balancer *n)
 	}
 }
 
+struct unreached {
+	struct sluice_err first;
+	uint32_t n;
+};
+
+static void say_unreached(void *ctx, const char *sentence)
+{
+	struct unreached *u = ctx;
+
+	if (!u->n++)
+		err_set(&u->first, -EHOSTUNREACH, "%s", sentence);
+}
+
+/* A backend that cannot be reached is no reason against the policy: it may come. */
+static void find_ways(const struct balancer *n)
+{
+	struct unreached u = {.n = 0};
+	struct sluice_err why = {0};
+	char what[48];
+
+	if (control_balance_ways(n->b->st, n->live, WAYS_WAIT_NS, say_unreached, &u, &why))
+		control_warn(n->b->st, &why, "packets to backends are looked up one by one");
+	snprintf(what, sizeof(what), "%u backend%s out of reach", u.n, u.n == 1 ? "" : "s");
+	if (u.n)
+		control_warn(n->b->st, &u.first, what);
+}
+
 /* A dry run has no place in the sequence of generations. */
 static int place(const struct balancer *n)
 {
 	const struct balance_maps maps = {n->maps[BALANCE_MAP_MEMORY], n->maps[BALANCE_MAP_FLOWS],
 					  n->maps[BALANCE_MAP_FRAGMENTS], n->maps[BALANCE_MAP_COUNTS],
 					  n->maps[BALANCE_MAP_REASONS]};
+	int e;
 
 	if (!n->b->g->number)
 		return 0;
-	return balance_live_place(n->live, n->b->g->name, n->b->dir, &n->config, &maps, n->b->err);
+	e = balance_live_place(n->live, n->b->g->name, n->b->dir, &n->config, &maps, n->b->err);
+	if (!e)
+		find_ways(n);
+	return e;
 }
 
 int build_balance(const struct build *b)
