@@ -11,13 +11,15 @@
 # too. So where new flows go is asked of TCP; of UDP, that none moves and none is lost.
 #
 # Answers go from the backends through the box as the routes lead, past the balancer. All sums are computed and verified by
-# the kernels of clients and backends. SOAK=SECONDS: so long instead of once through.
+# the kernels of clients and backends. SOAK=SECONDS: changes one after the other for so long, instead of all this.
 . "$(dirname "$0")/lib.sh"
+. "$SRC/tests/policy_lab.sh"
 . "$SRC/tests/balance_live.sh"
 need_root
 live_lab 5
+policy_ends sluice-$LIVE-box
 
-policy() { # FORWARD ADDRESSES...
+apply() { # FORWARD ADDRESSES...
 	mode=$1
 	shift
 	cat >"$T/web.conf" <<-X
@@ -28,7 +30,11 @@ policy() { # FORWARD ADDRESSES...
 		backend { $(echo "$*" | sed 's/ /, /g') }
 	}
 	X
+	inns box "$SLUICE" apply "$T/web.conf" >"$T/applied" 2>&1 || { cat "$T/applied"; return 1; }
 }
+drain() { inns box "$SLUICE" balance drain web "$1" --no-wait >/dev/null; }
+undrain() { inns box "$SLUICE" balance undrain web "$1" >/dev/null; }
+counts() { inns box "$SLUICE" balance stats -1 "$@"; }
 network() {
 	passing h1 eth0 || return 1
 	for host in 2 3 4 5; do
@@ -37,7 +43,7 @@ network() {
 		eval "server_$host=$served"
 	done
 	for host in 2 3 4 5; do
-		wait_until 5 inns h$host sh -c "ss -Hltn 'sport = :80' | grep -q ." || return 1
+		wait_until 5 listens h$host || return 1
 	done
 }
 opened() { [ "$1" = "$2" ] || { echo "$1 whole, should be $2"; return 1; }; }
@@ -60,52 +66,76 @@ say() {
 	echo "$*:"
 	cat "$T/a"
 	sort "$T"/[tu][46].err | uniq -c
-	ask balancer counts
-	inns box ip neigh
-	inns box ip -s link
-	for host in h1 h2 h3 h4 h5; do inns $host nstat -asz | awk -v h=$host '$2 && /Err|Drop|Retrans|Overfl/ { print h, $1, $2 }'; done
+	counts
 	return 1
+}
+clients() { # EVERY_MS
+	begin t4 h1 "$TALK" tcp $VIP4 80 700 "$1"
+	begin t6 h1 "$TALK" tcp $VIP6 80 700 "$1"
+	begin u4 h1 "$TALK" udp $VIP4 80 500 "$1"
+	begin u6 h1 "$TALK" udp $VIP6 80 500 "$1"
+}
+result() { # what became of all, by server; nothing was dropped
+	awk '$1 == "." { next } { w[$1] += $3; b[$1] += $5; r[$1] += $7; l[$1] += $9 }
+		END { for (n in w) print n, "whole", w[n], "broken", b[n], "exchanges", r[n], "lost", l[n] }' "$T/a" | tee -a "$T/results"
+	counts -j >"$T/counts" && jq -e '[.. | .dropped? | objects] | length > 0 and ([.[][]] | add // 0) == 0' "$T/counts" >/dev/null || { counts; return 1; }
+	quiet_errors h1 h2 h3 h4 h5
 }
 
 steps() { # FORWARD BACKEND2 BACKEND3 BACKEND4 BACKEND5 CONNECTIONS EVERY_MS
-	mode=$1 b2=$2 b3=$3 b4=$4 b5=$5 each=$6 every=$7
-	policy "$mode" $b2 $b3 $b4
-	start balancer box "$BUILD/tests/balance-live" to1 "$T/web.conf" || return 1
-	begin t4 h1 "$TALK" tcp $VIP4 80 700 $every
-	begin t6 h1 "$TALK" tcp $VIP6 80 700 $every
-	begin u4 h1 "$TALK" udp $VIP4 80 500 $every
-	begin u6 h1 "$TALK" udp $VIP6 80 500 $every
+	mode=$1 b2=$2 b3=$3 b4=$4 b5=$5 each=$6
+	apply "$mode" $b2 $b3 $b4 && clients $7 || return 1
 	all "more $each" && unbroken && opened $(whole) $((each * 4)) || say opened || return 1
 	for host in h2 h3 h4; do
 		[ "$(whole $host)" -gt $((each / 2)) ] || say "$host has too few" || return 1
 	done
 	# another one comes: it gets its share of those that are new, and nothing else
-	policy "$mode" $b2 $b3 $b4 $b5
-	ask balancer "load $T/web.conf" >/dev/null && all round && unbroken && opened $(whole) $((each * 4)) && [ "$(whole h5)" = 0 ] || say added || return 1
+	apply "$mode" $b2 $b3 $b4 $b5 && all round && unbroken && opened $(whole) $((each * 4)) && [ "$(whole h5)" = 0 ] || say added || return 1
 	all "more $each" && unbroken && opened $(whole) $((each * 8)) && [ "$(connected h5)" -gt $((each / 4)) ] || say "new ones" || return 1
 	# one drains: it keeps those it has and gets no other
-	ask balancer "drain web $b3" >/dev/null && all round && unbroken || say drained || return 1
+	drain $b3 && all round && unbroken || say drained || return 1
 	had=$(connected h3)
 	all "more $each" && unbroken && opened $(whole) $((each * 12)) && [ "$(connected h3)" = "$had" ] || say "drained with $had" || return 1
-	# one dies: only what it had breaks
+	# one dies and is removed: only what it had breaks
 	kill $server_4
-	ask balancer "down web $b4" >/dev/null && all round && all "more $each" && unbroken h4 && all round && unbroken h4 || say died || return 1
-	opened $(($(whole) + $(sum broken h4 <"$T/a"))) $((each * 16)) || say died || return 1
-	# that one is removed, the one that drained is back
-	policy "$mode" $b2 $b3 $b5
-	ask balancer "load $T/web.conf" >/dev/null && all round && all "more $each" && unbroken h4 && [ "$(connected h3)" -gt "$had" ] || say back || return 1
-	awk '$1 == "." { next } { w[$1] += $3; b[$1] += $5; r[$1] += $7; l[$1] += $9 } END { for (n in w) print n, "whole", w[n], "broken", b[n], "exchanges", r[n], "lost", l[n] }' "$T/a"
-	ask balancer counts
-	quiet_errors h1 h2 h3 h4 h5
+	apply "$mode" $b2 $b3 $b5 && all round && all "more $each" && unbroken h4 && all round && unbroken h4 || say died || return 1
+	opened $(($(whole) + $(sum broken h4 <"$T/a"))) $((each * 16)) && [ "$(connected h3)" = "$had" ] || say died || return 1
+	# the one that drained is back
+	undrain $b3 && all round && all "more $each" && unbroken h4 && [ "$(connected h3)" -gt "$had" ] || say back || return 1
+	result
 }
-changes() {
-	[ -n "$server_4" ] || { serve h4 "$TALK" serve 80 h4; server_4=$served; }
-	steps "$@"
-	rc=$?
-	for client in t4 t6 u4 u6 balancer; do
+# Policies follow each other under connections that live as long; new ones come all the time. What h4 and h5 have may break,
+# for they are removed, nothing of h2 and h3.
+soak() { # FORWARD BACKEND2 BACKEND3 BACKEND4 BACKEND5 CONNECTIONS EVERY_MS SECONDS
+	mode=$1 b2=$2 b3=$3 b4=$4 b5=$5 passes=0
+	apply "$mode" $b2 $b3 $b4 $b5 && clients $7 && all "more $6" && unbroken || say opened || return 1
+	end=$(($(date +%s) + $8))
+	while [ "$(date +%s)" -lt $end ]; do
+		case $((passes % 6)) in
+		0) apply "$mode" $b2 $b3 $b4 ;;
+		1) drain $b3 ;;
+		2) apply "$mode" $b2 $b3 ;;
+		3) apply "$mode" $b5 $b3 $b2 ;;
+		4) undrain $b3 ;;
+		5) apply "$mode" $b2 $b3 $b4 $b5 ;;
+		esac && all round && all "more 2" && unbroken h4 h5 || say "pass $passes" || return 1
+		passes=$((passes + 1))
+	done
+	echo "$passes changes"
+	result
+}
+ended_all() {
+	for client in t4 t6 u4 u6; do
 		stop $client
 	done
-	kill -0 $server_4 2>/dev/null || server_4=
+	inns box "$SLUICE" down >/dev/null 2>&1
+	kill -0 $server_4 2>/dev/null || { serve h4 "$TALK" serve 80 h4; server_4=$served; wait_until 5 listens h4; }
+}
+listens() { inns "$1" ss -Hltn 'sport = :80' | grep -q .; }
+changes() {
+	"${WHAT:-steps}" "$@"
+	rc=$?
+	ended_all
 	return $rc
 }
 tunnels() { # the same with decap on the backends
@@ -115,9 +145,8 @@ tunnels() { # the same with decap on the backends
 	changes "$@"
 	rc=$?
 	for host in 2 3 5; do
-		inns h$host "$BUILD/tests/decap-tool" read eth0
-		inns h$host "$BUILD/tests/decap-tool" read eth0 | grep -q "^taken out of $TAKEN: " || rc=1
-		inns h$host "$BUILD/tests/decap-tool" read eth0 | grep -vqE "^(no tunnel|taken out of $TAKEN): " && rc=1
+		inns h$host "$BUILD/tests/decap-tool" read eth0 >"$T/decap"
+		grep -q "^taken out of $TAKEN: " "$T/decap" && ! grep -vE "^(no tunnel|taken out of $TAKEN): " "$T/decap" || { cat "$T/decap"; rc=1; }
 	done
 	for host in 2 3 4 5; do
 		inns h$host "$BUILD/tests/decap-tool" detach eth0
@@ -127,10 +156,19 @@ tunnels() { # the same with decap on the backends
 
 cd "$T" || exit 1
 case_ "the network" network
-case_ "layer 2" changes l2 10.9.2.2 10.9.3.2 10.9.4.2 10.9.5.2 60 150
 TAKEN=IP
-case_ "IPv4 and IPv6 in IPv4, many" tunnels ipip 10.9.2.2 10.9.3.2 10.9.4.2 10.9.5.2 300 800
+if [ -n "${SOAK:-}" ]; then
+	WHAT=soak
+	case_ "connections through $SOAK s of changes" tunnels ipip 10.9.2.2 10.9.3.2 10.9.4.2 10.9.5.2 300 800 "$SOAK"
+	cat "$T/results" >&2
+	done_
+fi
+case_ "layer 2" changes l2 10.9.2.2 10.9.3.2 10.9.4.2 10.9.5.2 60 150
+case_ "IPv4 and IPv6 in IPv4, thousands" tunnels ipip 10.9.2.2 10.9.3.2 10.9.4.2 10.9.5.2 300 800
 case_ "IPv4 and IPv6 in IPv6" tunnels ipip fd09:2::2 fd09:3::2 fd09:4::2 fd09:5::2 60 150
+WHAT=soak
+case_ "changes one after the other, IPIP" tunnels ipip 10.9.2.2 10.9.3.2 10.9.4.2 10.9.5.2 60 150 5
+WHAT=steps
 TAKEN=GUE
 case_ "IPv4 and IPv6 in GUE over IPv4" tunnels gue 10.9.2.2 10.9.3.2 10.9.4.2 10.9.5.2 60 150
 case_ "IPv4 and IPv6 in GUE over IPv6" tunnels gue fd09:2::2 fd09:3::2 fd09:4::2 fd09:5::2 60 150
