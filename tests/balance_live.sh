@@ -52,10 +52,10 @@ begin() {
 	who=$1 where=$2
 	shift 2
 	rm -f "$T/$who.in" "$T/$who.out"
-	mkfifo "$T/$who.in" || return 1
+	mkfifo "$T/$who.in" && : >"$T/$who.out" || return 1
 	sleep 3600 >"$T/$who.in" 2>/dev/null &
 	eval "hold_$who=$!"
-	nsenter --net="/run/netns/sluice-$LIVE-$where" "$@" <"$T/$who.in" >"$T/$who.out" 2>"$T/$who.err" &
+	nsenter --net="/run/netns/sluice-$LIVE-$where" "$@" <"$T/$who.in" >>"$T/$who.out" 2>"$T/$who.err" &
 	eval "pid_$who=$!"
 	on_exit "kill $! \$hold_$who 2>/dev/null"
 }
