@@ -48,7 +48,8 @@ first() {
 	  web: add backend $H2 weight 10
 	  web: add backend $H3 weight 10
 	END
-	grep -v '^policy 1-[0-9a-f]\{12\} is in force$' "$T/said" | diff "$T/want" - && said '^policy 1-[0-9a-f]{12} is in force$' &&
+	grep -v -e '^policy 1-[0-9a-f]\{12\} is in force$' -e '^sluice apply: .*: balance web: packets from to1 may have 1500 bytes' "$T/said" |
+		diff "$T/want" - && said '^policy 1-[0-9a-f]{12} is in force$' &&
 		both_answer 80 && nobody 81 &&
 		sl list to1 | grep -qE '^ +11 +balance +balance .*owner sluice-policy' || return 1
 	sl status >"$T/said" && said '^  to1 +native, balancer, 1 service, 2 backends, [0-9.]+MB of tables$' || return 1
@@ -59,7 +60,7 @@ again() {
 }
 one_goes() {
 	apply "$T/web3.conf" && said "^  web: remove backend $H2\$" && said "^  web: flows of $H2 move to others" &&
-		said '^  web: 327[0-9][0-9] of 65537 slots \((49|50)\.[0-9] %\) get another backend; flows that are open stay' &&
+		said '^  web: 327[0-9][0-9] of 65537 slots \((49|50)\.[0-9] %\) get another backend; other flows that are open stay' &&
 		only h3 80
 }
 dry() {
@@ -97,6 +98,60 @@ case_ "a backend goes: what that means is said" one_goes
 case_ "--dry-run loads, and leaves nothing" dry
 case_ "interfaces that are not there" absent
 case_ "a policy without blocks is hardly meant" emptied
+
+# --- what is said before ---
+warned() { said "^sluice apply: $T/care.conf:1: balance web: $1\$"; }
+care() {
+	policy care.conf "$(block web to1 80 $H2)"
+	apply "$T/care.conf" --dry-run && warned "packets from to1 may have 1500 bytes, the tunnel adds 20, and 1500 fit on the way to $H2 \\(to2\\): senders of larger ones than 1480 are told by ICMP; an MTU of 1520 there lets all through" && unsaid 'cannot be reached|redirected|forwarding|of this host' || return 1
+	box ip link set dev to2 mtu 1520
+	apply "$T/care.conf" --dry-run && unsaid '^sluice apply'
+	rc=$?
+	box ip link set dev to2 mtu 1500
+	[ $rc = 0 ] || return 1
+	policy care.conf "$(block web to1 80 192.0.2.7 198.18.1.1 198.18.2.77)"
+	apply "$T/care.conf" --dry-run && warned 'backend 192.0.2.7 cannot be reached: there is no route to it' &&
+		warned 'backend 198.18.1.1 is an address of this host: packets do not leave it' &&
+		warned 'backend 198.18.2.77 cannot be reached: 198.18.2.77 does not answer on to2' || return 1
+	sl down >/dev/null
+	policy care.conf "$(block web to2 80 198.18.1.2)"
+	h1 ethtool -K eth0 gro off
+	apply "$T/care.conf" --dry-run
+	h1 ethtool -K eth0 gro on
+	warned 'to1 takes no packets that are redirected to it, so those to backends behind it are lost; a veth does if its peer has an XDP program or GRO \(ethtool -K PEER gro on\), others if they have a program of their own' || return 1
+	policy care.conf "balance web on to1 {
+	virtual 198.18.1.1 tcp port { 22, 80 }
+	forward l2
+	backend $H2
+}"
+	apply "$T/care.conf" --dry-run && warned '198.18.1.1 tcp port 22 is an address of this host \(to1\): what listens here gets none of these packets from outside' &&
+		apply "$T/web3.conf"
+}
+forwarding() {
+	policy care.conf "$(block web to1 80 $H2)"
+	box sh -c 'echo 0 >/proc/sys/net/ipv4/conf/to1/forwarding'
+	apply "$T/care.conf" --dry-run
+	box sh -c 'echo 1 >/proc/sys/net/ipv4/conf/to1/forwarding'
+	said '^sluice apply: net.ipv4.conf.to1.forwarding is 0: without it, packets get to backends only while sluice serve runs and keeps their ways; sysctl net.ipv4.conf.to1.forwarding=1$'
+}
+guarded() {
+	policy guard.conf "balance web on to1 {
+	virtual 198.18.1.1 tcp port { 22, 80 }
+	forward ipip
+	backend $H2
+}"
+	SSH_CONNECTION='198.18.1.2 50022 198.18.1.1 22'
+	export SSH_CONNECTION
+	expect_fail 1 'guard.conf:1: balance web: virtual 198.18.1.1 tcp port 22 would send your session from 198.18.1.2 port 50022 to a backend; use --force, or --confirm 60s to try$' \
+		sl apply "$T/guard.conf" && only h3 80 && sed 's/22, 80/23, 80/' "$T/guard.conf" >"$T/guard2.conf" && apply "$T/guard2.conf" --dry-run &&
+		apply "$T/guard.conf" --confirm 60s && said 'would send your session .* to a backend; tried all the same' && sl rollback >/dev/null
+	rc=$?
+	unset SSH_CONNECTION
+	return $rc
+}
+case_ "routes, neighbours, MTU, drivers, own addresses: what is amiss is said" care
+case_ "without forwarding ways are not looked up" forwarding
+case_ "the guard: a virtual address would take the session away" guarded
 
 # --- with a filter ---
 with_filter() {
@@ -161,6 +216,53 @@ from_nothing() {
 case_ "trial: rolled back, confirmed" trial
 case_ "trial: nobody is alive, it rolls back by itself" alone
 case_ "trial over no policy" from_nothing
+
+# --- what goes on ---
+# a connection that asks again and again until $T/stop is there: who answered, into $T/conn.N
+HOLD='exec 3<>/dev/tcp/$1/80 || exit 1
+until [ -e "$2/stop" ]; do
+	printf "GET / HTTP/1.1\r\nHost: a\r\n\r\n" >&3
+	got=
+	while [ -z "$got" ] && read -r -t 5 line <&3; do case $line in h[0-9]*) got=$line ;; esac; done
+	echo "${got:-broken}"
+	sleep 0.1
+done'
+connections() {
+	forget
+	rm -f "$T"/conn.* "$T/stop"
+	policy more.conf "$(block web to1 80 "$H2 weight 10" "$H3 weight 30")"
+	policy drained.conf "$(block web to1 80 "$H2 weight 0" "$H3 weight 30")"
+	apply "$T/web.conf" || return 1
+	n=0 held=
+	while [ $n -lt 12 ]; do
+		at h1 bash -c "$HOLD" hold $VIP "$T" >"$T/conn.$n" 2>&1 &
+		held="$held $!"
+		n=$((n + 1))
+	done
+	sleep 1
+	apply "$T/more.conf" && apply "$T/drained.conf" --confirm 60s && sl rollback >/dev/null && apply "$T/both.conf" && apply "$T/drained.conf" &&
+		is "of new connections" "h3 10" "$(answers 10 80)"
+	rc=$?
+	sleep 0.5
+	touch "$T/stop"
+	# shellcheck disable=SC2086
+	wait $held
+	for c in "$T"/conn.*; do echo "$(sort -u "$c" | tr '\n' ' ') $(wc -l <"$c")"; done >"$T/held"
+	cat "$T/held"
+	[ $rc = 0 ] && is "connections that stayed where they were" 12 "$(awk '$1 ~ /^h[23]$/ && NF == 2 && $2 > 3' "$T/held" | wc -l)" &&
+		is "backends of them" 2 "$(cut -d' ' -f1 "$T/held" | sort -u | wc -l)"
+}
+run_time() { # what was said at run time, and counters
+	forget
+	apply "$T/web.conf" && both_answer 80 && before=$(packets_of) && [ "$before" -gt 100 ] || { echo "packets: $before"; return 1; }
+	sl balance drain web "$H2" -n >/dev/null || return 1
+	only h3 80 && apply "$T/both.conf" && only h3 80 && is "no fewer packets than before" true "$([ "$(packets_of)" -ge "$before" ] && echo true)" &&
+		sl balance undrain web "$H2" >/dev/null && both_answer 80
+}
+packets_of() { sl balance stats web -1 --json | jq '[.. | .packets? | numbers] | max'; }
+case_ "connections stay where they are over apply, trial and rollback" connections
+sed 's/^/# /' "$T/held" 2>/dev/null
+case_ "what was said at run time, and counters, go on over apply" run_time
 
 # --- restore ---
 boot() {

@@ -10,6 +10,7 @@
 #include "base/err.h"
 #include "cmd/plan_json.h"
 #include "cmd/policy_say.h"
+#include "control/balance_care.h"
 #include "control/guard.h"
 #include "control/plan.h"
 #include "control/sets.h"
@@ -164,6 +165,7 @@ static int guard(const struct control_ready *r, bool trial, struct sluice_err *e
 	if (trial)
 		opts.advice = "tried all the same: it is taken back unless sluice confirm comes";
 	e = e ?: control_guard(r->policy, &opts, err);
+	e = e ?: balance_guard(r->policy, opts.ssh_connection, opts.advice, err);
 	control_sets_close(sets);
 	if (fd >= 0)
 		close(fd); /* the sets are read from it as they are asked */

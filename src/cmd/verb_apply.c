@@ -4,6 +4,7 @@
 
 #include "base/err.h"
 #include "cmd/policy_say.h"
+#include "control/balance_care.h"
 #include "control/build.h"
 
 #define PARTS_SHOWN 8 /* interfaces in a sentence */
@@ -100,12 +101,19 @@ static void warn_unfit(const struct control_ready *r)
 				 r->policy->balances[i].on.v[0].text, r->policy->balances[i].on.n > 1 ? ", ..." : "");
 }
 
+static void say_care(void *arg, const char *sentence)
+{
+	(void)arg;
+	cli_warn(&verb, "%s", sentence);
+}
+
 static int ready(void *ctx, const struct control_ready *r, struct sluice_err *err)
 {
 	int e = check_empty(r, err);
 
 	if (!e)
 		warn_unfit(r);
+	e = e ?: balance_care(r->policy, r->old, r->next, say_care, NULL, err);
 	return e ?: policy_say_ready(ctx, r, err);
 }
 

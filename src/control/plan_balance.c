@@ -209,7 +209,7 @@ static bool has_backend(const struct balance_service *s, const struct balance_se
 }
 
 /* Backends that go with flows: they are to be drained first. */
-static void say_broken(const struct plan_service *s, struct buf *to)
+static bool say_broken(const struct plan_service *s, struct buf *to)
 {
 	char text[BALANCE_TEXT];
 	uint32_t n = 0;
@@ -224,16 +224,19 @@ static void say_broken(const struct plan_service *s, struct buf *to)
 	}
 	if (n > GONE_SHOWN)
 		buf_printf(to, "%s: so do those of %u more backends\n", s->now->name, n - GONE_SHOWN);
+	return n;
 }
 
-static void say_moved(const struct plan_service *s, struct buf *to)
+static void say_moved(const struct plan_service *s, bool broken, struct buf *to)
 {
 	if (s->work & BALANCE_WORK_SLOTS)
 		return; /* balance_diff() says so */
 	if (s->counted && s->moved)
 		buf_printf(to, "%s: %u of %u slots (%.1f %%) get another backend; %s\n", s->now->name, s->moved,
 			   s->now->n_slots, 100.0 * s->moved / s->now->n_slots,
-			   s->now->stateless ? "their flows move at once" : "flows that are open stay where they are");
+			   s->now->stateless ? "their flows move at once" :
+			   broken	     ? "other flows that are open stay where they are" :
+					       "flows that are open stay where they are");
 }
 
 /* "writes ..." is of interest to who looks closely; that flows move is to everybody. */
@@ -263,6 +266,7 @@ void plan_service_print(const struct control_plan *plan, const struct plan_servi
 	struct balance_model b = {.services = &now, .n_services = s->now != NULL};
 	struct balance_change *changes;
 	struct buf lines = {0};
+	bool broken;
 	size_t n;
 
 	memcpy(a.seed, plan->old ? plan->old->services.seed : "", plan->old ? sizeof(a.seed) : 1);
@@ -275,8 +279,8 @@ void plan_service_print(const struct control_plan *plan, const struct plan_servi
 	add_lines(s->now ? s->now : s->old, &lines, all, to);
 	say_unserved(plan, s, to);
 	if (s->old && s->now) {
-		say_broken(s, to);
-		say_moved(s, to);
+		broken = say_broken(s, to);
+		say_moved(s, broken, to);
 	}
 	buf_free(&lines);
 }
