@@ -4,7 +4,9 @@
  * apply-kill BOX KILLS SEED A B IDS PEER...: changes the policy of network namespace BOX (its name in /run/netns) between
  * files A and B, and to none, in processes that are killed: at each step in turn, and at random moments. After each
  * kill, packets from every PEER must meet one policy, the old or the new, the same on all interfaces; it must be the one
- * that status names; and the next change must work. PEER is NAME=ADDRESS: a namespace and what it sends to.
+ * that status names; and the next change must work. PEER is NAME=ADDRESS: a namespace and what it sends to; or
+ * NAME=ADDRESS=A=B: the balancer of A drops what goes to address A, that of B what goes to B, and it must be that of
+ * the filter.
  * Numbers of maps, programs and links that were there go into file IDS: who calls looks whether they are gone.
  *
  * A drops ICMP in frames of 100 bytes, B those of 200. Frames of 300 bytes, sent after them, are always answered: what is not there
@@ -43,6 +45,7 @@
 #define SHORT_NS 2000000ull
 #define ENOUGH 20 /* kills of each operation, where there are many */
 #define MANY 150
+#define STEPS 28 /* of the longest change: where there are few kills they are at any of them */
 
 enum verdict { DROPS_A, DROPS_B, DROPS_NOTHING, DROPS_BOTH };
 static const char *const verdicts[] = {"A", "B", "none", "a mixture"};
@@ -52,7 +55,8 @@ static const char *const ops[] = {"apply", "trial", "short trial", "confirm", "r
 
 static struct peer {
 	const char *name;
-	struct sockaddr_in to;
+	struct sockaddr_in to, balanced[2];
+	bool pair;
 	int fd;
 } peers[PEERS];
 static int n_peers;
@@ -60,6 +64,7 @@ static const char *files[2];
 static char hashes[2][65];
 static uint64_t random_state;
 static uint32_t die_at, steps;
+static bool few;
 
 static uint32_t rnd(uint32_t n)
 {
@@ -95,22 +100,30 @@ static void enter(const char *netns)
 static void open_peer(char *arg)
 {
 	struct peer *p = &peers[n_peers++];
-	char *address = strchr(arg, '=');
+	struct sockaddr_in *const to[] = {&p->to, &p->balanced[0], &p->balanced[1]};
+	char *at = strchr(arg, '='), *next;
+	int i;
 
-	if (!address)
+	if (!at)
 		fail("a peer is NAME=ADDRESS, not %s", arg);
-	*address++ = '\0';
+	*at++ = '\0';
 	p->name = arg;
-	p->to.sin_family = AF_INET;
-	if (inet_pton(AF_INET, address, &p->to.sin_addr) != 1)
-		fail("no address: %s", address);
+	for (i = 0; i < 3 && at; i++, at = next) {
+		next = strchr(at, '=');
+		if (next)
+			*next++ = '\0';
+		to[i]->sin_family = AF_INET;
+		if (inet_pton(AF_INET, at, &to[i]->sin_addr) != 1)
+			fail("no address: %s", at);
+	}
+	p->pair = i == 3;
 	enter(arg);
 	p->fd = socket(AF_INET, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_ICMP);
 	if (p->fd < 0)
 		fail("socket: %s", strerror(errno));
 }
 
-static void echo(const struct peer *p, uint16_t id, uint16_t frame)
+static void echo(const struct peer *p, const struct sockaddr_in *to, uint16_t id, uint16_t seq, uint16_t frame)
 {
 	struct {
 		struct icmphdr h;
@@ -122,38 +135,50 @@ static void echo(const struct peer *p, uint16_t id, uint16_t frame)
 	size_t i;
 
 	e.h.un.echo.id = htons(id);
-	e.h.un.echo.sequence = htons(frame);
+	e.h.un.echo.sequence = htons(seq);
 	for (i = 0; i < len; i += 2)
 		sum += (uint32_t)b[i] << 8 | b[i + 1];
 	sum = (sum & 0xffff) + (sum >> 16);
 	e.h.checksum = htons((uint16_t)~(sum + (sum >> 16)));
-	if (sendto(p->fd, &e, len, 0, (const struct sockaddr *)&p->to, sizeof(p->to)) != (ssize_t)len)
+	if (sendto(p->fd, &e, len, 0, (const struct sockaddr *)to, sizeof(*to)) != (ssize_t)len)
 		fail("%s sends: %s", p->name, strerror(errno));
+}
+
+static enum verdict dropped(bool first, bool second)
+{
+	return first ? (second ? DROPS_NOTHING : DROPS_B) : second ? DROPS_A : DROPS_BOTH;
 }
 
 static enum verdict ask(const struct peer *p)
 {
 	static uint16_t id;
 	uint8_t b[1500];
-	bool got[4] = {false};
+	bool got[6] = {false};
 	struct pollfd pfd = {p->fd, POLLIN, 0};
 	const struct icmphdr *h;
+	enum verdict v;
 	ssize_t n;
+	int i;
 
 	id++;
-	echo(p, id, 100);
-	echo(p, id, 200);
-	echo(p, id, 300);
+	echo(p, &p->to, id, 1, 100);
+	echo(p, &p->to, id, 2, 200);
+	for (i = 0; i < 2 && p->pair; i++)
+		echo(p, &p->balanced[i], id, (uint16_t)(4 + i), 150);
+	echo(p, &p->to, id, 3, 300);
 	while (!got[3]) {
 		if (poll(&pfd, 1, 5000) != 1)
 			fail("%s: not even what always passes is answered", p->name);
 		n = recv(p->fd, b, sizeof(b), 0);
 		h = (const struct icmphdr *)(const void *)(b + (b[0] & 15) * 4);
 		if (n >= 28 && h->type == ICMP_ECHOREPLY && h->un.echo.id == htons(id) &&
-		    ntohs(h->un.echo.sequence) <= 300)
-			got[ntohs(h->un.echo.sequence) / 100] = true;
+		    ntohs(h->un.echo.sequence) < 6)
+			got[ntohs(h->un.echo.sequence)] = true;
 	}
-	return got[1] ? (got[2] ? DROPS_NOTHING : DROPS_B) : got[2] ? DROPS_A : DROPS_BOTH;
+	v = dropped(got[1], got[2]);
+	if (p->pair && dropped(got[4], got[5]) != v)
+		fail("%s meets the filter of %s and the balancer of %s", p->name, verdicts[v], verdicts[dropped(got[4], got[5])]);
+	return v;
 }
 
 static enum verdict ask_all(void)
@@ -403,7 +428,7 @@ static void once(struct tally *t)
 		new = letter(before(s));
 	control_status_free(s);
 	if (rnd(2))
-		at_step = ++t->next_step[op];
+		at_step = few ? 1 + rnd(STEPS) : ++t->next_step[op];
 	else
 		at_us = 1 + rnd((uint32_t)((t->took_ns[op] ?: 100000000) / 1000));
 	killed = spawn(op, file, at_step, at_us, &took);
@@ -493,6 +518,7 @@ int main(int argc, char **argv)
 	if (!ids)
 		fail("%s: %s", argv[6], strerror(errno));
 	kills = (uint32_t)strtoul(argv[2], NULL, 10);
+	few = kills < MANY;
 	random_state = strtoull(argv[3], NULL, 10) * 2654435761u + 88172645463325252u;
 	for (i = 7; i < argc; i++)
 		open_peer(argv[i]);
