@@ -343,9 +343,87 @@ static void large(void **state)
 	buf_free(&b);
 }
 
+#define WEB(on, lines) "balance web on " on " {\n\tforward ipip\n" lines "}\n"
+#define VIRTUAL "\tvirtual 203.0.113.10 tcp port { 80, 443 }\n"
+#define TWO "\tbackend 10.1.0.11 weight 10\n\tbackend 10.1.0.12 weight 10\n"
+#define DNS "balance dns on eth0 {\n\tvirtual 203.0.113.20 udp port 53\n\tforward gue\n\tbackend 10.1.0.21\n}\n"
+
+static void services(void **state)
+{
+	(void)state;
+	check(NULL, WEB("eth0", VIRTUAL TWO), NULL, false,
+	      "eth0: gets the balancer\n"
+	      "balance: 1 service added\n"
+	      "  web: add service, forward ipip, table of 65537 slots\n"
+	      "  web: add virtual 203.0.113.10 tcp port 80\n"
+	      "  web: add virtual 203.0.113.10 tcp port 443\n"
+	      "  web: add backend 10.1.0.11 weight 10\n"
+	      "  web: add backend 10.1.0.12 weight 10\n");
+	check(WEB("eth0", VIRTUAL TWO) DNS, DNS WEB("eth0", TWO VIRTUAL), NULL, false,
+	      "balance: 2 services unchanged\nnothing changes\n");
+	/* all of them on other interfaces, in another mode */
+	check("interface eth1 { mode native }\n" WEB("{ eth0, eth1 }", VIRTUAL TWO),
+	      "interface eth1 { mode generic }\ninterface eth2 { mode generic }\n" WEB("{ eth1, eth2 }", VIRTUAL TWO), NULL, false,
+	      "eth0: loses the balancer: packets to virtual addresses pass\n"
+	      "eth1: the balancer in mode generic, was native\n"
+	      "eth2: gets the balancer in generic mode\n"
+	      "balance: 1 service unchanged\n");
+	check(WEB("eth0", VIRTUAL TWO) DNS, "filter on eth0 { }\n", NULL, false,
+	      "eth0: gets the filter of new.conf:1\n"
+	      "filter on eth0: no rules\n"
+	      "  default pass\n"
+	      "eth0: loses the balancer: packets to virtual addresses pass\n"
+	      "balance: 2 services removed\n"
+	      "  dns: remove service\n"
+	      "  dns: 203.0.113.20 udp port 53 is no longer served: its packets pass\n"
+	      "  web: remove service\n"
+	      "  web: 203.0.113.10 tcp port 80 is no longer served: its packets pass\n"
+	      "  web: 203.0.113.10 tcp port 443 is no longer served: its packets pass\n");
+}
+
+/* What a change means for flows. Of 65,537 slots one of two backends has 32,768 and the other one more. */
+static void flows(void **state)
+{
+	(void)state;
+	check(WEB("eth0", VIRTUAL TWO), WEB("eth0", VIRTUAL "\tbackend 10.1.0.11 weight 10\n\tbackend 10.1.0.12 weight 0\n"), NULL,
+	      false,
+	      "balance: 1 service changed\n"
+	      "  web: backend 10.1.0.12: weight 10 -> 0, draining\n"
+	      "  web: 32768 of 65537 slots (50.0 %) get another backend; flows that are open stay where they are\n");
+	check(WEB("eth0", VIRTUAL TWO), WEB("eth0", VIRTUAL "\tbackend 10.1.0.11 weight 10\n"), NULL, false,
+	      "balance: 1 service changed\n"
+	      "  web: remove backend 10.1.0.12\n"
+	      "  web: flows of 10.1.0.12 move to others; those of a backend of weight 0 end by themselves\n"
+	      "  web: 32768 of 65537 slots (50.0 %) get another backend; other flows that are open stay where they are\n");
+	check(WEB("eth0", VIRTUAL TWO "\tstateless\n"), WEB("eth0", VIRTUAL "\tbackend { 10.1.0.11, 10.1.0.12 } weight 20\n\tstateless\n"),
+	      NULL, false,
+	      "balance: 1 service changed\n"
+	      "  web: backend 10.1.0.11: weight 10 -> 20\n"
+	      "  web: backend 10.1.0.12: weight 10 -> 20\n");
+	check(WEB("eth0", VIRTUAL TWO), WEB("eth0", VIRTUAL TWO "\taffinity source\n"), NULL, false,
+	      "balance: 1 service changed\n"
+	      "  web: affinity by source\n"
+	      "  web: established flows outside the flow table move\n");
+	check(WEB("eth0", VIRTUAL TWO), WEB("eth0", VIRTUAL TWO "\taffinity source\n"), NULL, true,
+	      "balance: 1 service changed\n"
+	      "  web: affinity by source\n"
+	      "  web: writes parameters all slots; established flows outside the flow table move\n");
+	/* another service takes a virtual address over, in a range */
+	check(WEB("eth0", VIRTUAL TWO),
+	      WEB("eth0", "\tvirtual 203.0.113.10 tcp port 80\n" TWO)
+	      "balance more on eth0 {\n\tvirtual 203.0.113.10 tcp port 400-500\n\tforward ipip\n\tbackend 10.1.0.13\n}\n",
+	      NULL, false,
+	      "balance: 1 service added, 1 changed\n"
+	      "  more: add service, forward ipip, table of 65537 slots\n"
+	      "  more: add virtual 203.0.113.10 tcp port 400-500\n"
+	      "  more: add backend 10.1.0.13 weight 1\n"
+	      "  web: remove virtual 203.0.113.10 tcp port 443\n");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(services),	cmocka_unit_test(flows),
 		cmocka_unit_test(first_policy), cmocka_unit_test(all_kinds),	cmocka_unit_test(nothing),
 		cmocka_unit_test(settings),	cmocka_unit_test(globs),	cmocka_unit_test(duplicates),
 		cmocka_unit_test(long_lists),	cmocka_unit_test(random_edits), cmocka_unit_test(large),
