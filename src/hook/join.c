@@ -150,10 +150,10 @@ static int deepest(const struct code *c, uint32_t f, uint32_t level, int *known)
 	return known[f] = frame(stack_depth(&part, end - from)) + below;
 }
 
-/* What a member takes that is called; 0: that cannot be told. */
+/* What a member takes that is called. */
 static int called_depth(const struct code *c)
 {
-	int *known = malloc((c->n_funcs + 1ul) * sizeof(*known)), d = 0;
+	int *known = malloc((c->n_funcs + 1ul) * sizeof(*known)), d = frame(stack_depth(c, c->n_insns));
 
 	if (known && c->n_funcs) {
 		memset(known, 0xff, (c->n_funcs + 1ul) * sizeof(*known));

@@ -130,6 +130,33 @@ static void tail_callers_are_called(void **state)
 	code_free((struct code *)part[1].code);
 }
 
+/* The frames of who is called lie beside what is inlined: of 512 bytes both together. */
+static void stacks_fit_together(void **state)
+{
+	struct bpf_insn a[] = {MOVI(6, 0), MOVI(2, 0), MOVI(3, 0), HELPER(BPF_FUNC_tail_call), CALLF(2), MOVI(0, 2), EXIT,
+			       STXDW(10, 6, -104), EXIT};
+	const struct bpf_insn b[] = {STXDW(10, 1, -200), MOVI(0, 2), EXIT};
+	struct join_part part[2] = {{.name = "a", .go_on = 4}, {.name = "b", .go_on = 4}};
+	struct code *c, *one;
+	int deep;
+
+	(void)state;
+	part[1].code = code_of(b, 3);
+	for (deep = 0; deep < 2; deep++) {
+		/* 128 in a and 224 in b; then 320 in a */
+		if (deep)
+			a[0] = STXDW(10, 1, -296);
+		one = code_of(a, 9);
+		part[0].code = one;
+		c = join(part, 2, true, 0);
+		assert_false(part[0].inlined);
+		assert_int_equal(part[1].inlined, !deep);
+		code_free(c);
+		code_free(one);
+	}
+	code_free((struct code *)part[1].code);
+}
+
 static uint64_t seed = 0x5eed;
 
 static uint32_t draw(uint32_t below)
@@ -320,7 +347,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(exits_become_jumps), cmocka_unit_test(calls_move),
-		cmocka_unit_test(tail_callers_are_called), cmocka_unit_test(too_many_maps),
+		cmocka_unit_test(tail_callers_are_called), cmocka_unit_test(stacks_fit_together), cmocka_unit_test(too_many_maps),
 		cmocka_unit_test(random_chains),
 	};
 
