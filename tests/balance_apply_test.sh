@@ -93,7 +93,12 @@ emptied() {
 		sl rollback >"$T/said" && only h3 80
 }
 case_ "apply: plan, connections, status" first
+without_filter() { # verbs about filters
+	expect_fail 3 '^sluice log: the policy in force has no filter, so nothing is sampled$' timeout 5 "$SLUICE" lab run --lab "$LAB" box -- "$SLUICE" log &&
+		expect_fail 3 '^sluice rules: the policy in force has no filter on to1$' sl rules to1 -1
+}
 case_ "the same again: nothing to do" again
+case_ "verbs about filters say that there is none" without_filter
 case_ "a backend goes: what that means is said" one_goes
 case_ "--dry-run loads, and leaves nothing" dry
 case_ "interfaces that are not there" absent

@@ -11,7 +11,7 @@
 need_root
 command -v jq >/dev/null || skip_all "jq is not here"
 : "${SOAK:=1}" "${SEED:=20262}"
-ONE=$((40 * SOAK)) TWO=$((16 * SOAK))
+ONE=$((24 * SOAK)) TWO=$((10 * SOAK))
 case $BUILD in *asan*) ONE=10 TWO=5 ;; esac # each takes several times as long
 policy_lab --hosts 2
 echo "# seed $SEED"

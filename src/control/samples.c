@@ -344,13 +344,26 @@ static int open_counters(struct control_samples *s, struct sluice_err *err)
 	return 0;
 }
 
+/* A policy of balance blocks alone has no ring. */
+static int no_ring(const struct control_samples *s, int e, struct sluice_err *err)
+{
+	struct control_generation *g;
+
+	if (e != -ENOENT || control_generation_open(s->st, s->live, &g, NULL))
+		return e;
+	if (!g->n_parts)
+		e = err_set(err, e, "the policy in force has no filter, so nothing is sampled");
+	control_generation_free(g);
+	return e;
+}
+
 /* Begins with the policy in force: its ring, if that is another one, and its counters. */
 static int go_on(struct control_samples *s, struct sluice_err *err)
 {
 	int fd = control_state_map(s->st, s->live, CONTROL_SAMPLES, 0, err), e = 0;
 
 	if (fd < 0)
-		return fd;
+		return no_ring(s, fd, err);
 	if (s->ring_fd < 0 || control_map_id(fd) != control_map_id(s->ring_fd)) {
 		close_ring(s);
 		if (s->ring_fd >= 0)
