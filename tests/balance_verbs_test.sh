@@ -123,8 +123,9 @@ case_ "drain without privilege" nobody drain web 198.18.2.2 -n
 for i in 2 3; do
 	case_ "backend h$i" "h$i" "$SLUICE" balance backend "$T/lb.conf" --apply
 done
-web() { # HOST: a server there; /slow is 30 kB at 3 kB/s
-	mkdir -p "$T/$1/www" && echo "$1" >"$T/$1/www/who" && head -c 30000 /dev/zero >"$T/$1/www/slow" && chmod -R a+rX "$T"
+web() { # HOST: a server there; /slow is 30 kB at 3 kB/s, /slower 75 kB
+	mkdir -p "$T/$1/www" && echo "$1" >"$T/$1/www/who" && head -c 30000 /dev/zero >"$T/$1/www/slow" &&
+		head -c 75000 /dev/zero >"$T/$1/www/slower" && chmod -R a+rX "$T"
 	cat >"$T/$1/nginx.conf" <<-N
 		daemon off; worker_processes 1; pid $T/$1/pid; error_log $T/$1/err; user root;
 		events { worker_connections 256; }
@@ -250,8 +251,9 @@ case_ "nothing is left of it" is "what was said" '[["web","198.18.2.2",10,"up",[
 
 # --- draining, under connections
 port=21000
-slow() { # N: as many connections to each, that take ten seconds; why says from which ports
-	pids='' n2=0 n3=0
+slow() { # N [slower]: as many connections to each, that take ten or 25 seconds; why says from which ports
+	pids='' n2=0 n3=0 what=${2:-slow} size=30000
+	[ "$what" = slow ] || size=75000
 	while [ $n2 -lt "$1" ] || [ $n3 -lt "$1" ]; do
 		port=$((port + 1))
 		case $(who "tcp 198.18.1.2:$port > 203.0.113.10:80 syn") in
@@ -259,7 +261,7 @@ slow() { # N: as many connections to each, that take ten seconds; why says from 
 		198.18.3.2) n3=$((n3 + 1)); [ $n3 -le "$1" ] || continue ;;
 		*) echo "port $port goes nowhere"; return 1 ;;
 		esac
-		get -o "$T/slow.$port" --local-port "$port" "http://203.0.113.10/slow" &
+		get -o "$T/slow.$port" --local-port "$port" "http://203.0.113.10/$what" &
 		pids="$pids $!"
 	done
 	wait_until 10 sh -c '[ "$(ls "$1"/slow.* | wc -l)" = "$2" ]' - "$T" $((2 * $1))
@@ -269,7 +271,7 @@ slow_end() { # none of them broke
 	for p in $pids; do
 		wait "$p" || { echo "connection $p broke"; n=$((n + 1)); }
 	done
-	for f in "$T"/slow.*; do [ "$(wc -c <"$f")" = 30000 ] || { echo "$f: $(wc -c <"$f") bytes"; n=$((n + 1)); }; done
+	for f in "$T"/slow.*; do [ "$(wc -c <"$f")" = $size ] || { echo "$f: $(wc -c <"$f") bytes"; n=$((n + 1)); }; done
 	rm -f "$T"/slow.*
 	[ $n = 0 ]
 }
@@ -302,7 +304,7 @@ undrain() {
 case_ "undrain" undrain
 case_ "both get connections again" curls
 stopped() { # Ctrl-C ends the waiting alone
-	slow 4 || return 1
+	slow 4 slower || return 1
 	$FOREGROUND nsenter --net="/run/netns/sluice-$LAB-box" "$SLUICE" balance drain web 198.18.2.2 >"$T/out" 2>&1 &
 	pid=$!
 	wait_until 10 grep -q 'left$' "$T/out" || return 1
