@@ -65,7 +65,8 @@ struct balance_ring {
 	__u32 n_targets; /* of the service: numbers from this one on are nobody's */
 	__u32 serial;	 /* the writer's: of the last change that is here whole */
 	__u64 until[BALANCE_EPOCHS]; /* deadlines: nanoseconds of the monotonic clock */
-	__u64 unused2[4];
+	__u8 quic_bytes, quic_config; /* of server ids in connection ids, 0: they are not looked at */
+	__u8 unused2[30];
 };
 
 /* Bit 0: packets of known flows may go there. */
@@ -82,8 +83,18 @@ struct balance_target {
 	__u8 v6;
 	__u8 state; /* enum balance_target_state */
 	__u16 hop;  /* how to get there; 0: is looked up for each packet */
-	__u8 unused[10];
+	__u8 unused[2];
+	__u64 server; /* a cell of the service's server ids */
 };
+
+/*
+ * Server ids (QUIC) of a service: a hash table with as many cells as the service has targets, each in one of them, whichever
+ * that is. An id is in one of BALANCE_SERVER_PROBES cells from balance_server_at() on. 0: free.
+ */
+#define BALANCE_SERVER_PROBES 16
+#define BALANCE_SERVER(server, id) (1ull << 63 | (__u64)(id) << 32 | (server))
+#define BALANCE_SERVER_IS(cell, server) ((cell) >> 63 && (__u32)(cell) == (server))
+#define BALANCE_SERVER_ID(cell) ((__u32)((cell) >> 32) & BALANCE_ID_NOBODY)
 
 /* How packets leave. ifindex 0: not known, the packet is dropped and counted. */
 struct balance_hop {
@@ -181,6 +192,7 @@ enum balance_why {
 	BALANCE_WHY_CURRENT,  /* changed slot, unknown flow, nobody to go back to */
 	BALANCE_WHY_NO_BACKEND,
 	BALANCE_WHY_NO_FIRST, /* a fragment whose first one was not seen */
+	BALANCE_WHY_SERVER,   /* a QUIC connection id names it */
 };
 
 /* What became of packets that are counted by reason: drops, and what is noted of others. */

@@ -12,6 +12,7 @@
 #include <bpf/bpf_helpers.h>
 
 #include "datapath/balance_plain.h"
+#include "datapath/balance_quic.h"
 
 /*
  * Everything, of any packet: its view. Not inline, and what follows neither: few packets go there, and behind it the verifier
@@ -28,7 +29,7 @@ static __noinline int see(struct xdp_md *ctx)
 /* The packet of the view in balance_scratch. */
 static __noinline int balanced_odd(struct xdp_md *ctx)
 {
-	__u32 zero = 0, target;
+	__u32 zero = 0, target, named = 0;
 	void *m = bpf_map_lookup_elem(&balance_tables, &zero);
 	struct view *v = bpf_map_lookup_elem(&balance_scratch, &zero);
 	const struct balance_ring *r;
@@ -42,8 +43,15 @@ static __noinline int balanced_odd(struct xdp_md *ctx)
 	if (e < 0)
 		return XDP_PASS;
 	r = ring_of(m, v);
-	if (!e)
+	if (!e && v->proto == IP_PROTO_UDP && r->quic_bytes)
+		named = quic_target(ctx);
+	if (named) {
+		v->id = named;
+		why = BALANCE_WHY_SERVER;
+		v->hash = view_hash(v, 0);
+	} else if (!e) {
 		e = choose(m, v, r, &why);
+	}
 	if (e == 1 + BALANCE_DROP_NO_BACKEND && r->fallback == FALLBACK_RESET)
 		return DOES_REFUSE;
 	if (e) {

@@ -160,6 +160,8 @@ static __always_inline int plain_balanced(struct xdp_md *ctx, void *m, struct vi
 	if (v->service == VIP_NONE)
 		return XDP_PASS;
 	r = ring_of(m, v);
+	if (v->proto == IP_PROTO_UDP && r->quic_bytes)
+		return DOES_NOT_KNOW;
 	e = choose(m, v, r, &why);
 	if (e == 1 + CHOOSE_AGAIN)
 		return DOES_NOT_KNOW;

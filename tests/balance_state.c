@@ -227,7 +227,7 @@ static void damaged(uint32_t rounds)
 		memcpy(bytes + 8, &version, 4);
 		put_whole(names[i], bytes, 40);
 		free(bytes);
-		snprintf(sentence, sizeof(sentence), "%s/%s is of another version of Sluice (7, not 1)", state_dir, names[i]);
+		snprintf(sentence, sizeof(sentence), "%s/%s is of another version of Sluice (7, not 2)", state_dir, names[i]);
 		expect(names[i], sentence);
 		put_whole(names[i], was[i].data, was[i].len);
 	}

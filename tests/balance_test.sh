@@ -18,6 +18,9 @@ in_kernel "packets byte by byte, in the kernel" check balance-check kernel
 case_ "random packets and changes against the oracle, two balancers, interpreted" check balance-flows interp random "${SEED:-1}" 20000
 case_ "random packets and changes against the oracle, two balancers, compiled" check balance-flows jit random "${SEED:-2}" 60000
 in_kernel "random packets and changes against the oracle, two balancers, in the kernel" check balance-flows kernel random "${SEED:-3}" 20000
+case_ "QUIC connection ids with server ids, against the oracle, interpreted" check balance-quic interp "${SEED:-4}" 10000
+case_ "QUIC connection ids with server ids, against the oracle, compiled" check balance-quic jit "${SEED:-5}" 60000
+in_kernel "QUIC connection ids with server ids, against the oracle, in the kernel" check balance-quic kernel "${SEED:-6}" 20000
 case_ "300 services with ranges of ports" check balance-flows jit large
 in_kernel "300 services with ranges of ports, in the kernel" check balance-flows kernel large
 case_ "a flood of SYNs moves no known flow" check balance-flows jit flood

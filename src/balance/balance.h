@@ -57,6 +57,8 @@ struct balance_backend {
 	bool drain;
 	enum balance_health health;
 	uint32_t weight;
+	bool has_server;
+	uint32_t server; /* its server id, if it has one */
 	uint32_t line;
 };
 
@@ -68,6 +70,7 @@ struct balance_service {
 	bool affinity;	/* backend by source address alone */
 	bool stateless; /* no flow table: flows of slots that change move at once */
 	uint32_t n_slots;
+	uint8_t quic_bytes, quic_config; /* server ids in QUIC connection ids: how long; 0: none. Their configuration, 0 to 6 */
 	uint32_t hold_s; /* how long flows that nobody knows go to the slot's previous backend */
 	struct balance_virtual *virtuals;
 	struct balance_backend *backends;

@@ -100,6 +100,62 @@ static void check_options(struct check *c, const struct balance_service *s)
 		wrong(c, s->line, "service %s: NAT cannot be stateless; leave out one of the two", s->name);
 }
 
+/* Of the plaintext algorithm of draft-ietf-quic-load-balancers. */
+static void check_quic(struct check *c, const struct balance_service *s)
+{
+	bool udp = false;
+	size_t i;
+
+	for (i = 0; i < s->n_virtuals; i++)
+		udp |= s->virtuals[i].proto != 6;
+	for (i = 0; !s->quic_bytes && i < s->n_backends; i++)
+		if (s->backends[i].has_server) {
+			wrong(c, s->backends[i].line,
+			      "service %s: a backend has id %u, and the service does not say how long ids are; say "
+			      "quic server-id, or leave the id out",
+			      s->name, s->backends[i].server);
+			return;
+		}
+	if (!s->quic_bytes)
+		return;
+	if (s->quic_bytes > 4 || s->quic_config > 6)
+		wrong(c, s->line, "service %s: server ids of %u bytes of configuration %u; they have 1 to 4, of 0 to 6",
+		      s->name, s->quic_bytes, s->quic_config);
+	if (!udp)
+		wrong(c, s->line, "service %s: QUIC is UDP, and no virtual address is; leave quic out", s->name);
+	if (s->mode == BALANCE_NAT)
+		wrong(c, s->line, "service %s: NAT knows flows by their addresses, not by server ids; leave out one of the two",
+		      s->name);
+	for (i = 0; i < s->n_backends; i++)
+		if (s->backends[i].has_server && s->quic_bytes < 4 && s->backends[i].server >> 8 * s->quic_bytes)
+			wrong(c, s->backends[i].line, "service %s: id %u does not fit %u byte%s; give it a smaller one",
+			      s->name, s->backends[i].server, s->quic_bytes, s->quic_bytes > 1 ? "s" : "");
+}
+
+static int compare_servers(const void *a, const void *b)
+{
+	const struct balance_backend *x = *(const struct balance_backend *const *)a;
+	const struct balance_backend *y = *(const struct balance_backend *const *)b;
+
+	if (x->server != y->server)
+		return x->server < y->server ? -1 : 1;
+	return (x > y) - (x < y);
+}
+
+static void check_servers(struct check *c, const struct balance_service *s, const struct balance_backend **sorted)
+{
+	size_t i, n = 0;
+
+	for (i = 0; i < s->n_backends; i++)
+		if (s->backends[i].has_server)
+			sorted[n++] = &s->backends[i];
+	qsort(sorted, n, sizeof(*sorted), compare_servers);
+	for (i = 0; i + 1 < n; i++)
+		if (sorted[i]->server == sorted[i + 1]->server)
+			wrong(c, sorted[i + 1]->line, "service %s: two backends have id %u; give one another",
+			      s->name, sorted[i]->server);
+}
+
 static void check_virtual(struct check *c, const struct balance_service *s, const struct balance_virtual *v)
 {
 	const char *what = useless(&v->addr);
@@ -272,6 +328,7 @@ static int check_backends(struct check *c, const struct balance_service *s)
 			      "other",
 			      s->name, balance_backend_text(sorted[i + 1], text, sizeof(text)));
 	}
+	check_servers(c, s, sorted);
 	free(sorted);
 	return 0;
 }
@@ -336,6 +393,7 @@ int balance_check(const struct balance_model *m, balance_say *say, void *arg, st
 
 		check_name(&c, s);
 		check_options(&c, s);
+		check_quic(&c, s);
 		for (k = 0; k < s->n_virtuals; k++)
 			check_virtual(&c, s, &s->virtuals[k]);
 		e = check_backends(&c, s);

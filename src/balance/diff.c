@@ -137,9 +137,16 @@ static unsigned int backend(const struct balance_service *s, const struct balanc
 		line(plan, s, "backend %s: %s", text, b->drain ? "draining" : "no longer draining");
 		work = BALANCE_WORK_TARGETS | BALANCE_WORK_TABLE;
 	}
+	if (a->has_server != b->has_server || a->server != b->server) {
+		if (b->has_server)
+			line(plan, s, "backend %s: id %u", text, b->server);
+		else
+			line(plan, s, "backend %s: no id", text);
+		work |= BALANCE_WORK_TARGETS;
+	}
 	if (a->health != b->health) {
 		line(plan, s, "backend %s: %s", text, HEALTHY(b) ? "up" : "down");
-		work = BALANCE_WORK_TARGETS | BALANCE_WORK_TABLE;
+		work |= BALANCE_WORK_TARGETS | BALANCE_WORK_TABLE;
 	}
 	return work;
 }
@@ -200,6 +207,14 @@ static unsigned int options(const struct balance_service *a, const struct balanc
 	if (a->n_slots != b->n_slots) {
 		line(plan, b, "table %u -> %u slots", a->n_slots, b->n_slots);
 		work |= BALANCE_WORK_SERVICE | BALANCE_WORK_TABLE | BALANCE_WORK_SLOTS;
+	}
+	if (a->quic_bytes != b->quic_bytes || a->quic_config != b->quic_config) {
+		if (b->quic_bytes)
+			line(plan, b, "server ids of %u byte%s, configuration %u", b->quic_bytes,
+			     b->quic_bytes > 1 ? "s" : "", b->quic_config);
+		else
+			line(plan, b, "no server ids");
+		work |= BALANCE_WORK_SERVICE | BALANCE_WORK_TARGETS;
 	}
 	if (a->hold_s != b->hold_s) {
 		line(plan, b, "hold %u s -> %u s", a->hold_s, b->hold_s);

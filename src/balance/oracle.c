@@ -361,11 +361,53 @@ static struct who choose(const struct balance_service *s, const struct slot *slo
 	return slot->current;
 }
 
+/* The number of n bytes in the order of the network. */
+static uint64_t number(const uint8_t *b, uint32_t n)
+{
+	uint64_t x = 0;
+
+	while (n--)
+		x = x * 256 + *b++;
+	return x;
+}
+
+/* The backend that a QUIC packet's connection id names, if it is one that servers make; initial: it is the client's first. */
+static const struct balance_backend *named(const struct balance_service *s, const struct oracle_packet *p, bool *initial)
+{
+	uint64_t version = number(p->payload + 1, 4);
+	uint32_t at = 1, type = p->payload[0] / 16 % 4, i;
+	struct who w;
+
+	*initial = false;
+	if (!s->quic_bytes || p->proto != 17 || p->kind != BALANCE_PACKET_GOES_ON || !p->n_payload)
+		return NULL;
+	if (p->payload[0] >= 128) {
+		if (p->n_payload < 6 || (version != 1 && version != 0x6b3343cf))
+			return NULL;
+		type = (type + (version == 1 ? 0 : 3)) % 4; /* version 2 counts from 1 */
+		*initial = type == 0;
+		if (type != 2 || p->payload[5] <= s->quic_bytes || p->payload[5] > 20)
+			return NULL;
+		at = 6;
+	}
+	if (p->n_payload < at + 1 + s->quic_bytes || p->payload[at] / 32 != s->quic_config)
+		return NULL;
+	for (i = 0; i < s->n_backends; i++) {
+		const struct balance_backend *b = &s->backends[i];
+
+		w = (struct who){b->addr, b->port, true};
+		if (b->has_server && b->server == number(p->payload + at + 1, s->quic_bytes))
+			return serves(s, &w) ? b : NULL;
+	}
+	return NULL;
+}
+
 int oracle_packet(struct oracle *o, const struct oracle_packet *given, uint64_t now_ns,
 		  struct oracle_answer *a, struct sluice_err *err)
 {
 	struct oracle_packet packet = *given, *p = &packet;
 	const struct slot *slot;
+	bool initial;
 	struct who at;
 	int e = 0;
 
@@ -387,6 +429,13 @@ int oracle_packet(struct oracle *o, const struct oracle_packet *given, uint64_t 
 		a->why = p->kind == BALANCE_PACKET_FRAGMENT ? BALANCE_WHY_NO_FIRST : BALANCE_WHY_HASH;
 		return 0;
 	}
+	a->backend = named(a->service, p, &initial);
+	if (a->backend) {
+		a->why = BALANCE_WHY_SERVER;
+		at = (struct who){a->backend->addr, a->backend->port, true};
+		return p->more ? remember(o, a->service, p, true, &at, err) : 0;
+	}
+	p->kind = initial ? BALANCE_PACKET_OPENS : p->kind;
 	slot = &ring_of(o, a->service)->slots[slot_of(o, a->service, p)];
 	if (p->kind == BALANCE_PACKET_FRAGMENT)
 		return fragment(o, a->service, p, slot, a);

@@ -21,6 +21,8 @@ struct oracle_packet {
 	uint8_t proto;
 	bool more;	/* a first fragment: others with this identification follow */
 	uint32_t ident; /* of fragments */
+	uint8_t payload[32]; /* of UDP, and how long all of it is */
+	uint32_t n_payload;
 	enum balance_packet kind;
 };
 

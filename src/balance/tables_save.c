@@ -52,14 +52,16 @@ void tables_save_service(const struct tables *t, uint32_t number, struct buf *to
 	buf_u32(to, m->gue_port);
 	buf_u32(to, m->stateless);
 	buf_u32(to, m->hold_s);
+	buf_u32(to, (uint32_t)m->quic_config << 8 | m->quic_bytes);
 	buf_u32(to, (uint32_t)m->n_backends);
 	for (i = 0; i < m->n_backends; i++) {
 		const struct balance_backend *b = &m->backends[i];
 
 		buf_put(to, b->addr.bytes, sizeof(b->addr.bytes));
-		buf_u32(to, (uint32_t)b->port << 16 | (uint32_t)b->addr.v6 << 2 | (uint32_t)b->drain << 1 |
+		buf_u32(to, (uint32_t)b->port << 16 | (uint32_t)b->has_server << 3 | (uint32_t)b->addr.v6 << 2 | (uint32_t)b->drain << 1 |
 				    (b->health == BALANCE_DOWN));
 		buf_u32(to, b->weight);
+		buf_u32(to, b->server);
 	}
 	ring_save(s->ring, to);
 }
@@ -186,16 +188,19 @@ int tables_load(struct view *v, struct tables **to, struct sluice_err *err)
 static int load_last(struct view *v, struct balance_service *m, struct sluice_err *err)
 {
 	uint32_t mode = view_u32(v), fallback = view_u32(v), port = view_u32(v), stateless = view_u32(v),
-		 hold = view_u32(v), n = view_u32(v), i, word;
+		 hold = view_u32(v), quic = view_u32(v), n = view_u32(v), i, word;
 
 	if (!view_ok(v) || mode > BALANCE_NAT || fallback > BALANCE_OPEN || port > 65535 || stateless > 1 ||
-	    hold > BALANCE_HOLD_MAX_S || n > MAGLEV_BACKENDS || v->left < n * 24ul)
+	    hold > BALANCE_HOLD_MAX_S || n > MAGLEV_BACKENDS || (quic & 255) > 4 ||
+	    quic >> 8 > 6 || v->left < n * 28ul)
 		return err_set(err, -EBADMSG, "what it says of its service cannot be");
 	m->mode = (enum balance_mode)mode;
 	m->fallback = (enum balance_fallback)fallback;
 	m->gue_port = (uint16_t)port;
 	m->stateless = stateless;
 	m->hold_s = hold;
+	m->quic_bytes = (uint8_t)quic;
+	m->quic_config = (uint8_t)(quic >> 8);
 	m->backends = calloc(n + 1ul, sizeof(*m->backends));
 	if (!m->backends)
 		return err_nomem(err);
@@ -206,11 +211,13 @@ static int load_last(struct view *v, struct balance_service *m, struct sluice_er
 		view_copy(v, b->addr.bytes, sizeof(b->addr.bytes));
 		word = view_u32(v);
 		b->weight = view_u32(v);
+		b->server = view_u32(v);
+		b->has_server = word >> 3 & 1;
 		b->port = (uint16_t)(word >> 16);
 		b->addr.v6 = word >> 2 & 1;
 		b->drain = word >> 1 & 1;
 		b->health = word & 1 ? BALANCE_DOWN : BALANCE_UP;
-		if (word & 0xfff8 || b->weight > MAGLEV_WEIGHT_MAX)
+		if (word & 0xfff0 || b->weight > MAGLEV_WEIGHT_MAX)
 			return err_set(err, -EBADMSG, "what it says of backend %u cannot be", i);
 	}
 	return 0;

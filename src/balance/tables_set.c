@@ -45,13 +45,14 @@ static bool unchanged(const struct balance_service *a, const struct balance_serv
 	size_t i;
 
 	if (a->n_backends != b->n_backends || a->mode != b->mode || a->fallback != b->fallback ||
-	    a->gue_port != b->gue_port || a->stateless != b->stateless || a->hold_s != b->hold_s)
+	    a->gue_port != b->gue_port || a->stateless != b->stateless || a->hold_s != b->hold_s ||
+	    a->quic_bytes != b->quic_bytes || a->quic_config != b->quic_config)
 		return false;
 	for (i = 0; i < a->n_backends; i++) {
 		const struct balance_backend *x = &a->backends[i], *y = &b->backends[i];
 
 		if (x->port != y->port || x->drain != y->drain || x->health != y->health ||
-		    x->weight != y->weight || x->addr.v6 != y->addr.v6 ||
+		    x->weight != y->weight || x->has_server != y->has_server || x->server != y->server || x->addr.v6 != y->addr.v6 ||
 		    memcmp(x->addr.bytes, y->addr.bytes, sizeof(x->addr.bytes)))
 			return false;
 	}
@@ -251,6 +252,10 @@ int tables_publish_service(struct tables *t, uint32_t number, struct sluice_err 
 	PUT(to->fallback, (__u8)s->last.fallback);
 	PUT(to->gue_port, htobe16(s->last.gue_port));
 	e = ring_publish(s->ring, s->unseen, to, &memory, err);
+	if (!e)
+		e = tables_servers(&s->last, s->ring, memory.targets, memory.n_targets, err);
+	PUT(to->quic_config, s->last.quic_config);
+	PUT(to->quic_bytes, s->last.quic_bytes);
 	if (e)
 		return e;
 	__atomic_store_n(&to->serial, s->serial, __ATOMIC_RELEASE);

@@ -69,7 +69,7 @@ static const char *const ids[] = {
 	[BALANCE_WHY_HASH] = "hash",	     [BALANCE_WHY_TABLE] = "flow_table",
 	[BALANCE_WHY_NEW] = "new",	     [BALANCE_WHY_PREVIOUS] = "previous",
 	[BALANCE_WHY_CURRENT] = "current",   [BALANCE_WHY_NO_BACKEND] = "no_backend",
-	[BALANCE_WHY_NO_FIRST] = "no_first",
+	[BALANCE_WHY_NO_FIRST] = "no_first", [BALANCE_WHY_SERVER] = "server_id",
 };
 
 /* What would not be the packet's answer if the slot's backend did not exist. */
@@ -118,6 +118,9 @@ static void say_why(const struct balance_service *s, const struct balance_live_a
 		printf("no backend takes it, all are down or draining: %s\n",
 		       s->fallback == BALANCE_RESET ? "it is answered with a reset (all-down reset)"
 						    : "it is dropped and counted (no_backend)");
+		break;
+	case BALANCE_WHY_SERVER:
+		printf("by the server id in its connection id\n");
 		break;
 	case BALANCE_WHY_NO_FIRST:
 		printf("a fragment whose first one was not seen: it is dropped and counted (no_first)\n");

@@ -13,7 +13,7 @@
 #include "control/files.h"
 
 #define MAGIC 0x65636e616c61622full /* "/balance" as the machine reads it */
-#define VERSION 1u
+#define VERSION 2u
 #define FILE_MAX (64u << 20)
 
 /* Is written raw; sum is the CRC-32 of all that follows it. */
@@ -98,7 +98,8 @@ static void put_service(struct buf *to, const struct balance_live *b, uint32_t a
 	buf_u32(to, s->mode);
 	buf_u32(to, s->fallback);
 	buf_u32(to, s->gue_port);
-	buf_u32(to, (uint32_t)s->affinity | (uint32_t)s->stateless << 1);
+	buf_u32(to, (uint32_t)s->affinity | (uint32_t)s->stateless << 1 | (uint32_t)s->quic_bytes << 8 |
+			    (uint32_t)s->quic_config << 16);
 	buf_u32(to, s->n_slots);
 	buf_u32(to, s->hold_s);
 	buf_u32(to, (uint32_t)s->n_virtuals);
@@ -112,7 +113,8 @@ static void put_service(struct buf *to, const struct balance_live *b, uint32_t a
 		put_addr(to, &s->backends[i].addr);
 		buf_u32(to, s->backends[i].port);
 		buf_u32(to, s->backends[i].weight);
-		buf_u32(to, s->backends[i].drain);
+		buf_u32(to, (uint32_t)s->backends[i].drain | (uint32_t)s->backends[i].has_server << 1);
+		buf_u32(to, s->backends[i].server);
 	}
 }
 
@@ -137,11 +139,13 @@ static int get_service(struct view *v, struct balance_live *b, uint32_t *number,
 	flags = view_u32(v);
 	s->affinity = flags & 1;
 	s->stateless = flags >> 1 & 1;
+	s->quic_bytes = (uint8_t)(flags >> 8);
+	s->quic_config = (uint8_t)(flags >> 16);
 	s->n_slots = view_u32(v);
 	s->hold_s = view_u32(v);
 	n_virtuals = view_u32(v);
 	n_backends = view_u32(v);
-	if (!view_ok(v) || n_virtuals > v->left / 28 || n_backends > v->left / 32)
+	if (!view_ok(v) || n_virtuals > v->left / 28 || n_backends > v->left / 36)
 		return -EBADMSG;
 	for (i = 0; i < n_virtuals; i++) {
 		struct net_addr a = get_addr(v);
@@ -159,7 +163,10 @@ static int get_service(struct view *v, struct balance_live *b, uint32_t *number,
 			return -ENOMEM;
 		x->port = (uint16_t)view_u32(v);
 		x->weight = view_u32(v);
-		x->drain = view_u32(v) & 1;
+		flags = view_u32(v);
+		x->drain = flags & 1;
+		x->has_server = flags >> 1 & 1;
+		x->server = view_u32(v);
 	}
 	return view_ok(v) ? 0 : -EBADMSG;
 }

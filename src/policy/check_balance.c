@@ -99,6 +99,8 @@ static bool backends(struct balance_service *s, const struct policy_backend *b, 
 		to->weight = b->weight;
 		to->port = (uint16_t)b->port;
 		to->drain = b->drain;
+		to->has_server = b->has_server;
+		to->server = b->server;
 		to->line = place(places, b->addrs.v[i].pos, b->addrs.v[i].pos, b->port_pos, false);
 	}
 	return true;
@@ -119,6 +121,8 @@ static bool service(struct policy *p, const struct policy_balance *b, struct pla
 	s->stateless = b->stateless;
 	s->n_slots = b->n_slots;
 	s->hold_s = b->hold_s;
+	s->quic_bytes = (uint8_t)b->quic_bytes;
+	s->quic_config = (uint8_t)b->quic_config;
 	s->line = place(places, b->pos, b->pos, b->pos, b->damaged);
 	for (i = 0; ok && i < b->n_virtuals; i++)
 		ok = virtuals(s, &b->virtuals[i], places);

@@ -8,7 +8,7 @@
 #include "policy/parse_balance.h"
 
 #define EXPECTED_LINE                                                                                   \
-	"virtual, forward, backend, check, table-size, affinity, stateless, hold, all-down, define or " \
+	"virtual, forward, backend, check, table-size, affinity, quic, stateless, hold, all-down, define or " \
 	"include"
 
 bool parse_time(struct parse *c, uint64_t min_ns, uint64_t max_ns, uint64_t unit_ns, const char *expected,
@@ -145,10 +145,16 @@ static bool backend(struct parse *c)
 			if (!parse_bounded(c, 1, 65535, "a port from 1 to 65535", &b.port))
 				return false;
 			b.port_pos = parse_span(c, at);
+		} else if (token_is(&c->t, "id") && !b.has_server) {
+			b.has_server = true;
+			parse_next(c);
+			if (!parse_bounded(c, 0, UINT32_MAX, "a server id from 0 to 4294967295", &b.server))
+				return false;
 		} else if (token_is(&c->t, "drain") && !b.drain) {
 			b.drain = true;
 			parse_next(c);
-		} else if (token_is(&c->t, "weight") || token_is(&c->t, "port") || token_is(&c->t, "drain")) {
+		} else if (token_is(&c->t, "weight") || token_is(&c->t, "port") || token_is(&c->t, "drain") ||
+			   token_is(&c->t, "id")) {
 			policy_error(c->p, at, "'%.*s' is given twice", (int)c->t.len, c->t.s);
 			return false;
 		} else {
@@ -156,7 +162,7 @@ static bool backend(struct parse *c)
 		}
 	}
 	if (c->t.kind == TOKEN_WORD)
-		return parse_expected(c, "weight, port, drain or the end of the line");
+		return parse_expected(c, "weight, port, id, drain or the end of the line");
 	buf_put(&c->backends, &b, sizeof(b));
 	return true;
 }
@@ -186,6 +192,25 @@ static bool affinity(struct parse *c)
 	c->balance->b.affinity = true;
 	parse_next(c);
 	return true;
+}
+
+static bool quic(struct parse *c)
+{
+	struct policy_balance *b = &c->balance->b;
+
+	parse_next(c);
+	if (!token_is(&c->t, "server-id"))
+		return parse_expected(c, "'server-id' and how many bytes it has");
+	parse_next(c);
+	if (!parse_bounded(c, 1, 4, "a number of bytes from 1 to 4", &b->quic_bytes))
+		return false;
+	if (!token_is(&c->t, "bytes") && !token_is(&c->t, "byte"))
+		return parse_expected(c, "'bytes' behind their number");
+	parse_next(c);
+	if (!token_is(&c->t, "config"))
+		return true;
+	parse_next(c);
+	return parse_bounded(c, 0, 6, "a configuration from 0 to 6", &b->quic_config);
 }
 
 static bool stateless(struct parse *c)
@@ -235,7 +260,7 @@ static const struct {
 } lines[] = {
 	{"virtual", virtual},	    {"backend", backend},   {"forward", forward},     {"check", health},
 	{"table-size", table_size}, {"affinity", affinity}, {"stateless", stateless}, {"hold", hold},
-	{"all-down", all_down},
+	{"all-down", all_down},	    {"quic", quic},
 };
 #define N_MANY 2
 #define N_LINES (sizeof(lines) / sizeof(*lines))

@@ -37,6 +37,8 @@ static void put_backend(struct buf *to, const struct policy_backend *b)
 	buf_printf(to, " weight %u", b->weight);
 	if (b->port)
 		buf_printf(to, " port %u", b->port);
+	if (b->has_server)
+		buf_printf(to, " id %u", b->server);
 	buf_printf(to, b->drain ? " drain\n" : "\n");
 }
 
@@ -92,6 +94,12 @@ void print_balance(struct buf *to, const struct policy_balance *b)
 		buf_printf(to, "\ttable-size %u\n", b->n_slots);
 	if (b->affinity)
 		buf_printf(to, "\taffinity source\n");
+	if (b->quic_bytes)
+		buf_printf(to, "\tquic server-id %u bytes", b->quic_bytes);
+	if (b->quic_bytes && b->quic_config)
+		buf_printf(to, " config %u", b->quic_config);
+	if (b->quic_bytes)
+		buf_printf(to, "\n");
 	if (b->stateless)
 		buf_printf(to, "\tstateless\n");
 	if (b->hold_s != BALANCE_HOLD_S)
@@ -115,7 +123,8 @@ bool policy_same_balance(const struct policy_balance *a, const struct policy_bal
 
 	if (!policy_same_text(a->name, b->name) || a->mode != b->mode || a->fallback != b->fallback ||
 	    a->gue_port != b->gue_port || a->affinity != b->affinity || a->stateless != b->stateless ||
-	    a->n_slots != b->n_slots || a->hold_s != b->hold_s || a->n_virtuals != b->n_virtuals ||
+	    a->n_slots != b->n_slots || a->quic_bytes != b->quic_bytes ||
+	    a->quic_config != b->quic_config || a->hold_s != b->hold_s || a->n_virtuals != b->n_virtuals ||
 	    a->n_backends != b->n_backends || !policy_same_list(&a->on, &b->on) ||
 	    !same_health(&a->health, &b->health))
 		return false;
@@ -128,6 +137,8 @@ bool policy_same_balance(const struct policy_balance *a, const struct policy_bal
 		if (a->backends[i].weight != b->backends[i].weight ||
 		    a->backends[i].port != b->backends[i].port ||
 		    a->backends[i].drain != b->backends[i].drain ||
+		    a->backends[i].has_server != b->backends[i].has_server ||
+		    a->backends[i].server != b->backends[i].server ||
 		    !policy_same_list(&a->backends[i].addrs, &b->backends[i].addrs))
 			return false;
 	return true;

@@ -46,6 +46,8 @@ struct policy_backend {
 	uint32_t port; /* 0: the one that the client used */
 	struct policy_pos port_pos;
 	bool drain;
+	bool has_server;
+	uint32_t server; /* its server id */
 };
 
 struct policy_balance {
@@ -59,6 +61,7 @@ struct policy_balance {
 	bool affinity, stateless;
 	bool damaged; /* something in it could not be read */
 	uint32_t n_slots, hold_s;
+	uint32_t quic_bytes, quic_config;
 	struct policy_virtual *virtuals;
 	struct policy_backend *backends;
 	uint32_t n_virtuals, n_backends;
