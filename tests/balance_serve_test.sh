@@ -70,7 +70,7 @@ down() { # the promise is interval + timeout from the moment it happens: 700 ms;
 	wait_shows 1 "web $H1 down health none to1
 web $H2 up health slots to2" || return 1
 	echo "# down after $took ms"
-	[ $took -lt 1200 ]
+	[ $took -lt 2500 ] # and what two looks at the state take
 }
 case_ "a backend that is gone gets no slots, within an interval" down
 all_down() {
@@ -242,17 +242,23 @@ resets() {
 }
 case_ "resets to everything are no answer" resets
 command() { # words of a command; its limit of open files is what it was
-	printf '#!/bin/sh\n[ "$1" = two ] && [ "$2" = words ] || exit 3\necho "$SLUICE_BACKEND $SLUICE_PORT $(ulimit -Sn)"\nexit 0\n' >"$T/check"
+	printf '#!/bin/sh\n[ "$1" = two ] && [ "$2" = words-'"$H1"':8080 ] || exit 3\necho "$SLUICE_BACKEND $SLUICE_PORT $(ulimit -Sn)"\nexit 0\n' >"$T/check"
 	chmod +x "$T/check"
 	kill $daemon
 	wait $daemon
 	quiet
-	conf command "$H1" "check command \"$T/check  two words\" every 500ms timeout 400ms"
+	conf command "$H1" "check command \"$T/check  two words-\$ADDRESS:\$PORT\" every 500ms timeout 400ms"
 	place put "$T/command.conf" || return 1
 	(ulimit -Sn 300 && exec "$SLUICE" lab run --lab $L box -- "$SLUICE" serve -v 2>>"$T/said") &
 	daemon=$!
 	on_exit "kill -9 $daemon 2>/dev/null"
-	says 4 "service web, $H1 is up: $H1 8080 300"
+	says 4 "service web, $H1 is up: $H1 8080 300" || return 1
+	conf command "$H1" 'check command "test $ADDRESS = 192.0.2.1" every 500ms timeout 400ms'
+	place put "$T/command.conf" || return 1
+	says 4 "service web, $H1 is down: exit 1" || return 1
+	conf command "$H1" 'check command "no-such-program" every 500ms timeout 400ms'
+	place put "$T/command.conf" || return 1
+	says 3 "service web, $H1 cannot be checked: there is no such program in /usr/local/sbin and so on; give its path"
 }
 case_ "a command: words, environment, limits" command
 many() { # 2,000 backends, of which half fail at once: all are told within interval + timeout, the others stay
@@ -276,13 +282,13 @@ many() { # 2,000 backends, of which half fail at once: all are told within inter
 	in_ h1 nft -f - <<-N || return 1
 	table inet half { chain in { type filter hook input priority 0; ip daddr 10.9.0.0/22 drop; }; }
 	N
-	wait_until 6 eval '[ "$(place show | grep -c "down health none")" = 1000 ]' || { place show | cut -d" " -f3- | sort | uniq -c; return 1; }
+	wait_until 15 eval '[ "$(place show | grep -c "down health none")" = 1000 ]' || { place show | cut -d" " -f3- | sort | uniq -c; return 1; }
 	took=$(($(ms) - start))
 	echo "# 1000 of 2000 down after $took ms"
 	[ "$(place show | grep -c "up health slots to1")" = 1000 ] || return 1
 	in_ h1 nft delete table inet half
 	wait_until 8 eval '[ "$(place show | grep -c "up health slots to1")" = 2000 ]' || return 1
-	[ $took -lt 3500 ]
+	[ $took -lt 6000 ] # 2.5 s, and how long the daemon and the polls above wait for a CPU
 }
 case_ "2,000 backends, half of them fail at once" many
 

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/err.h"
 #include "control/balance_targets.h"
@@ -46,23 +47,44 @@ char *targets_name(const struct checked *c, char to[TARGETS_NAME])
 	return to;
 }
 
+/* A program by its name, where programs are: what the environment of a daemon says is nobody's choice. */
+static char *program(const char *name)
+{
+	static const char *const dirs[] = {"/usr/local/sbin", "/usr/local/bin", "/usr/sbin",
+					   "/usr/bin",	      "/sbin",		"/bin"};
+	char path[HEALTH_TEXT_MAX];
+	size_t i;
+
+	for (i = 0; i < sizeof(dirs) / sizeof(*dirs) && !strchr(name, '/'); i++)
+		if (snprintf(path, sizeof(path), "%s/%s", dirs[i], name) < (int)sizeof(path) &&
+		    !access(path, X_OK))
+			return strdup(path);
+	return strdup(name);
+}
+
 /* The words of a command, parted by blanks; what they are kept in stands in the buffer. false: out of memory */
 static bool words(struct targets *t, const char *text, struct health_probe *p)
 {
 	char *copy = strdup(text), *save = NULL, *word;
 	const char **argv = calloc(HEALTH_ARGS, sizeof(char *));
-	void *both[] = {copy, argv};
+	void *all[] = {copy, argv, NULL};
 	bool ok = copy && argv;
 
 	for (word = ok ? strtok_r(copy, " \t", &save) : NULL; word && p->n_argv < HEALTH_ARGS;
 	     word = strtok_r(NULL, " \t", &save))
 		argv[p->n_argv++] = word;
+	if (ok && p->n_argv) {
+		all[2] = program(argv[0]);
+		argv[0] = all[2];
+		ok = argv[0];
+	}
 	p->argv = argv;
-	buf_put(&t->words, both, sizeof(both));
+	buf_put(&t->words, all, sizeof(all));
 	if (!t->words.failed)
 		return ok;
 	free(copy);
 	free(argv);
+	free(all[2]);
 	return false;
 }
 
@@ -132,7 +154,8 @@ static const char *cannot(const struct targets *t, const struct health_probe *p,
 		return "cannot be checked without a port: its service has all of them; write 'port N' behind "
 		       "the check";
 	if (p->kind == HEALTH_COMMAND && (!p->n_argv || p->argv[0][0] != '/'))
-		return "cannot be checked: the command does not begin with '/', and no shell looks for it";
+		return "cannot be checked: there is no such program in /usr/local/sbin and so on; give its "
+		       "path";
 	if (link_local(&to->addr))
 		return "cannot be checked: a link-local address is one of each network";
 	if (t->n_targets >= HEALTH_TARGETS)

@@ -66,7 +66,7 @@ struct health_probe {
 	bool head;	 /* HEAD instead of GET; not with body */
 	bool verify;	 /* https: the certificate has to be valid for host, by the system's authorities */
 
-	/* command: argv[0] is an absolute path; no shell is involved */
+	/* command: argv[0] is an absolute path; no shell is involved. $ADDRESS and $PORT in words are the target's */
 	const char *const *argv;
 	size_t n_argv;
 };

@@ -16,6 +16,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/buf.h"
 #include "health/inside.h"
 
 #ifndef P_PIDFD
@@ -64,18 +65,53 @@ static void limit_files(pid_t pid, uint64_t soft)
 	}
 }
 
-static int spawn(const struct health *h, struct flight *f, int output)
+/* A word with what stands for the target filled in. */
+static void expand(const struct target *t, const char *word, struct buf *to)
 {
-	const struct health_probe *p = &f->target->rule->p;
-	char *argv[HEALTH_ARGS + 1];
+	char addr[NET_ADDR_TEXT], port[8];
+
+	net_addr_format(&t->t.addr, addr, sizeof(addr));
+	snprintf(port, sizeof(port), "%u", target_port(t));
+	while (*word) {
+		if (!strncmp(word, "$ADDRESS", 8)) {
+			buf_put(to, addr, strlen(addr));
+			word += 8;
+		} else if (!strncmp(word, "$PORT", 5)) {
+			buf_put(to, port, strlen(port));
+			word += 5;
+		} else {
+			buf_put(to, word++, 1);
+		}
+	}
+	buf_put(to, "", 1);
+}
+
+/* All words, in one buffer. */
+static int words(const struct target *t, char *argv[HEALTH_ARGS + 1], struct buf *text)
+{
+	const struct health_probe *p = &t->rule->p;
+	size_t at[HEALTH_ARGS], i;
+
+	for (i = 0; i < p->n_argv; i++) {
+		at[i] = text->len;
+		expand(t, p->argv[i], text);
+	}
+	if (text->failed)
+		return -ENOMEM;
+	for (i = 0; i < p->n_argv; i++)
+		argv[i] = (char *)text->data + at[i];
+	argv[p->n_argv] = NULL;
+	return 0;
+}
+
+static int spawn(const struct health *h, struct flight *f, char **argv, int output)
+{
 	posix_spawn_file_actions_t files;
 	posix_spawnattr_t attr;
 	struct environment e;
 	sigset_t all, none;
 	int code;
 
-	memcpy(argv, p->argv, p->n_argv * sizeof(argv[0]));
-	argv[p->n_argv] = NULL;
 	environment(f->target, &e);
 	sigfillset(&all);
 	sigemptyset(&none);
@@ -129,6 +165,8 @@ static int reap(struct flight *f, siginfo_t *info, int flags)
 static enum step start(struct health *h, struct flight *f)
 {
 	const char *name = f->target->rule->p.argv[0];
+	char *argv[HEALTH_ARGS + 1];
+	struct buf text = {0};
 	int pipes[2], code;
 
 	if (pipe2(pipes, O_CLOEXEC | O_NONBLOCK))
@@ -136,7 +174,9 @@ static enum step start(struct health *h, struct flight *f)
 	f->fd = pipes[0];
 	/* only our end does not block: the program's is what programs expect */
 	fcntl(pipes[1], F_SETFL, 0);
-	code = spawn(h, f, pipes[1]);
+	code = words(f->target, argv, &text);
+	code = code ? code : spawn(h, f, argv, pipes[1]);
+	buf_free(&text);
 	close(pipes[1]);
 	if (code) {
 		flight_why(f, "this host cannot check: starting %s: %s", name, strerror(-code));
