@@ -20,6 +20,7 @@ blocks() { # WEIGHT of h2
 }
 policy one.conf "$(blocks 10)"
 policy two.conf "$(blocks 40)"
+policy three.conf "$(blocks 40 | grep -v $H3)"
 apply() { sl apply "$@" >"$T/said" 2>&1 || { cat "$T/said"; return 1; }; }
 here() { at "$1" ss -Hltn 'sport = :83' | grep -q .; }
 
@@ -57,6 +58,12 @@ drained() {
 		sl balance undrain $H3 >"$T/said" && round && more 200 && round || return 1
 	[ "$(share h3)" -gt $((had + 50)) ] || { echo "h3 had $had"; cat "$T/a"; return 1; }
 }
+removed() { # with connections of its own: those of h3 that are there break
+	stop talk
+	total=0
+	apply "$T/one.conf" --force && begin talk h1 "$TALK" tcp $VIP 83 300 50 && apply "$T/three.conf" --confirm 60s && more 200 && is h2 200 "$(share h2)" &&
+		sl rollback >"$T/said" && round && round && more 100 && round && [ "$(share h3)" -gt 20 ]
+}
 confirmed() {
 	apply "$T/two.conf" --confirm 60s && more 100 && sl confirm >"$T/said" && round && more 100 && apply "$T/one.conf" && round && more 100 && round
 }
@@ -67,6 +74,7 @@ case_ "before" before
 case_ "a trial with other weights, rolled back: all connections stay" by_hand
 case_ "a trial that rolls back by itself" by_itself
 case_ "a backend drains in a trial, and after it" drained
+case_ "a trial without a backend: what is opened meanwhile stays" removed
 case_ "confirmed, and another policy after it" confirmed
 stop talk
 

@@ -286,9 +286,10 @@ int balance_live_settle(struct balance_live *b, uint64_t now_ns, struct ring_rep
 		bits = calloc(b->policy.n_services + 1, sizeof(*bits));
 		e = bits ? live_elsewhere(b, now_ns, bits, err) : err_nomem(err);
 	}
+	/* a generation that may be taken back tells the one before it, by the flow table, what was opened in its slots */
 	for (i = 0; !e && i < b->policy.n_services; i++)
 		if (bits[i])
-			e = settle_one(b, i, now_ns, bits[i], &sum, err);
+			e = settle_one(b, i, now_ns, b->st && b->st->record.change != CONTROL_NONE ? NULL : bits[i], &sum, err);
 	for (i = 0; bits && i < b->policy.n_services; i++)
 		free(bits[i]);
 	free(bits);

@@ -276,7 +276,9 @@ int live_elsewhere(struct balance_live *b, uint64_t now_ns, uint8_t **bits, stru
 		if (!entry || take_out(b, i, entry, now) || !any)
 			continue;
 		place(&p, BALANCE_FLOW_SERVICE(entry), BALANCE_FLOW_ID(entry), &service, &backend);
-		if (service == BALANCE_LIVE_NONE || !bits[service])
+		/* of one that went or is down: packets do not go there whatever the table says */
+		if (service == BALANCE_LIVE_NONE || !bits[service] || BALANCE_FLOW_ID(entry) >= p.n[service] ||
+		    !(live_targets(b, service)[BALANCE_FLOW_ID(entry)].state & 1))
 			continue;
 		if (live_ring(b, service)->flags & BALANCE_FLAG_AFFINITY && seen[service][BALANCE_FLOW_ID(entry)]++)
 			continue;

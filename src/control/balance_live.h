@@ -123,7 +123,7 @@ int balance_live_commit(struct balance_live *b, uint64_t now_ns, struct ring_rep
 /*
  * balance_live_settle() walks over the flow table and takes from it what is silent for long (kept flows for 51 minutes: the
  * entries' clock goes round after 68; new ones for the idle time of the configuration), takes previous backends out of slots
- * whose deadline is over, and makes slots settled again none of whose flows is elsewhere. Files and memory as in a commit, in this
+ * whose deadline is over, and, unless a trial or a switch is under way, makes slots settled again none of whose flows is elsewhere. Files and memory as in a commit, in this
  * generation alone. To be called once in a while: at least every 15 minutes, soon after a deadline (balance_live_service()).
  *
  * in:      the lock is held; now_ns of CLOCK_MONOTONIC

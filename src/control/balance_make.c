@@ -218,6 +218,29 @@ static int reserve(struct balance_live *from, const struct balance_live *b, stru
 	return e;
 }
 
+/*
+ * Slots that are somebody else's than in the generation before ask the flow table, also where nobody is to be gone back to:
+ * if this is a trial, what is opened in them must be known when it rolls back. Otherwise they settle soon.
+ */
+static int prepare_trial(struct balance_live *b, struct balance_live *old, struct sluice_err *err)
+{
+	uint32_t i, number;
+	int at, e = 0;
+	bool any;
+
+	for (i = 0; !e && i < b->policy.n_services; i++) {
+		number = b->services[i].number;
+		at = balance_live_find(old, b->policy.services[i]->name);
+		if (at < 0 || old->services[at].number != number)
+			continue;
+		e = store_read_service(old, (uint32_t)at, true, err);
+		e = e ?: tables_prepare_return(b->t, number, old->t, &any, err);
+		b->services[i].serial = tables_serial(b->t, number);
+		tables_unload_service(old->t, number);
+	}
+	return e;
+}
+
 /* Numbers have been given out by somebody whose files cannot be read: those in the table may mean anybody. */
 static void forget_flows(struct balance_live *b)
 {
@@ -267,6 +290,8 @@ int balance_live_place(struct balance_live *b, const char *generation, const cha
 	struct balance_live *old = NULL;
 	int e = b->from[0] ? live_open_files(b->st, b->from, &old, err) : 0;
 
+	if (!e && old)
+		e = prepare_trial(b, old, err);
 	e = e ?: live_place(b, old, generation, dir, config, maps, err);
 	balance_live_close(old);
 	return e;
