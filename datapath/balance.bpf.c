@@ -43,6 +43,8 @@ static __noinline int balanced_odd(struct xdp_md *ctx)
 	if (e < 0)
 		return XDP_PASS;
 	r = ring_of(m, v);
+	if (NAT_ON && !e && r->mode == MODE_NAT && v->bytes && v->bytes + v->l3 <= bpf_xdp_get_buff_len(ctx))
+		return DOES_TO_BACKEND;
 	if (!e && v->proto == IP_PROTO_UDP && r->quic_bytes)
 		named = quic_target(ctx);
 	if (named) {
@@ -87,7 +89,9 @@ static __always_inline int balanced(struct xdp_md *ctx)
 	else if (plain6(ctx, &v))
 		does = plain_balanced(ctx, m, &v);
 	if (does == DOES_NOT_KNOW)
-		does = see(ctx) ? balanced_odd(ctx) : XDP_PASS;
+		does = !see(ctx) ? XDP_PASS : NAT_ON && nat_is_back(ctx) ? DOES_TO_CLIENT : balanced_odd(ctx);
+	if (NAT_ON && (does == DOES_TO_CLIENT || does == DOES_TO_BACKEND))
+		does = nat_does(ctx, does);
 	if (does == DOES_FORWARD)
 		return forward(ctx);
 	return does == DOES_REFUSE ? refuse(ctx) : does;

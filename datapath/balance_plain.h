@@ -10,6 +10,7 @@
 #ifndef DATAPATH_BALANCE_PLAIN_H
 #define DATAPATH_BALANCE_PLAIN_H
 
+#include "datapath/balance_nat.h"
 #include "datapath/balance_out.h"
 
 #define PLAIN_L4 14 /* bytes behind the IP header, so that TCP's flags are among them */
@@ -68,13 +69,6 @@ static __always_inline int plain6(struct xdp_md *ctx, struct view *v)
 	plain_l4(v, (__u8 *)(ip + 1));
 	return 1;
 }
-
-/* No verdicts: what is still to be done with a packet, so that there is one place where it is done. */
-enum {
-	DOES_NOT_KNOW = -1, /* it goes the long way */
-	DOES_FORWARD = -2,  /* the packet of the view in balance_scratch goes to its target */
-	DOES_REFUSE = -3,   /* its sender is told that nobody is there */
-};
 
 /* The long ways out: the view goes to the map that it is read from there. */
 static __always_inline int plain_odd(const struct view *v, int does)
@@ -152,6 +146,8 @@ static __always_inline int plain_balanced(struct xdp_md *ctx, void *m, struct vi
 	__u8 why = 0;
 	int e;
 
+	if (NAT_ON && nat_is_back_plain(v))
+		return plain_odd(v, DOES_TO_CLIENT);
 	v->service = vip_find(m, v->dst[0], v->dst[1], head->half & 1,
 			      BALANCE_VIP_KEY(v->v6, v->proto, 0, v->ports & 0xffff));
 	if (v->service == VIP_NONE && head->levels >> 1)
@@ -160,6 +156,8 @@ static __always_inline int plain_balanced(struct xdp_md *ctx, void *m, struct vi
 	if (v->service == VIP_NONE)
 		return XDP_PASS;
 	r = ring_of(m, v);
+	if (NAT_ON && r->mode == MODE_NAT)
+		return plain_odd(v, DOES_TO_BACKEND);
 	if (v->proto == IP_PROTO_UDP && r->quic_bytes)
 		return DOES_NOT_KNOW;
 	e = choose(m, v, r, &why);

@@ -16,7 +16,7 @@ struct view {
 	__u32 more;	   /* a first fragment: others follow */
 	__u32 ident;	   /* of a fragment */
 	__u32 l3, bytes;   /* where the IP header begins, and how long the packet is from there on */
-	__u32 l4;	   /* where what it carries begins */
+	__u32 l4, inner;   /* where what follows it begins; of an error: and what follows the quoted one */
 	__u32 n_tags;
 	__u32 service, id; /* as chosen; its target */
 	struct balance_hop hop;
@@ -82,7 +82,7 @@ static __always_inline int view_is_error(const struct packet *p)
  * An ICMP error is for the flow that its quoted packet answers: the quoted source is the virtual address, which the
  * error was sent to. c stands at the ICMP header.
  */
-static __always_inline int view_quoted(struct cursor *c, struct packet *p, struct view *v)
+static __always_inline int view_quoted(const char *data, struct cursor *c, struct packet *p, struct view *v)
 {
 	__u64 to[2] = {v->dst[0], v->dst[1]};
 	__u32 bytes = v->bytes;
@@ -92,6 +92,7 @@ static __always_inline int view_quoted(struct cursor *c, struct packet *p, struc
 	c->at += 8;
 	if (!view_ip(c, &q, v))
 		return VIEW_PASS;
+	v->inner = (__u32)((char *)c->at - data);
 	parse_l4(c, &q);
 	v->bytes = bytes;
 	v->tos = tos;
@@ -145,7 +146,7 @@ static __always_inline int view_of(struct xdp_md *ctx, struct view *v)
 		if (p.proto.nr == IP_PROTO_ICMPV6 && p.icmp_type >= 130 && p.icmp_type <= 137)
 			return VIEW_PASS;
 		if (view_is_error(&p) && p.fragment == PACKET_FRAG_NONE)
-			return view_quoted(&c, &p, v);
+			return view_quoted((void *)(long)ctx->data, &c, &p, v);
 		break;
 	case L4_FRAGMENT:
 		v->kind = BALANCE_PACKET_FRAGMENT;

@@ -62,6 +62,14 @@ struct balance_backend {
 	uint32_t line;
 };
 
+/* Addresses that NAT translates to: n from the first on. own: the balancer's, whose upper ports it leaves to itself. */
+struct balance_pool {
+	struct net_addr first;
+	uint32_t n;
+	bool own;
+	uint32_t line;
+};
+
 struct balance_service {
 	char name[BALANCE_NAME];
 	enum balance_mode mode;
@@ -74,7 +82,8 @@ struct balance_service {
 	uint32_t hold_s; /* how long flows that nobody knows go to the slot's previous backend */
 	struct balance_virtual *virtuals;
 	struct balance_backend *backends;
-	size_t n_virtuals, n_backends;
+	struct balance_pool *pools; /* with NAT; none: the balancer's own address on the way to the backends */
+	size_t n_virtuals, n_backends, n_pools;
 	uint32_t line;
 };
 
@@ -95,6 +104,7 @@ struct balance_service *balance_service_add(struct balance_model *m, const char 
 struct balance_virtual *balance_virtual_add(struct balance_service *s, const struct net_addr *addr,
 					    uint8_t proto, uint16_t first, uint16_t last);
 struct balance_backend *balance_backend_add(struct balance_service *s, const struct net_addr *addr);
+struct balance_pool *balance_pool_add(struct balance_service *s, const struct net_addr *first, uint32_t n);
 
 struct balance_service *balance_service_find(const struct balance_model *m, const char *name);
 

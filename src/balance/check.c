@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "balance/balance.h"
+#include "balance/nat.h"
 #include "base/err.h"
 
 struct claim { /* a virtual address and whose it is */
@@ -333,6 +333,42 @@ static int check_backends(struct check *c, const struct balance_service *s)
 	return 0;
 }
 
+static void check_pools(struct check *c, const struct balance_service *s)
+{
+	bool has[2] = {false, false};
+	char text[NET_ADDR_TEXT];
+	const char *what;
+	size_t i;
+
+	for (i = 0; i < s->n_pools; i++) {
+		what = useless(&s->pools[i].first);
+		net_addr_format(&s->pools[i].first, text, sizeof(text));
+		if (what)
+			wrong(c, s->pools[i].line, "service %s: address %s to translate to is %s", s->name, text, what);
+		has[s->pools[i].first.v6] = true;
+	}
+	for (i = 0; s->mode == BALANCE_NAT && s->n_pools && i < s->n_virtuals; i++)
+		if (!has[s->virtuals[i].addr.v6]) {
+			wrong(c, s->line,
+			      "service %s has %s virtual addresses, but no %s address to translate to; name one behind from",
+			      s->name, s->virtuals[i].addr.v6 ? "IPv6" : "IPv4",
+			      s->virtuals[i].addr.v6 ? "IPv6" : "IPv4");
+			break;
+		}
+}
+
+static int check_plan(struct check *c, const struct balance_model *m)
+{
+	const struct balance_service *whose;
+	struct nat_config plan;
+	struct sluice_err err;
+	int e = nat_plan(m, NULL, &plan, &whose, &err);
+
+	if (e == -EINVAL)
+		wrong(c, whose->line, "%s", err.text);
+	return e == -EINVAL ? 0 : e ? err_nomem(c->err) : 0;
+}
+
 static int compare_names(const void *a, const void *b)
 {
 	const struct balance_service *x = *(const struct balance_service *const *)a;
@@ -397,7 +433,10 @@ int balance_check(const struct balance_model *m, balance_say *say, void *arg, st
 		for (k = 0; k < s->n_virtuals; k++)
 			check_virtual(&c, s, &s->virtuals[k]);
 		e = check_backends(&c, s);
+		check_pools(&c, s);
 	}
+	if (!e)
+		e = check_plan(&c, m);
 	if (!e)
 		check_overlaps(&c);
 	free(c.claims);

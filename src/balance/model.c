@@ -29,6 +29,7 @@ void balance_model_free(struct balance_model *m)
 	for (i = 0; i < m->n_services; i++) {
 		free(m->services[i]->virtuals);
 		free(m->services[i]->backends);
+		free(m->services[i]->pools);
 		free(m->services[i]);
 	}
 	free(m->services);
@@ -76,6 +77,17 @@ struct balance_backend *balance_backend_add(struct balance_service *s, const str
 	if (b)
 		*b = (struct balance_backend){.addr = *addr, .weight = 1};
 	return b;
+}
+
+struct balance_pool *balance_pool_add(struct balance_service *s, const struct net_addr *first, uint32_t n)
+{
+	void *array = s->pools;
+	struct balance_pool *p = grow(&array, &s->n_pools, sizeof(*p));
+
+	s->pools = array;
+	if (p)
+		*p = (struct balance_pool){.first = *first, .n = n};
+	return p;
 }
 
 struct balance_service *balance_service_find(const struct balance_model *m, const char *name)

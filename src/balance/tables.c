@@ -336,5 +336,7 @@ int tables_remember(struct service *s, const struct balance_service *m, struct s
 	s->last.backends = copy;
 	s->last.virtuals = NULL;
 	s->last.n_virtuals = 0;
+	s->last.pools = NULL;
+	s->last.n_pools = 0;
 	return 0;
 }

@@ -29,7 +29,8 @@ const char *stats_reason(uint32_t reason)
 		[BALANCE_DROP_HEADROOM] = "no_headroom",  [BALANCE_DROP_MODE] = "mode",
 		[BALANCE_DROP_TABLES] = "tables",	  [BALANCE_DROP_TOO_BIG_TOLD] = "too_big_told",
 		[BALANCE_NOTE_FULL] = "table_full",	  [BALANCE_NOTE_LOOKUP] = "looked_up",
-		[BALANCE_DROP_REFUSED] = "refused",
+		[BALANCE_DROP_REFUSED] = "refused",	  [BALANCE_NOTE_UNCLAIMED] = "unclaimed",
+		[BALANCE_DROP_FULL] = "no_port",	  [BALANCE_DROP_TTL] = "ttl",
 	};
 
 	return reason < sizeof(words) / sizeof(*words) && words[reason] ? words[reason] : "other";
@@ -37,7 +38,7 @@ const char *stats_reason(uint32_t reason)
 
 bool stats_is_drop(uint32_t reason)
 {
-	return reason != BALANCE_NOTE_FULL && reason != BALANCE_NOTE_LOOKUP;
+	return reason != BALANCE_NOTE_FULL && reason != BALANCE_NOTE_LOOKUP && reason != BALANCE_NOTE_UNCLAIMED;
 }
 
 bool stats_reasons_text(const uint64_t *reasons, bool drops, char *to, size_t size)

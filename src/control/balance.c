@@ -13,6 +13,7 @@
 #include "bpf/object.h"
 #include "control/balance.h"
 #include "control/balance_counts.h"
+#include "control/balance_nat.h"
 
 #define TICK_SHIFT 10 /* jiffies of 4 ms: 4 s; of 1 ms: 1 s */
 
@@ -129,6 +130,8 @@ static int prepare(const struct tables *t, const struct control_balance_opts *op
 					 (b->config.n_targets + BALANCE_TALLIES - 1) / BALANCE_TALLIES, err);
 	if (!e)
 		e = sluice_object_resize(b->obj, "balance_reasons", b->config.n_services + 1, err);
+	if (!e)
+		e = control_balance_nat(b->obj, opts->nat, opts->nat_fds, err);
 	return e;
 }
 

@@ -25,6 +25,8 @@ struct control_balance_opts {
 	struct net_addr source4, source6;
 	uint8_t source4_bits, source6_bits;
 	int flows_fd; /* the table of an earlier program, of the same size, or -1 */
+	const struct nat_config *nat; /* the plan of the models (balance/nat.h); NULL: nothing is translated */
+	const int *nat_fds; /* maps of an earlier program, as control_balance_nat() takes them; NULL: new ones */
 };
 
 struct control_balance {

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Addresses that services translate to (abi/nat.h): which number each has, and the constants of a data path that follow.
+ *
+ *     model ── nat_plan() ──> struct nat_config ── nat_service(), for each ──> constants of the program
+ *
+ * Numbers are places in memory that outlives a model: nat_plan() keeps those that a plan before gave to the same addresses.
+ */
+#ifndef BALANCE_NAT_H
+#define BALANCE_NAT_H
+
+#include <sluice/err.h>
+
+#include "abi/nat.h"
+#include "balance/balance.h"
+
+/*
+ * nat_plan() gives addresses their numbers.
+ *
+ * in:      m       services whose mode is not NAT, or that have no pools, take no part
+ *          before  the plan that memory was made for; NULL: there is none
+ * out:     *c      n_addrs is no less than before's; if it is the same, the memory can be used on
+ *          *whose  of what is wrong, the service; may be NULL
+ * errors:  -EINVAL more than NAT_ADDRS addresses of a family, or NAT_RANGES stretches of them; pools of two services that
+ *          have some addresses in common and others not
+ */
+int nat_plan(const struct balance_model *m, const struct nat_config *before, struct nat_config *c,
+	     const struct balance_service **whose, struct sluice_err *err);
+
+/*
+ * nat_service() says in a plan what a service of its model translates to; number: in tables (balance/tables.h). Services that
+ * are not said translate to nothing.
+ *
+ * errors:  -EINVAL there are more than NAT_POOLS different pools
+ */
+int nat_service(struct nat_config *c, uint32_t number, const struct balance_service *s, struct sluice_err *err);
+
+#endif

@@ -1,0 +1,262 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* Odd packets through services that translate: errors, fragments, packets of no flow, hostile ones. */
+#include <stdio.h>
+#include <string.h>
+
+#include "balance_nat_model.h"
+
+static const struct make syn = {.flags = 0x02, .payload = 16}, ack = {.flags = 0x10, .payload = 16};
+
+static struct known tcp4 = {6, {"198.51.100.77", 4711}, {"203.0.113.10", 80}, {"", 0}, {"", 0}, false};
+static struct known udp4 = {17, {"198.51.100.77", 4712}, {"203.0.113.11", 53}, {"", 0}, {"", 0}, false};
+static struct known echo4 = {1, {"198.51.100.77", 99}, {"203.0.113.12", 0}, {"", 0}, {"", 0}, false};
+static struct known tcp6 = {6, {"2001:db8:3::77", 4711}, {"2001:db8::10", 80}, {"", 0}, {"", 0}, false};
+static struct known echo6 = {58, {"2001:db8:3::77", 98}, {"2001:db8::12", 0}, {"", 0}, {"", 0}, false};
+
+static void put16(uint8_t *at, uint32_t v)
+{
+	at[0] = (uint8_t)(v >> 8);
+	at[1] = (uint8_t)v;
+}
+
+/* An ICMP error from src to dst that quotes n bytes of a packet from its IP header on. */
+static void error_make(struct frame *f, const char *src, const char *dst, const struct frame *quoted, uint32_t n)
+{
+	bool six = strchr(src, ':');
+	struct make m = {.src = src, .dst = dst, .proto = six ? 58 : 1, .payload = 8 + n};
+	uint8_t *icmp;
+
+	frame_make(f, &m);
+	icmp = f->b + f->l4;
+	memset(icmp, 0, 8);
+	icmp[0] = six ? 2 : 3; /* too big */
+	icmp[1] = six ? 0 : 4;
+	put16(icmp + 6, 1400);
+	memcpy(icmp + 8, quoted->b + quoted->l3, n);
+	put16(icmp + 2, six ? frame_sum(icmp, 8 + n, (uint16_t)~frame_sum(f->b + f->l3 + 8, 32, 8 + n + 58))
+			    : frame_sum(icmp, 8 + n, 0));
+}
+
+/*
+ * An error about the flow's packets: from the backend's side (back) it quotes what the balancer sent, from the client's side
+ * what the client got. What comes out quotes what the receiver sent.
+ */
+static void error(const struct known *k, bool back, uint32_t n, const char *router)
+{
+	struct known far = *k;
+	struct make like = ack, m, t;
+	struct frame seen, sent, in, want;
+
+	if (back) { /* the balancer's packet to the backend; the client's own */
+		far.client = k->pool;
+		far.virtual = k->backend;
+		m = nat_make(&far, &like, false);
+		t = nat_make(k, &like, false);
+		nat_frame(&seen, &m, false, false);
+		nat_frame(&sent, &t, false, false);
+	} else { /* the balancer's packet to the client; the backend's own */
+		far.backend = k->virtual;
+		far.pool = k->client;
+		m = nat_make(&far, &like, true);
+		t = nat_make(k, &like, true);
+		nat_frame(&seen, &m, true, false);
+		nat_frame(&sent, &t, true, false);
+	}
+	if (n > seen.len - seen.l3)
+		n = seen.len - seen.l3;
+	error_make(&in, router, back ? k->pool.addr : k->virtual.addr, &seen, n);
+	error_make(&want, back ? k->virtual.addr : k->pool.addr, back ? k->client.addr : k->backend.addr, &sent, n);
+	nat_hop(&want);
+	macs(&want, back);
+	expect(&in, back ? REDIRECT : TX, &want);
+}
+
+static void errors(void)
+{
+	struct known *all[] = {&tcp4, &udp4, &echo4, &tcp6, &echo6}, none;
+	struct frame quoted, in;
+	struct make m;
+	uint32_t i;
+
+	for (i = 0; i < 5; i++) {
+		const struct known *k = all[i];
+		bool six = k->proto == 58 || k == &tcp6;
+		const char *router = six ? "2001:db8:7::1" : "198.51.100.250";
+		uint32_t head = six ? 40 : 20;
+
+		what = "an error quotes all of a packet";
+		error(k, true, 2000, router);
+		error(k, false, 2000, router);
+		what = "an error quotes eight bytes";
+		error(k, true, head + 8, router);
+		error(k, false, head + 8, router);
+		what = "an error from the backend itself";
+		error(k, true, head + 20, k->backend.addr);
+		what = "an error about no flow";
+		none = *k;
+		none.client.port ^= 0x5555;
+		m = nat_make(&none, &ack, true);
+		m.src = none.virtual.addr;
+		m.dst = none.client.addr;
+		m.dport = none.client.port;
+		m.sport = none.virtual.port;
+		nat_frame(&quoted, &m, true, false);
+		error_make(&in, router, none.virtual.addr, &quoted, head + 8);
+		expect(&in, PASS, &in);
+	}
+}
+
+/* A packet of no flow to a pool's address passes as it is, and is counted. */
+static void unclaimed(const struct known *k, const char *src, uint16_t sport, uint16_t dport, const char *why)
+{
+	struct make m = nat_make(k, &ack, true);
+	struct frame in;
+
+	what = why;
+	m.src = src;
+	m.sport = sport;
+	m.dport = dport;
+	nat_frame(&in, &m, true, false);
+	expect_reason(&in, -1, BALANCE_NOTE_UNCLAIMED, PASS);
+}
+
+static void spoofed(void)
+{
+	unclaimed(&tcp4, tcp4.backend.addr, tcp4.backend.port, tcp4.pool.port ^ 0x4001, "a port of nobody");
+	unclaimed(&tcp4, "10.1.0.99", tcp4.backend.port, tcp4.pool.port, "not the backend");
+	unclaimed(&tcp4, tcp4.backend.addr, 8081, tcp4.pool.port, "not the backend's port");
+	unclaimed(&tcp4, tcp4.backend.addr, tcp4.backend.port, 22, "a port below the pool's");
+	unclaimed(&tcp6, "2001:db8:1::99", tcp6.backend.port, tcp6.pool.port, "not the backend, IPv6");
+	unclaimed(&udp4, udp4.backend.addr, udp4.backend.port, tcp4.pool.port, "a port of another backend's flow");
+}
+
+static void hops(void)
+{
+	struct make m = nat_make(&tcp4, &ack, false);
+	struct frame in;
+
+	what = "the last hop";
+	nat_frame(&in, &m, false, false);
+	in.b[in.l3 + 8] = 2;
+	nat_hop(&in);
+	expect_reason(&in, 0, BALANCE_DROP_TTL, DROP);
+	m = nat_make(&tcp6, &ack, true);
+	nat_frame(&in, &m, true, false);
+	in.b[in.l3 + 7] = 1;
+	expect_reason(&in, 3, BALANCE_DROP_TTL, DROP);
+}
+
+static void other_protocols(void)
+{
+	struct make m = {.src = "198.51.100.77", .dst = "203.0.113.12", .proto = 47, .payload = 40};
+	struct frame in;
+
+	what = "GRE cannot be translated";
+	frame_make(&in, &m);
+	expect_reason(&in, 2, BALANCE_DROP_MODE, DROP);
+	what = "an echo reply from a client";
+	m.proto = 1;
+	frame_make(&in, &m);
+	in.b[in.l4] = 0;
+	expect_reason(&in, 2, BALANCE_DROP_MODE, DROP);
+	what = "a header of TCP cut short";
+	m = nat_make(&tcp4, &(struct make){.flags = 0x10}, false);
+	nat_frame(&in, &m, false, false);
+	in.len -= 4;
+	expect_reason(&in, 0, BALANCE_DROP_DAMAGED, DROP);
+}
+
+/* A packet in two fragments, each way: the later one goes where the first went, with the same new identification. */
+static void fragments(const struct known *k, bool back)
+{
+	struct make like = {.flags = 0x10, .payload = 24, .more = true, .ident = 0x1234},
+		    later = {.offset = 4, .payload = 40, .ident = 0x1234};
+	struct make m = nat_make(k, &like, back), t = m;
+	struct frame in, out = {.len = 0}, want;
+	bool six = strchr(k->client.addr, ':');
+	uint32_t verdict = back ? REDIRECT : TX;
+
+	what = "a later fragment before its first";
+	later = nat_make(k, &later, back);
+	frame_make(&in, &later);
+	if (back)
+		expect(&in, PASS, &in);
+	else
+		expect_reason(&in, -1, BALANCE_DROP_NO_FIRST, DROP);
+	what = "a first fragment";
+	t.src = back ? k->virtual.addr : k->pool.addr;
+	t.dst = back ? k->client.addr : k->backend.addr;
+	t.sport = back ? k->virtual.port : k->pool.port;
+	t.dport = back ? k->client.port : k->backend.port;
+	frame_make(&in, &m);
+	if (bed_run(&bed, &in, &out) != verdict)
+		fail("%s is not forwarded", what);
+	if (!six)
+		t.ident = (uint16_t)(out.b[in.l3 + 4] << 8 | out.b[in.l3 + 5]);
+	if (!six && t.ident == 0x1234)
+		fail("%s has its own identification", what);
+	frame_make(&want, &t);
+	nat_hop(&want);
+	macs(&want, back);
+	expect(&in, verdict, &want);
+	what = "a later fragment";
+	frame_make(&in, &later);
+	later.src = t.src;
+	later.dst = t.dst;
+	later.ident = t.ident;
+	frame_make(&want, &later);
+	nat_hop(&want);
+	macs(&want, back);
+	expect(&in, verdict, &want);
+}
+
+/* Any bytes anywhere behind the MAC addresses: nothing faults, and a packet that is translated is as long as it was. */
+static void damage(void)
+{
+	const struct known *all[] = {&tcp4, &udp4, &echo4, &tcp6, &echo6};
+	uint64_t x = seed_now * 77 + 5;
+	struct frame in, out;
+	struct make m;
+	uint32_t i, k, verdict;
+
+	what = "damaged";
+	for (i = 0; i < (kernel ? 2000 : 30000); i++) {
+		m = nat_make(all[i % 5], &(struct make){.flags = 0x10, .payload = 40, .options = i % 3}, i & 8);
+		nat_frame(&in, &m, i & 8, false);
+		for (k = 0; k < 1 + i % 3; k++) {
+			x = x * 6364136223846793005u + 1442695040888963407u;
+			in.b[12 + (x >> 33) % (in.len - 12)] = (uint8_t)(x >> 56);
+		}
+		if (i % 7 == 0)
+			in.len = 14 + (uint32_t)(x >> 40) % (in.len - 14);
+		memset(&out, 0, sizeof(out));
+		verdict = bed_run(&bed, &in, &out);
+		if (verdict != PASS && verdict != DROP && verdict != TX && verdict != REDIRECT)
+			fail("verdict %u", verdict);
+		n_compared++;
+	}
+}
+
+void nat_odd(void)
+{
+	what = "flows";
+	tcp4 = *nat_forth(&tcp4, &syn);
+	nat_back(&tcp4, &ack);
+	udp4 = *nat_forth(&udp4, &ack);
+	nat_back(&udp4, &ack);
+	echo4 = *nat_forth(&echo4, &ack);
+	nat_back(&echo4, &ack);
+	tcp6 = *nat_forth(&tcp6, &syn);
+	nat_back(&tcp6, &ack);
+	echo6 = *nat_forth(&echo6, &ack);
+	nat_back(&echo6, &ack);
+	errors();
+	spoofed();
+	hops();
+	other_protocols();
+	fragments(&tcp4, false);
+	fragments(&tcp4, true);
+	fragments(&tcp6, false);
+	fragments(&tcp6, true);
+	damage();
+}
