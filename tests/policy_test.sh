@@ -62,8 +62,8 @@ json() {
 }
 case_ "check: JSON" json
 services() {
-	[ "$("$SLUICE" check balance.conf)" = "balance.conf: 0 rules in 0 filters, 0 sets; 7 services, 16 virtual addresses, 13 backends; 0 warnings" ] || return 1
-	"$SLUICE" check balance.conf -j | jq -e '(.services | length) == 7 and
+	[ "$("$SLUICE" check balance.conf)" = "balance.conf: 0 rules in 0 filters, 0 sets; 8 services, 17 virtual addresses, 14 backends; 0 warnings" ] || return 1
+	"$SLUICE" check balance.conf -j | jq -e '(.services | length) == 8 and
 		.services[1] == {name: "dns", virtuals: 3, backends: 3, slots: 4093}'
 }
 case_ "check: services" services

@@ -106,6 +106,16 @@ static bool backends(struct balance_service *s, const struct policy_backend *b, 
 	return true;
 }
 
+static bool pool(struct balance_service *s, const struct policy_value *v, struct places *places)
+{
+	struct net_addr first = address(v);
+	struct balance_pool *to = balance_pool_add(s, &first, (uint32_t)(v->addr.last.lo - v->addr.first.lo) + 1);
+
+	if (to)
+		to->line = place(places, v->pos, v->pos, v->pos, false);
+	return to;
+}
+
 static bool service(struct policy *p, const struct policy_balance *b, struct places *places)
 {
 	struct balance_service *s = balance_service_add(&p->services, b->name);
@@ -124,6 +134,8 @@ static bool service(struct policy *p, const struct policy_balance *b, struct pla
 	s->quic_bytes = (uint8_t)b->quic_bytes;
 	s->quic_config = (uint8_t)b->quic_config;
 	s->line = place(places, b->pos, b->pos, b->pos, b->damaged);
+	for (i = 0; ok && i < b->from.n; i++)
+		ok = pool(s, &b->from.v[i], places);
 	for (i = 0; ok && i < b->n_virtuals; i++)
 		ok = virtuals(s, &b->virtuals[i], places);
 	for (i = 0; ok && i < b->n_backends; i++)

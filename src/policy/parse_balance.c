@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "abi/nat.h"
 #include "base/text.h"
 #include "policy/parse_balance.h"
 
@@ -103,6 +104,35 @@ static bool virtual(struct parse *c)
 	return true;
 }
 
+/* Addresses, prefixes and ranges that flows are translated to. */
+static bool pools(struct parse *c, struct policy_list *list)
+{
+	static const char expected[] = "an address, a prefix or a range to translate to";
+	struct policy_pos at;
+	uint32_t i;
+
+	parse_next(c);
+	at = c->t.pos;
+	if (c->t.kind != TOKEN_OPEN &&
+	    (c->t.kind != TOKEN_WORD || !(memchr(c->t.s, '.', c->t.len) || memchr(c->t.s, ':', c->t.len))))
+		return parse_expected(c, expected);
+	if (!parse_list(c, (enum policy_field)PARSE_ELEMENTS, list))
+		return false;
+	if (!list->n)
+		policy_error(c->p, parse_span(c, at), "no address in the braces, expected %s", expected);
+	for (i = 0; i < list->n; i++) {
+		struct policy_value *v = &list->v[i];
+
+		if (v->kind != POLICY_ADDR || v->addr.first.hi != v->addr.last.hi ||
+		    v->addr.last.lo - v->addr.first.lo >= NAT_ADDRS) {
+			policy_error(c->p, v->pos, "more than %u addresses to translate to; name a longer prefix",
+				     NAT_ADDRS);
+			return false;
+		}
+	}
+	return list->n;
+}
+
 static bool forward(struct parse *c)
 {
 	static const char *const words[] =
@@ -118,6 +148,8 @@ static bool forward(struct parse *c)
 	b->mode = i;
 	b->forward_given = true;
 	parse_next(c);
+	if (i == BALANCE_NAT && token_is(&c->t, "from"))
+		return pools(c, &b->from);
 	if (i != BALANCE_GUE || !token_is(&c->t, "port"))
 		return true;
 	parse_next(c);

@@ -85,6 +85,10 @@ void print_balance(struct buf *to, const struct policy_balance *b)
 	buf_printf(to, "\tforward %s", modes[b->mode]);
 	if (b->mode == BALANCE_GUE && b->gue_port != BALANCE_GUE_PORT)
 		buf_printf(to, " port %u", b->gue_port);
+	if (b->from.n) {
+		buf_printf(to, " from ");
+		print_list(to, POLICY_TO, &b->from);
+	}
 	buf_printf(to, "\n");
 	for (i = 0; i < b->n_backends; i++)
 		put_backend(to, &b->backends[i]);
@@ -125,7 +129,7 @@ bool policy_same_balance(const struct policy_balance *a, const struct policy_bal
 	    a->gue_port != b->gue_port || a->affinity != b->affinity || a->stateless != b->stateless ||
 	    a->n_slots != b->n_slots || a->quic_bytes != b->quic_bytes ||
 	    a->quic_config != b->quic_config || a->hold_s != b->hold_s || a->n_virtuals != b->n_virtuals ||
-	    a->n_backends != b->n_backends || !policy_same_list(&a->on, &b->on) ||
+	    a->n_backends != b->n_backends || !policy_same_list(&a->on, &b->on) || !policy_same_list(&a->from, &b->from) ||
 	    !same_health(&a->health, &b->health))
 		return false;
 	for (i = 0; i < a->n_virtuals; i++)

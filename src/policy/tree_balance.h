@@ -58,6 +58,7 @@ struct policy_balance {
 	bool forward_given;
 	uint8_t fallback; /* enum balance_fallback */
 	uint32_t gue_port;
+	struct policy_list from; /* ADDR: what nat translates to; none: the balancer's own address */
 	bool affinity, stateless;
 	bool damaged; /* something in it could not be read */
 	uint32_t n_slots, hold_s;
