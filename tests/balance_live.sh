@@ -4,9 +4,9 @@
 #   live_lab HOSTS        the lab; hN has 10.9.N.2 and fd09:N::2, the box .1 and ::1 towards it
 #   inns HOST CMD...      runs there
 #   passing HOST IF       a program that passes everything: what XDP sends back to IF's peer arrives only then (doc/lab.md)
-#   begin NAME HOST CMD...   CMD in the background, its input from ask; start: waits until it says done
-#   ask NAME LINE         gives it a line and prints the answer, which ends with "." or "done"; tell, hear: in two steps
-#   stop NAME...          ends its input and waits for it
+#   begin NAME HOST CMD...   CMD (balance-talk) in the background, its input from ask
+#   ask NAME LINE         gives it a line and prints the answer, which ends with "."; tell, hear: in two steps
+#   stop NAME             ends its input and waits for it
 #   serve HOST CMD...     a server, until the end of the script; $served is its pid
 #   sum FIELD [NAME]      of an answer of balance-talk on standard input: the numbers behind FIELD added up, of a server or all
 #   quiet_errors HOST...  the kernels there saw no wrong checksum
@@ -53,14 +53,13 @@ begin() {
 	shift 2
 	rm -f "$T/$who.in" "$T/$who.out"
 	mkfifo "$T/$who.in" && : >"$T/$who.out" || return 1
-	sleep 3600 >"$T/$who.in" 2>/dev/null &
+	sleep infinity >"$T/$who.in" 2>/dev/null &
 	eval "hold_$who=$!"
 	nsenter --net="/run/netns/sluice-$LIVE-$where" "$@" <"$T/$who.in" >>"$T/$who.out" 2>"$T/$who.err" &
 	eval "pid_$who=$!"
 	on_exit "kill $! \$hold_$who 2>/dev/null"
 }
-start() { begin "$@" && wait_until 20 grep -q '^done' "$T/$who.out" || { cat "$T/$who.out" "$T/$who.err"; return 1; }; }
-answers() { grep -c '^\(\.\|done\)$' "$T/$1.out"; }
+answers() { grep -cx '[.]' "$T/$1.out"; }
 answered() { [ "$(answers "$1")" -gt "$2" ]; }
 tell() {
 	eval "before_$1=\$(answers $1) lines_$1=\$(wc -l <\"\$T/$1.out\")"
@@ -75,8 +74,8 @@ ask() { tell "$1" "$2" && hear "$1"; }
 runs() { eval "[ -n \"\${pid_$1:-}\" ] && kill -0 \$pid_$1 2>/dev/null"; }
 ended() { ! runs "$1"; }
 stop() {
+	eval "kill \${hold_$1:-} 2>/dev/null"
 	runs "$1" || return 0
-	eval "kill \$hold_$1"
 	wait_until 10 ended "$1" || eval "kill -9 \$pid_$1"
 }
 serve() {

@@ -11,7 +11,8 @@
 # too. So where new flows go is asked of TCP; of UDP, that none moves and none is lost.
 #
 # Answers go from the backends through the box as the routes lead, past the balancer. All sums are computed and verified by
-# the kernels of clients and backends. SOAK=SECONDS: changes one after the other for so long, instead of all this.
+# the kernels of clients and backends. SOAK=3600 TEST_TIMEOUT=4000: changes one
+# after the other for so many seconds, instead of all this; what became of the connections is said on standard error.
 . "$(dirname "$0")/lib.sh"
 . "$SRC/tests/policy_lab.sh"
 . "$SRC/tests/balance_live.sh"
@@ -122,7 +123,7 @@ soak() { # FORWARD BACKEND2 BACKEND3 BACKEND4 BACKEND5 CONNECTIONS EVERY_MS SECO
 		esac && all round && all "more 2" && unbroken h4 h5 || say "pass $passes" || return 1
 		passes=$((passes + 1))
 	done
-	echo "$passes changes"
+	echo "$passes changes" | tee -a "$T/results"
 	result
 }
 # The daemon finds that a backend is dead, and alive again; killed, it is not missed until then.
