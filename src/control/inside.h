@@ -28,7 +28,7 @@ static inline void control_step(const struct control_state *st, const char *done
 /* control_same_file(): is what is open still what the path leads to? */
 bool control_same_file(int fd, const char *path);
 
-/* control_warn() says what went wrong while the change itself is done; the first one stays. */
+/* control_warn() says what went wrong while the change itself is done; the first one stays, but -EHOSTUNREACH. */
 void control_warn(const struct control_state *st, const struct sluice_err *why, const char *what);
 
 /* control_sweep() removes the state of namespaces that are gone, where that can be told. */

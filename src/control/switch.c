@@ -48,7 +48,8 @@ static int store_until(const struct control_state *st, const char *name, uint64_
 
 void control_warn(const struct control_state *st, const struct sluice_err *why, const char *what)
 {
-	if (st->warned && !st->warned->code)
+	/* that a backend does not answer gives way to what concerns the whole policy */
+	if (st->warned && (!st->warned->code || st->warned->code == -EHOSTUNREACH))
 		err_set(st->warned, why->code, "%s: %s", what, why->text);
 }
 
