@@ -28,10 +28,10 @@ balance web on to1 {
 	backend 198.18.2.2
 }'
 	forget
-	expect_fail 4 'balance.conf:5: balance web: this version does not put forward nat into force; ipip, gue and l2 it does$' \
+	expect_fail 4 'balance.conf:5: balance web: forward nat needs addresses that packets come from: forward nat from ADDRESSES$' \
 		sl apply "$T/balance.conf" && is policy null "$(st .policy)" && is history 0 "$(st '.history | length')" &&
-		expect_fail 4 'balance web: this version' sl apply "$T/balance.conf" --dry-run &&
-		expect_fail 4 'balance web: this version' sl apply "$T/balance.conf" --force && is policy null "$(st .policy)" && empty to1
+		expect_fail 4 'balance web: forward nat needs' sl apply "$T/balance.conf" --dry-run &&
+		expect_fail 4 'balance web: forward nat needs' sl apply "$T/balance.conf" --force && is policy null "$(st .policy)" && empty to1
 }
 without_filter() {
 	forget

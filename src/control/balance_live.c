@@ -88,7 +88,8 @@ int live_copy_model(const struct balance_model *from, struct balance_model *to, 
 		*s = *f;
 		s->virtuals = was.virtuals;
 		s->backends = was.backends;
-		s->n_virtuals = s->n_backends = 0;
+		s->pools = NULL;
+		s->n_virtuals = s->n_backends = s->n_pools = 0;
 		for (k = 0; k < f->n_virtuals; k++) {
 			struct balance_virtual *v = balance_virtual_add(s, &f->virtuals[k].addr, 0, 0, 0);
 
@@ -103,6 +104,9 @@ int live_copy_model(const struct balance_model *from, struct balance_model *to, 
 				return err_nomem(err);
 			*x = f->backends[k];
 		}
+		for (k = 0; k < f->n_pools; k++)
+			if (!balance_pool_add(s, &f->pools[k].first, f->pools[k].n))
+				return err_nomem(err);
 	}
 	return 0;
 }

@@ -23,7 +23,7 @@
 
 #define CODE_BYTES (64u << 20)
 
-static int pin(const struct build *b, int fd, const char *name)
+int build_pin_name(const struct build *b, int fd, const char *name)
 {
 	char path[PATH_MAX];
 	int e = files_path(path, sizeof(path), b->pins, name, b->err);
@@ -40,7 +40,7 @@ int build_pin(const struct build *b, int fd, enum control_map map, uint32_t whic
 	char name[32];
 
 	control_map_name(map, which, name);
-	return pin(b, fd, name);
+	return build_pin_name(b, fd, name);
 }
 
 static int pin_refs(const struct build *b, const struct code *code)
@@ -58,7 +58,7 @@ static int pin_refs(const struct build *b, const struct code *code)
 		if (fd < 0)
 			return err_set(b->err, -errno, "opening map %u: %s", code->ref[i].id, strerror(errno));
 		snprintf(name, sizeof(name), "m_%u", code->ref[i].id);
-		e = pin(b, fd, name);
+		e = build_pin_name(b, fd, name);
 		close(fd);
 	}
 	return e;
@@ -334,7 +334,7 @@ static void again_pin(void *ctx, const char *name)
 	if (fd < 0)
 		a->e = err_set(a->b->err, -errno, "%s: %s", path, strerror(errno));
 	else
-		a->e = pin(a->b, fd, name);
+		a->e = build_pin_name(a->b, fd, name);
 	if (fd >= 0)
 		close(fd);
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* The balance blocks of a generation that is made: its memory, and a program for each interface. */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +13,7 @@
 #include "control/balance.h"
 #include "control/balance_hops.h"
 #include "control/balance_live.h"
+#include "control/balance_nat.h"
 #include "control/build.h"
 #include "control/build_inside.h"
 #include "control/files.h"
@@ -28,8 +30,15 @@ struct balancer {
 	struct balance_live *live;
 	struct balance_config config;
 	int maps[BALANCE_MAPS];
+	struct nat_config nat;
+	int nat_maps[CONTROL_BALANCE_NAT_MAPS];
 	uint32_t on[BALANCE_SERVICES]; /* bits of the interfaces of each service */
 };
+
+static bool translates(const struct balancer *n)
+{
+	return n->nat.n_addrs[0] || n->nat.n_addrs[1];
+}
 
 static uint32_t *places_of(struct balancer *n)
 {
@@ -46,6 +55,12 @@ static int keep_maps(struct balancer *n, const struct control_balance *c)
 	int fd, e = 0;
 	uint32_t i;
 
+	for (i = 0; i < CONTROL_BALANCE_NAT_MAPS && translates(n) && !e; i++) {
+		fd = sluice_object_map_fd(c->obj, control_balance_nat_maps[i], n->b->err);
+		e = fd < 0 ? fd : build_pin_name(n->b, fd, control_balance_nat_maps[i]);
+		if (!e && n->nat_maps[i] < 0)
+			n->nat_maps[i] = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+	}
 	for (i = 0; i < BALANCE_MAPS && !e; i++) {
 		fd = sluice_object_map_fd(c->obj, control_balance_map_name(i), n->b->err);
 		e = fd < 0 ? fd : build_pin(n->b, fd, pinned[i], 0);
@@ -79,7 +94,10 @@ static int write_report(const struct balancer *n, uint32_t bit)
 
 static int build_part(struct balancer *n, uint32_t part)
 {
-	struct control_balance_opts opts = {.on = 1u << n->b->g->parts[part].filter, .flows_fd = -1};
+	struct control_balance_opts opts = {.on = 1u << n->b->g->parts[part].filter,
+					    .flows_fd = -1,
+					    .nat = &n->nat,
+					    .nat_fds = n->nat_maps};
 	const struct code *code = NULL;
 	struct control_balance c;
 	int e = control_balance_load_code(balance_live_tables(n->live), &opts, n->maps, &c, &code, n->b->err);
@@ -101,14 +119,47 @@ static int refuse(const struct build *b)
 	uint32_t i;
 
 	for (i = 0; i < b->p->n_balances; i++) {
-		if (b->p->balances[i].mode != BALANCE_NAT)
+		if (b->p->balances[i].mode != BALANCE_NAT || b->p->services.services[i]->n_pools)
 			continue;
 		w = policy_where(b->p, b->p->balances[i].pos);
 		return err_set(b->err, -EOPNOTSUPP,
-			       "%s:%u: balance %s: this version does not put forward nat into force; ipip, gue and l2 it does",
-			       w.path, w.line, b->p->balances[i].name);
+			       "%s:%u: balance %s: forward nat needs addresses that packets come from: forward nat from ADDRESSES", w.path,
+			       w.line, b->p->balances[i].name);
 	}
 	return 0;
+}
+
+/*
+ * Addresses that packets are translated to. Those that stay have the same numbers as before, and flows go on where there is room
+ * for the same number of them.
+ */
+static int plan_nat(struct balancer *n)
+{
+	const struct balance_model *m = &n->b->p->services;
+	const struct control_state *st = n->b->st;
+	const struct balance_service *whose = NULL;
+	const char *live = st->record.live;
+	struct nat_config before;
+	struct sluice_err why = {0};
+	bool known = live[0] && !build_struct(st, live, "nat", 0, &before, sizeof(before), NULL);
+	char path[PATH_MAX];
+	size_t i;
+	int e = nat_plan(m, known ? &before : NULL, &n->nat, &whose, &why), number;
+
+	for (i = 0; i < m->n_services && !e; i++) {
+		number = tables_service(balance_live_tables(n->live), m->services[i]->name);
+		if (m->services[i]->mode != BALANCE_NAT || number < 0)
+			continue;
+		whose = m->services[i];
+		e = nat_service(&n->nat, (uint32_t)number, whose, &why);
+	}
+	if (e)
+		return err_set(n->b->err, e, "balance %s: %.1000s", whose ? whose->name : "?", why.text);
+	for (i = 0; i < CONTROL_BALANCE_NAT_MAPS; i++)
+		if (known && !memcmp(before.n_addrs, n->nat.n_addrs, sizeof(before.n_addrs)) &&
+		    snprintf(path, sizeof(path), "%s/%s/%s", st->pins, live, control_balance_nat_maps[i]) < (int)sizeof(path))
+			n->nat_maps[i] = bpf_obj_get(path);
+	return files_write(n->b->dir, "nat_0", &n->nat, sizeof(n->nat), false, n->b->err);
 }
 
 /* Flows and counters go on: their maps do, where numbers stay. */
@@ -170,7 +221,7 @@ static int place(const struct balancer *n)
 
 int build_balance(const struct build *b)
 {
-	struct balancer n = {.b = b, .maps = {-1, -1, -1, -1, -1}};
+	struct balancer n = {.b = b, .maps = {-1, -1, -1, -1, -1}, .nat_maps = {-1, -1, -1, -1}};
 	uint32_t i;
 	int e = refuse(b);
 
@@ -179,12 +230,16 @@ int build_balance(const struct build *b)
 	e = balance_live_prepare(b->st, b->p, places_of(&n), b->st->record.live, clock_mono_ns(), &n.live, b->err);
 	if (!e)
 		take_maps(&n);
+	e = e ?: plan_nat(&n);
 	for (i = b->g->n_parts; i < b->g->n_all && !e; i++)
 		e = build_part(&n, i);
 	e = e ?: place(&n);
 	for (i = 0; i < BALANCE_MAPS; i++)
 		if (n.maps[i] >= 0)
 			close(n.maps[i]);
+	for (i = 0; i < CONTROL_BALANCE_NAT_MAPS; i++)
+		if (n.nat_maps[i] >= 0)
+			close(n.nat_maps[i]);
 	balance_live_close(n.live);
 	return e;
 }

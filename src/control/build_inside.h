@@ -21,6 +21,9 @@ struct build {
 /* build_pin() pins a map among the generation's; one of the name that is there already is left. */
 int build_pin(const struct build *b, int fd, enum control_map map, uint32_t which);
 
+/* build_pin_name() does so under a name of the caller's. */
+int build_pin_name(const struct build *b, int fd, const char *name);
+
 /* build_keep_code() writes the code of a part down, and pins every map that it names, so that it can be loaded again when
  * nobody runs it. */
 int build_keep_code(const struct build *b, const struct code *code, uint32_t part);
