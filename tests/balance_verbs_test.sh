@@ -121,6 +121,7 @@ case_ "drain without privilege" nobody drain web 198.18.2.2 -n
 
 # --- backends, and connections
 for i in 2 3; do
+	on_exit "rm -f /run/sluice/backend-net$(stat -Lc %i "/run/netns/sluice-$LAB-h$i")"
 	case_ "backend h$i" "h$i" "$SLUICE" balance backend "$T/lb.conf" --apply
 done
 web() { # HOST: a server there; /slow is 30 kB at 3 kB/s, /slower 75 kB
