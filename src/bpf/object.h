@@ -26,6 +26,7 @@ struct sluice_object {
 	size_t n_programs;
 	char *log; /* the verifier's, of the load that failed */
 	bool loaded;
+	bool fold; /* object_fold() */
 	int device; /* that it is loaded for, 0: none */
 };
 
@@ -48,5 +49,12 @@ const char *program_object_name(const struct sluice_program *prog);
  * and a program that only passes stands in for each. For code that is verified when it has been joined.
  */
 int object_load_code(struct sluice_object *obj, struct sluice_err *err);
+
+/*
+ * object_fold() has loads of the object's constants (.rodata) replaced by their values, and lookups of maps that have
+ * one value by its address, as it is loaded (isa/fold.h).
+ * Not for programs of others, who want to find in the kernel what they compiled.
+ */
+void object_fold(struct sluice_object *obj);
 
 #endif

@@ -12,8 +12,10 @@
 #include "bpf/object.h"
 #include "bpf/privilege.h"
 #include "bpf/seam.h"
+#include "isa/fold.h"
 
 #define LOG_BYTES (8u << 20)
+#define OBJECT_FOLDED 32 /* maps with one value, at most */
 
 /*
  * Programs that were not asked for are loaded only where a prog array may want them: its initial values name
@@ -112,9 +114,44 @@ static int stand_in(struct seam_capture *self, const union bpf_attr *attr)
 	return bpf_prog_load(BPF_PROG_TYPE_XDP, "stand_in", "GPL", pass, 2, &opts);
 }
 
+/* A capture that folds constants before the verifier, or who stands in for it, sees the code. */
+struct folding {
+	struct code_capture capture; /* first: what the seam gives back is its beginning */
+	const struct sluice_object *obj;
+	bool failed;
+};
+
+static void fold(struct seam_capture *self, const union bpf_attr *attr)
+{
+	struct folding *f = (struct folding *)self;
+	struct isa_memory v[OBJECT_FOLDED];
+	struct sluice_err err;
+	struct bpf_map *map;
+	size_t n = 0;
+
+	if (!attr->func_info_cnt) /* libbpf finds out about the kernel */
+		return;
+	bpf_object__for_each_map(map, f->obj->bpf) {
+		if (n == OBJECT_FOLDED || bpf_map__type(map) != BPF_MAP_TYPE_ARRAY || bpf_map__max_entries(map) != 1 ||
+		    bpf_map__fd(map) < 0)
+			continue;
+		v[n] = (struct isa_memory){.imm = bpf_map__fd(map)};
+		if (bpf_map__is_internal(map) && strstr(bpf_map__name(map), ".rodata"))
+			v[n].bytes = bpf_map__initial_value(map, &v[n].len);
+		n++;
+	}
+	f->failed |= isa_fold((struct bpf_insn *)(uintptr_t)attr->insns, attr->insn_cnt, v, n, NULL, &err) != 0;
+}
+
+void object_fold(struct sluice_object *obj)
+{
+	obj->fold = true;
+}
+
 static int load(struct sluice_object *obj, bool verify, struct sluice_err *err)
 {
-	struct code_capture capture;
+	struct folding folding = {.obj = obj};
+	struct code_capture *capture = &folding.capture;
 	char *log = calloc(1, LOG_BYTES);
 	char caught[1024];
 	size_t i;
@@ -130,27 +167,30 @@ static int load(struct sluice_object *obj, bool verify, struct sluice_err *err)
 	obj->log = log;
 	choose(obj, log);
 	log_catch_start();
-	code_capture_start(&capture);
-	capture.seam.instead = verify ? NULL : stand_in;
+	code_capture_start(capture);
+	capture->seam.before = obj->fold ? fold : NULL;
+	capture->seam.instead = verify ? NULL : stand_in;
 	e = bpf_object__load(obj->bpf);
-	code_capture_stop(&capture);
+	code_capture_stop(capture);
 	log_catch_stop();
 	snprintf(caught, sizeof(caught), "%s", log_caught());
 	if (e) {
 		e = explain(obj, e, caught, err);
 		goto out;
 	}
+	if (folding.failed)
+		e = err_nomem(err);
 	for (i = 0; i < obj->n_programs && !e; i++) {
 		struct sluice_program *p = &obj->program[i];
 
 		if (p->chosen)
-			e = code_capture_take(&capture, bpf_program__fd(p->bpf), &p->code, err);
+			e = code_capture_take(capture, bpf_program__fd(p->bpf), &p->code, err);
 	}
 	if (e)
 		e = err_prefix(err, "%s", obj->name);
 	obj->loaded = !e;
 out:
-	code_capture_free(&capture);
+	code_capture_free(capture);
 	log = realloc(obj->log, strlen(obj->log) + 1);
 	if (log)
 		obj->log = log;

@@ -80,6 +80,8 @@ SLUICE_API long syscall(long nr, ...)
 	if (load) { /* callers pass as much of it as they know */
 		memcpy(&attr, (const void *)a[1], (size_t)a[2] < sizeof(attr) ? (size_t)a[2] : sizeof(attr));
 		current = NULL; /* what it calls itself is not captured */
+		if (capture->before)
+			capture->before(capture, &attr);
 		ret = capture->instead ? capture->instead(capture, &attr) : -1;
 		current = capture;
 	}

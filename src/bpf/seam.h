@@ -17,10 +17,12 @@
 #include <linux/bpf.h>
 
 /*
+ * before() is called before a BPF_PROG_LOAD of this thread, and may write over the instructions; it may be NULL.
  * loaded() is called after a BPF_PROG_LOAD of this thread succeeded; attr's pointers are still valid then.
  * instead(), if there is one, is asked before: a descriptor is the answer, -1 has the kernel load the program.
  */
 struct seam_capture {
+	void (*before)(struct seam_capture *self, const union bpf_attr *attr);
 	int (*instead)(struct seam_capture *self, const union bpf_attr *attr);
 	void (*loaded)(struct seam_capture *self, const union bpf_attr *attr, int prog_fd);
 };
