@@ -96,8 +96,10 @@ struct filter_rule {
 
 /*
  * What a rule that matches does, in a byte, where that is all there is to it: XDP_PASS, XDP_DROP, or
- * FILTER_ON: it counts. FILTER_WALK: there is more to it, struct filter_rule says what.
+ * FILTER_ON: it counts. FILTER_WALK: there is more to it, struct filter_rule says what. Words of bits know
+ * FILTER_ON | FILTER_LIMIT, too: a rate, of all packets, or by source or destination, is kept.
  */
+#define FILTER_LIMIT 0x20
 #define FILTER_ON 0x40
 #define FILTER_WALK 0x80
 
@@ -140,9 +142,29 @@ struct filter_bits { /* what every packet needs comes first, where one instructi
 	__u64 odd[16 * 256];			/* by extra << 8 | protocol, of other packets */
 };
 
+/*
+ * IPv6: the root leads from two fields of FILTER_ROOT / 2 bits of an address, those behind skip[0] and skip[1], to a few
+ * prefixes; the word of the last that the address is in counts, else the one outside of all.
+ */
+#define FILTER_NEAR 8
+struct filter_near {
+	__u64 outside;
+	struct filter_near_entry {
+		__u64 hi, hi_mask, lo, lo_mask; /* (address ^ value) & mask == 0 */
+		__u64 word;
+	} entry[FILTER_NEAR];
+	__u64 pad[7];
+};
+struct filter_side6 {
+	__u8 skip[2];
+	__u8 entries; /* of struct filter_near that are used anywhere */
+	__u8 deep;    /* are lower halves of addresses asked for? */
+};
+
 struct filter_config {
 	__u64 jiffy_ns;
 	__u64 seed[10];	   /* of hashes; secret */
+	__u64 key4;	   /* what all IPv4 addresses have in common in a limit's hash */
 	__u32 uses;	   /* bits 1 << enum filter_fact: the rest is not filled in */
 	__u32 n_rules;	   /* counters: one for each, then the default's */
 	__u32 rules, rows; /* tables */
@@ -166,6 +188,8 @@ struct filter_config {
 	__u8 matching; /* FILTER_MATCHING_* */
 	__u8 bits_sets; /* how many of struct filter_bits' sets there are */
 	__u8 pad;
+	struct filter_side6 side6[2]; /* source, destination */
+	__u32 hits_stride, hits_last; /* struct filter_hits: of a CPU, in bytes; where the very last one is */
 };
 
 #define FILTER_ASKS_FROM 1
@@ -176,7 +200,21 @@ struct filter_config {
 #define FILTER_ASKS_FLAGS 32
 #define FILTER_ASKS_ICMP 64
 
-/* Per CPU and rule. */
+/* Per CPU and rule: what matched; of a limit: within it. */
+struct filter_hits {
+	__u64 packets, bytes;
+};
+
+/* Per CPU and rule, where there are limits or samples. */
+struct filter_more {
+	__u64 over_packets, over_bytes;
+	__u64 logged, unused;
+};
+
+/* How far the stretches of CPUs are apart. */
+#define FILTER_HITS_STRIDE(n_rules) ((((__u64)(n_rules) + 1) * sizeof(struct filter_hits) + 63) & ~63ull)
+
+/* Both, as they are added up. */
 struct filter_count {
 	__u64 packets, bytes; /* matched; of a limit: within it */
 	__u64 over_packets, over_bytes;
@@ -197,8 +235,9 @@ struct filter_event {
 _Static_assert(sizeof(struct filter_test) == 16, "struct filter_test is shared");
 _Static_assert(sizeof(struct filter_row) == 64, "struct filter_row is shared");
 _Static_assert(sizeof(struct filter_rule) == 64, "struct filter_rule is shared");
+_Static_assert(sizeof(struct filter_near) == 384, "struct filter_near is shared");
 _Static_assert(sizeof(struct filter_bits) % 8 == 0, "struct filter_bits is shared");
-_Static_assert(sizeof(struct filter_config) == 160, "struct filter_config is shared");
+_Static_assert(sizeof(struct filter_config) == 184, "struct filter_config is shared");
 _Static_assert(sizeof(struct filter_count) == 48, "struct filter_count is shared");
 _Static_assert(sizeof(struct filter_event) == 160, "struct filter_event is shared");
 

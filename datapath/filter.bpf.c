@@ -12,12 +12,20 @@
 #include "datapath/lib/filter_find.h"
 #include "datapath/lib/filter_matching.h"
 
+static __always_inline int by_odd(struct xdp_md *ctx, void *m, const struct view *v, const struct seen *s,
+				  __u32 family)
+{
+	__u32 table = config.bits[family == PLAIN_IP6];
+	const struct filter_bits *b = m + table;
+
+	return by_bits(ctx, m, s, family, table, b->odd[(v->service.extra & 15) << 8 | v->service.proto],
+		       s->bytes < FILTER_LENGTHS ? s->bytes : FILTER_LENGTHS);
+}
+
 /* What is not plain IPv4, from the view: IPv6 would not find room in the registers either. */
 static __always_inline int by_view(struct xdp_md *ctx, void *m)
 {
-	__u32 zero = 0, table = config.bits[0];
-	struct view *v = bpf_map_lookup_elem(&filter_scratch, &zero);
-	const struct filter_bits *b = m + table;
+	struct view *v = bpf_map_lookup_elem(&filter_scratch, &map_first);
 	struct seen s;
 
 	if (!v)
@@ -35,27 +43,31 @@ static __always_inline int by_view(struct xdp_md *ctx, void *m)
 			  .type = v->service.flags >> 8,
 			  .code = v->service.flags & 255};
 	if (v->is_ip6)
-		return by_tables(ctx, m, &s, PLAIN_IP6, &v->service);
-	if (table)
-		return by_bits(ctx, m, &s, table, b->odd[(v->service.extra & 15) << 8 | v->service.proto],
-			       s.bytes < FILTER_LENGTHS ? s.bytes : FILTER_LENGTHS);
+		return config.bits[1] ? by_odd(ctx, m, v, &s, PLAIN_IP6)
+				      : by_tables(ctx, m, &s, PLAIN_IP6, &v->service);
+	if (config.bits[0])
+		return by_odd(ctx, m, v, &s, PLAIN_IP4);
 	return by_tables(ctx, m, &s, PLAIN_IP4, &v->service);
 }
 
 static __always_inline int verdict(struct xdp_md *ctx)
 {
-	__u32 zero = 0, table = config.bits[0];
-	void *m = bpf_map_lookup_elem(&filter_tables, &zero);
+	__u32 table = config.bits[0];
+	void *m = bpf_map_lookup_elem(&filter_tables, &map_first);
 	const struct filter_bits *b = m + table;
 	struct classify_service service;
 	struct seen s;
 
 	if (!m)
 		return XDP_ABORTED;
-	if (!plain4(&s, 0, ctx))
-		return by_view(ctx, m);
+	if (!plain4(&s, 0, ctx)) {
+		if (!config.bits[1] || !plain6(&s, 0, ctx))
+			return by_view(ctx, m);
+		b = m + config.bits[1];
+		return by_bits(ctx, m, &s, PLAIN_IP6, config.bits[1], b->plain[s.proto & 255], s.bytes);
+	}
 	if (table)
-		return by_bits(ctx, m, &s, table, b->plain[s.proto & 255], s.bytes);
+		return by_bits(ctx, m, &s, PLAIN_IP4, table, b->plain[s.proto & 255], s.bytes);
 	plain_service(&s, PLAIN_IP4, &service);
 	return by_tables(ctx, m, &s, PLAIN_IP4, &service);
 }
@@ -63,12 +75,11 @@ static __always_inline int verdict(struct xdp_md *ctx)
 /* Before all else, so that no jump has to reach across the room for the expressions. */
 static __always_inline void match(struct xdp_md *ctx)
 {
-	__u32 zero = 0;
 	struct view *v;
 
 	if (!config.matching)
 		return;
-	v = bpf_map_lookup_elem(&filter_scratch, &zero);
+	v = bpf_map_lookup_elem(&filter_scratch, &map_first);
 	if (v)
 		matching_ask(ctx, config.matching, &v->facts[FACT_MATCHING_LO]);
 }

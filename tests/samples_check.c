@@ -157,7 +157,7 @@ int main(int argc, char **argv)
 	/* samples from before the reader came are handed out, and are not lost */
 	put("eth / ipv4 / udp dport 53 / pad 60", 1);
 	if (control_samples_open_ring(sluice_object_map_fd(a.f.obj, "filter_samples", NULL),
-				      sluice_object_map_fd(a.f.obj, "filter_counts", NULL), p, 0, &samples, &err))
+				      sluice_object_map_fd(a.f.obj, "filter_more", NULL), p, 0, &samples, &err))
 		fail("%s", err.text);
 	before = take(0).n;
 	CHECK(before == 1 && lost == 0);

@@ -100,8 +100,7 @@ static __noinline int look(struct xdp_md *ctx)
 	struct ipv6hdr *ip6;
 	struct iphdr *ip4;
 	struct packet p;
-	__u32 zero = 0;
-	struct view *v = bpf_map_lookup_elem(&filter_scratch, &zero);
+	struct view *v = bpf_map_lookup_elem(&filter_scratch, &map_first);
 
 	if (!v)
 		return 0;

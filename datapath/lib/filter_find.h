@@ -14,8 +14,7 @@
 /* What is not simple. at: of a list, or table: of struct filter_bits, with bits of rules there */
 static __always_inline int hand_over(struct xdp_md *ctx, __u32 at, __u32 final, __u32 table, __u64 bits)
 {
-	__u32 zero = 0;
-	struct view *v = bpf_map_lookup_elem(&filter_scratch, &zero);
+	struct view *v = bpf_map_lookup_elem(&filter_scratch, &map_first);
 
 	if (!v)
 		return XDP_ABORTED;
@@ -142,6 +141,30 @@ static __always_inline __u64 bits_of_address(void *m, const __u32 *root, __u64 a
 	return *TABLE(m, __u64, bits_step(cell, a << 24));
 }
 
+/* Without a branch: in which of the prefixes an address is cannot be foreseen. */
+static __always_inline __u64 bits_of_address6(void *m, const __u32 *root, const __u64 *a,
+					      const volatile struct filter_side6 *how)
+{
+	__u32 at = root[a[0] << how->skip[0] >> (64 - FILTER_ROOT / 2) << (FILTER_ROOT / 2) |
+			a[0] << how->skip[1] >> (64 - FILTER_ROOT / 2)], k;
+	const struct filter_near *near = m + (at & (CLASSIFY_ROOM - 1) & ~63u);
+	const struct filter_near_entry *e = near->entry;
+	__u64 word = near->outside, miss;
+
+#pragma clang loop unroll(full)
+	for (k = 0; k < FILTER_NEAR; k++, e++) {
+		if (how->entries <= k)
+			break;
+		miss = (a[0] ^ e->hi) & e->hi_mask;
+		if (how->deep)
+			miss |= (a[1] ^ e->lo) & e->lo_mask;
+		miss |= 0 - miss;
+		asm volatile("" : "+r"(miss));
+		word ^= (word ^ e->word) & ((miss >> 63) - 1);
+	}
+	return word;
+}
+
 static __always_inline __u64 bits_of_number(void *m, const __u32 *cells, __u32 n)
 {
 	return *TABLE(m, __u64, bits_step(cells[n >> 8], (__u64)n << 56));
@@ -151,16 +174,17 @@ static __always_inline __u64 bits_of_number(void *m, const __u32 *cells, __u32 n
  * Takes away the rules that ask for a set which the address is not in, or is. A set is asked only if such a rule
  * comes before the first that decides anyhow.
  */
-static __always_inline __u64 bits_of_sets(const struct seen *s, const struct filter_bits *b, __u64 bits)
+static __always_inline __u64 bits_of_sets(const struct seen *s, __u32 family, const struct filter_bits *b,
+					  __u64 bits)
 {
 	__u64 asking = b->set[0].in | b->set[0].out | b->set[1].in | b->set[1].out, final = bits & ~b->on & ~asking;
-	__u32 zero = 0, k;
+	__u32 k;
 	struct view *v;
 
 	final &= -final;
 	if (!(bits & asking & (final - 1)))
 		return bits;
-	v = bpf_map_lookup_elem(&filter_scratch, &zero);
+	v = bpf_map_lookup_elem(&filter_scratch, &map_first);
 	if (!v)
 		return 0;
 	filter_set_begin(&v->sets);
@@ -168,7 +192,7 @@ static __always_inline __u64 bits_of_sets(const struct seen *s, const struct fil
 	for (k = 0; k < FILTER_BITS_SETS; k++) {
 		if (config.bits_sets <= k || !(bits & (b->set[k].in | b->set[k].out) & (final - 1)))
 			continue;
-		if (filter_set_asked(&v->sets, b->set[k].ask, 0, s->src, s->dst, s->bytes))
+		if (filter_set_asked(&v->sets, b->set[k].ask, family == PLAIN_IP6, s->src, s->dst, s->bytes))
 			bits &= ~b->set[k].out;
 		else
 			bits &= ~b->set[k].in;
@@ -177,17 +201,19 @@ static __always_inline __u64 bits_of_sets(const struct seen *s, const struct fil
 }
 
 /* bits: of protocol and extra; length: at most FILTER_LENGTHS */
-static __always_inline int by_bits(struct xdp_md *ctx, void *m, const struct seen *s, __u32 table, __u64 bits,
-				   __u32 length)
+static __always_inline int by_bits(struct xdp_md *ctx, void *m, const struct seen *s, __u32 family, __u32 table,
+				   __u64 bits, __u32 length)
 {
 	const struct filter_bits *b = m + table;
 	__u64 final, on, bit;
 	__u32 slot, i;
 
 	if (ASKS(FROM))
-		bits &= bits_of_address(m, b->root[0], s->src[0]);
+		bits &= family == PLAIN_IP4 ? bits_of_address(m, b->root[0], s->src[0])
+					    : bits_of_address6(m, b->root[0], s->src, &config.side6[0]);
 	if (ASKS(TO))
-		bits &= bits_of_address(m, b->root[1], s->dst[0]);
+		bits &= family == PLAIN_IP4 ? bits_of_address(m, b->root[1], s->dst[0])
+					    : bits_of_address6(m, b->root[1], s->dst, &config.side6[1]);
 	if (ASKS(SPORT))
 		bits &= bits_of_number(m, b->ports[0], s->sport & 0xffff);
 	if (ASKS(DPORT))
@@ -199,7 +225,7 @@ static __always_inline int by_bits(struct xdp_md *ctx, void *m, const struct see
 	if (ASKS(ICMP))
 		bits &= b->type[s->type & 255] & b->code[s->code & 255];
 	if (config.bits_sets)
-		bits = bits_of_sets(s, b, bits);
+		bits = bits_of_sets(s, family, b, bits);
 	on = bits & b->on;
 	final = bits ^ on;
 	final &= -final;
@@ -210,8 +236,11 @@ static __always_inline int by_bits(struct xdp_md *ctx, void *m, const struct see
 	for (i = 0; i < FILTER_BITS && on; i++) {
 		bit = on & -on;
 		on ^= bit;
-		slot = (__u32)FILTER_BITS_SLOT(bit);
-		count(b->rule[slot & (FILTER_BITS_SLOTS - 1)], s->bytes);
+		slot = (__u32)FILTER_BITS_SLOT(bit) & (FILTER_BITS_SLOTS - 1);
+		if (config.has_limits && family == PLAIN_IP4 && b->does[slot] & FILTER_LIMIT &&
+		    filter_over4(s->src[0] | s->dst[0] >> 32, b->rule[slot], s->bytes))
+			return XDP_DROP;
+		count(b->rule[slot], s->bytes);
 	}
 	slot = (__u32)FILTER_BITS_SLOT(final);
 	count(b->rule[slot & (FILTER_BITS_SLOTS - 1)], s->bytes);

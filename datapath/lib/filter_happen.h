@@ -16,6 +16,13 @@ static __always_inline __u64 hash_flow(const struct view *v)
 			 seed + 8);
 }
 
+static __always_inline __u64 key_of_address(__u64 hi, __u64 lo, __u64 who)
+{
+	const volatile __u64 *seed = config.seed;
+
+	return hash_fold(hash_word(hi, seed) + hash_word(lo, seed + 2) + hash_word(who, seed + 4));
+}
+
 /* What a limit counts by. The family takes part: an IPv6 address may look like an IPv4 one. */
 static __always_inline __u64 key_of(const struct view *v, const struct filter_rule *r)
 {
@@ -26,25 +33,25 @@ static __always_inline __u64 key_of(const struct view *v, const struct filter_ru
 
 	if (r->per == PER_FLOW)
 		return hash_fold(hash_flow(v) + hash_word(who, seed + 1));
-	return hash_fold(hash_word(hi, seed) + hash_word(a[1] & r->mask6[1], seed + 2) +
-			 hash_word(who, seed + 4));
+	return key_of_address(hi, a[1] & r->mask6[1], who);
+}
+
+static __always_inline __u64 clock_of(const struct limit *l)
+{
+	return config.clock_ktime && l->clock == LIMIT_KTIME ? bpf_ktime_get_ns() : bpf_jiffies64() * config.jiffy_ns;
 }
 
 /* Is the packet over a limit? of: what it is counted by; NULL: all packets together */
 static __always_inline int over(const struct view *v, void *m, const struct filter_rule *of, __u32 limit)
 {
 	struct limit *l = TABLE(m, struct limit, config.limits + limit * (__u32)sizeof(struct limit));
-	__u32 zero = 0, now, cost;
-	__u64 *cell, hash, ns;
+	__u32 now, cost;
+	__u64 *cell, hash;
 
-	cell = bpf_map_lookup_elem(&filter_cells, &zero);
+	cell = bpf_map_lookup_elem(&filter_cells, &map_first);
 	if (!cell)
 		return 0;
-	if (config.clock_ktime && l->clock == LIMIT_KTIME)
-		ns = bpf_ktime_get_ns();
-	else
-		ns = bpf_jiffies64() * config.jiffy_ns;
-	now = limit_now(l, ns);
+	now = limit_now(l, clock_of(l));
 	cost = limit_cost(l, v->bytes);
 	if (!of || !l->keyed)
 		return !limit_one(cell + (l->first & config.cells_mask), 1, now, l->depth, cost);
@@ -70,7 +77,7 @@ static __always_inline int verdict_of(const struct view *v, void *m, const struc
 		return (int)bpf_redirect(r->target, 0);
 	nr = (__u32)((hash_fold(hash_flow(v)) >> 32) * r->n_targets >> 32);
 	cpu = *TABLE(m, __u32, r->target + 4 * nr);
-	cpus = bpf_map_lookup_elem(&filter_cpus, &filter_cpus_slot);
+	cpus = bpf_map_lookup_elem(&filter_cpus, &map_first);
 	return cpus ? (int)bpf_redirect_map(cpus, cpu, XDP_PASS) : XDP_PASS;
 }
 
@@ -93,9 +100,19 @@ static __always_inline void sample(struct view *v, struct xdp_md *ctx, const str
 	bpf_ringbuf_output(&filter_samples, e, sizeof(*e), 0);
 }
 
+/* What has matched a rule on this CPU; NULL: there is no such rule. */
+static __always_inline struct filter_hits *hits_of(__u32 rule)
+{
+	__u64 at = (__u64)bpf_get_smp_processor_id() * config.hits_stride + rule * sizeof(struct filter_hits);
+	void *hits = bpf_map_lookup_elem(&filter_hits, &map_first);
+
+	asm volatile("" : "+r"(at));
+	return hits && at <= config.hits_last ? hits + at : 0;
+}
+
 static __always_inline void count(__u32 rule, __u32 bytes)
 {
-	struct filter_count *n = bpf_map_lookup_elem(&filter_counts, &rule);
+	struct filter_hits *n = hits_of(rule);
 
 	if (n) {
 		n->packets++;
@@ -103,23 +120,67 @@ static __always_inline void count(__u32 rule, __u32 bytes)
 	}
 }
 
+/*
+ * Is an IPv4 packet over the rate of a rule with FILTER_LIMIT? If so it is counted there. addresses: source in the upper
+ * half. A global function: the verifier goes through it once, and not for each bit of a word.
+ */
+__attribute__((noinline)) int filter_over4(__u64 addresses, __u32 rule, __u32 bytes)
+{
+	void *m = bpf_map_lookup_elem(&filter_tables, &map_first);
+	__u64 *cells = bpf_map_lookup_elem(&filter_cells, &map_first), addr, hash;
+	struct filter_rule *r;
+	struct filter_more *more;
+	struct limit *l;
+	__u32 now, cost;
+
+	if (!config.has_limits || !m || !cells)
+		return 0;
+	r = TABLE(m, struct filter_rule, config.rules + rule * (__u32)sizeof(*r));
+	l = TABLE(m, struct limit, config.limits + r->limit * (__u32)sizeof(*l));
+	now = limit_now(l, clock_of(l));
+	cost = limit_cost(l, bytes);
+	if (l->keyed) {
+		addr = r->per == PER_DESTINATION ? addresses << 32 : addresses & 0xffffffff00000000;
+		hash = hash_fold(hash_word(addr & (__u64)r->mask4 << 32, config.seed) + config.key4);
+		if (limit_keyed(cells + (limit_bucket(l, hash) & config.cells_mask & ~(LIMIT_WAYS - 1u)), hash, now, l->depth,
+				cost))
+			return 0;
+	} else if (limit_one(cells + (l->first & config.cells_mask), 1, now, l->depth, cost)) {
+		return 0;
+	}
+	more = bpf_map_lookup_elem(&filter_more, &rule);
+	if (more) {
+		more->over_packets++;
+		more->over_bytes += bytes;
+	}
+	return 1;
+}
+
 /* The rule has matched: limits, counters, samples. Returns 1 when that decides. */
 static __always_inline int happens(struct view *v, struct xdp_md *ctx, void *m, __u32 rule)
 {
 	struct filter_rule *r = TABLE(m, struct filter_rule, config.rules + rule * (__u32)sizeof(*r));
-	struct filter_count *n = bpf_map_lookup_elem(&filter_counts, &rule);
+	struct filter_hits *hits = hits_of(rule);
+	struct filter_more *more;
 	__u64 *packets;
 	int is_over = 0;
 
-	if (!n)
+	if (!hits)
 		return 1;
+	packets = &hits->packets;
 	if (config.has_limits && r->does & RULE_LIMIT)
 		is_over = over(v, m, r, r->limit);
-	packets = is_over ? &n->over_packets : &n->packets;
-	if (config.has_logs && r->does & RULE_LOG && (is_over || !(r->does & RULE_LIMIT)) && r->log_every &&
-	    *packets % r->log_every == 0 && !over(v, m, 0, r->log_limit)) {
-		n->logged++;
-		sample(v, ctx, r, is_over, rule);
+	if (is_over || (config.has_logs && r->does & RULE_LOG)) {
+		more = bpf_map_lookup_elem(&filter_more, &rule);
+		if (!more)
+			return 1;
+		if (is_over)
+			packets = &more->over_packets;
+		if (config.has_logs && r->does & RULE_LOG && (is_over || !(r->does & RULE_LIMIT)) &&
+		    r->log_every && *packets % r->log_every == 0 && !over(v, m, 0, r->log_limit)) {
+			more->logged++;
+			sample(v, ctx, r, is_over, rule);
+		}
 	}
 	packets[0]++;
 	packets[1] += v->bytes;

@@ -9,6 +9,7 @@
 #include "abi/filter.h"
 #include "datapath/lib/classify.h"
 #include "datapath/lib/filter_set.h"
+#include "datapath/lib/first.h"
 #include "datapath/lib/limit.h"
 
 const volatile struct filter_config config = {.n_rules = 1, .turns = 1, .uses = 0xffff, .cells_mask = 3};
@@ -32,13 +33,25 @@ struct {
 	__uint(value_size, 8 * LIMIT_WAYS);
 } filter_cells SEC(".maps");
 
-/* key: rule, the last: none; writer: this program; reader: host */
+/*
+ * value: struct filter_hits of each rule, the last: of none, for each CPU; writer: this program; reader: host. In one
+ * piece, since every packet comes here: an array of values for each CPU would have a pointer to follow, and values apart.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__uint(key_size, 4);
+	__uint(value_size, 64);
+} filter_hits SEC(".maps");
+
+/* key: rule, if any has limits or samples; writer: this program; reader: host */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, 1);
 	__type(key, __u32);
-	__type(value, struct filter_count);
-} filter_counts SEC(".maps");
+	__type(value, struct filter_more);
+} filter_more SEC(".maps");
 
 /* struct filter_event; full: the sample is lost, the packet is not held up */
 struct {
@@ -63,7 +76,6 @@ struct {
 	});
 } filter_cpus SEC(".maps");
 
-static const __u32 filter_cpus_slot = 0; /* not on the stack, of which the deepest calls leave next to nothing */
 
 struct view {
 	__u32 bytes;

@@ -25,8 +25,7 @@ struct {
  * answer (which cannot be: the map has its one value) */
 static __always_inline int matching_ask(struct xdp_md *ctx, __u32 how, __u32 *facts)
 {
-	__u32 zero = 0;
-	struct filter_matching *m = bpf_map_lookup_elem(&filter_matching, &zero);
+	struct filter_matching *m = bpf_map_lookup_elem(&filter_matching, &map_first);
 
 	if (!m)
 		return 0;

@@ -12,6 +12,7 @@
 #include <bpf/bpf_helpers.h>
 
 #include "abi/filter_sets.h"
+#include "datapath/lib/first.h"
 
 /* Each question is one function: the stack of the filter is deep already. */
 #define SET_RARE static inline __attribute__((always_inline, unused))
@@ -48,9 +49,8 @@ struct filter_set_memo {
 
 static __always_inline void *filter_set_memory(void)
 {
-	__u32 zero = 0;
 
-	return filter_sets_config.limit ? bpf_map_lookup_elem(&filter_sets, &zero) : 0;
+	return filter_sets_config.limit ? bpf_map_lookup_elem(&filter_sets, &map_first) : 0;
 }
 
 /* Where a block of a set begins, in bytes; 0: there is none. */

@@ -82,9 +82,8 @@ struct walk {
 /* Beside and not below the questions, which are deep in the stack themselves. */
 static __noinline int turn_beside(struct xdp_md *ctx)
 {
-	__u32 zero = 0;
-	struct view *v = bpf_map_lookup_elem(&filter_scratch, &zero);
-	void *m = bpf_map_lookup_elem(&filter_tables, &zero);
+	struct view *v = bpf_map_lookup_elem(&filter_scratch, &map_first);
+	void *m = bpf_map_lookup_elem(&filter_tables, &map_first);
 
 	return !v || !m || turn(v, ctx, m);
 }
@@ -107,9 +106,8 @@ static __always_inline int asked(struct view *v, void *m)
 
 static long again(__u32 i, struct walk *walk)
 {
-	__u32 zero = 0;
-	struct view *v = bpf_map_lookup_elem(&filter_scratch, &zero);
-	void *m = bpf_map_lookup_elem(&filter_tables, &zero);
+	struct view *v = bpf_map_lookup_elem(&filter_scratch, &map_first);
+	void *m = bpf_map_lookup_elem(&filter_tables, &map_first);
 
 	(void)i;
 	if (!v || !m)
@@ -134,13 +132,15 @@ static __always_inline void view_seen(struct view *v, const struct seen *s, __u3
 		v->facts[FACT_LENGTH] = s->bytes;
 }
 
-/* Put a plain packet into the view; others are there since look(). */
-static __always_inline void view_plain4(struct view *v, struct xdp_md *ctx)
+/* Put a plain packet into the view, and return 1; others are there since look(). */
+static __always_inline int view_plain4(struct view *v, struct xdp_md *ctx)
 {
 	struct seen s;
 
-	if (plain4(&s, v, ctx))
-		view_seen(v, &s, PLAIN_IP4);
+	if (!plain4(&s, v, ctx))
+		return 0;
+	view_seen(v, &s, PLAIN_IP4);
+	return 1;
 }
 
 static __always_inline int view_plain6(struct view *v, struct xdp_md *ctx)
@@ -160,18 +160,18 @@ static __always_inline int view_plain6(struct view *v, struct xdp_md *ctx)
 static __noinline int walk(struct xdp_md *ctx)
 {
 	struct walk walk = {ctx};
-	__u32 zero = 0;
-	struct view *v = bpf_map_lookup_elem(&filter_scratch, &zero);
+	struct view *v = bpf_map_lookup_elem(&filter_scratch, &map_first);
 	void *m;
 
 	if (!v)
 		return XDP_ABORTED;
-	view_plain4(v, ctx);
+	if (!view_plain4(v, ctx) && config.bits[1])
+		view_plain6(v, ctx);
 	v->verdict = XDP_ABORTED; /* no walk ends without another */
 	v->row = FILTER_NEXT;
 	filter_set_begin(&v->sets);
 	if (!filter_sets_config.limit) {
-		m = bpf_map_lookup_elem(&filter_tables, &zero);
+		m = bpf_map_lookup_elem(&filter_tables, &map_first);
 		if (!m || turn(v, ctx, m) || turn(v, ctx, m))
 			return v->verdict;
 	}

@@ -99,7 +99,7 @@ static int build_part(struct build *b, const struct filter_tables *t, uint32_t p
 	uint32_t filter = b->g->parts[part].filter;
 	const struct code *code = NULL;
 	struct control_filter f;
-	int none = -1, e = control_filter_load_code(t, &b->maps, &f, &code, b->err);
+	int none = -1, more = -1, e = control_filter_load_code(t, &b->maps, &f, &code, b->err);
 
 	if (e)
 		err_prefix(b->err, "the filter on %s", b->g->parts[part].ifname);
@@ -107,10 +107,13 @@ static int build_part(struct build *b, const struct filter_tables *t, uint32_t p
 	e = e ?: keep_fd(b, &f, "filter_cells", CONTROL_CELLS, filter, &b->maps.cells);
 	e = e ?: keep_fd(b, &f, "filter_cpus", CONTROL_CPUS, filter, &b->maps.cpus);
 	e = e ?: keep_fd(b, &f, "filter_samples", CONTROL_SAMPLES, 0, &b->maps.samples);
-	e = e ?: keep_fd(b, &f, "filter_counts", CONTROL_COUNTS, part, &none);
+	e = e ?: keep_fd(b, &f, "filter_hits", CONTROL_COUNTS, part, &none);
+	e = e ?: keep_fd(b, &f, "filter_more", CONTROL_MORE, part, &more);
 	e = e ?: build_keep_code(b, code, part);
 	if (none >= 0)
 		close(none);
+	if (more >= 0)
+		close(more);
 	control_filter_close(&f);
 	return e;
 }
@@ -327,8 +330,8 @@ static void again_pin(void *ctx, const char *name)
 	char path[PATH_MAX];
 	int fd;
 
-	if (a->e || !strncmp(name, "counts_", 7) || !strncmp(name, "m_", 2) || !strcmp(name, "trial") ||
-	    !strcmp(name, "sets") || !strncmp(name, "balance_", 8) || files_path(path, sizeof(path), a->pins, name, NULL))
+	if (a->e || !strncmp(name, "counts_", 7) || !strncmp(name, "more_", 5) || !strncmp(name, "m_", 2) ||
+	    !strcmp(name, "trial") || !strcmp(name, "sets") || files_path(path, sizeof(path), a->pins, name, NULL))
 		return;
 	fd = bpf_obj_get(path);
 	if (fd < 0)
@@ -370,31 +373,42 @@ static uint32_t id_of(const struct control_state *st, const char *name, enum con
 	return id;
 }
 
-static int again_part(struct again *a, const char *from, uint32_t part)
+/* An empty map like one of the part before, in its place. */
+static int again_map(struct again *a, const char *from, enum control_map map, uint32_t part, struct code *code)
 {
-	struct control_state *st = a->b->st;
-	uint32_t old_sets = id_of(st, from, CONTROL_SETS, 0);
+	LIBBPF_OPTS(bpf_map_create_opts, opts);
 	struct bpf_map_info info = {0};
 	__u32 len = sizeof(info);
-	struct code *code = NULL;
-	int old, fd = -1, e = build_code(st, from, part, &code, a->b->err);
+	int fd = -1, old = control_state_map(a->b->st, from, map, part, a->b->err);
+	int e = old < 0 ? old : bpf_obj_get_info_by_fd(old, &info, &len) ? -errno : 0;
 
-	if (e)
-		return e;
-	old = control_state_map(st, from, CONTROL_COUNTS, part, a->b->err);
-	e = old < 0 ? old : bpf_obj_get_info_by_fd(old, &info, &len) ? -errno : 0;
 	if (!e) {
-		fd = bpf_map_create(info.type, info.name, info.key_size, info.value_size, info.max_entries, NULL);
+		opts.map_flags = info.map_flags;
+		fd = bpf_map_create(info.type, info.name, info.key_size, info.value_size, info.max_entries, &opts);
 		e = fd < 0 ? err_set(a->b->err, -errno, "creating a BPF map: %s", strerror(errno)) : 0;
 	}
 	if (!e)
 		replace_map(code, info.id, control_map_id(fd));
-	if (!e && old_sets && a->b->maps.sets >= 0)
-		replace_map(code, old_sets, control_map_id(a->b->maps.sets));
-	e = e ?: build_pin(a->b, fd, CONTROL_COUNTS, part);
-	e = e ?: build_keep_code(a->b, code, part);
+	e = e ?: build_pin(a->b, fd, map, part);
 	shut(&old);
 	shut(&fd);
+	return e;
+}
+
+static int again_part(struct again *a, const char *from, uint32_t part)
+{
+	struct control_state *st = a->b->st;
+	uint32_t old_sets = id_of(st, from, CONTROL_SETS, 0);
+	struct code *code = NULL;
+	int e = build_code(st, from, part, &code, a->b->err);
+
+	if (e)
+		return e;
+	e = again_map(a, from, CONTROL_COUNTS, part, code);
+	e = e ?: again_map(a, from, CONTROL_MORE, part, code);
+	if (!e && old_sets && a->b->maps.sets >= 0)
+		replace_map(code, old_sets, control_map_id(a->b->maps.sets));
+	e = e ?: build_keep_code(a->b, code, part);
 	code_free(code);
 	return e;
 }

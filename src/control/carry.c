@@ -116,16 +116,16 @@ static int read_counts(const struct control_state *st, const char *name, uint32_
 	struct filter_count *carried = calloc(n, sizeof(*carried));
 	char added[CONTROL_NAME];
 	uint32_t i;
-	int fd = control_state_map(st, name, CONTROL_COUNTS, part, err), e = fd < 0 ? fd : 0;
+	struct counts_maps maps;
+	int e = counts_open(st, name, part, &maps, err);
 
 	e = e ?: carried ? 0 : err_nomem(err);
-	e = e ?: counts_read(fd, to, n, err);
+	e = e ?: counts_read(&maps, to, n, err);
 	if (with_carried)
 		e = e ?: counts_carried(st, name, part, carried, n, added, err);
 	for (i = 0; i < n && !e; i++)
 		counts_add(&to[i], &carried[i]);
-	if (fd >= 0)
-		close(fd);
+	counts_close(&maps);
 	free(carried);
 	return e;
 }

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include <sys/mman.h>
 #include <bpf/bpf.h>
 
 #include "base/err.h"
@@ -22,25 +23,96 @@ void counts_add(struct filter_count *to, const struct filter_count *v)
 	to->logged += v->logged;
 }
 
-int counts_read(int fd, struct filter_count *to, uint32_t n, struct sluice_err *err)
+int counts_open(const struct control_state *st, const char *name, uint32_t part, struct counts_maps *to,
+		struct sluice_err *err)
 {
-	int n_cpus = seam_n_cpus(), cpu, e = 0;
-	struct filter_count *of;
-	uint32_t rule;
+	*to = COUNTS_NONE;
+	to->hits = control_state_map(st, name, CONTROL_COUNTS, part, err);
+	if (to->hits < 0)
+		return to->hits;
+	to->more = control_state_map(st, name, CONTROL_MORE, part, err);
+	if (to->more >= 0)
+		return 0;
+	close(to->hits);
+	to->hits = -1;
+	return to->more;
+}
 
-	if (n_cpus <= 0)
-		return err_set(err, n_cpus ? n_cpus : -EIO, "the number of CPUs: %s", strerror(-n_cpus));
-	of = calloc((size_t)n_cpus, sizeof(*of));
+void counts_close(struct counts_maps *maps)
+{
+	if (maps->hits >= 0)
+		close(maps->hits);
+	if (maps->more >= 0)
+		close(maps->more);
+	*maps = COUNTS_NONE;
+}
+
+/* What matched, from the one value that all CPUs have a stretch of. */
+static int read_hits(int fd, uint32_t n_cpus, struct filter_count *to, uint32_t n, struct sluice_err *err)
+{
+	size_t stride = FILTER_HITS_STRIDE(n - 1), size = stride * n_cpus;
+	struct bpf_map_info info = {0};
+	const struct filter_hits *v;
+	__u32 len = sizeof(info);
+	uint32_t cpu, rule;
+	const char *p;
+
+	if (bpf_obj_get_info_by_fd(fd, &info, &len))
+		return err_set(err, -errno, "the counters of rules: %s", strerror(errno));
+	if (info.value_size != size)
+		return err_set(err, -EBADMSG, "the counters of %u rules on %u CPUs are %zu bytes, but there are %u", n - 1, n_cpus,
+			       size, info.value_size);
+	p = mmap(NULL, size, PROT_READ, MAP_SHARED, fd, 0);
+	if (p == MAP_FAILED)
+		return err_set(err, -errno, "mapping the counters of rules: %s", strerror(errno));
+	memset(to, 0, n * sizeof(*to));
+	for (cpu = 0; cpu < n_cpus; cpu++) {
+		v = (const void *)(p + cpu * stride);
+		for (rule = 0; rule < n; rule++) {
+			to[rule].packets += __atomic_load_n(&v[rule].packets, __ATOMIC_RELAXED);
+			to[rule].bytes += __atomic_load_n(&v[rule].bytes, __ATOMIC_RELAXED);
+		}
+	}
+	munmap((void *)(uintptr_t)p, size);
+	return 0;
+}
+
+/* What went over limits and was sampled, if the program has anything of that kind. */
+static int read_more(int fd, uint32_t n_cpus, struct filter_count *to, uint32_t n, struct sluice_err *err)
+{
+	struct bpf_map_info info = {0};
+	__u32 len = sizeof(info);
+	struct filter_more *of;
+	uint32_t rule, cpu;
+	int e = 0;
+
+	if (bpf_obj_get_info_by_fd(fd, &info, &len))
+		return err_set(err, -errno, "the counters of limits: %s", strerror(errno));
+	if (info.max_entries < n)
+		return 0;
+	of = calloc(n_cpus, sizeof(*of));
 	if (!of)
 		return err_nomem(err);
 	for (rule = 0; rule < n && !e; rule++) {
 		e = bpf_map_lookup_elem(fd, &rule, of) ? -errno : 0;
-		to[rule] = (struct filter_count){.packets = 0};
-		for (cpu = 0; cpu < n_cpus && !e; cpu++)
-			counts_add(&to[rule], &of[cpu]);
+		for (cpu = 0; cpu < n_cpus && !e; cpu++) {
+			to[rule].over_packets += of[cpu].over_packets;
+			to[rule].over_bytes += of[cpu].over_bytes;
+			to[rule].logged += of[cpu].logged;
+		}
 	}
 	free(of);
 	return e ? err_set(err, e, "reading the counters of rule %u: %s", rule, strerror(-e)) : 0;
+}
+
+int counts_read(const struct counts_maps *maps, struct filter_count *to, uint32_t n, struct sluice_err *err)
+{
+	int n_cpus = seam_n_cpus(), e;
+
+	if (n_cpus <= 0)
+		return err_set(err, n_cpus ? n_cpus : -EIO, "the number of CPUs: %s", strerror(-n_cpus));
+	e = read_hits(maps->hits, (uint32_t)n_cpus, to, n, err);
+	return e ?: read_more(maps->more, (uint32_t)n_cpus, to, n, err);
 }
 
 int counts_carried(const struct control_state *st, const char *name, uint32_t part, struct filter_count *to, uint32_t n,
@@ -95,7 +167,7 @@ int control_counts_read(struct control_counts *c, struct sluice_err *err)
 
 	for (i = 0; i < c->gen->n_parts && !e; i++) {
 		p = &c->parts[i];
-		e = counts_read(p->map_fd, p->v, p->n, err);
+		e = counts_read(&p->maps, p->v, p->n, err);
 		for (k = 0; k < p->n && !e; k++)
 			counts_add(&p->v[k], &c->carried[i][k]);
 	}
@@ -106,15 +178,16 @@ static int open_part(const struct control_state *st, struct control_counts *c, u
 {
 	struct control_part_counts *p = &c->parts[i];
 	char added[CONTROL_NAME];
+	int e;
 
 	p->part = &c->gen->parts[i];
 	if (p->part->filter >= c->policy->n_filters)
 		return err_set(err, -EBADMSG, "the parts of policy %s are damaged", c->gen->name);
 	p->filter = &c->policy->filters[p->part->filter];
 	p->n = p->filter->n_stmts + 1;
-	p->map_fd = control_state_map(st, c->gen->name, CONTROL_COUNTS, i, err);
-	if (p->map_fd < 0)
-		return p->map_fd;
+	e = counts_open(st, c->gen->name, i, &p->maps, err);
+	if (e)
+		return e;
 	p->v = calloc(p->n, sizeof(*p->v));
 	c->carried[i] = calloc(p->n, sizeof(*p->v));
 	if (!p->v || !c->carried[i])
@@ -140,7 +213,7 @@ int control_policy_counts(const struct control_state *st, const char *name, stru
 		e = c->parts && c->carried ? 0 : err_nomem(err);
 	}
 	for (i = 0; !e && i < c->gen->n_parts; i++)
-		c->parts[i].map_fd = -1;
+		c->parts[i].maps = COUNTS_NONE;
 	for (i = 0; !e && i < c->gen->n_parts; i++)
 		e = open_part(st, c, i, err);
 	e = e ?: control_counts_read(c, err);
@@ -158,8 +231,8 @@ void control_counts_free(struct control_counts *c)
 	if (!c)
 		return;
 	for (i = 0; c->gen && i < c->gen->n_parts; i++) {
-		if (c->parts && c->parts[i].map_fd > 0)
-			close(c->parts[i].map_fd);
+		if (c->parts)
+			counts_close(&c->parts[i].maps);
 		if (c->parts)
 			free(c->parts[i].v);
 		if (c->carried)

@@ -6,12 +6,18 @@
 #include "abi/filter.h"
 #include "control/state.h"
 
+/* The maps of a part with its counters; -1: not open. */
+struct counts_maps {
+	int hits, more;
+};
+#define COUNTS_NONE ((struct counts_maps){-1, -1})
+
 struct control_part_counts {
 	const struct control_part *part;
 	const struct policy_filter *filter; /* text of rule i: policy_stmt_print(&filter->stmts[i]) */
 	uint32_t n;			    /* rules, and the default behind them */
 	struct filter_count *v;
-	int map_fd;
+	struct counts_maps maps;
 };
 
 struct control_counts {
@@ -32,13 +38,18 @@ int control_policy_counts(const struct control_state *st, const char *name, stru
 int control_counts_read(struct control_counts *counts, struct sluice_err *err);
 void control_counts_free(struct control_counts *counts);
 
+/* counts_open() opens those of a part of a generation; counts_close() closes them. errors: of control_state_map() */
+int counts_open(const struct control_state *st, const char *name, uint32_t part, struct counts_maps *to,
+		struct sluice_err *err);
+void counts_close(struct counts_maps *maps);
+
 /*
- * counts_add() adds what one counted to another. counts_read() adds up what all CPUs of the engine counted: n of
- * them. counts_carried() reads what was carried over, zeroes if
+ * counts_add() adds what one counted to another. counts_read() adds up what all CPUs of the engine counted: n
+ * rules, with the default. counts_carried() reads what was carried over, zeroes if
  * nothing was; added: the generation whose trial is in it already, "" none.
  */
 void counts_add(struct filter_count *to, const struct filter_count *v);
-int counts_read(int map_fd, struct filter_count *to, uint32_t n, struct sluice_err *err);
+int counts_read(const struct counts_maps *maps, struct filter_count *to, uint32_t n, struct sluice_err *err);
 int counts_carried(const struct control_state *st, const char *name, uint32_t part, struct filter_count *to, uint32_t n,
 		   char added[CONTROL_NAME], struct sluice_err *err);
 int counts_carry(const struct control_state *st, const char *name, uint32_t part, const struct filter_count *v,

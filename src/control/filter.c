@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* Loading a compiled filter: constants, sizes and contents of its maps, and reading its counters. */
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -15,6 +16,7 @@
 #include "control/counts.h"
 #include "control/filter.h"
 
+#define FILTER_HITS_MOST (500u << 20) /* what a program reaches from one address */
 #define CPU_QUEUE 2048 /* packets that wait for another CPU */
 
 /* The program gets the filter's pcap expressions, before it is loaded. */
@@ -54,11 +56,24 @@ static int prepare_sets(const struct filter_tables *t, int sets_fd, struct contr
 
 static int prepare(const struct filter_tables *t, struct control_filter *f, struct sluice_err *err)
 {
-	struct bpf_map *cells;
-	int e = sluice_object_set_bytes(f->obj, "config", &t->config, sizeof(t->config), err);
+	struct bpf_map *cells, *hits = bpf_object__find_map_by_name(sluice_object_libbpf(f->obj), "filter_hits");
+	uint64_t stride = FILTER_HITS_STRIDE(f->n_rules), size;
+	struct filter_config config = t->config;
+	int n_cpus = seam_n_cpus(), e;
 
-	if (!e)
-		e = sluice_object_resize(f->obj, "filter_counts", f->n_rules + 1, err);
+	if (n_cpus <= 0)
+		return err_set(err, n_cpus ? n_cpus : -EIO, "the number of CPUs: %s", strerror(-n_cpus));
+	size = stride * (uint64_t)n_cpus;
+	if (size > FILTER_HITS_MOST)
+		return err_set(err, -ENOSPC, "counters of %u rules on %d CPUs take %" PRIu64 " bytes, at most %u fit", f->n_rules,
+			       n_cpus, size, FILTER_HITS_MOST);
+	config.hits_stride = (uint32_t)stride;
+	config.hits_last = (uint32_t)(size - stride + f->n_rules * sizeof(struct filter_hits));
+	e = sluice_object_set_bytes(f->obj, "config", &config, sizeof(config), err);
+	if (!e && (config.has_limits || config.has_logs))
+		e = sluice_object_resize(f->obj, "filter_more", f->n_rules + 1, err);
+	if (!e && (!hits || bpf_map__set_value_size(hits, (uint32_t)size)))
+		e = err_set(err, -EINVAL, "the size of filter_hits");
 	if (e)
 		return e;
 	cells = bpf_object__find_map_by_name(sluice_object_libbpf(f->obj), "filter_cells");
@@ -88,17 +103,16 @@ static int fill_cpus(const struct filter_tables *t, const struct control_filter 
 
 static int fill(const struct filter_tables *t, struct control_filter *f, struct sluice_err *err)
 {
-	size_t page = 4096, len = (t->room + 64 + page - 1) / page * page;
 	int fd = sluice_object_map_fd(f->obj, "filter_tables", err);
 	void *m;
 
 	if (fd < 0)
 		return fd;
-	m = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	m = mmap(NULL, t->len, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	if (m == MAP_FAILED)
 		return err_set(err, -errno, "mapping filter_tables: %s", strerror(errno));
 	memcpy(m, t->bytes, t->len);
-	munmap(m, len);
+	munmap(m, t->len);
 	return t->n_cpus ? fill_cpus(t, f, err) : 0;
 }
 
@@ -145,6 +159,8 @@ static int load(const struct filter_tables *t, const void *object, size_t len, c
 		e = sluice_object_program(f->obj, program, &prog, err);
 	if (!e)
 		e = put_expressions(t, program, f, err);
+	if (!e)
+		object_fold(f->obj);
 	if (!e)
 		e = code ? object_load_code(f->obj, err) : sluice_object_load(f->obj, err);
 	if (!e && (!maps || maps->tables < 0))
@@ -199,7 +215,10 @@ void control_filter_close(struct control_filter *f)
 
 int control_filter_counts(struct control_filter *f, struct filter_count *to, struct sluice_err *err)
 {
-	int fd = sluice_object_map_fd(f->obj, "filter_counts", err);
+	struct counts_maps maps = {sluice_object_map_fd(f->obj, "filter_hits", err),
+				   sluice_object_map_fd(f->obj, "filter_more", err)};
 
-	return fd < 0 ? fd : counts_read(fd, to, f->n_rules + 1, err);
+	if (maps.hits < 0 || maps.more < 0)
+		return maps.hits < 0 ? maps.hits : maps.more;
+	return counts_read(&maps, to, f->n_rules + 1, err);
 }

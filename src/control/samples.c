@@ -56,7 +56,7 @@ struct control_samples {
 	uint32_t n_known;
 	struct counter *counters;
 	uint32_t n_counters, n_cpus;
-	struct filter_count *cpus; /* room for one rule's */
+	struct filter_more *cpus; /* room for one rule's */
 	uint64_t lost, logged, waiting,
 		read; /* lost before this policy; as they were when it was begun with */
 
@@ -296,7 +296,7 @@ static int new_samples(struct control_samples **to, struct sluice_err *err)
 	return s && s->cpus ? 0 : err_nomem(err);
 }
 
-int control_samples_open_ring(int ring_fd, int counts_fd, const struct policy *p, uint32_t filter,
+int control_samples_open_ring(int ring_fd, int more_fd, const struct policy *p, uint32_t filter,
 			      struct control_samples **to, struct sluice_err *err)
 {
 	struct control_samples *s;
@@ -309,7 +309,7 @@ int control_samples_open_ring(int ring_fd, int counts_fd, const struct policy *p
 		e = s->counters ? open_ring(s, ring_fd, err) : err_nomem(err);
 	}
 	if (!e) {
-		s->counters[s->n_counters++] = (struct counter){counts_fd, &p->filters[filter]};
+		s->counters[s->n_counters++] = (struct counter){more_fd, &p->filters[filter]};
 		e = begin_counting(s, err);
 	}
 	if (e)
@@ -335,7 +335,7 @@ static int open_counters(struct control_samples *s, struct sluice_err *err)
 	for (i = 0; i < k->gen->n_parts; i++) {
 		if (k->gen->parts[i].filter >= k->policy->n_filters)
 			continue;
-		fd = control_state_map(s->st, s->live, CONTROL_COUNTS, i, err);
+		fd = control_state_map(s->st, s->live, CONTROL_MORE, i, err);
 		if (fd < 0)
 			return fd;
 		s->counters[s->n_counters++] =

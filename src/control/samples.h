@@ -37,9 +37,9 @@ int control_samples_open(const char *bpffs, struct control_samples **to, struct 
 /*
  * control_samples_open_ring() reads a ring whose rules are those of one filter, on the engine of the thread.
  *
- * in:      counts_fd  its counters; both descriptors stay the caller's, and open as long as this is
+ * in:      more_fd  its counters; both descriptors stay the caller's, and open as long as this is
  */
-int control_samples_open_ring(int ring_fd, int counts_fd, const struct policy *p, uint32_t filter,
+int control_samples_open_ring(int ring_fd, int more_fd, const struct policy *p, uint32_t filter,
 			      struct control_samples **to, struct sluice_err *err);
 void control_samples_close(struct control_samples *s);
 

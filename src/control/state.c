@@ -328,7 +328,7 @@ void control_map_name(enum control_map map, uint32_t which, char to[32])
 		[CONTROL_BALANCE_FRAGMENTS] = "balance_fragments", [CONTROL_BALANCE_COUNTS] = "balance_counts",
 		[CONTROL_BALANCE_REASONS] = "balance_reasons",
 		[CONTROL_TABLES] = "tables_",  [CONTROL_CELLS] = "cells_",    [CONTROL_CPUS] = "cpus_",
-		[CONTROL_COUNTS] = "counts_",
+		[CONTROL_COUNTS] = "counts_",  [CONTROL_MORE] = "more_",
 	};
 
 	if (map < CONTROL_TABLES)

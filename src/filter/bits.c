@@ -194,6 +194,7 @@ struct bits {
 	const uint8_t *does;
 	bool deep;
 	struct filter_bits *b;
+	struct filter_side6 *sides;
 	uint8_t *asks;
 	struct buf *to;
 };
@@ -369,7 +370,9 @@ static void actions(struct bits *c)
 		b->does[slot] = c->does[i];
 		if (c->does[i] & FILTER_ON)
 			b->on |= bit;
-		if (c->does[i] & FILTER_WALK)
+		if (c->v6 && c->does[i] & FILTER_LIMIT)
+			b->does[slot] = FILTER_WALK | FILTER_ON; /* keeping rates by the way is for IPv4 */
+		if (b->does[slot] & FILTER_WALK)
 			b->walk |= bit;
 	}
 }
@@ -385,15 +388,15 @@ bool filter_bits_suffice(const struct policy_rule *r)
 
 int filter_bits(const struct policy *p, const struct filter_sets *sets, const struct policy_ruleset *set,
 		bool v6, const uint8_t *does, const struct filter_bits_set *asked, bool deep, struct buf *to,
-		uint32_t *at, uint8_t *asks)
+		uint32_t *at, struct filter_side6 *sides, uint8_t *asks)
 {
-	struct bits c = {p, sets, set, v6, does, deep, calloc(1, sizeof(*c.b)), asks, to};
+	struct bits c = {p, sets, set, v6, does, deep, calloc(1, sizeof(*c.b)), sides, asks, to};
 	size_t before = to->len, place;
 	uint32_t side, i;
 	int e = c.b ? 0 : -ENOMEM;
 
 	*at = 0;
-	if (set->n > FILTER_BITS || v6) {
+	if (set->n > FILTER_BITS) {
 		free(c.b);
 		return e;
 	}
@@ -401,7 +404,8 @@ int filter_bits(const struct policy *p, const struct filter_sets *sets, const st
 	place = to->len;
 	buf_add(to, sizeof(*c.b));
 	for (side = 0; !e && side < 2; side++) {
-		e = addresses(&c, side);
+		e = v6 ? filter_bits6(p, sets, set, does, side, to, c.b->root[side], &sides[side], asks)
+		       : addresses(&c, side);
 		if (!e)
 			e = ports(&c, side);
 	}

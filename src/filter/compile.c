@@ -146,12 +146,14 @@ static int act(struct compile *c, const struct policy_rule *r, struct filter_rul
 	return err_set(c->err, -EINVAL, "rule %u has an action that is none", r->index + 1);
 }
 
-/* A byte for what a rule does, if that is all. */
-static void put_does(struct buf *to, const struct filter_rule *r, bool certain)
+/* A byte for what a rule does, if that is all. limits: whoever reads it keeps rates, too */
+static void put_does(struct buf *to, const struct filter_rule *r, bool certain, bool limits)
 {
 	uint8_t b;
 
-	if (!certain || r->does & (RULE_LIMIT | RULE_LOG))
+	if (limits && certain && r->does == (RULE_LIMIT | RULE_GOES_ON) && r->per != PER_FLOW)
+		b = FILTER_ON | FILTER_LIMIT;
+	else if (!certain || r->does & (RULE_LIMIT | RULE_LOG))
 		b = FILTER_WALK;
 	else if (r->does & RULE_GOES_ON)
 		b = FILTER_ON;
@@ -214,10 +216,11 @@ static int one_rule(struct compile *c, const struct policy_rule *r)
 		buf_add(&c->does, 1);
 		buf_add(&c->bits_do, 1);
 	} else {
-		put_does(&c->does, &made, made.row == FILTER_MATCH);
+		put_does(&c->does, &made, made.row == FILTER_MATCH, false);
 		put_does(&c->bits_do, &made,
 			 made.row == FILTER_MATCH ||
-				 (filter_bits_suffice(r) && in_line(c, r->index, &c->rows, rows)));
+				 (filter_bits_suffice(r) && in_line(c, r->index, &c->rows, rows)),
+			 true);
 	}
 	if (e || never)
 		return e;
@@ -366,7 +369,7 @@ static int put_bits(struct compile *c, bool v6, struct buf *to)
 {
 	struct filter_config *config = &c->t->config;
 	int e = filter_bits(c->p, c->opts->sets, c->set, v6, c->bits_do.data, c->bits_sets, config->deep,
-			    to, &config->bits[v6], &config->asks);
+			    to, &config->bits[v6], config->side6, &config->asks);
 
 	return e ? err_nomem(c->err) : 0;
 }
@@ -379,7 +382,7 @@ static int try_bits(struct compile *c, bool v6)
 
 	buf_add(&trial, 64);
 	e = put_bits(c, v6, &trial);
-	if (!e && !c->t->config.bits[v6]) {
+	if (!e && !v6 && !c->t->config.bits[v6]) {
 		c->t->config.deep = 1;
 		e = put_bits(c, v6, &trial);
 		c->t->config.deep = c->t->config.bits[v6] != 0;
@@ -472,6 +475,8 @@ static int compile(struct compile *c)
 	config->default_drop = c->set->filter->default_drop;
 	config->jiffy_ns = c->opts->jiffy_ns;
 	memcpy(config->seed, c->opts->seed, sizeof(config->seed));
+	/* of the lower half of an address, which IPv4 has none of, and of 2, which says IPv4: datapath/lib/filter_happen.h */
+	config->key4 = config->seed[2] * config->seed[3] + (config->seed[4] + 2) * config->seed[5];
 	for (i = 0; !e && i < c->set->n; i++)
 		e = one_rule(c, &c->set->rules[i]);
 	if (!e &&

@@ -41,14 +41,27 @@ uint32_t filter_extras(const struct policy_rule *r, bool v6, bool *ask_proto);
  *
  * in:      does  by rule, 0: no packet can match it; then the default's: as config.does has it
  *          asked run-time sets that rules ask for, FILTER_BITS_SETS of them
- *          deep  addresses in smaller steps
+ *          deep  IPv4 addresses in smaller steps
  * out:     *at   where it begins in `to`; 0 if the rules are too many or would need too much memory
+ *          sides  of IPv6, two
  *          *asks gets FILTER_ASKS_*
  * errors:  -ENOMEM
  */
 int filter_bits(const struct policy *p, const struct filter_sets *sets, const struct policy_ruleset *set,
 		bool v6, const uint8_t *does, const struct filter_bits_set *asked, bool deep, struct buf *to,
-		uint32_t *at, uint8_t *asks);
+		uint32_t *at, struct filter_side6 *sides, uint8_t *asks);
+
+/*
+ * filter_bits6() makes the part of that for IPv6 addresses: root leads from bits of the address to struct filter_near.
+ *
+ * in:      side  0 source, 1 destination
+ * out:     root  1 << FILTER_ROOT places in `to`
+ *          *how  for the program
+ * errors:  -EFBIG the prefixes are too many, or lie too close together; -ENOMEM
+ */
+int filter_bits6(const struct policy *p, const struct filter_sets *sets, const struct policy_ruleset *set,
+		 const uint8_t *does, uint32_t side, struct buf *to, uint32_t *root, struct filter_side6 *how,
+		 uint8_t *asks);
 
 /* Does a rule ask for what only rows tell, besides what is in the words of bits? */
 bool filter_bits_suffice(const struct policy_rule *r);

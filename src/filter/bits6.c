@@ -1,0 +1,327 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/*
+ * Words of bits for IPv6 addresses of few rules. 128 bits are too many for steps of tables, but few rules have few
+ * prefixes: two fields of the address, from where they tell the prefixes apart best, lead to a handful of prefixes,
+ * shorter ones first, and the word of the last that the address is in counts.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "filter/work.h"
+
+#define PREFIXES_MAX 256 /* of all rules on one side */
+#define FIELD (FILTER_ROOT / 2)
+#define SKIP_MOST (64 - FIELD)
+#define BUCKETS (1u << FILTER_ROOT)
+
+struct prefix {
+	struct policy_addr6 first, last;
+	uint32_t len;
+	uint64_t word;
+};
+
+struct span {
+	struct policy_span6 is;
+	uint64_t bit;
+};
+
+struct side {
+	struct buf spans, prefixes;
+	const struct prefix *p;
+	uint32_t n, skip[2], most;
+	uint64_t any;	    /* rules that do not ask for the address */
+	uint8_t n_in[BUCKETS]; /* how many prefixes a bucket has, up to 255 */
+};
+
+static int by_place(const void *a, const void *b)
+{
+	const struct prefix *x = a, *y = b;
+	int c = policy_addr6_cmp(x->first, y->first);
+
+	return c ? c : (int)x->len - (int)y->len;
+}
+
+static uint64_t mask64(uint32_t len)
+{
+	return len == 0 ? 0 : len >= 64 ? UINT64_MAX : UINT64_MAX << (64 - len);
+}
+
+static void put_prefix(struct side *s, struct policy_addr6 first, uint32_t len)
+{
+	uint64_t hi = mask64(len), lo = len > 64 ? mask64(len - 64) : 0;
+	struct prefix p = {.first = first, .last = {first.hi | ~hi, first.lo | ~lo}, .len = len};
+
+	buf_put(&s->prefixes, &p, sizeof(p));
+}
+
+/* How many of the spans are more than one prefix. */
+static uint32_t n_ragged(const struct policy_spans *s)
+{
+	struct policy_span6 span;
+	uint32_t i, n = 0;
+	bool more;
+
+	for (i = 0; i < s->n6; i++) {
+		span = s->v6[i];
+		policy_span6_take(&span, &more);
+		n += more;
+	}
+	return n;
+}
+
+/*
+ * The prefixes at whose edges the rule's word changes: those of its spans, or of what is between them, if that is
+ * fewer (`not`).
+ */
+static int put_prefixes(struct side *s, const struct policy_spans *spans)
+{
+	struct policy_spans none = {0}; /* of the rule's */
+	const struct policy_spans *from = spans;
+	struct policy_span6 span;
+	struct policy_addr6 first;
+	bool more = true;
+	uint32_t i;
+
+	policy_spans_not(spans, true, &none);
+	if (!none.failed && n_ragged(&none) < n_ragged(spans))
+		from = &none;
+	for (i = 0; i < from->n6 && s->prefixes.len <= PREFIXES_MAX * sizeof(struct prefix); i++)
+		for (span = from->v6[i], more = true; more;) {
+			first = span.first;
+			put_prefix(s, first, policy_span6_take(&span, &more));
+		}
+	policy_spans_free(&none);
+	return 0;
+}
+
+static int gather(struct side *s, const struct policy *p, const struct filter_sets *sets,
+		  const struct policy_ruleset *set, const uint8_t *does, uint32_t side, uint8_t *asks)
+{
+	struct policy_spans spans;
+	const struct policy_rule *r;
+	struct span span;
+	uint32_t i;
+	int e = 0;
+
+	for (r = set->rules; r < set->rules + set->n && !e; r++) {
+		if (!does[r->index] || !(r->families & POLICY_V6))
+			continue;
+		if (!FILTER_HAS_FIELD(r, side ? POLICY_TO : POLICY_FROM)) {
+			s->any |= 1ull << r->index;
+			continue;
+		}
+		*asks |= side ? FILTER_ASKS_TO : FILTER_ASKS_FROM;
+		e = filter_spans(p, sets, side ? &r->ip[1].to : &r->ip[1].from, true, &spans);
+		for (i = 0; i < spans.n6 && !e; i++) {
+			span = (struct span){spans.v6[i], 1ull << r->index};
+			buf_put(&s->spans, &span, sizeof(span));
+		}
+		e = e ?: put_prefixes(s, &spans);
+		policy_spans_free(&spans);
+		if (!e && s->prefixes.len > PREFIXES_MAX * sizeof(struct prefix))
+			e = -EFBIG;
+	}
+	return e ?: s->spans.failed || s->prefixes.failed ? -ENOMEM : 0;
+}
+
+static uint64_t word_at(const struct side *s, struct policy_addr6 a)
+{
+	const struct span *v = (const struct span *)(const void *)s->spans.data;
+	size_t n = s->spans.len / sizeof(*v), i;
+	uint64_t word = s->any;
+
+	for (i = 0; i < n; i++)
+		if (policy_addr6_cmp(v[i].is.first, a) <= 0 && policy_addr6_cmp(v[i].is.last, a) >= 0)
+			word |= v[i].bit;
+	return word;
+}
+
+/* The one behind an address; false: there is none. */
+static bool behind(struct policy_addr6 *a)
+{
+	return ++a->lo || ++a->hi;
+}
+
+/* The word of what is from first to last and in none of the prefixes from number i on, which lie in there. */
+static uint64_t word_between(const struct side *s, struct policy_addr6 first, struct policy_addr6 last, uint32_t i)
+{
+	struct policy_addr6 a = first;
+
+	for (; i < s->n && policy_addr6_cmp(s->p[i].first, a) <= 0; i++) {
+		if (policy_addr6_cmp(s->p[i].last, a) < 0)
+			continue;
+		a = s->p[i].last;
+		if (policy_addr6_cmp(a, last) >= 0 || !behind(&a))
+			return 0; /* all of it is in others */
+	}
+	return word_at(s, a);
+}
+
+/* Sorted, each once, with their words. */
+static void order(struct side *s)
+{
+	struct prefix *p = (struct prefix *)(void *)s->prefixes.data;
+	uint32_t n = (uint32_t)(s->prefixes.len / sizeof(*p)), i, kept = 0;
+
+	qsort(p, n, sizeof(*p), by_place);
+	for (i = 0; i < n; i++)
+		if (!kept || by_place(&p[kept - 1], &p[i]))
+			p[kept++] = p[i];
+	s->p = p;
+	s->n = kept;
+	for (i = 0; i < kept; i++)
+		p[i].word = word_between(s, p[i].first, p[i].last, i + 1);
+}
+
+/* What a field of FIELD bits behind `skip` may be in a prefix: *n values from the one that is returned on. */
+static uint32_t field_of(const struct prefix *p, uint32_t skip, uint32_t *n)
+{
+	*n = p->len <= skip ? 1u << FIELD : p->len >= skip + FIELD ? 1 : 1u << (skip + FIELD - p->len);
+	return p->len <= skip ? 0 : (uint32_t)(p->first.hi << skip >> (64 - FIELD));
+}
+
+/* The buckets that a prefix has part in. */
+struct part {
+	uint32_t first[2], n[2];
+};
+
+static struct part part_of(const struct prefix *p, const uint32_t skip[2])
+{
+	struct part part;
+
+	part.first[0] = field_of(p, skip[0], &part.n[0]);
+	part.first[1] = field_of(p, skip[1], &part.n[1]);
+	return part;
+}
+
+/* The most prefixes that one bucket has, if it is below `enough`. */
+static uint32_t most_in(struct side *s, const uint32_t skip[2], uint32_t enough)
+{
+	uint32_t i, k, j, most = 0, all = 0;
+	struct part part;
+	uint8_t *n;
+
+	memset(s->n_in, 0, sizeof(s->n_in));
+	for (i = 0; i < s->n && most + all < enough; i++) {
+		part = part_of(&s->p[i], skip);
+		if (part.n[0] * part.n[1] == BUCKETS) {
+			all++;
+			continue;
+		}
+		for (k = 0; k < part.n[0]; k++)
+			for (j = 0; j < part.n[1]; j++) {
+				n = &s->n_in[(part.first[0] + k) << FIELD | (part.first[1] + j)];
+				*n += *n < 255;
+				most = *n > most ? *n : most;
+			}
+	}
+	return most + all;
+}
+
+static void choose(struct side *s)
+{
+	uint32_t skip[2], most;
+
+	s->most = UINT32_MAX;
+	for (skip[0] = 0; skip[0] <= SKIP_MOST; skip[0]++)
+		for (skip[1] = skip[0]; skip[1] <= SKIP_MOST; skip[1]++) {
+			most = most_in(s, skip, s->most);
+			if (most < s->most) {
+				s->most = most;
+				memcpy(s->skip, skip, sizeof(skip));
+			}
+		}
+}
+
+/* The n-th of a bucket's prefixes, of at most `most`: the last places are taken, shorter ones first. */
+static void put_entry(struct filter_near *to, uint32_t most, uint32_t n, const struct prefix *p)
+{
+	struct filter_near_entry e = {.hi = p->first.hi,
+				      .hi_mask = mask64(p->len),
+				      .lo = p->first.lo,
+				      .lo_mask = p->len > 64 ? mask64(p->len - 64) : 0,
+				      .word = p->word};
+	struct filter_near_entry *at = &to->entry[most - n - 1];
+
+	for (; n && (at[1].hi_mask < e.hi_mask || (at[1].hi_mask == e.hi_mask && at[1].lo_mask < e.lo_mask)); n--, at++)
+		at[0] = at[1];
+	*at = e;
+}
+
+/* A bucket's record, once for all that are the same. */
+static uint32_t put_near(struct buf *to, size_t from, const struct filter_near *near)
+{
+	size_t at;
+
+	for (at = from; at < to->len; at += sizeof(*near))
+		if (!memcmp(to->data + at, near, sizeof(*near)))
+			return (uint32_t)at;
+	buf_put(to, near, sizeof(*near));
+	return (uint32_t)at;
+}
+
+static void put_buckets(struct side *s, struct buf *to, uint32_t *root, struct filter_side6 *how)
+{
+	struct policy_addr6 zero = {0, 0}, end = {UINT64_MAX, UINT64_MAX};
+	uint64_t outside = word_between(s, zero, end, 0);
+	uint32_t i, k, j, b;
+	struct filter_near *near;
+	struct part part;
+	size_t from;
+
+	near = calloc(BUCKETS, sizeof(*near));
+	to->failed |= !near;
+	if (to->failed)
+		goto out;
+	memset(s->n_in, 0, sizeof(s->n_in));
+	for (b = 0; b < BUCKETS; b++) {
+		near[b].outside = outside;
+		for (i = 0; i < FILTER_NEAR; i++)
+			near[b].entry[i].word = outside; /* with masks of 0: every address is in it */
+	}
+	for (i = 0; i < s->n; i++) {
+		how->deep |= s->p[i].len > 64;
+		part = part_of(&s->p[i], s->skip);
+		for (k = 0; k < part.n[0]; k++)
+			for (j = 0; j < part.n[1]; j++) {
+				b = (part.first[0] + k) << FIELD | (part.first[1] + j);
+				put_entry(&near[b], s->most, s->n_in[b]++, &s->p[i]);
+			}
+	}
+	how->skip[0] = (__u8)s->skip[0];
+	how->skip[1] = (__u8)s->skip[1];
+	how->entries = (__u8)s->most;
+	buf_add(to, (64 - to->len % 64) % 64);
+	from = to->len;
+	for (b = 0; b < BUCKETS && !to->failed; b++)
+		root[b] = put_near(to, from, &near[b]);
+out:
+	free(near);
+}
+
+int filter_bits6(const struct policy *p, const struct filter_sets *sets, const struct policy_ruleset *set,
+		 const uint8_t *does, uint32_t side, struct buf *to, uint32_t *root, struct filter_side6 *how,
+		 uint8_t *asks)
+{
+	struct side *s = calloc(1, sizeof(*s));
+	int e = s ? gather(s, p, sets, set, does, side, asks) : -ENOMEM;
+
+	*how = (struct filter_side6){.skip = 0};
+	if (!e) {
+		order(s);
+		choose(s);
+		if (s->most > FILTER_NEAR)
+			e = -EFBIG;
+	}
+	if (!e) {
+		put_buckets(s, to, root, how);
+		e = to->failed ? -ENOMEM : 0;
+	}
+	if (s) {
+		buf_free(&s->spans);
+		buf_free(&s->prefixes);
+	}
+	free(s);
+	return e;
+}
