@@ -20,8 +20,7 @@
  */
 static __noinline int see(struct xdp_md *ctx)
 {
-	__u32 zero = 0;
-	struct view *v = bpf_map_lookup_elem(&balance_scratch, &zero);
+	struct view *v = bpf_map_lookup_elem(&balance_scratch, &map_first);
 
 	return v && view_of(ctx, v) == VIEW_GO;
 }
@@ -29,9 +28,9 @@ static __noinline int see(struct xdp_md *ctx)
 /* The packet of the view in balance_scratch. */
 static __noinline int balanced_odd(struct xdp_md *ctx)
 {
-	__u32 zero = 0, target, named = 0;
-	void *m = bpf_map_lookup_elem(&balance_tables, &zero);
-	struct view *v = bpf_map_lookup_elem(&balance_scratch, &zero);
+	__u32 target, named = 0;
+	void *m = bpf_map_lookup_elem(&balance_tables, &map_first);
+	struct view *v = bpf_map_lookup_elem(&balance_scratch, &map_first);
 	const struct balance_ring *r;
 	__u8 why = 0;
 	int e;
@@ -75,19 +74,30 @@ static __noinline int balanced_odd(struct xdp_md *ctx)
 	return DOES_FORWARD;
 }
 
-static __always_inline int balanced(struct xdp_md *ctx)
+static __always_inline int plain(struct xdp_md *ctx)
 {
-	__u32 zero = 0;
-	void *m = bpf_map_lookup_elem(&balance_tables, &zero);
+	void *m = bpf_map_lookup_elem(&balance_tables, &map_first);
 	struct view v;
-	int does = DOES_NOT_KNOW;
 
 	if (!m)
 		return XDP_PASS;
 	if (plain4(ctx, &v))
-		does = plain_balanced(ctx, m, &v);
-	else if (plain6(ctx, &v))
-		does = plain_balanced(ctx, m, &v);
+		return plain_balanced(ctx, m, &v);
+	if (plain6(ctx, &v))
+		return plain_balanced(ctx, m, &v);
+	return DOES_NOT_KNOW;
+}
+
+/* Where addresses are translated besides, the stack does not suffice for this below that. */
+static __noinline int plain_apart(struct xdp_md *ctx)
+{
+	return plain(ctx);
+}
+
+static __always_inline int balanced(struct xdp_md *ctx)
+{
+	int does = NAT_ON ? plain_apart(ctx) : plain(ctx);
+
 	if (does == DOES_NOT_KNOW)
 		does = !see(ctx) ? XDP_PASS : NAT_ON && nat_is_back(ctx) ? DOES_TO_CLIENT : balanced_odd(ctx);
 	if (NAT_ON && (does == DOES_TO_CLIENT || does == DOES_TO_BACKEND))

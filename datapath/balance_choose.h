@@ -67,8 +67,7 @@ static __always_inline __u32 vip_blocks(struct balance_head *head, __u64 dst0, _
 /* Not inline for the short way, which it would make long; not static, so that it is verified once. */
 __attribute__((noinline)) __u32 vip_blocks_call(__u64 dst0, __u64 dst1, __u32 what, __u32 port)
 {
-	__u32 zero = 0;
-	struct balance_head *head = bpf_map_lookup_elem(&balance_tables, &zero);
+	struct balance_head *head = bpf_map_lookup_elem(&balance_tables, &map_first);
 
 	return head ? vip_blocks(head, dst0, dst1, what, port) : VIP_NONE;
 }
@@ -107,8 +106,7 @@ static __always_inline __u64 fragment_hash(const struct view *v)
 static __always_inline volatile __u64 *bucket_of(void *map, __u64 hash, __u32 shift)
 {
 	__u64 mask = ((1ull << ((64 - shift) & 63)) - 1) << 6;
-	__u32 zero = 0;
-	char *m = bpf_map_lookup_elem(map, &zero);
+	char *m = bpf_map_lookup_elem(map, &map_first);
 
 	return m ? (volatile __u64 *)(m + ((__u64)flow_bucket(hash, shift) << 6 & mask)) : 0;
 }

@@ -7,6 +7,7 @@
 #include <bpf/bpf_helpers.h>
 
 #include "datapath/balance_view.h"
+#include "datapath/lib/first.h"
 
 const volatile struct balance_config config = {
 	.vip_buckets = 1,

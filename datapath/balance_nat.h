@@ -98,8 +98,7 @@ static __always_inline int nat_stays(void *m, const struct balance_ring *r, cons
 /* To a backend, whose address is in the work, and whose way nobody has looked up. */
 static __noinline int nat_find_hop(struct xdp_md *ctx)
 {
-	__u32 zero = 0;
-	struct view *v = bpf_map_lookup_elem(&balance_scratch, &zero);
+	struct view *v = bpf_map_lookup_elem(&balance_scratch, &map_first);
 	struct nat_work *w = nat_work();
 	long e;
 
@@ -112,8 +111,7 @@ static __noinline int nat_find_hop(struct xdp_md *ctx)
 
 static __noinline int nat_find_fragment(void)
 {
-	__u32 zero = 0;
-	struct view *v = bpf_map_lookup_elem(&balance_scratch, &zero);
+	struct view *v = bpf_map_lookup_elem(&balance_scratch, &map_first);
 	struct nat_work *w = nat_work();
 
 	if (!v || !w)
@@ -124,8 +122,7 @@ static __noinline int nat_find_fragment(void)
 /* forth: the balancer's own table has it, too: it says which service a later one is for. */
 static __noinline int nat_record_fragment(__u32 forth)
 {
-	__u32 zero = 0;
-	struct view *v = bpf_map_lookup_elem(&balance_scratch, &zero);
+	struct view *v = bpf_map_lookup_elem(&balance_scratch, &map_first);
 	struct nat_work *w = nat_work();
 
 	if (!v || !w)
@@ -211,8 +208,8 @@ static __always_inline void nat_pool_address(const struct view *v, __u32 place, 
 /* To the backend: NAT_GO, with all that the packet gets. taken: the flow has just got its place, which is in the work. */
 static __always_inline int nat_forth(struct xdp_md *ctx, struct view *v, struct nat_work *w, int taken)
 {
-	__u32 zero = 0, target, port;
-	void *m = bpf_map_lookup_elem(&balance_tables, &zero);
+	__u32 target, port;
+	void *m = bpf_map_lookup_elem(&balance_tables, &map_first);
 	const struct balance_target *t;
 	const struct balance_ring *r;
 	int e;
@@ -348,8 +345,8 @@ static __always_inline int nat_is_flows(struct view *v, struct nat_work *w, __u3
 /* Is the packet from a backend, of a flow? Whatever else is to a pool's address is treated as if there were no pool. */
 static __noinline int nat_is_back(struct xdp_md *ctx)
 {
-	__u32 zero = 0, own = 0, number;
-	struct view *v = bpf_map_lookup_elem(&balance_scratch, &zero);
+	__u32 own = 0, number;
+	struct view *v = bpf_map_lookup_elem(&balance_scratch, &map_first);
 	struct nat_work *w = nat_work();
 
 	if (!v || !w)
@@ -383,8 +380,7 @@ static __always_inline int nat_is_back_plain(struct view *v)
  */
 static __noinline int nat_translate(struct xdp_md *ctx, int does)
 {
-	__u32 zero = 0;
-	struct view *v = bpf_map_lookup_elem(&balance_scratch, &zero);
+	struct view *v = bpf_map_lookup_elem(&balance_scratch, &map_first);
 	struct nat_work *w = nat_work();
 	int e;
 
@@ -412,9 +408,8 @@ static __noinline int nat_translate(struct xdp_md *ctx, int does)
 /* The backend of a new flow: into the view, and what is kept of it into the work. Returns DOES_BEGIN, or what becomes of the packet instead. */
 static __noinline int nat_begin(void)
 {
-	__u32 zero = 0;
-	void *m = bpf_map_lookup_elem(&balance_tables, &zero);
-	struct view *v = bpf_map_lookup_elem(&balance_scratch, &zero);
+	void *m = bpf_map_lookup_elem(&balance_tables, &map_first);
+	struct view *v = bpf_map_lookup_elem(&balance_scratch, &map_first);
 	struct nat_work *w = nat_work();
 	const struct balance_ring *r;
 	__u32 target;
@@ -442,8 +437,7 @@ static __noinline int nat_begin(void)
 #define NAT_OTHER (-100)
 static __always_inline int nat_settle(__u32 six)
 {
-	__u32 zero = 0;
-	struct view *v = bpf_map_lookup_elem(&balance_scratch, &zero);
+	struct view *v = bpf_map_lookup_elem(&balance_scratch, &map_first);
 	struct nat_work *w = nat_work();
 
 	if (!v || !w)
@@ -465,8 +459,7 @@ static __noinline int nat_settle6(void)
 
 static __noinline int nat_too_big(struct xdp_md *ctx)
 {
-	__u32 zero = 0;
-	struct view *v = bpf_map_lookup_elem(&balance_scratch, &zero);
+	struct view *v = bpf_map_lookup_elem(&balance_scratch, &map_first);
 
 	return v ? too_big(ctx, v, v->hop.mtu) : XDP_DROP;
 }

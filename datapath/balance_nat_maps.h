@@ -90,9 +90,8 @@ struct {
 
 static __always_inline struct nat_work *nat_work(void)
 {
-	__u32 zero = 0;
 
-	return bpf_map_lookup_elem(&balance_natwork, &zero);
+	return bpf_map_lookup_elem(&balance_natwork, &map_first);
 }
 
 static __always_inline const volatile struct nat_pool *nat_pool(__u32 service)
@@ -113,8 +112,7 @@ static __always_inline __u32 nat_now(void)
 /* six is a constant wherever it is used: the two tables are two maps. */
 static __always_inline char *nat_bucket_at(__u32 six, __u32 bucket)
 {
-	__u32 zero = 0;
-	char *m = six ? bpf_map_lookup_elem(&balance_nat6, &zero) : bpf_map_lookup_elem(&balance_nat4, &zero);
+	char *m = six ? bpf_map_lookup_elem(&balance_nat6, &map_first) : bpf_map_lookup_elem(&balance_nat4, &map_first);
 
 	__u64 at = bucket;
 
@@ -306,8 +304,7 @@ static __always_inline void nat_free(const struct nat_work *w, __u32 six)
 
 static __always_inline struct nat_fragment *nat_fragments(__u64 hash)
 {
-	__u32 zero = 0;
-	struct nat_fragment *f = bpf_map_lookup_elem(&balance_natfrag, &zero);
+	struct nat_fragment *f = bpf_map_lookup_elem(&balance_natfrag, &map_first);
 
 	return f ? f + (hash >> 52) * NAT_FRAGMENT_WAYS : 0;
 }

@@ -27,8 +27,8 @@ static __always_inline int nat_same_macs(const __u8 *a, const __u8 *b)
 /* A way that others have found is shared, so that a flow needs two bytes for it; 0: no room. */
 static __always_inline __u32 nat_hop_keep(const struct balance_hop *hop, __u32 now)
 {
-	__u32 zero = 0, i, mark = (__u32)hop->dmac[5] << 8 ^ hop->smac[5] ^ (__u32)hop->dmac[4] << 4, word, at;
-	struct nat_hop *h = bpf_map_lookup_elem(&balance_nathops, &zero), *to;
+	__u32 i, mark = (__u32)hop->dmac[5] << 8 ^ hop->smac[5] ^ (__u32)hop->dmac[4] << 4, word, at;
+	struct nat_hop *h = bpf_map_lookup_elem(&balance_nathops, &map_first), *to;
 
 	mark = (mark ^ hop->ifindex) * 0x9e3779b1u >> 22;
 	for (i = 0; h && i < 4; i++) {
@@ -90,8 +90,8 @@ static __always_inline void nat_set_hop(const struct nat_work *w, __u32 six, __u
 
 static __noinline int nat_find_way(struct xdp_md *ctx)
 {
-	__u32 now = nat_now(), zero = 0, hop;
-	struct view *v = bpf_map_lookup_elem(&balance_scratch, &zero);
+	__u32 now = nat_now(), hop;
+	struct view *v = bpf_map_lookup_elem(&balance_scratch, &map_first);
 	struct nat_work *w = nat_work();
 	long e;
 
@@ -113,11 +113,11 @@ static __noinline int nat_find_way(struct xdp_md *ctx)
 /* How to get to the flow's client: asked once in a tick. */
 static __always_inline int nat_way(struct xdp_md *ctx, const struct nat_work *w, struct balance_hop *to)
 {
-	__u32 now = nat_now(), zero = 0;
+	__u32 now = nat_now();
 	struct nat_hop *h;
 
 	if (w->f.hop && w->f.hop_time == now) {
-		h = bpf_map_lookup_elem(&balance_nathops, &zero);
+		h = bpf_map_lookup_elem(&balance_nathops, &map_first);
 		if (!h)
 			return BALANCE_DROP_TABLES;
 		h += (w->f.hop - 1) & (NAT_HOPS - 1);

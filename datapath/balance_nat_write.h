@@ -75,8 +75,7 @@ static __always_inline __u64 nat_put_l4(const struct view *v, char *l4, __u32 wh
  */
 static __noinline int nat_write_error(struct xdp_md *ctx, __u64 outer)
 {
-	__u32 zero = 0;
-	const struct view *v = bpf_map_lookup_elem(&balance_scratch, &zero);
+	const struct view *v = bpf_map_lookup_elem(&balance_scratch, &map_first);
 	const struct nat_work *w = nat_work();
 	char *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
 	char *icmp, *l4;

@@ -83,9 +83,9 @@ static __always_inline void outer_put(void *ip, const struct view *v, const stru
  */
 static __noinline int forward(struct xdp_md *ctx)
 {
-	__u32 zero = 0, gue, head, is_l2, n_tags, target;
-	void *m = bpf_map_lookup_elem(&balance_tables, &zero), *ip;
-	struct view *v = bpf_map_lookup_elem(&balance_scratch, &zero);
+	__u32 gue, head, is_l2, n_tags, target;
+	void *m = bpf_map_lookup_elem(&balance_tables, &map_first), *ip;
+	struct view *v = bpf_map_lookup_elem(&balance_scratch, &map_first);
 	const struct balance_target *t;
 	const struct balance_ring *r;
 	struct balance_hop *hop;

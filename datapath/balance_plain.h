@@ -73,8 +73,7 @@ static __always_inline int plain6(struct xdp_md *ctx, struct view *v)
 /* The long ways out: the view goes to the map that it is read from there. */
 static __always_inline int plain_odd(const struct view *v, int does)
 {
-	__u32 zero = 0;
-	struct view *to = bpf_map_lookup_elem(&balance_scratch, &zero);
+	struct view *to = bpf_map_lookup_elem(&balance_scratch, &map_first);
 
 	if (!to)
 		return XDP_DROP;

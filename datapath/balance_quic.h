@@ -34,9 +34,9 @@ static __always_inline __u32 server_find(void *m, const struct balance_ring *r, 
 static __noinline __u32 quic_target(struct xdp_md *ctx)
 {
 	__u8 b[QUIC_BYTES + 5] = {0};
-	__u32 zero = 0, len, n, all, server = 0, id;
-	void *m = bpf_map_lookup_elem(&balance_tables, &zero);
-	struct view *v = bpf_map_lookup_elem(&balance_scratch, &zero);
+	__u32 len, n, all, server = 0, id;
+	void *m = bpf_map_lookup_elem(&balance_tables, &map_first);
+	struct view *v = bpf_map_lookup_elem(&balance_scratch, &map_first);
 	const struct balance_ring *r;
 
 	if (!m || !v || v->kind != BALANCE_PACKET_GOES_ON || v->damaged)

@@ -65,8 +65,7 @@ static __always_inline void *front_put(struct xdp_md *ctx, const __u8 dmac[6], c
 static __always_inline int paced(void)
 {
 	__u64 second = bpf_ktime_get_coarse_ns() >> 30;
-	__u32 zero = 0;
-	struct pace *p = bpf_map_lookup_elem(&balance_pace, &zero);
+	struct pace *p = bpf_map_lookup_elem(&balance_pace, &map_first);
 
 	if (!p)
 		return 0;
@@ -260,8 +259,8 @@ static __always_inline int reset6(struct xdp_md *ctx, const struct view *v, stru
  */
 static __noinline int refuse(struct xdp_md *ctx)
 {
-	__u32 zero = 0, l3, bytes;
-	struct view *v = bpf_map_lookup_elem(&balance_scratch, &zero);
+	__u32 l3, bytes;
+	struct view *v = bpf_map_lookup_elem(&balance_scratch, &map_first);
 	struct tcp in, out;
 	int told = 0;
 

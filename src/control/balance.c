@@ -156,6 +156,8 @@ int control_balance_load_from(struct tables *t, const struct control_balance_opt
 	     i++) /* all of them: they have the maps in common */
 		e = sluice_object_program(b->obj, sluice_object_program_name(b->obj, i), &other, err);
 	if (!e)
+		object_fold(b->obj);
+	if (!e)
 		e = sluice_object_load(b->obj, err);
 	if (!e)
 		e = map(b, "balance_tables", b->memory_len, &memory, err);
@@ -207,6 +209,8 @@ int control_balance_load_code(const struct tables *t, const struct control_balan
 		e = share(b, i, maps[i], err);
 	if (!e)
 		e = sluice_object_program(b->obj, "balance", &prog, err);
+	if (!e)
+		object_fold(b->obj);
 	if (!e)
 		e = object_load_code(b->obj, err);
 	if (e)
