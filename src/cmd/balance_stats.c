@@ -2,19 +2,15 @@
 /* sluice balance stats: what services and their backends get, live. */
 #include <errno.h>
 #include <stdlib.h>
-#include <time.h>
 
-#include "base/clock.h"
 #include "base/err.h"
 #include "cmd/balance_stats.h"
-
-#define POLL_NS 50000000u
+#include "cmd/live.h"
 
 static struct {
-	uint64_t interval_ns, count, limit;
+	struct live_opts live;
+	uint64_t limit;
 	const char *sort;
-	bool once, lines;
-	bool interval_given, count_given;
 } o;
 
 static const struct cli_opt opts[] = {
@@ -22,18 +18,17 @@ static const struct cli_opt opts[] = {
 	 .letter = 'i',
 	 .kind = OPT_TIME,
 	 .arg = "TIME",
-	 .to = &o.interval_ns,
-	 .given = &o.interval_given,
+	 .to = &o.live.interval_ns,
+	 .given = &o.live.interval_given,
 	 .help = "between two readings (default 1s)"},
 	{.name = "count",
 	 .letter = 'c',
 	 .kind = OPT_U64,
 	 .arg = "N",
-	 .to = &o.count,
+	 .to = &o.live.count,
 	 .min = 1,
-	 .given = &o.count_given,
 	 .help = "stop after N reports"},
-	{.name = "once", .letter = '1', .kind = OPT_FLAG, .to = &o.once, .help = "one report, then stop"},
+	{.name = "once", .letter = '1', .kind = OPT_FLAG, .to = &o.live.once, .help = "one report, then stop"},
 	{.name = "limit",
 	 .letter = 'n',
 	 .kind = OPT_U64,
@@ -50,7 +45,7 @@ static const struct cli_opt opts[] = {
 	{.name = "lines",
 	 .letter = 'l',
 	 .kind = OPT_FLAG,
-	 .to = &o.lines,
+	 .to = &o.live.lines,
 	 .help = "plain lines on a terminal too"},
 	{0},
 };
@@ -70,63 +65,24 @@ const struct cli_verb balance_stats_verb = {
 	.max_args = -1,
 };
 
-/* Waits for the next reading; false: the user wants to quit. */
-static bool wait_until(struct stats_screen *screen, uint64_t next_ns)
+static int read_stats(void *ctx, struct sluice_err *err)
 {
-	struct timespec t = {0};
-	uint64_t now;
-
-	while (!cli_stop && (now = clock_mono_ns()) < next_ns) {
-		t.tv_nsec = next_ns - now < POLL_NS ? (long)(next_ns - now) : POLL_NS;
-		if (!screen)
-			nanosleep(&t, NULL);
-		else if (!stats_screen_keys(screen, (int)(t.tv_nsec / 1000000) + 1))
-			return false;
-	}
-	return !cli_stop;
+	return balance_stats_read(ctx, err);
 }
 
-static int print(struct balance_stats *s, struct sluice_err *err)
+static int print(void *ctx)
 {
-	return (cli.json ? balance_stats_json(s) : balance_stats_plain(s)) ? cli_gone(err) : 0;
+	return cli.json ? balance_stats_json(ctx) : balance_stats_plain(ctx);
 }
 
-static int show(struct balance_stats *s, struct sluice_err *err)
-{
-	bool live = cli_is_tty() && !o.lines && !cli.json && !o.count && !o.once;
-	uint64_t count = o.once || (!live && !o.interval_given && !o.count) ? 1 : o.count, next, n = 0;
-	struct stats_screen *screen = NULL;
-	int e = balance_stats_read(s, err);
-
-	if (e)
-		return e;
-	if (live && stats_screen_open(s, &screen))
-		cli_warn(&balance_stats_verb,
-			 "terminal type '%s' is not known here: lines instead of the screen", getenv("TERM"));
-	next = clock_mono_ns();
-	/* without rates to wait for, what has just been read is the first report */
-	if (!screen && !o.interval_given) {
-		e = print(s, err);
-		n++;
-	}
-	while (!e && (!count || n < count)) {
-		next += s->interval_ns;
-		if (next < clock_mono_ns())
-			next = clock_mono_ns() + s->interval_ns;
-		if (!wait_until(screen, next))
-			break;
-		if (screen && stats_screen_paused(screen))
-			continue;
-		e = balance_stats_read(s, err);
-		if (!e && screen)
-			stats_screen_show(screen);
-		else if (!e)
-			e = print(s, err);
-		n++;
-	}
-	stats_screen_close(screen);
-	return e;
-}
+static const struct live_view view = {
+	.read = read_stats,
+	.print = print,
+	.open = stats_screen_open,
+	.show = stats_screen_show,
+	.keys = stats_screen_keys,
+	.close = stats_screen_close,
+};
 
 int balance_stats_run(int argc, char **argv)
 {
@@ -135,7 +91,7 @@ int balance_stats_run(int argc, char **argv)
 	char **args;
 	int n, rc, sort = STATS_POLICY, e;
 
-	o.interval_ns = 1000000000;
+	o.live.interval_ns = 1000000000;
 	rc = cli_parse(&balance_stats_verb, argc, argv, &args, &n);
 	if (rc >= 0)
 		return rc;
@@ -145,17 +101,16 @@ int balance_stats_run(int argc, char **argv)
 		return cli_usage(&balance_stats_verb,
 				 "cannot sort by '%s': policy, packets, bytes, pps, bps, new or flows",
 				 o.sort);
-	if (o.interval_ns < 10000000)
-		return cli_usage(&balance_stats_verb, "--interval must be at least 10ms");
-	if (o.once && o.count_given)
-		return cli_usage(&balance_stats_verb, "--once and --count exclude each other");
+	rc = live_opts_check(&balance_stats_verb, &o.live);
+	if (rc >= 0)
+		return rc;
 	s.wanted = (const char *const *)args;
 	s.n_wanted = (uint32_t)n;
-	s.interval_ns = o.interval_ns;
+	s.interval_ns = o.live.interval_ns;
 	s.limit = o.limit;
 	s.sort = (enum stats_sort)sort;
 	cli_catch_signals();
-	e = show(&s, &err);
+	e = live_run(&balance_stats_verb, &o.live, &view, &s, &err);
 	balance_stats_free(&s);
 	return e ? cli_fail(&balance_stats_verb, &err) : EXIT_DONE;
 }

@@ -87,12 +87,11 @@ int balance_stats_json(struct balance_stats *s);
 /* "no_route 2, too_big 1", of drops or of notes; returns whether there are any. */
 bool stats_reasons_text(const uint64_t *reasons, bool drops, char *to, size_t size);
 
-/* The full screen: as rules_screen_*() of cmd/rules_run.h. */
-struct stats_screen;
-int stats_screen_open(struct balance_stats *s, struct stats_screen **screen);
-void stats_screen_close(struct stats_screen *screen);
-bool stats_screen_keys(struct stats_screen *screen, int wait_ms);
-bool stats_screen_paused(const struct stats_screen *screen);
-void stats_screen_show(struct stats_screen *screen);
+/* The full screen: as struct live_view (cmd/live.h) wants it; ctx is the struct balance_stats. */
+struct screen;
+int stats_screen_open(void *stats, struct screen **screen);
+void stats_screen_close(struct screen *screen);
+bool stats_screen_keys(struct screen *screen, int wait_ms);
+void stats_screen_show(struct screen *screen);
 
 #endif

@@ -14,37 +14,29 @@
 struct stats_screen {
 	struct screen screen;
 	struct balance_stats *stats;
-	uint32_t top, n_lines; /* the first line that is shown, of how many */
 };
 
-int stats_screen_open(struct balance_stats *stats, struct stats_screen **screen)
+int stats_screen_open(void *ctx, struct screen **screen)
 {
 	struct stats_screen *s = calloc(1, sizeof(*s));
 
 	*screen = NULL;
 	if (!s)
 		return -ENOMEM;
-	s->stats = stats;
+	s->stats = ctx;
 	if (screen_open(&s->screen)) {
 		free(s);
 		return -ENOTTY;
 	}
-	*screen = s;
-	stats_screen_show(s);
+	*screen = &s->screen;
+	stats_screen_show(*screen);
 	return 0;
 }
 
-void stats_screen_close(struct stats_screen *s)
+void stats_screen_close(struct screen *screen)
 {
-	if (!s)
-		return;
-	screen_close(&s->screen);
-	free(s);
-}
-
-bool stats_screen_paused(const struct stats_screen *s)
-{
-	return s->screen.paused;
+	screen_close(screen);
+	free(screen); /* the first of struct stats_screen */
 }
 
 static int room(void)
@@ -90,10 +82,10 @@ static void print_figures(const struct stats_figures *f)
 /* Where the next line goes, if it is on the screen; counts it either way. */
 static bool next_line(struct stats_screen *s, int *line)
 {
-	uint32_t at = s->n_lines++;
+	uint32_t at = s->screen.n_lines++;
 
-	*line = HEAD_LINES + (int)(at - s->top);
-	return at >= s->top && at - s->top < (uint32_t)room();
+	*line = HEAD_LINES + (int)(at - s->screen.top);
+	return at >= s->screen.top && at - s->screen.top < (uint32_t)room();
 }
 
 static void print_service(struct stats_screen *s, const struct stats_service *v)
@@ -142,7 +134,7 @@ static void rows(struct stats_screen *s)
 	bool all;
 	uint32_t i;
 
-	s->n_lines = 0;
+	s->screen.n_lines = 0;
 	for (v = stats->services; v < stats->services + stats->n_services; v++) {
 		all = !filter[0] || strstr(v->name, filter);
 		print_service(s, v);
@@ -155,7 +147,7 @@ static void rows(struct stats_screen *s)
 		print_reasons(s, "no service:", stats->unserved);
 }
 
-void stats_screen_show(struct stats_screen *s)
+static void draw(struct stats_screen *s)
 {
 	static const char *const help[] = {
 		"q            quit",
@@ -182,13 +174,9 @@ void stats_screen_show(struct stats_screen *s)
 	refresh();
 }
 
-static void scroll_to(struct stats_screen *s, int64_t top)
+void stats_screen_show(struct screen *screen)
 {
-	int64_t last = (int64_t)s->n_lines - room();
-
-	if (top > last)
-		top = last;
-	s->top = top > 0 ? (uint32_t)top : 0;
+	draw((struct stats_screen *)screen);
 }
 
 static void sort_by(struct stats_screen *s, enum stats_sort sort)
@@ -197,8 +185,9 @@ static void sort_by(struct stats_screen *s, enum stats_sort sort)
 	balance_stats_order(s->stats);
 }
 
-bool stats_screen_keys(struct stats_screen *s, int wait_ms)
+bool stats_screen_keys(struct screen *screen, int wait_ms)
 {
+	struct stats_screen *s = (struct stats_screen *)screen;
 	int key = screen_key(&s->screen, wait_ms);
 
 	switch (key) {
@@ -207,8 +196,8 @@ bool stats_screen_keys(struct stats_screen *s, int wait_ms)
 	case SCREEN_NOTHING:
 		return true;
 	case SCREEN_DRAW: /* fewer lines may be left, or more room */
-		stats_screen_show(s);
-		scroll_to(s, s->top);
+		draw(s);
+		screen_scroll(&s->screen, 0, room());
 		break;
 	case 's':
 		sort_by(s, (enum stats_sort)((s->stats->sort + 1) % STATS_SORTS));
@@ -216,29 +205,13 @@ bool stats_screen_keys(struct stats_screen *s, int wait_ms)
 	case 'r':
 		sort_by(s, s->stats->sort == STATS_POLICY ? STATS_PPS : STATS_POLICY);
 		break;
-	case KEY_UP:
-		scroll_to(s, (int64_t)s->top - 1);
-		break;
-	case KEY_DOWN:
-		scroll_to(s, (int64_t)s->top + 1);
-		break;
-	case KEY_PPAGE:
-		scroll_to(s, (int64_t)s->top - room());
-		break;
-	case KEY_NPAGE:
-		scroll_to(s, (int64_t)s->top + room());
-		break;
-	case KEY_HOME:
-		scroll_to(s, 0);
-		break;
-	case KEY_END:
-		scroll_to(s, s->n_lines);
-		break;
 	default: /* a number of a column; anything else is only drawn anew */
 		if (key >= '1' && key < '1' + STATS_SORTS)
 			sort_by(s, (enum stats_sort)(key - '1'));
+		else
+			screen_scroll(&s->screen, key, room());
 		break;
 	}
-	stats_screen_show(s);
+	draw(s);
 	return true;
 }

@@ -81,12 +81,11 @@ int rules_sort_of(const char *word);
 int rules_plain(struct rules_run *run);
 int rules_json(struct rules_run *run);
 
-/* The full screen: as top_screen_*() of cmd/top_run.h. */
-struct rules_screen;
-int rules_screen_open(struct rules_run *run, struct rules_screen **screen);
-void rules_screen_close(struct rules_screen *s);
-bool rules_screen_keys(struct rules_screen *s, int wait_ms);
-bool rules_screen_paused(const struct rules_screen *s);
-void rules_screen_show(struct rules_screen *s);
+/* The full screen: as struct live_view (cmd/live.h) wants it; ctx is the struct rules_run. */
+struct screen;
+int rules_screen_open(void *run, struct screen **screen);
+void rules_screen_close(struct screen *screen);
+bool rules_screen_keys(struct screen *screen, int wait_ms);
+void rules_screen_show(struct screen *screen);
 
 #endif

@@ -18,37 +18,29 @@
 struct rules_screen {
 	struct screen screen;
 	struct rules_run *run;
-	uint32_t top, n_lines; /* the first line that is shown, of how many */
 };
 
-int rules_screen_open(struct rules_run *run, struct rules_screen **screen)
+int rules_screen_open(void *ctx, struct screen **screen)
 {
 	struct rules_screen *s = calloc(1, sizeof(*s));
 
 	*screen = NULL;
 	if (!s)
 		return -ENOMEM;
-	s->run = run;
+	s->run = ctx;
 	if (screen_open(&s->screen)) {
 		free(s);
 		return -ENOTTY;
 	}
-	*screen = s;
-	rules_screen_show(s);
+	*screen = &s->screen;
+	rules_screen_show(*screen);
 	return 0;
 }
 
-void rules_screen_close(struct rules_screen *s)
+void rules_screen_close(struct screen *screen)
 {
-	if (!s)
-		return;
-	screen_close(&s->screen);
-	free(s);
-}
-
-bool rules_screen_paused(const struct rules_screen *s)
-{
-	return s->screen.paused;
+	screen_close(screen);
+	free(screen); /* the first of struct rules_screen */
 }
 
 static int room(void)
@@ -89,8 +81,8 @@ static void head(const struct rules_screen *s)
 /* Line number `at` of all, if it is on the screen; returns whether to draw it. */
 static bool is_shown(const struct rules_screen *s, uint32_t at, int *line)
 {
-	*line = HEAD_LINES + (int)(at - s->top);
-	return at >= s->top && at - s->top < (uint32_t)room();
+	*line = HEAD_LINES + (int)(at - s->screen.top);
+	return at >= s->screen.top && at - s->screen.top < (uint32_t)room();
 }
 
 static void print_group(const struct rules_group *g, int line)
@@ -147,7 +139,7 @@ static void rows(struct rules_screen *s)
 			print_row(g->order[i], text, line);
 		}
 	}
-	s->n_lines = at;
+	s->screen.n_lines = at;
 }
 
 static void draw(struct rules_screen *s)
@@ -177,18 +169,9 @@ static void draw(struct rules_screen *s)
 	refresh();
 }
 
-void rules_screen_show(struct rules_screen *s)
+void rules_screen_show(struct screen *screen)
 {
-	draw(s);
-}
-
-static void scroll_to(struct rules_screen *s, int64_t top)
-{
-	int64_t last = (int64_t)s->n_lines - room();
-
-	if (top > last)
-		top = last;
-	s->top = top > 0 ? (uint32_t)top : 0;
+	draw((struct rules_screen *)screen);
 }
 
 static void sort_by(struct rules_screen *s, enum rules_sort sort)
@@ -200,8 +183,9 @@ static void sort_by(struct rules_screen *s, enum rules_sort sort)
 		rules_run_order(s->run, &s->run->groups[i]);
 }
 
-bool rules_screen_keys(struct rules_screen *s, int wait_ms)
+bool rules_screen_keys(struct screen *screen, int wait_ms)
 {
+	struct rules_screen *s = (struct rules_screen *)screen;
 	int key = screen_key(&s->screen, wait_ms);
 
 	switch (key) {
@@ -211,7 +195,7 @@ bool rules_screen_keys(struct rules_screen *s, int wait_ms)
 		return true;
 	case SCREEN_DRAW: /* fewer lines may be left, or more room */
 		draw(s);
-		scroll_to(s, s->top);
+		screen_scroll(&s->screen, 0, room());
 		break;
 	case '1':
 	case '2':
@@ -226,25 +210,8 @@ bool rules_screen_keys(struct rules_screen *s, int wait_ms)
 	case 'r':
 		sort_by(s, s->run->sort == RULES_TEXT ? RULES_PPS : RULES_TEXT);
 		break;
-	case KEY_UP:
-		scroll_to(s, (int64_t)s->top - 1);
-		break;
-	case KEY_DOWN:
-		scroll_to(s, (int64_t)s->top + 1);
-		break;
-	case KEY_PPAGE:
-		scroll_to(s, (int64_t)s->top - room());
-		break;
-	case KEY_NPAGE:
-		scroll_to(s, (int64_t)s->top + room());
-		break;
-	case KEY_HOME:
-		scroll_to(s, 0);
-		break;
-	case KEY_END:
-		scroll_to(s, s->n_lines);
-		break;
-	default: /* only drawn anew */
+	default: /* anything else is only drawn anew */
+		screen_scroll(&s->screen, key, room());
 		break;
 	}
 	draw(s);

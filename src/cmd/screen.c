@@ -114,3 +114,31 @@ void screen_foot(const struct screen *s, const char *message, const char *keys)
 	else
 		mvprintw(LINES - 1, 0, "%s", message[0] ? message : keys);
 }
+
+void screen_scroll(struct screen *s, int key, int room)
+{
+	int64_t top = s->top, last = (int64_t)s->n_lines - room;
+
+	switch (key) {
+	case KEY_UP:
+		top--;
+		break;
+	case KEY_DOWN:
+		top++;
+		break;
+	case KEY_PPAGE:
+		top -= room;
+		break;
+	case KEY_NPAGE:
+		top += room;
+		break;
+	case KEY_HOME:
+		top = 0;
+		break;
+	case KEY_END:
+		top = s->n_lines;
+		break;
+	}
+	top = top > last ? last : top;
+	s->top = top > 0 ? (uint32_t)top : 0;
+}

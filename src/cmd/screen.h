@@ -9,11 +9,13 @@
 #include <curses.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct screen {
 	SCREEN *terminal;
 	bool paused, help, editing;
 	char filter[64], edited[64]; /* what rows have to contain; while it is typed */
+	uint32_t top, n_lines;	     /* of rows that scroll: the first that is shown, of how many */
 };
 
 /* screen_open(): -ENOTTY the terminal cannot do it; then lines it is. screen_close() puts the terminal back. */
@@ -28,6 +30,9 @@ void screen_close(struct screen *s);
  */
 enum { SCREEN_QUIT = -3, SCREEN_NOTHING = -2, SCREEN_DRAW = -1 };
 int screen_key(struct screen *s, int wait_ms);
+
+/* screen_scroll() moves top by a key, if it is one for that, and to where rows are; room: for so many. */
+void screen_scroll(struct screen *s, int key, int room);
 
 /* screen_filter() is what rows have to contain now, "" nothing. */
 const char *screen_filter(const struct screen *s);
