@@ -164,7 +164,8 @@ static void order(struct side *s)
 	struct prefix *p = (struct prefix *)(void *)s->prefixes.data;
 	uint32_t n = (uint32_t)(s->prefixes.len / sizeof(*p)), i, kept = 0;
 
-	qsort(p, n, sizeof(*p), by_place);
+	if (n)
+		qsort(p, n, sizeof(*p), by_place);
 	for (i = 0; i < n; i++)
 		if (!kept || by_place(&p[kept - 1], &p[i]))
 			p[kept++] = p[i];
