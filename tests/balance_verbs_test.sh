@@ -362,6 +362,25 @@ goes_on() { # over apply
 }
 case_ "over apply" goes_on
 case_ "all get connections at the end" curls
+none() { # nobody is left: dropped, counted, and said so
+	bal drain 198.18.2.2 -n >/dev/null && bal drain 198.18.3.2 -n >"$T/out" && is "what drain says" '198.18.3.2 of web drains: no new flows
+198.18.3.2 of dns drains: no new flows' "$(cat "$T/out")" || return 1
+	bal why 'tcp 198.18.1.2:9 > 203.0.113.10:80 syn' >"$T/out"
+	is "exit code" 3 $? && sed 1d "$T/out" >"$T/got" && printf '%s\n' 'service web, no backend' \
+		'no backend takes it, all are down or draining: it is dropped and counted (no_backend)' | diff - "$T/got" || return 1
+	bal undrain 198.18.2.2 >/dev/null && bal undrain 198.18.3.2 >/dev/null && bal why 'tcp 198.18.1.2:9 > 203.0.113.10:80 syn' >/dev/null
+}
+case_ "none is left" none
+tunnels() { # the same through IP in IP, taken off by the program on each backend
+	sed 's/forward l2/forward ipip/' "$T/lb2.conf" >"$T/lb3.conf"
+	for h in h2 h3; do
+		$h "$SLUICE" balance backend "$T/lb3.conf" --xdp --apply >"$T/out" 2>&1 &&
+			grep -qx 'done:   program decap on eth0' "$T/out" || { cat "$T/out"; return 1; }
+	done
+	sl apply "$T/lb3.conf" >"$T/out" 2>&1 || { cat "$T/out"; return 1; }
+	is forward ipip "$(bal why 'tcp 198.18.1.2:4711 > 203.0.113.10:80' -j | jq -r .forward)" && curls
+}
+case_ "through tunnels" tunnels
 screen() { # the keys of the full screen; what is seen is whatever the last picture has
 	(sleep 1.5; printf 's'; sleep 0.3; printf 'h'; sleep 0.3; printf 'h'; sleep 0.3; printf 'q') |
 		TERM=xterm timeout 20 nsenter --net="/run/netns/sluice-$LAB-box" script -qec "$SLUICE balance stats -i 100ms" /dev/null >"$T/screen" 2>&1 || { cat "$T/screen"; return 1; }
@@ -383,7 +402,7 @@ undo() {
 	for h in h2 h3; do
 		n=$(stat -Lc %i "/run/netns/sluice-$LAB-$h")
 		$h "$SLUICE" balance backend --undo >/dev/null && [ ! -e "/run/sluice/backend-net$n" ] &&
-			! $h ip -o addr show dev lo | grep 203.0.113 || return 1
+			! $h ip -o addr show dev lo | grep 203.0.113 && $h "$SLUICE" list eth0 | grep -q '^eth0 *-$' || return 1
 	done
 }
 case_ "backends as they were" undo

@@ -115,9 +115,9 @@ static void say_why(const struct balance_service *s, const struct balance_live_a
 		       a->a.slot, of);
 		break;
 	case BALANCE_WHY_NO_BACKEND:
-		printf("no backend is up: %s\n", s->fallback == BALANCE_RESET
-							 ? "it is answered with a reset (all-down reset)"
-							 : "it is dropped and counted (no_backend)");
+		printf("no backend takes it, all are down or draining: %s\n",
+		       s->fallback == BALANCE_RESET ? "it is answered with a reset (all-down reset)"
+						    : "it is dropped and counted (no_backend)");
 		break;
 	case BALANCE_WHY_SERVER:
 		printf("by the server id in its connection id\n");

@@ -331,7 +331,8 @@ static void again_pin(void *ctx, const char *name)
 	int fd;
 
 	if (a->e || !strncmp(name, "counts_", 7) || !strncmp(name, "more_", 5) || !strncmp(name, "m_", 2) ||
-	    !strcmp(name, "trial") || !strcmp(name, "sets") || files_path(path, sizeof(path), a->pins, name, NULL))
+	    !strcmp(name, "trial") || !strcmp(name, "sets") || !strncmp(name, "balance_", 8) ||
+	    files_path(path, sizeof(path), a->pins, name, NULL))
 		return;
 	fd = bpf_obj_get(path);
 	if (fd < 0)
