@@ -33,7 +33,7 @@ static __always_inline int plain4(struct xdp_md *ctx, struct view *v)
 	struct iphdr *ip = data + sizeof(struct ethhdr);
 
 	if (data + sizeof(struct ethhdr) + sizeof(*ip) + PLAIN_L4 > end ||
-	    *(__be16 *)(data + 12) != PARSE_BE16(ETH_P_IP) || *(__u8 *)ip != 0x45 ||
+	    *(__be16 *)(data + 12) != PARSE_BE16(ETH_P_IP) || *(__u8 *)data & 1 || *(__u8 *)ip != 0x45 ||
 	    ip->frag_off & PARSE_BE16(0x3fff))
 		return 0;
 	v->proto = ip->protocol;
@@ -55,7 +55,7 @@ static __always_inline int plain6(struct xdp_md *ctx, struct view *v)
 	struct ipv6hdr *ip = data + sizeof(struct ethhdr);
 
 	if (data + sizeof(struct ethhdr) + sizeof(*ip) + PLAIN_L4 > end ||
-	    *(__be16 *)(data + 12) != PARSE_BE16(ETH_P_IPV6) || *(__u8 *)ip >> 4 != 6)
+	    *(__be16 *)(data + 12) != PARSE_BE16(ETH_P_IPV6) || *(__u8 *)data & 1 || *(__u8 *)ip >> 4 != 6)
 		return 0;
 	v->proto = ip->nexthdr;
 	v->bytes = PARSE_BE16(ip->payload_len) + sizeof(*ip);

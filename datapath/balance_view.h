@@ -122,6 +122,9 @@ static __always_inline int view_of(struct xdp_md *ctx, struct view *v)
 	struct cursor c = cursor_of((void *)(long)ctx->data, (void *)(long)ctx->data_end);
 	struct packet p;
 
+	/* every balancer on the network has got it, and each would send it on (RFC 1122, 3.3.6) */
+	if (c.at + 1 > c.end || *(__u8 *)c.at & 1)
+		return VIEW_PASS;
 	parse_ethernet(&c, &p);
 	if (p.kind != PACKET_IPV4 && p.kind != PACKET_IPV6)
 		return VIEW_PASS;

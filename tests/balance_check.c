@@ -323,11 +323,20 @@ static void passes(void)
 		 .n_tags = 5},
 	};
 	struct frame in;
-	size_t i;
+	struct make m;
+	uint32_t i;
 
 	what = "no virtual address";
 	for (i = 0; i < sizeof(others) / sizeof(*others); i++) {
 		frame_make(&in, &others[i]);
+		expect(&in, PASS, &in);
+	}
+	what = "a frame to many";
+	for (i = 0; i < 4; i++) {
+		m = i & 1 ? tcp6 : tcp4;
+		m.n_tags = i / 2;
+		frame_make(&in, &m);
+		memcpy(in.b, i ? "\x33\x33\0\0\0\x01" : "\xff\xff\xff\xff\xff\xff", 6);
 		expect(&in, PASS, &in);
 	}
 	what = "no IP";
