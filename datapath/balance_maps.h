@@ -63,14 +63,17 @@ struct {
 	__type(value, struct balance_reasons);
 } balance_reasons SEC(".maps");
 
-/* value: how many ICMP errors this CPU has sent in which second or so; writer, reader: this program */
+/* Refusals are by themselves: many of them must not keep from senders how large packets may be. */
+enum { PACE_TOO_BIG, PACE_REFUSED, PACES };
+
+/* key: PACE_; value: how many of those this CPU has sent in which second or so; writer, reader: this program */
 struct pace {
 	__u64 second;
 	__u64 n;
 };
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 1);
+	__uint(max_entries, PACES);
 	__type(key, __u32);
 	__type(value, struct pace);
 } balance_pace SEC(".maps");

@@ -61,11 +61,11 @@ static __always_inline void *front_put(struct xdp_md *ctx, const __u8 dmac[6], c
 	return at + 2;
 }
 
-/* So many errors a second and no more; with a coarse second. */
-static __always_inline int paced(void)
+/* So many a second and no more, with a coarse second; which: PACE_. */
+static __always_inline int paced(__u32 which)
 {
 	__u64 second = bpf_ktime_get_coarse_ns() >> 30;
-	struct pace *p = bpf_map_lookup_elem(&balance_pace, &map_first);
+	struct pace *p = bpf_map_lookup_elem(&balance_pace, &which);
 
 	if (!p)
 		return 0;
@@ -120,14 +120,15 @@ static __always_inline void icmp_head6(struct ipv6hdr *ip, struct icmp *icmp, __
 
 /* The IP packet becomes one of keep bytes behind a new header of front bytes; its front stays but for the MAC addresses, which
  * swap. Returns where the new header is, with room bytes from there on; 0: it cannot be, or not now. */
-static __always_inline void *answer(struct xdp_md *ctx, const struct view *v, __u32 keep, __u32 front, __u32 room)
+static __always_inline void *answer(struct xdp_md *ctx, const struct view *v, __u32 keep, __u32 front, __u32 room,
+				    __u32 pace)
 {
 	char *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
 	__u32 len = (__u32)bpf_xdp_get_buff_len(ctx);
 	struct tags t = {0};
 	__u8 macs[12];
 
-	if (data + 12 > end || !tags_save(ctx, v, &t) || len < v->l3 + keep || !paced())
+	if (data + 12 > end || !tags_save(ctx, v, &t) || len < v->l3 + keep || !paced(pace))
 		return 0;
 	__builtin_memcpy(macs, data, 12);
 	if (bpf_xdp_adjust_tail(ctx, (int)(v->l3 + keep) - (int)len) ||
@@ -143,18 +144,18 @@ static __always_inline void *answer(struct xdp_md *ctx, const struct view *v, __
  * was sent.
  */
 static __always_inline int tell(struct xdp_md *ctx, const struct view *v, __u8 code, __u8 type6, __u8 code6, __u32 mtu,
-				__u32 quote)
+				__u32 quote, __u32 pace)
 {
 	void *ip;
 
 	if (v->kind == BALANCE_PACKET_FRAGMENT || v->kind == BALANCE_PACKET_ERROR || v->bytes < quote)
 		return 0;
 	if (v->v6) {
-		ip = answer(ctx, v, quote, sizeof(struct ipv6hdr) + 8, sizeof(struct ipv6hdr) + 8 + quote);
+		ip = answer(ctx, v, quote, sizeof(struct ipv6hdr) + 8, sizeof(struct ipv6hdr) + 8 + quote, pace);
 		if (ip)
 			icmp_head6(ip, ip + sizeof(struct ipv6hdr), type6, code6, mtu, quote);
 	} else {
-		ip = answer(ctx, v, quote, sizeof(struct iphdr) + 8, sizeof(struct iphdr) + 8 + quote);
+		ip = answer(ctx, v, quote, sizeof(struct iphdr) + 8, sizeof(struct iphdr) + 8 + quote, pace);
 		if (ip)
 			icmp_head4(ip, ip + sizeof(struct iphdr), code, mtu, quote);
 	}
@@ -167,7 +168,7 @@ static __always_inline int tell(struct xdp_md *ctx, const struct view *v, __u8 c
  */
 static __always_inline int too_big(struct xdp_md *ctx, const struct view *v, __u32 mtu)
 {
-	int told = tell(ctx, v, 4, 2, 0, mtu, QUOTE);
+	int told = tell(ctx, v, 4, 2, 0, mtu, QUOTE, PACE_TOO_BIG);
 
 	note(v->service, told ? BALANCE_DROP_TOO_BIG_TOLD : BALANCE_DROP_TOO_BIG);
 	return told ? XDP_TX : XDP_DROP;
@@ -227,7 +228,7 @@ static __always_inline int reset4(struct xdp_md *ctx, const struct view *v, stru
 	__u32 src = ENCAP_BE32((__u32)v->dst[1]), dst = ENCAP_BE32((__u32)v->src[1]), len = sizeof(struct iphdr) + sizeof(*t);
 	/* a frame that was as long as the least stays so, with zeroes behind the packet */
 	__u32 pad = bpf_xdp_get_buff_len(ctx) >= v->l3 + len + 6 ? 6 : 0;
-	void *ip = answer(ctx, v, len + pad, 0, len);
+	void *ip = answer(ctx, v, len + pad, 0, len, PACE_REFUSED);
 
 	if (!ip)
 		return 0;
@@ -243,7 +244,8 @@ static __always_inline int reset6(struct xdp_md *ctx, const struct view *v, stru
 {
 	__u64 src[2] = {BALANCE_HOST64(v->dst[0]), BALANCE_HOST64(v->dst[1])};
 	__u64 dst[2] = {BALANCE_HOST64(v->src[0]), BALANCE_HOST64(v->src[1])};
-	void *ip = answer(ctx, v, sizeof(struct ipv6hdr) + sizeof(*t), 0, sizeof(struct ipv6hdr) + sizeof(*t));
+	void *ip = answer(ctx, v, sizeof(struct ipv6hdr) + sizeof(*t), 0, sizeof(struct ipv6hdr) + sizeof(*t),
+			  PACE_REFUSED);
 
 	if (!ip)
 		return 0;
@@ -278,10 +280,10 @@ static __noinline int refuse(struct xdp_md *ctx)
 		told = !v->more && !bpf_xdp_load_bytes(ctx, v->l4, &in, sizeof(in)) && reset_of(&in, bytes, &out) &&
 		       (v->v6 ? reset6(ctx, v, &out) : reset4(ctx, v, &out));
 	else if (v->bytes >= QUOTE)
-		told = tell(ctx, v, 3, 1, 4, 0, QUOTE);
+		told = tell(ctx, v, 3, 1, 4, 0, QUOTE, PACE_REFUSED);
 	else if (v->l4 - v->l3 == l3)
-		told = v->v6 ? tell(ctx, v, 3, 1, 4, 0, sizeof(struct ipv6hdr) + 8)
-			     : tell(ctx, v, 3, 1, 4, 0, sizeof(struct iphdr) + 8);
+		told = v->v6 ? tell(ctx, v, 3, 1, 4, 0, sizeof(struct ipv6hdr) + 8, PACE_REFUSED)
+			     : tell(ctx, v, 3, 1, 4, 0, sizeof(struct iphdr) + 8, PACE_REFUSED);
 	note(v->service, told ? BALANCE_DROP_REFUSED : BALANCE_DROP_NO_BACKEND);
 	return told ? XDP_TX : XDP_DROP;
 }

@@ -237,6 +237,35 @@ static void silence(void)
 	expect_drop(&in, S44, BALANCE_DROP_NO_BACKEND);
 }
 
+/* So many refusals a second; then senders are still told how large packets may be. */
+static void both_paced(void)
+{
+	struct make big = {.src = "198.51.100.7", .dst = "203.0.113.11", .sport = 5, .dport = 80, .proto = 6, .payload = 1600};
+	uint64_t before = bed_reason(&bed, S46, BALANCE_DROP_TOO_BIG_TOLD);
+	struct frame in, out;
+	uint32_t i, told = 0;
+
+	if (kernel)
+		return; /* its clock does not stand still for this */
+	what = "refusals are paced";
+	bed.now += 2000000000;
+	frame_make(&in, &tcp4);
+	for (i = 0; i < 1500; i++)
+		told += bed_run(&bed, &in, &out) == TX;
+	if (told != 1000)
+		fail("%s: %u in a second", what, told);
+	what = "errors about what is too large have a pace of their own";
+	frame_make(&in, &big);
+	expect(&in, TX, NULL);
+	if (bed_reason(&bed, S46, BALANCE_DROP_TOO_BIG_TOLD) != before + 1)
+		fail("%s: none was counted", what);
+	for (i = told = 0; i < 1500; i++)
+		told += bed_run(&bed, &in, &out) == TX;
+	if (told != 999)
+		fail("%s: %u in a second", what, told + 1);
+	bed.now += 2000000000;
+}
+
 void refused(void)
 {
 	struct frame in, out;
@@ -252,6 +281,7 @@ void refused(void)
 	resets();
 	unreachables();
 	silence();
+	both_paced();
 	all_down(false);
 	what = "backends are back";
 	encapsulated(&tcp4, false, 0);

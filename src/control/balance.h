@@ -19,7 +19,7 @@ struct control_balance_opts {
 	uint32_t flows; /* that are to be remembered: four times as many places, of 8 bytes; 0: the default */
 	uint32_t fragments;  /* packets in pieces at a time; 0: 4096 */
 	uint32_t idle_s;     /* a flow silent for longer may be forgotten for another; 0: 300 */
-	uint32_t icmp_per_s; /* errors that each CPU sends; UINT32_MAX: none, 0: 1000 */
+	uint32_t icmp_per_s; /* errors about size that each CPU sends, and as many refusals; UINT32_MAX: none, 0: 1000 */
 	uint32_t on;	     /* the interface's bit in tables_change(); 0: all */
 	/* outer source addresses: bits beyond the prefix are from the flow; zeroes: 198.18.0.0/16 and 100::/64 */
 	struct net_addr source4, source6;
