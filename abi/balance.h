@@ -147,7 +147,7 @@ struct balance_config {
 	__u32 tick_shift;	 /* jiffies to the flow table's time */
 	__u32 idle;		 /* ticks after which an established flow may be displaced */
 	__u32 on;		 /* the interface's bit */
-	__u32 icmp_per_s;	 /* errors that are sent, per CPU; 0: none */
+	__u32 icmp_per_s;	 /* errors about size that are sent, per CPU; as many refusals; 0: none */
 	__be32 source4, vary4;	 /* outer source address: bits of vary come from the flow */
 	__u64 source6[2];	 /* host order */
 	__u64 vary6;		 /* of the lower half */
@@ -199,7 +199,7 @@ enum balance_why {
 enum balance_reason {
 	BALANCE_DROP_NO_BACKEND,
 	BALANCE_DROP_NO_FIRST,	/* a fragment whose first one was not seen */
-	BALANCE_DROP_DAMAGED,	/* shorter than its IP header says, ports cut off, headers too deep */
+	BALANCE_DROP_DAMAGED,	/* shorter than its IP header says, ports cut off, headers too deep; translated: from where nobody sends */
 	BALANCE_DROP_TOO_BIG,	/* for the way to the backend, and no error could be sent */
 	BALANCE_DROP_NO_ROUTE,	/* to the backend */
 	BALANCE_DROP_NO_NEIGH,	/* the MAC address on the way is not known */
@@ -211,7 +211,7 @@ enum balance_reason {
 	BALANCE_NOTE_LOOKUP,	/* the way was looked up for the packet */
 	BALANCE_DROP_REFUSED,	/* no backend is up, and the sender was told: TCP reset, port unreachable */
 	BALANCE_NOTE_UNCLAIMED, /* for a pool's address, or an error, but of no translated flow: left to the kernel */
-	BALANCE_DROP_FULL,	/* no port of the pool is to be had for the flow */
+	BALANCE_DROP_FULL,	/* no port of the pool is to be had for the flow; for fragments, no identification */
 	BALANCE_DROP_TTL,	/* the packet has come as far as it may */
 	BALANCE_REASONS,
 };

@@ -150,7 +150,7 @@ static void flows(struct bed *bed, uint32_t n, uint32_t again)
 	bed->bss->flags = 0x10;
 	for (i = 0; i < n; i++) {
 		x = x * 6364136223846793005u + 1442695040888963407u;
-		bed->bss->forth[i] = (struct bench_nat_header){htonl((uint32_t)(x >> 32)),
+		bed->bss->forth[i] = (struct bench_nat_header){htonl(0x80000000 | (uint32_t)(x >> 34)), /* from where one may send */
 							       htonl(0xcb007100 + (uint32_t)(x >> 33) % N_SERVICES),
 							       htonl((uint32_t)(x >> 40) << 16 | 443), 0};
 	}

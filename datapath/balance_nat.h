@@ -53,7 +53,7 @@ static __always_inline int nat_look(struct xdp_md *ctx, const struct view *v, st
 		if (at + need > v->l3 + v->bytes || need > 8 || (void *)(l4 + 8) > (void *)end)
 			return BALANCE_DROP_DAMAGED;
 	} else if (is_tcp && !error) {
-		w->event = nat_event(1, (__u8)l4[13]);
+		w->event = nat_event(back, (__u8)l4[13]);
 	}
 	if (is_tcp || v->proto == IP_PROTO_UDP)
 		return NAT_GO;
@@ -119,18 +119,17 @@ static __noinline int nat_find_fragment(void)
 	return v->v6 ? nat_fragment_find(v, w, 1) : nat_fragment_find(v, w, 0);
 }
 
-/* forth: the balancer's own table has it, too: it says which service a later one is for. */
+/* forth: the balancer's own table has it, too: it says which service a later one is for. Returns 0: there is no room. */
 static __noinline int nat_record_fragment(__u32 forth)
 {
 	struct view *v = bpf_map_lookup_elem(&balance_scratch, &map_first);
 	struct nat_work *w = nat_work();
 
-	if (!v || !w)
+	if (!v || !w || !nat_fragment_record(v, w))
 		return 0;
 	if (forth)
 		fragment_record(v);
-	nat_fragment_record(v, w);
-	return 0;
+	return 1;
 }
 
 /* The client's flow: known, with v->id its backend. Returns 0, a reason to drop plus one, -1: it passes, or NAT_BEGIN. */
@@ -395,8 +394,8 @@ static __noinline int nat_translate(struct xdp_md *ctx, int does)
 		return DOES_TOO_BIG;
 	if (e >= 0)
 		return nat_drop(v, (__u32)e);
-	if (v->more && v->kind <= BALANCE_PACKET_OPENS)
-		nat_record_fragment(does != DOES_TO_CLIENT);
+	if (v->more && v->kind <= BALANCE_PACKET_OPENS && !nat_record_fragment(does != DOES_TO_CLIENT))
+		return nat_drop(v, BALANCE_DROP_FULL);
 	nat_barrier();
 	if (!nat_write(ctx, v, w))
 		return nat_drop(v, BALANCE_DROP_DAMAGED);
@@ -404,6 +403,18 @@ static __noinline int nat_translate(struct xdp_md *ctx, int does)
 }
 
 /* --- new flows --- */
+
+/*
+ * Nobody's: from where no answer gets (is_sender()), or from a virtual address. Its flow would hold a place for nothing, or send
+ * what comes back around in here.
+ */
+static __always_inline int nat_is_forged(void *m, const struct view *v)
+{
+	struct balance_head *head = m;
+
+	return !is_sender(v) ||
+	       vip_find(m, v->src[0], v->src[1], head->half & 1, BALANCE_VIP_KEY(v->v6, 0, BALANCE_VIP_ADDR, 0)) != VIP_NONE;
+}
 
 /* The backend of a new flow: into the view, and what is kept of it into the work. Returns DOES_BEGIN, or what becomes of the packet instead. */
 static __noinline int nat_begin(void)
@@ -418,6 +429,8 @@ static __noinline int nat_begin(void)
 
 	if (!m || !v || !w)
 		return XDP_DROP;
+	if (nat_is_forged(m, v))
+		return nat_drop(v, BALANCE_DROP_DAMAGED);
 	r = ring_of(m, v);
 	v->id = 0;
 	e = choose(m, v, r, &why);

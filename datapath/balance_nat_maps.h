@@ -283,7 +283,7 @@ static __always_inline void nat_touch(struct nat_work *w, __u32 six, __u32 back)
 	__u32 word = NAT_WORD(NAT_TAG(w->word), state, nat_now());
 	char *b;
 
-	if (word == w->word)
+	if (word == w->word || w->event == NAT_NOTHING)
 		return;
 	b = nat_bucket_at(six, w->place / NAT_WAYS);
 	if (b && nat_swap(nat_word_at(b, w->place), w->word, word))
@@ -327,8 +327,12 @@ static __always_inline int nat_fragment_find(const struct view *v, struct nat_wo
 	return 0;
 }
 
-/* A first fragment: where its later ones go, and what identification they all get. */
-static __always_inline void nat_fragment_record(const struct view *v, struct nat_work *w)
+/*
+ * A first fragment: where its later ones go, and what identification they all get. Returns 0 if there is no room: what a place
+ * gave out is not given to another packet while pieces of the one before may be waiting for the rest (FRAGMENT_IDLE); and
+ * then with two other bits, so that it takes four such times until it comes again.
+ */
+static __always_inline int nat_fragment_record(const struct view *v, struct nat_work *w)
 {
 	__u64 hash = fragment_hash(v), key, old = 0;
 	struct nat_fragment *f = nat_fragments(hash);
@@ -336,10 +340,11 @@ static __always_inline void nat_fragment_record(const struct view *v, struct nat
 
 	w->ident = NAT_NOWHERE;
 	if (!f)
-		return;
+		return 0;
 	for (i = 0; i < NAT_FRAGMENT_WAYS; i++) {
 		key = *(volatile __u64 *)&f[i].key;
-		rank = NAT_FRAGMENT_SAME(key, hash) ? 8192 : key ? 1 + NAT_AGE((__u32)key, now) : 8191;
+		rank = NAT_AGE((__u32)key, now);
+		rank = NAT_FRAGMENT_SAME(key, hash) ? 8192 : !key ? 8191 : rank > FRAGMENT_IDLE ? rank : 0;
 		if (rank > best && key != NAT_FRAGMENT_CLAIMED) {
 			best = rank;
 			at = i;
@@ -348,12 +353,15 @@ static __always_inline void nat_fragment_record(const struct view *v, struct nat
 	}
 	f += at & 3;
 	if (!best || __sync_val_compare_and_swap(&f->key, old, NAT_FRAGMENT_CLAIMED) != old)
-		return;
+		return 0;
 	f->place = w->place;
 	f->tag = (__u16)NAT_TAG(w->word);
-	f->ident = (__u16)((hash >> 52) * NAT_FRAGMENT_WAYS + at) | (__u16)(now << 14);
+	/* the same packet once more */
+	if (best < 8192 || NAT_AGE((__u32)old, now) > FRAGMENT_IDLE)
+		f->ident = ((__u16)((hash >> 52) * NAT_FRAGMENT_WAYS + at)) | ((f->ident + 0x4000) & 0xc000);
 	w->ident = f->ident;
 	__sync_val_compare_and_swap(&f->key, NAT_FRAGMENT_CLAIMED, (hash & ~(__u64)NAT_TIME) | now);
+	return 1;
 }
 
 #endif

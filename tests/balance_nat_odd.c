@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* Odd packets through services that translate: errors, fragments, packets of no flow, hostile ones. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
+#include "abi/nat.h"
 #include "balance_nat_model.h"
 
 static const struct make syn = {.flags = 0x02, .payload = 16}, ack = {.flags = 0x10, .payload = 16};
@@ -146,6 +149,55 @@ static void hops(void)
 	expect_reason(&in, 3, BALANCE_DROP_TTL, DROP);
 }
 
+/* From where nobody sends: dropped, and no place is taken. */
+static void no_senders(void)
+{
+	static const char *const from4[] = {"0.0.0.0",	 "0.1.2.3",	    "127.0.0.1",    "224.0.0.1",
+					    "239.1.2.3", "255.255.255.255", "203.0.113.10", "203.0.113.12"},
+				 *const from6[] = {"::", "::1", "ff02::1", "2001:db8::10", "2001:db8::12"};
+	struct frame in;
+	struct make m;
+	uint32_t i;
+
+	what = "a packet from where nobody sends";
+	for (i = 0; i < sizeof(from4) / sizeof(*from4); i++) {
+		m = nat_make(&tcp4, &syn, false);
+		m.src = from4[i];
+		nat_frame(&in, &m, false, false);
+		expect_reason(&in, 0, BALANCE_DROP_DAMAGED, DROP);
+	}
+	for (i = 0; i < sizeof(from6) / sizeof(*from6); i++) {
+		m = nat_make(&tcp6, &syn, false);
+		m.src = from6[i];
+		nat_frame(&in, &m, false, false);
+		expect_reason(&in, 3, BALANCE_DROP_DAMAGED, DROP);
+	}
+	what = "a packet from the last and the first that may send";
+	for (i = 0; i < 2; i++) {
+		struct known k = tcp4;
+
+		snprintf(k.client.addr, TEXT, "%s", i ? "223.255.255.255" : "1.0.0.1");
+		nat_forth(&k, &syn);
+	}
+}
+
+/* A frame to many is nobody's to translate, either way, in a straight line or not. */
+static void to_many(void)
+{
+	const struct known *all[] = {&tcp4, &tcp6, &echo4, &echo6};
+	struct frame in;
+	struct make m;
+	uint32_t i;
+
+	what = "a frame to many";
+	for (i = 0; i < 16; i++) {
+		m = nat_make(all[i % 4], &(struct make){.flags = 0x10, .payload = 16, .n_tags = i / 8}, i & 4);
+		nat_frame(&in, &m, i & 4, false);
+		in.b[0] |= 1;
+		expect(&in, PASS, &in);
+	}
+}
+
 static void other_protocols(void)
 {
 	struct make m = {.src = "198.51.100.77", .dst = "203.0.113.12", .proto = 47, .payload = 40};
@@ -210,6 +262,117 @@ static void fragments(const struct known *k, bool back)
 	expect(&in, verdict, &want);
 }
 
+/* The word of an IPv4 flow's place, as the program has it. */
+static uint32_t word_of(const struct known *k)
+{
+	size_t bytes = 4 * NAT_BUCKETS * sizeof(struct nat_bucket4);
+	struct net_addr pool = addr(k->pool.addr), first = addr("192.0.2.16");
+	uint32_t number = pool.bytes[3] - first.bytes[3], word;
+	struct nat_bucket4 *b;
+	struct sluice_err err;
+	int fd = sluice_object_map_fd(bed.b.obj, "balance_nat4", &err);
+
+	b = fd < 0 ? MAP_FAILED : mmap(NULL, bytes, PROT_READ, MAP_SHARED, fd, 0);
+	if (b == MAP_FAILED)
+		fail("%s: its flows cannot be read", what);
+	word = b[number * NAT_BUCKETS + k->pool.port / NAT_WAYS].word[k->pool.port % NAT_WAYS];
+	munmap(b, bytes);
+	return word;
+}
+
+/* What segments of a client that has seen no answer do to its flow: nothing, and its time stands still. */
+static void no_ack(void)
+{
+	static const uint8_t nothing[] = {0x00, 0x08, 0x01, 0x02, 0x29, 0xc2};
+	struct known k = {6, {"198.51.100.78", 815}, {"203.0.113.10", 80}, {"", 0}, {"", 0}, false};
+	uint32_t word, i;
+
+	what = "a segment without ACK";
+	k = *nat_forth(&k, &syn);
+	if (NAT_STATE(word_of(&k)) != NAT_NEW)
+		fail("%s: the flow is not new", what);
+	nat_back(&k, &(struct make){.flags = 0x12, .payload = 8});
+	word = word_of(&k);
+	if (NAT_STATE(word) != NAT_ANSWERED)
+		fail("%s: the flow is not answered", what);
+	bed.now += 20000000000;
+	for (i = 0; i < sizeof(nothing); i++) {
+		nat_forth(&k, &(struct make){.flags = nothing[i], .payload = 8});
+		if (word_of(&k) != word)
+			fail("%s: flags %02x make %08x of %08x", what, nothing[i], word_of(&k), word);
+	}
+	nat_forth(&k, &ack);
+	word = word_of(&k);
+	if (NAT_STATE(word) != NAT_KEPT)
+		fail("%s: with ACK, it is not kept", what);
+	nat_forth(&k, &(struct make){.flags = 0x01, .payload = 8});
+	if (word_of(&k) != word)
+		fail("%s: a FIN without ACK ends the flow", what);
+	nat_forth(&k, &(struct make){.flags = 0x11, .payload = 8});
+	if (NAT_STATE(word_of(&k)) != NAT_CLIENT_ENDS)
+		fail("%s: a FIN does not end the flow", what);
+	nat_forth(&k, &(struct make){.flags = 0x04, .payload = 8});
+	if (NAT_STATE(word_of(&k)) != NAT_CLOSED)
+		fail("%s: a RST does not close the flow", what);
+}
+
+/* First fragments of n packets of udp4's flow: identifications that they got are marked in seen. Returns how many had no room. */
+static uint32_t first_fragments(uint32_t n, uint8_t *seen, uint8_t mark)
+{
+	uint64_t before = bed_reason(&bed, 1, BALANCE_DROP_FULL);
+	struct make m;
+	struct frame in, out = {.len = 0};
+	uint32_t i, ident, full = 0;
+
+	for (i = 0; i < n; i++) {
+		m = nat_make(&udp4, &(struct make){.payload = 16, .more = true, .ident = i}, false);
+		frame_make(&in, &m);
+		n_compared++;
+		if (bed_run(&bed, &in, &out) == DROP) {
+			full++;
+			continue;
+		}
+		ident = (uint32_t)out.b[in.l3 + 4] << 8 | out.b[in.l3 + 5];
+		if (seen[ident])
+			fail("%s: %04x was given to two packets", what, ident);
+		seen[ident] = mark;
+	}
+	if (bed_reason(&bed, 1, BALANCE_DROP_FULL) != before + full)
+		fail("%s: those without room were not counted", what);
+	return full;
+}
+
+/* More packets in fragments than there are places: none of their identifications comes again before its time. */
+static void identifications(void)
+{
+	uint8_t *seen = calloc(1, 65536);
+	uint32_t full;
+
+	if (!seen)
+		fail("out of memory");
+	what = "identifications of fragments";
+	bed.now += 65 * 1000000000ull;
+	if (kernel) {
+		first_fragments(400, seen, 1);
+		free(seen);
+		return;
+	}
+	full = first_fragments(40000, seen, 1);
+	if (full < 40000 - NAT_FRAGMENTS || full > 26000)
+		fail("%s: %u of 40000 had no room", what, full);
+	what = "identifications of fragments, while they may still wait";
+	bed.now += 28 * 1000000000ull;
+	memset(seen, 0, 65536);
+	if (first_fragments(40000, seen, 1) != full)
+		fail("%s: the same packets had other places", what);
+	/* the clock that the last bits are not taken from has gone around: 16 ticks */
+	what = "identifications of fragments, after their time";
+	bed.now += 16ull * 4096000000;
+	if (first_fragments(40000, seen, 2) != full)
+		fail("%s: the same packets had other places", what);
+	free(seen);
+}
+
 /* Any bytes anywhere behind the MAC addresses: nothing faults, and a packet that is translated is as long as it was. */
 static void damage(void)
 {
@@ -253,10 +416,14 @@ void nat_odd(void)
 	errors();
 	spoofed();
 	hops();
+	to_many();
+	no_senders();
 	other_protocols();
 	fragments(&tcp4, false);
 	fragments(&tcp4, true);
 	fragments(&tcp6, false);
 	fragments(&tcp6, true);
+	no_ack();
+	identifications();
 	damage();
 }

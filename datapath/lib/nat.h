@@ -107,12 +107,18 @@ NAT_FN int nat_swap(volatile __u32 *word, __u32 from, __u32 to)
 	return __sync_val_compare_and_swap((__u32 *)word, from, to) == from;
 }
 
-/* What a packet does to the state of its flow. */
-enum nat_event { NAT_RESETS, NAT_ENDS, NAT_OPENS, NAT_GOES_ON, NAT_NO_TCP, NAT_EVENTS = 8 };
+/* What a packet does to the state of its flow; NAT_NOTHING: nor to its time. */
+enum nat_event { NAT_RESETS, NAT_ENDS, NAT_OPENS, NAT_GOES_ON, NAT_NO_TCP, NAT_NOTHING, NAT_EVENTS = 8 };
 
-NAT_FN __u32 nat_event(__u32 is_tcp, __u32 flags)
+/*
+ * Of a client, a segment without ACK says nothing: backends drop it in silence (RFC 9293, 3.10.7.4), where to a wrong ACK they
+ * answer with a reset. So who sends in another's name does not get beyond a flow that nobody went on with.
+ */
+NAT_FN __u32 nat_event(__u32 back, __u32 flags)
 {
-	return !is_tcp ? NAT_NO_TCP : flags & 4 ? NAT_RESETS : flags & 2 ? NAT_OPENS : flags & 1 ? NAT_ENDS : NAT_GOES_ON;
+	__u32 event = flags & 4 ? NAT_RESETS : flags & 2 ? NAT_OPENS : flags & 1 ? NAT_ENDS : NAT_GOES_ON;
+
+	return back || flags & 0x14 ? event : NAT_NOTHING;
 }
 
 #define NAT_SAME                                                                                                   \
