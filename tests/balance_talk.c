@@ -4,8 +4,10 @@
  *
  * balance-talk serve PORT NAME                      tells each TCP connection its name (8 bytes), then echoes; each
  *                                                   datagram, too, with the name in front
- * balance-talk tcp|udp ADDRESS PORT BYTES EVERY_MS  connections (or sockets) that send BYTES every so often, wait for the
- *                                                   echo and compare it. Lines on standard input:
+ * balance-talk tcp|udp ADDRESS PORT BYTES EVERY_MS [FROM]
+ *                                                   connections (or sockets) that send BYTES every so often, wait for the
+ *                                                   echo and compare it; from ports FROM, FROM + 1 and so on, which others
+ *                                                   of these use besides. Lines on standard input:
  *     more N   N more of them; answered when each has heard a name or is broken
  *     round    answered when each that is whole has had one whole exchange that began after this
  *     (end)    ends it
@@ -212,7 +214,7 @@ static uint32_t n_talks, n_opening, want_talks, n_unfresh;
 static uint32_t queue[TALKS], queue_head, queue_n; /* idle ones, in the order in which they are due */
 static uint64_t due[TALKS];
 static struct addrinfo *server;
-static uint32_t bytes, every_ms;
+static uint32_t bytes, every_ms, from_port;
 static int epoll_fd;
 static bool udp;
 static enum { NOTHING, OPENED, EXCHANGED } waits_for;
@@ -359,6 +361,18 @@ static void receive_datagrams(struct talk *t)
 	}
 }
 
+static void from(const struct talk *t)
+{
+	struct sockaddr_in6 a = {.sin6_port = htons((uint16_t)(from_port + (uint32_t)(t - talks)))};
+	int one = 1;
+
+	/* the port is at the same place in either family */
+	a.sin6_family = (sa_family_t)server->ai_family;
+	setsockopt(t->fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+	if (bind(t->fd, (struct sockaddr *)&a, server->ai_addrlen))
+		die("a port to send from");
+}
+
 static void open_one(void)
 {
 	struct talk *t = &talks[n_talks++];
@@ -369,6 +383,8 @@ static void open_one(void)
 	t->fd = socket(server->ai_family, server->ai_socktype | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (t->fd < 0)
 		die("socket");
+	if (from_port)
+		from(t);
 	n_opening++;
 	t->state = OPENING;
 	t->begun_ms = now_ms();
@@ -543,12 +559,13 @@ int main(int argc, char **argv)
 		memcpy(name, argv[3], strlen(argv[3]) < NAME ? strlen(argv[3]) : NAME);
 		serve((uint16_t)strtoul(argv[2], NULL, 10));
 	}
-	if (argc != 6)
+	if (argc != 6 && argc != 7)
 		die("usage: see the head of balance_talk.c");
 	udp = !strcmp(argv[1], "udp");
 	hints.ai_socktype = udp ? SOCK_DGRAM : SOCK_STREAM;
 	bytes = (uint32_t)strtoul(argv[4], NULL, 10);
 	every_ms = (uint32_t)strtoul(argv[5], NULL, 10);
+	from_port = argc == 7 ? (uint32_t)strtoul(argv[6], NULL, 10) : 0;
 	if (getaddrinfo(argv[2], argv[3], &hints, &server) || !bytes || bytes > 65000)
 		die("no such address, or too many bytes");
 	return talk();

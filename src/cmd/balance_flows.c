@@ -40,7 +40,9 @@ const struct cli_verb balance_flows_verb = {
 		"count kept and\n"
 		"new ones by the time since their last packet. The table holds no addresses, and nothing of "
 		"flows in\n"
-		"slots that never changed: every packet of those finds its backend without it.\n",
+		"slots that never changed: every packet of those finds its backend without it. With forward nat it "
+		"is all\n"
+		"flows that are translated.\n",
 	.opts = opts,
 	.max_args = 2,
 };

@@ -56,18 +56,23 @@ int balance_live_reasons(struct balance_live *b, uint32_t service, struct balanc
  * The flow table's clock is the kernel's jiffies, which begin five minutes before they wrap around in 32 bits
  * (INITIAL_JIFFIES of <linux/jiffies.h>) and go with the monotonic clock; the engine in user space begins with 0.
  */
-uint32_t live_ticks(const struct balance_live *b, uint64_t now_ns)
+uint32_t live_ticks_long(const struct balance_live *b, uint64_t now_ns)
 {
 	struct timespec tick = {.tv_nsec = 4000000};
 	uint64_t jiffies, hz;
 
 	if (seam_in_user_space())
-		return (uint32_t)(now_ns / 4000000 >> b->config.tick_shift) & 1023;
+		return (uint32_t)(now_ns / 4000000 >> b->config.tick_shift);
 	if (clock_getres(CLOCK_MONOTONIC_COARSE, &tick) || tick.tv_sec || tick.tv_nsec <= 0)
 		tick.tv_nsec = 4000000;
 	hz = (1000000000u + (uint64_t)tick.tv_nsec / 2) / (uint64_t)tick.tv_nsec;
 	jiffies = (uint32_t)(-300 * (int64_t)hz) + now_ns / (1000000000u / hz);
-	return (uint32_t)(jiffies >> b->config.tick_shift) & 1023;
+	return (uint32_t)(jiffies >> b->config.tick_shift);
+}
+
+uint32_t live_ticks(const struct balance_live *b, uint64_t now_ns)
+{
+	return live_ticks_long(b, now_ns) & 1023;
 }
 
 /* How many seconds n ticks of the flow table are. */
@@ -151,12 +156,33 @@ static void place(const struct places *p, uint32_t number, uint32_t id, uint32_t
 		*backend = p->backends[*service][id];
 }
 
+/* Translated flows as entries of the flow table. */
+struct as_entries {
+	const struct balance_live *b;
+	const struct places *p;
+	int (*each)(void *arg, const struct balance_live_flow *flow);
+	void *arg;
+};
+
+static int as_entry(void *arg, const struct live_nat_flow *n)
+{
+	const struct as_entries *a = arg;
+	struct balance_live_flow f = {.state = n->state, .age_s = seconds(a->b, n->age)};
+
+	place(a->p, n->number, n->id, &f.service, &f.backend);
+	if (!live_is_translated(a->b, f.service))
+		return 0;
+	f.entry = BALANCE_FLOW_KEY(n->tag, n->number) | (uint64_t)n->id << 12 | n->state << 10;
+	return a->each(a->arg, &f);
+}
+
 int balance_live_flows(struct balance_live *b, uint64_t now_ns, int (*each)(void *arg, const struct balance_live_flow *flow),
 		       void *arg, struct sluice_err *err)
 {
 	uint32_t now = live_ticks(b, now_ns);
 	struct balance_live_flow f;
 	struct places p;
+	struct as_entries nat = {b, &p, each, arg};
 	size_t i;
 	int e = places_of(b, &p, err);
 
@@ -165,44 +191,84 @@ int balance_live_flows(struct balance_live *b, uint64_t now_ns, int (*each)(void
 		if (!f.entry)
 			continue;
 		place(&p, BALANCE_FLOW_SERVICE(f.entry), BALANCE_FLOW_ID(f.entry), &f.service, &f.backend);
+		if (live_is_translated(b, f.service))
+			continue;
 		f.state = BALANCE_FLOW_STATE(f.entry);
 		f.age_s = seconds(b, age_of(f.entry, now));
 		e = each(arg, &f);
 	}
+	e = e ?: live_nat_flows(b, now_ns, as_entry, &nat, err);
 	places_free(&p);
 	return e;
+}
+
+struct tally {
+	const struct balance_live *b;
+	uint32_t active_s;
+	uint32_t first[BALANCE_SERVICES], room[BALANCE_SERVICES]; /* by number */
+	bool translated[BALANCE_SERVICES];
+	struct balance_tally *v;
+};
+
+static void count_one(struct tally *t, uint32_t number, uint32_t id, uint32_t state, uint32_t age)
+{
+	struct balance_tally *to;
+
+	if (id >= t->room[number] || (t->active_s && seconds(t->b, age) > t->active_s))
+		return;
+	to = &t->v[t->first[number] + id];
+	to->kept += state == BALANCE_FLOW_KEPT;
+	to->fresh += state != BALANCE_FLOW_KEPT;
+}
+
+static int count_translated(void *arg, const struct live_nat_flow *f)
+{
+	struct tally *t = arg;
+
+	if (t->translated[f->number])
+		count_one(t, f->number, f->id, f->state, f->age);
+	return 0;
 }
 
 int balance_live_tally(struct balance_live *b, uint64_t now_ns, uint32_t active_s, struct balance_tally **to, uint32_t *n,
 		       struct sluice_err *err)
 {
-	struct balance_tally *v = calloc(b->config.n_targets + 1ul, sizeof(*v));
-	uint32_t now = live_ticks(b, now_ns), target;
+	uint32_t now = live_ticks(b, now_ns), number;
+	struct tally *t = calloc(1, sizeof(*t));
 	uint64_t entry;
 	size_t i;
-	uint32_t first[BALANCE_SERVICES], room[BALANCE_SERVICES] = {0};
+	int e;
 
 	*to = NULL;
 	*n = b->config.n_targets;
-	if (!v)
+	if (t) {
+		t->b = b;
+		t->active_s = active_s;
+		t->v = calloc(b->config.n_targets + 1ul, sizeof(*t->v));
+	}
+	if (!t || !t->v) {
+		free(t);
 		return err_nomem(err);
+	}
 	for (i = 0; i < b->policy.n_services; i++) {
-		first[b->services[i].number] = tables_first(b->t, b->services[i].number);
-		room[b->services[i].number] = tables_n_targets(b->t, b->services[i].number);
+		number = b->services[i].number;
+		t->first[number] = tables_first(b->t, number);
+		t->room[number] = tables_n_targets(b->t, number);
+		t->translated[number] = live_is_translated(b, (uint32_t)i);
 	}
 	for (i = 0; i < n_entries(b); i++) {
 		entry = entry_at(b, i);
-		if (!entry || BALANCE_FLOW_ID(entry) >= room[BALANCE_FLOW_SERVICE(entry)] ||
-		    (active_s && seconds(b, age_of(entry, now)) > active_s))
-			continue;
-		target = first[BALANCE_FLOW_SERVICE(entry)] + BALANCE_FLOW_ID(entry);
-		if (BALANCE_FLOW_STATE(entry) == BALANCE_FLOW_KEPT)
-			v[target].kept++;
-		else
-			v[target].fresh++;
+		if (entry && !t->translated[BALANCE_FLOW_SERVICE(entry)])
+			count_one(t, BALANCE_FLOW_SERVICE(entry), BALANCE_FLOW_ID(entry), BALANCE_FLOW_STATE(entry),
+				  age_of(entry, now));
 	}
-	*to = v;
-	return 0;
+	e = live_nat_flows(b, now_ns, count_translated, t, err);
+	if (e)
+		free(t->v);
+	else
+		*to = t->v;
+	free(t);
+	return e;
 }
 
 /* Silent for so long that it may go. What a packet makes of it meanwhile stays. */

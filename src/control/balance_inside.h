@@ -85,6 +85,25 @@ int live_prepare(const struct balance_model *m, const uint32_t *on, struct balan
 		 struct balance_live **b, struct sluice_err *err);
 int live_place(struct balance_live *b, struct balance_live *old, const char *generation, const char *dir,
 	       const struct balance_config *config, const struct balance_maps *maps, struct sluice_err *err);
+/* The flow table's clock; _long(): as long as 32 bits go, of which translated flows have NAT_TIME. */
 uint32_t live_ticks(const struct balance_live *b, uint64_t now_ns);
+uint32_t live_ticks_long(const struct balance_live *b, uint64_t now_ns);
+
+/* A translated flow that has not ended. */
+struct live_nat_flow {
+	uint32_t number, id; /* of service and backend */
+	uint32_t state;	     /* BALANCE_FLOW_NEW: the client has not gone on after an answer; BALANCE_FLOW_KEPT */
+	uint32_t age;	     /* ticks since its last packet */
+	uint32_t tag;
+};
+
+/*
+ * live_nat_flows() calls each() with all of them, until it returns other than 0, which is then the result; with none if b was opened by
+ * a folder. What the flow table knows of a service that translates (live_is_translated(), by place) is said by these.
+ * cost: 4 bytes read for each port of a pool's address
+ */
+typedef int live_nat_each(void *arg, const struct live_nat_flow *flow);
+int live_nat_flows(const struct balance_live *b, uint64_t now_ns, live_nat_each *each, void *arg, struct sluice_err *err);
+bool live_is_translated(const struct balance_live *b, uint32_t service);
 
 #endif

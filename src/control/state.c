@@ -326,7 +326,8 @@ void control_map_name(enum control_map map, uint32_t which, char to[32])
 		[CONTROL_SETS] = "sets",       [CONTROL_SAMPLES] = "samples", [CONTROL_TRIAL_UNTIL] = "trial",
 		[CONTROL_BALANCE_MEMORY] = "balance_memory", [CONTROL_BALANCE_FLOWS] = "balance_flows",
 		[CONTROL_BALANCE_FRAGMENTS] = "balance_fragments", [CONTROL_BALANCE_COUNTS] = "balance_counts",
-		[CONTROL_BALANCE_REASONS] = "balance_reasons",
+		[CONTROL_BALANCE_REASONS] = "balance_reasons", [CONTROL_BALANCE_NAT4] = "balance_nat4",
+		[CONTROL_BALANCE_NAT6] = "balance_nat6",
 		[CONTROL_TABLES] = "tables_",  [CONTROL_CELLS] = "cells_",    [CONTROL_CPUS] = "cpus_",
 		[CONTROL_COUNTS] = "counts_",  [CONTROL_MORE] = "more_",
 	};

@@ -110,6 +110,8 @@ enum control_map {
 	CONTROL_BALANCE_FRAGMENTS, /* "balance_fragments" */
 	CONTROL_BALANCE_COUNTS, /* "balance_counts": struct balance_count per CPU and target */
 	CONTROL_BALANCE_REASONS, /* "balance_reasons": struct balance_reasons per CPU and service */
+	CONTROL_BALANCE_NAT4, /* "balance_nat4": translated flows (abi/nat.h); only if a service translates */
+	CONTROL_BALANCE_NAT6, /* "balance_nat6" */
 	CONTROL_TABLES,	 /* "tables_F" of filter number F */
 	CONTROL_CELLS,	 /* "cells_F": of its limits */
 	CONTROL_CPUS,	 /* "cpus_F": of its rules with cpu { } */
