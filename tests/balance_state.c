@@ -17,6 +17,7 @@
 #include <zlib.h>
 #include <bpf/bpf.h>
 
+#include "balance/nat.h"
 #include "balance_state_bed.h"
 #include "base/clock.h"
 #include "control/files.h"
@@ -362,6 +363,28 @@ static void settle(void)
 	state_last(b);
 }
 
+/* Jiffies of any length make ticks of 4 s or a little more, and times of flows are as many of them as they say. */
+static void tick_lengths(void)
+{
+	static const struct {
+		uint32_t jiffy_ns, shift;
+		uint16_t new, kept;
+	} want[] = {{1000000, 12, 8, 1817}, {4000000, 10, 8, 1817}, {10000000, 9, 6, 1454}, {3333333, 11, 5, 1090}};
+	struct nat_config c = {0};
+	uint32_t i, shift;
+
+	for (i = 0; i < 4; i++) {
+		shift = control_balance_tick_shift(want[i].jiffy_ns);
+		nat_times(&c, (uint64_t)want[i].jiffy_ns << shift);
+		if (shift != want[i].shift || c.idle[NAT_NEW] != want[i].new || c.idle[NAT_KEPT] != want[i].kept ||
+		    c.idle[NAT_CLOSED] != NAT_TIME)
+			fail("jiffies of %u ns: shift %u, and flows have %u and %u ticks", want[i].jiffy_ns, shift, c.idle[NAT_NEW],
+			     c.idle[NAT_KEPT]);
+	}
+	if (state_bed.b.config.tick_shift != control_balance_tick_shift(control_balance_jiffy_ns()))
+		fail("the program has ticks of %u bits", state_bed.b.config.tick_shift);
+}
+
 /* The flow table's clock as the program reads it, and as it is worked out of the monotonic clock. */
 static void ticks(void)
 {
@@ -374,6 +397,7 @@ static void ticks(void)
 	int e;
 
 	state_must(sluice_object_program(state_bed.b.obj, "balance_ticks", &prog, &err), &err);
+	tick_lengths();
 	mine = live_ticks(b, clock_mono_ns());
 	e = bpf_prog_test_run_opts(sluice_program_fd(prog), &o);
 	if (e)

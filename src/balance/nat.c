@@ -8,8 +8,6 @@
 #include "balance/nat.h"
 #include "base/err.h"
 
-#define TICK_S 4 /* of the flow table, where jiffies are 4 ms */
-
 /* A service's addresses of one family; services with the same share them. */
 struct group {
 	const struct balance_service *s;
@@ -24,7 +22,7 @@ struct plan {
 };
 
 /* Seconds of silence: RFC 5382, 5 (TCP: 2 h 4 min, 4 min while it opens or ends), RFC 4787, 4.3 (UDP: 5 min). */
-static void times(struct nat_config *c)
+void nat_times(struct nat_config *c, uint64_t tick_ns)
 {
 	static const uint16_t seconds[NAT_STATES] = {
 		[NAT_NEW] = 30,		 [NAT_ANSWERED] = 60,	  [NAT_KEPT] = 7440,
@@ -33,7 +31,11 @@ static void times(struct nat_config *c)
 	uint32_t i;
 
 	for (i = 0; i < NAT_STATES; i++)
-		c->idle[i] = seconds[i] ? seconds[i] / TICK_S : NAT_TIME;
+		c->idle[i] = seconds[i] ? (uint16_t)((seconds[i] * 1000000000ull + tick_ns - 1) / tick_ns) : NAT_TIME;
+}
+
+static void ranks(struct nat_config *c)
+{
 	c->rank[NAT_FREE] = 7;
 	c->rank[NAT_CLOSED] = 3;
 	c->rank[NAT_NEW] = c->rank[NAT_ANSWERED] = 1;
@@ -280,7 +282,7 @@ int nat_plan(const struct balance_model *m, const struct nat_config *before, str
 	int e = p ? 0 : err_nomem(err);
 
 	memset(c, 0, sizeof(*c));
-	times(c);
+	ranks(c);
 	for (six = 0; !e && six < 2; six++) {
 		c->n_addrs[six] = before ? before->n_addrs[six] : 0;
 		e = plan_family(m, before, c, six, p, &of, err);

@@ -2,7 +2,7 @@
 /*
  * Addresses that services translate to (abi/nat.h): which number each has, and the constants of a data path that follow.
  *
- *     model ── nat_plan() ──> struct nat_config ── nat_service(), for each ──> constants of the program
+ *     model ── nat_plan() ──> struct nat_config ── nat_service(), for each; nat_times() ──> constants of the program
  *
  * Numbers are places in memory that outlives a model: nat_plan() keeps those that a plan before gave to the same addresses.
  */
@@ -21,11 +21,15 @@
  *          before  the plan that memory was made for; NULL: there is none
  * out:     *c      n_addrs is no less than before's; if it is the same, the memory can be used on
  *          *whose  of what is wrong, the service; may be NULL
+ *          without idle, which is nat_times()'s
  * errors:  -EINVAL more than NAT_ADDRS addresses of a family, or NAT_RANGES stretches of them; pools of two services that
  *          have some addresses in common and others not
  */
 int nat_plan(const struct balance_model *m, const struct nat_config *before, struct nat_config *c,
 	     const struct balance_service **whose, struct sluice_err *err);
+
+/* nat_times() says after how many ticks, of tick_ns nanoseconds (1 s to 8 s), flows give way. */
+void nat_times(struct nat_config *c, uint64_t tick_ns);
 
 /*
  * nat_service() says in a plan what a service of its model translates to; number: in tables (balance/tables.h). Services that

@@ -5,17 +5,38 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <time.h>
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 
 #include "base/embedded.h"
 #include "base/err.h"
 #include "bpf/object.h"
+#include "bpf/seam.h"
 #include "control/balance.h"
 #include "control/balance_counts.h"
 #include "control/balance_nat.h"
 
-#define TICK_SHIFT 10 /* jiffies of 4 ms: 4 s; of 1 ms: 1 s */
+#define TICK_NS 4000000000u /* a tick is the first power of two of jiffies that is no shorter: of 4 ms and 1 ms 4.1 s, of 10 ms 5.1 s */
+
+uint32_t control_balance_jiffy_ns(void)
+{
+	struct timespec tick = {.tv_nsec = 4000000};
+
+	/* the coarse clock goes on with jiffies; in user space the engine has them of 4 ms */
+	if (seam_in_user_space() || clock_getres(CLOCK_MONOTONIC_COARSE, &tick) || tick.tv_sec || tick.tv_nsec <= 0)
+		return 4000000;
+	return (uint32_t)tick.tv_nsec;
+}
+
+uint32_t control_balance_tick_shift(uint32_t jiffy_ns)
+{
+	uint32_t shift = 0;
+
+	while ((uint64_t)jiffy_ns << shift < TICK_NS)
+		shift++;
+	return shift;
+}
 
 static uint32_t log2_of(uint64_t n)
 {
@@ -60,15 +81,17 @@ static int settings(const struct tables *t, const struct control_balance_opts *o
 	struct balance_config *c = &b->config;
 	uint64_t flows = o->flows ? o->flows : CONTROL_FLOWS,
 		 fragments = o->fragments ? o->fragments : 4096;
-	uint32_t idle = o->idle_s ? o->idle_s : 300;
+	uint32_t jiffy_ns = control_balance_jiffy_ns();
+	uint64_t idle = (o->idle_s ? o->idle_s : 300) * 1000000000ull;
 
 	*c = *tables_config(t);
 	flows = flows * 4 / BALANCE_FLOW_WAYS;
 	c->flow_shift = 64 - log2_of(flows < 16 ? 16 : flows);
 	fragments = fragments * 2 / BALANCE_FLOW_WAYS;
 	c->fragment_shift = 64 - log2_of(fragments < 16 ? 16 : fragments);
-	c->tick_shift = TICK_SHIFT;
-	c->idle = idle / 4 > 1000 ? 1000 : idle / 4;
+	c->tick_shift = control_balance_tick_shift(jiffy_ns);
+	idle = (idle >> c->tick_shift) / jiffy_ns + 1;
+	c->idle = idle > 1000 ? 1000 : (uint32_t)idle;
 	c->on = o->on ? o->on : ~0u;
 	c->icmp_per_s = o->icmp_per_s == UINT32_MAX ? 0 : o->icmp_per_s ? o->icmp_per_s : 1000;
 	return sources(o, c, err);
@@ -131,7 +154,8 @@ static int prepare(const struct tables *t, const struct control_balance_opts *op
 	if (!e)
 		e = sluice_object_resize(b->obj, "balance_reasons", b->config.n_services + 1, err);
 	if (!e)
-		e = control_balance_nat(b->obj, opts->nat, opts->nat_fds, err);
+		e = control_balance_nat(b->obj, opts->nat, opts->nat_fds,
+					(uint64_t)control_balance_jiffy_ns() << b->config.tick_shift, err);
 	return e;
 }
 

@@ -40,6 +40,13 @@ struct control_balance {
 };
 
 /*
+ * The clock of flow tables: ticks are jiffies, shifted. control_balance_jiffy_ns() is how long one is on this machine (on the
+ * engine in user space, if that is chosen), control_balance_tick_shift() the shift that makes ticks of 4 s or a little more.
+ */
+uint32_t control_balance_jiffy_ns(void);
+uint32_t control_balance_tick_shift(uint32_t jiffy_ns);
+
+/*
  * control_balance_load() loads the program for an interface and gives the tables its memory.
  *
  * in:      tables  with no memory yet; outlives *to

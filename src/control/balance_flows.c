@@ -3,10 +3,10 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/err.h"
 #include "bpf/seam.h"
+#include "control/balance.h"
 #include "control/balance_counts.h"
 #include "control/balance_inside.h"
 
@@ -58,14 +58,11 @@ int balance_live_reasons(struct balance_live *b, uint32_t service, struct balanc
  */
 uint32_t live_ticks_long(const struct balance_live *b, uint64_t now_ns)
 {
-	struct timespec tick = {.tv_nsec = 4000000};
-	uint64_t jiffies, hz;
+	uint64_t jiffies, hz, jiffy = control_balance_jiffy_ns();
 
 	if (seam_in_user_space())
-		return (uint32_t)(now_ns / 4000000 >> b->config.tick_shift);
-	if (clock_getres(CLOCK_MONOTONIC_COARSE, &tick) || tick.tv_sec || tick.tv_nsec <= 0)
-		tick.tv_nsec = 4000000;
-	hz = (1000000000u + (uint64_t)tick.tv_nsec / 2) / (uint64_t)tick.tv_nsec;
+		return (uint32_t)(now_ns / jiffy >> b->config.tick_shift);
+	hz = (1000000000u + jiffy / 2) / jiffy;
 	jiffies = (uint32_t)(-300 * (int64_t)hz) + now_ns / (1000000000u / hz);
 	return (uint32_t)(jiffies >> b->config.tick_shift);
 }
@@ -78,11 +75,7 @@ uint32_t live_ticks(const struct balance_live *b, uint64_t now_ns)
 /* How many seconds n ticks of the flow table are. */
 static uint32_t seconds(const struct balance_live *b, uint32_t n)
 {
-	struct timespec tick = {.tv_nsec = 4000000};
-
-	if (seam_in_user_space() || clock_getres(CLOCK_MONOTONIC_COARSE, &tick) || tick.tv_sec || tick.tv_nsec <= 0)
-		tick.tv_nsec = 4000000;
-	return (uint32_t)((((uint64_t)n << b->config.tick_shift) * (uint64_t)tick.tv_nsec + 500000000u) / 1000000000u);
+	return (uint32_t)((((uint64_t)n << b->config.tick_shift) * control_balance_jiffy_ns() + 500000000u) / 1000000000u);
 }
 
 static uint32_t age_of(uint64_t entry, uint32_t now)

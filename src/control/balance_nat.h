@@ -17,8 +17,10 @@ extern const char *const control_balance_nat_maps[CONTROL_BALANCE_NAT_MAPS];
  *
  * in:      plan  NULL, or without addresses: nothing is translated, and the maps stay as small as can be
  *          fds   of the maps, to be shared; NULL or all -1: new ones
- * errors:  of sluice_object_set_bytes() and sluice_object_share_map()
+ *          tick_ns  how long a tick of the program's clock is
+ * errors:  -ENOMEM; of sluice_object_set_bytes() and sluice_object_share_map()
  */
-int control_balance_nat(struct sluice_object *obj, const struct nat_config *plan, const int *fds, struct sluice_err *err);
+int control_balance_nat(struct sluice_object *obj, const struct nat_config *plan, const int *fds, uint64_t tick_ns,
+			struct sluice_err *err);
 
 #endif
