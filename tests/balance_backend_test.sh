@@ -167,6 +167,18 @@ undo() {
 }
 case_ "undo leaves nothing" undo
 case_ "undo again" does 'nothing of sluice balance backend is here' --undo
+locked() { # by somebody who may read the folder, and by another one who is at it
+	(
+		flock 9
+		backend "$T/lb.conf" --service lan --apply >"$T/out" 2>&1 && backend --undo >"$T/out" 2>&1
+	) 9</run/sluice || { cat "$T/out"; return 1; }
+	[ "$(stat -c %a /run/sluice/backend.lock)" = 600 ] && (
+		flock 9
+		expect_fail 1 '^sluice balance backend: locking /run/sluice/backend.lock: another process is setting up a backend$' \
+			nsenter --net="/run/netns/$NS" "$SLUICE" balance backend "$T/lb.conf" --service lan --apply
+	) 9>>/run/sluice/backend.lock && undone
+}
+case_ "the lock is a file of root's, not the folder" locked
 others() { # what somebody else has set meanwhile, or had before, stays
 	host ip addr add 10.1.0.100/32 dev lo
 	backend "$T/lb.conf" --service lan --apply >"$T/out" && grep -q '^there:  ip addr add 10.1.0.100/32' "$T/out" || { cat "$T/out"; return 1; }

@@ -28,6 +28,7 @@
 #include "net/nl.h"
 
 #define RUN "/run/sluice"
+#define LOCK RUN "/backend.lock"
 #define RECORD_MAX 1048576
 
 struct record {
@@ -303,9 +304,10 @@ static int open_record(struct record *r, struct sluice_err *err)
 	e = files_mkdir(RUN, err);
 	if (e)
 		return e;
-	r->lock_fd = open(RUN, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	/* not the folder: whoever can open it for reading could lock it, and keep everybody out */
+	r->lock_fd = open(LOCK, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (r->lock_fd < 0 || flock(r->lock_fd, LOCK_EX | LOCK_NB))
-		return err_set(err, errno == EWOULDBLOCK ? -EBUSY : -errno, "locking " RUN ": %s",
+		return err_set(err, errno == EWOULDBLOCK ? -EBUSY : -errno, "locking " LOCK ": %s",
 			       errno == EWOULDBLOCK ? "another process is setting up a backend"
 						    : strerror(errno));
 	e = files_read(RUN, r->name, RECORD_MAX, &text, err);
