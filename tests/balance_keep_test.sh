@@ -76,6 +76,15 @@ damaged() {
 		sl balance show && expect_fail 1 "$file is damaged; sluice apply FILE makes it anew\$" sl balance drain $H2 -n && both_answer 80 &&
 		apply "$T/two.conf" && said "what was set at run time is lost.*$file is damaged" && both_answer 81 && is h2 '20 up' "$(state $H2)"
 }
+part_gone() { # files that are gone, no files, too large: as damaged
+	for how in 'rm' 'mkdir' 'truncate -s 1T' 'ln -s /dev/null'; do
+		apply "$T/one.conf" && sl balance set-weight $H2 7 >"$T/said" || return 1
+		file=$(ls "$(folder)"balance_[0-9]* | head -n 1)
+		[ "$how" = rm ] || rm "$file"
+		$how "$file" && apply "$T/two.conf" && said "what was set at run time is lost.*$file" && both_answer 81 && is h2 '20 up' "$(state $H2)" ||
+			{ echo "$how"; return 1; }
+	done
+}
 unpinned() {
 	apply "$T/one.conf" && sl balance drain $H2 -n >"$T/said" && only h3 80 || return 1
 	name=$(basename "$(folder)")
@@ -88,6 +97,7 @@ case_ "drained and with another weight, over policies" over_policies
 case_ "over trials, in both policies" over_trials
 case_ "set by processes that are killed: no connection is lost, the next one goes on" killed
 case_ "a damaged file: said, and the next policy begins anew" damaged
+case_ "a file that is gone, or none: the same" part_gone
 case_ "maps that are not pinned any more: what was set goes on" unpinned
 
 forget

@@ -64,6 +64,12 @@ static int make_tables(struct balance_live *b, struct balance_live *from, const 
 	return e;
 }
 
+/* Files that are gone, no files, or too large say as little as those whose bytes are wrong. */
+static bool is_damaged(int e)
+{
+	return e == -EBADMSG || e == -ENOENT || e == -ENOEXEC || e == -EFBIG || e == -ELOOP;
+}
+
 int balance_live_prepare(struct control_state *st, const struct policy *p, const uint32_t *on, const char *from,
 			 uint64_t now_ns, struct balance_live **to, struct sluice_err *err)
 {
@@ -74,7 +80,7 @@ int balance_live_prepare(struct control_state *st, const struct policy *p, const
 
 	*to = NULL;
 	e = from[0] ? live_open_files(st, from, &old, &why) : 0;
-	damaged = e == -EBADMSG;
+	damaged = is_damaged(e);
 	if (damaged) {
 		control_warn(st, &why, "what was set at run time is lost, and flows of slots that were changed may move");
 		e = 0;
