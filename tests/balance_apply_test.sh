@@ -118,6 +118,9 @@ care() {
 	apply "$T/care.conf" --dry-run && warned 'backend 192.0.2.7 cannot be reached: there is no route to it' &&
 		warned 'backend 198.18.1.1 is an address of this host: packets do not leave it' &&
 		warned 'backend 198.18.2.77 cannot be reached: 198.18.2.77 does not answer on to2' || return 1
+	box ip neigh flush dev to2
+	policy care.conf "$(block web to1 80 $H2)" # asked for, and it answers
+	apply "$T/care.conf" --dry-run && said '^balance: ' && unsaid 'does not answer' || return 1
 	sl down >/dev/null
 	policy care.conf "$(block web to2 80 198.18.1.2)"
 	h1 ethtool -K eth0 gro off

@@ -140,7 +140,7 @@ static int find_ways(struct care *c, struct sluice_err *err)
 		for (k = 0; k < m->services[i]->n_backends; k++)
 			want[n++] = want_of(m->services[i], k);
 	}
-	e = ways_new(false, &c->ways, err);
+	e = ways_new(true, &c->ways, err);
 	e = e ?: ways_want(c->ways, want, n, err);
 	e = e ?: ways_settle(c->ways, SETTLE_NS, err);
 	free(want);
