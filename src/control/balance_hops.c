@@ -55,8 +55,11 @@ int hops_want(const struct hops *h, struct ways *w, struct sluice_err *err)
 	for (i = 0; i < h->n; i++)
 		if (!n || ways_compare(&want[n - 1], &h->v[i].to))
 			want[n++] = h->v[i].to;
-	e = ways_want(w, want, n, err);
+	e = ways_want(w, want, n < WAYS_MAX ? n : WAYS_MAX, err);
 	free(want);
+	if (!e && n > WAYS_MAX)
+		e = err_set(err, -ENOSPC, "%zu addresses of backends: ways of %u are kept, those of the others are looked up for "
+			    "each packet", n, WAYS_MAX);
 	return e;
 }
 

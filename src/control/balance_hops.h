@@ -32,7 +32,8 @@ struct hops {
 	size_t n;
 };
 
-/* hops_make() lists the backends of a model; hops_want() has their ways looked up. */
+/* hops_make() lists the backends of a model; hops_want() has their ways looked up. errors: -ENOSPC only those of the first
+ * WAYS_MAX addresses are; -ENOMEM */
 int hops_make(const struct balance_model *m, struct hops *to, struct sluice_err *err);
 int hops_want(const struct hops *h, struct ways *w, struct sluice_err *err);
 void hops_free(struct hops *h);

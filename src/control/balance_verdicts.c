@@ -266,6 +266,7 @@ static int set_ways(struct serve *s, struct sluice_err *why)
 
 int serve_ways_want(struct serve *s, struct sluice_err *err)
 {
+	struct sluice_err why = {0};
 	const struct way *way;
 	struct hops h;
 	size_t i, k;
@@ -283,13 +284,19 @@ int serve_ways_want(struct serve *s, struct sluice_err *err)
 	hops_free(&s->hops);
 	s->hops = h;
 	s->n_ways = 0;
-	e = hops_want(&s->hops, s->ways, err);
-	for (i = 0; !e && i < s->hops.n; i++) {
+	e = hops_want(&s->hops, s->ways, &why);
+	if (e == -ENOSPC) {
+		serve_trouble(s, why.text);
+		e = 0;
+	}
+	if (e)
+		return err_set(err, e, "%s", why.text);
+	for (i = 0; i < s->hops.n; i++) {
 		if (i && !ways_compare(&s->hops.v[i - 1].to, &s->hops.v[i].to))
 			continue;
 		way = ways_find(s->ways, &s->hops.v[i].to);
 		if (way)
 			serve_way_changed(s, way);
 	}
-	return e;
+	return 0;
 }
