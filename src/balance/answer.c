@@ -163,6 +163,8 @@ void answer_packet(const struct answer_memory *m, const struct answer_packet *p,
 	}
 	to->service = place.entry ? BALANCE_FLOW_SERVICE(place.entry) : vip_of(&l, !fragment);
 	if (to->service == ANSWER_NONE || to->service == BALANCE_VIP_NOBODY) {
+		if (to->service == ANSWER_NONE)
+			to->why = BALANCE_WHY_NO_BACKEND; /* it passes; of an address that has services it does not */
 		to->service = ANSWER_NONE;
 		return;
 	}

@@ -128,13 +128,17 @@ static void say_why(const struct balance_service *s, const struct balance_live_a
 	}
 }
 
-static int nobody(const struct policy_packet *k, const char *said)
+static int nobody(const struct policy_packet *k, bool no_first, const char *said)
 {
 	char to[NET_ADDR_TEXT];
 
 	if (cli.json)
 		return cli_json(json_pack("{s:s, s:n, s:n, s:s}", "packet", said, "service", "backend", "why",
-					  "no_service"));
+					  no_first ? "no_first" : "no_service"));
+	if (no_first) {
+		printf("a fragment whose first one was not seen: it is dropped and counted (no_first)\n");
+		return 0;
+	}
 	net_addr_format(&k->to, to, sizeof(to));
 	printf("no service: %s%s is none of the virtual addresses%s; the packet passes to this host\n", to,
 	       k->has_ports ? " with this port" : "", k->in ? " on this interface" : "");
@@ -153,6 +157,21 @@ static bool is_on(const struct balance_run *run, const struct balance_service *s
 	return policy_filter_names(&names, ifname);
 }
 
+/* Has the address services on the interface? Of which one a fragment is, its first one would have told. */
+static bool is_served(const struct balance_run *run, const struct policy_packet *k)
+{
+	const struct balance_service *s;
+	size_t i, n;
+
+	for (i = 0; i < run->model->n_services; i++) {
+		s = run->model->services[i];
+		for (n = 0; n < s->n_virtuals; n++)
+			if (!memcmp(&s->virtuals[n].addr, &k->to, sizeof(k->to)) && is_on(run, s, k->in))
+				return true;
+	}
+	return false;
+}
+
 static int tell(const struct balance_run *run, const struct policy_packet *k,
 		const struct balance_live_answer *a, uint64_t now)
 {
@@ -163,13 +182,9 @@ static int tell(const struct balance_run *run, const struct policy_packet *k,
 	packet_say(k, said, sizeof(said));
 	if (!cli.json)
 		printf("%s\n", said);
-	if (a->service == BALANCE_LIVE_NONE && a->a.why == BALANCE_WHY_NO_FIRST &&
-	    a->a.service != ANSWER_NONE)
-		return printf("a fragment whose first one was not seen: it is dropped and counted "
-			      "(no_first)\n") < 0;
 	s = a->service == BALANCE_LIVE_NONE ? NULL : run->model->services[a->service];
 	if (!s)
-		return nobody(k, said);
+		return nobody(k, a->a.why == BALANCE_WHY_NO_FIRST && is_served(run, k), said);
 	if (a->backend != BALANCE_LIVE_NONE)
 		b = &s->backends[a->backend];
 	if (cli.json)
