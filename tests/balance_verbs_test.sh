@@ -102,6 +102,15 @@ show_json() {
 			.state == "up" and .said == []) and .services[1].backends[0].slots == 65537' "$T/j" >/dev/null || { cat "$T/j"; return 1; }
 }
 case_ "show as JSON" show_json
+odd_bytes() { # JSON is UTF-8, paths and names of files need not be
+	odd=$(printf '%s/\377.conf' "$T")
+	printf 'balance web on to1 {\n\tvirtual 203.0.113.10 tcp port 80\n\tforward l2\n\tbackend 198.18.2.2\n\tcheck http "/a\377b" every 2s timeout 500ms rise 2 fall 3\n}\n' >"$odd"
+	for v in list show; do
+		bal $v -f "$odd" -j >"$T/j" && jq -e '(.services | length) == 1 and .services[0].service == "web" and .services[0].check.text == "/a?b" and
+			(.file | endswith("/?.conf"))' "$T/j" >/dev/null || { echo "$v"; cat "$T/j"; return 1; }
+	done
+}
+case_ "bytes that are no UTF-8" odd_bytes
 case_ "no such service" expect_fail 3 "^sluice balance show: no service 'wep', did you mean web\\?$" bal show wep
 case_ "no such service, nothing near" expect_fail 3 "^sluice balance stats: no service 'mailserver'; there are 2: web, \\.\\.\\.$" bal stats mailserver
 case_ "no such backend" expect_fail 3 '^sluice balance drain: web has no backend 198.18.2.3, did you mean 198.18.2.2\?$' bal drain web 198.18.2.3
@@ -225,6 +234,15 @@ nowhere() {
 	[ $? = 3 ] && sed 1d "$T/out" | grep -qx 'no service: 203.0.113.10 with this port is none of the virtual addresses on this interface; the packet passes to this host' || { cat "$T/out"; return 1; }
 }
 case_ "no service" nowhere
+late() { # a fragment whose first one nobody saw is dropped where the address has services, and passes elsewhere
+	f='udp 198.18.1.2 > 203.0.113.10 fragment later'
+	bal why "$f" >"$T/out"
+	is "exit" 3 $? && sed 1d "$T/out" | grep -qx 'a fragment whose first one was not seen: it is dropped and counted (no_first)' || { cat "$T/out"; return 1; }
+	is json '[null,null,"no_first"]' "$(bal why "$f" -j | jq -c '[.service, .backend, .why]')" &&
+		is elsewhere '[null,null,"no_service"]' "$(bal why "$f on to2" -j | jq -c '[.service, .backend, .why]')" &&
+		is "no address" '[null,null,"no_service"]' "$(bal why 'udp 198.18.1.2 > 203.0.113.11 fragment later' -j | jq -c '[.service, .backend, .why]')"
+}
+case_ "a fragment without its first one" late
 
 # --- weights
 weight() { # WANT ARG...

@@ -69,9 +69,13 @@ int balance_list_run(int argc, char **argv)
 	e = file ? balance_run_read(&run, file, &err) : balance_run_open(&run, false, &err);
 	if (!e && cli.json) {
 		all = json_array();
-		for (i = 0; i < run.model->n_services; i++)
-			json_array_append_new(all, balance_service_json(&run, i));
-		rc = cli_json(balance_head_json(&run, file, "services", all));
+		for (i = 0; !e && i < run.model->n_services; i++)
+			if (json_array_append_new(all, balance_service_json(&run, i)))
+				e = err_nomem(&err);
+		if (!e)
+			rc = cli_json(balance_head_json(&run, file, "services", all));
+		else
+			json_decref(all);
 	} else if (!e) {
 		balance_head(&run, file);
 		list(run.model);
