@@ -14,7 +14,7 @@
 
 #define MAGIC 0x65636e616c61622full /* "/balance" as the machine reads it */
 #define VERSION 2u
-#define FILE_MAX (64u << 20)
+#define FILE_MAX (256u << 20) /* 1024 services of 4000 backends have 141 MB */
 
 /* Is written raw; sum is the CRC-32 of all that follows it. */
 struct head {
@@ -37,6 +37,10 @@ static int finish(const struct balance_live *b, const char *name, struct buf *by
 	struct head h = {.magic = MAGIC, .version = VERSION, .bytes = bytes->len, .serial = serial};
 	int e = bytes->failed ? err_nomem(err) : 0;
 
+	/* what cannot be read again is not written */
+	if (!e && bytes->len > FILE_MAX)
+		e = err_set(err, -ENOSPC, "%s/%s would have %zu bytes, at most %u are read again: fewer services, or fewer "
+			    "backends and virtual addresses", b->dir, name, bytes->len, FILE_MAX);
 	if (!e) {
 		memcpy(bytes->data, &h, sizeof(h));
 		h.sum = sum_of(bytes->data, bytes->len);
