@@ -13,6 +13,7 @@ struct live_service {
 	uint32_t serial; /* of its file, as read */
 	struct balance_overlay *overlay; /* of its backends */
 	uint32_t *ids;			 /* their numbers */
+	uint32_t *sorted;		 /* their places, by address and port */
 	/* What counters said when their numbers were given out, less what had been counted before: so they begin with that. */
 	struct balance_count *base;
 	struct balance_reasons base_reasons;
@@ -52,7 +53,7 @@ struct balance_live {
  * store_state() writes balance_state; store_service() a service's file, with its slots as they are in b->t.
  * store_read_state() fills what is empty in b: policy, config, tables; store_read_service() one service, and its slots in b->t if
  * they are to be kept. store_serial() is what the head of a service's file says.
- * errors: -EBADMSG (err names the file); -ENOENT; -ENOMEM
+ * errors: -EBADMSG (err names the file); -ENOENT; -ENOSPC it would be too large to be read; -ENOMEM
  */
 int store_state(const struct balance_live *b, struct sluice_err *err);
 int store_service(const struct balance_live *b, uint32_t service, struct sluice_err *err);

@@ -51,6 +51,7 @@ void balance_live_close(struct balance_live *b)
 	for (i = 0; b->services && i < b->policy.n_services; i++) {
 		free(b->services[i].overlay);
 		free(b->services[i].ids);
+		free(b->services[i].sorted);
 		free(b->services[i].base);
 	}
 	free(b->services);
@@ -111,9 +112,25 @@ int live_copy_model(const struct balance_model *from, struct balance_model *to, 
 	return 0;
 }
 
+static int compare_backends(const struct balance_backend *a, const struct net_addr *addr, uint16_t port)
+{
+	int order = a->addr.v6 - addr->v6;
+
+	order = order ? order : memcmp(a->addr.bytes, addr->bytes, sizeof(addr->bytes));
+	return order ? order : a->port - port;
+}
+
+static int by_address(const void *a, const void *b, void *backends)
+{
+	const struct balance_backend *v = backends, *y = &v[*(const uint32_t *)b];
+
+	return compare_backends(&v[*(const uint32_t *)a], &y->addr, y->port);
+}
+
 int live_places(struct balance_live *b, struct sluice_err *err)
 {
 	size_t i, n;
+	uint32_t k;
 
 	b->services = calloc(b->policy.n_services + 1, sizeof(*b->services));
 	if (!b->services)
@@ -123,8 +140,13 @@ int live_places(struct balance_live *b, struct sluice_err *err)
 		b->services[i].overlay = calloc(n + 1, sizeof(*b->services[i].overlay));
 		b->services[i].ids = calloc(n + 1, sizeof(*b->services[i].ids));
 		b->services[i].base = calloc(n + 1, sizeof(*b->services[i].base));
-		if (!b->services[i].overlay || !b->services[i].ids || !b->services[i].base)
+		b->services[i].sorted = calloc(n + 1, sizeof(*b->services[i].sorted));
+		if (!b->services[i].overlay || !b->services[i].ids || !b->services[i].base || !b->services[i].sorted)
 			return err_nomem(err);
+		for (k = 0; k < n; k++)
+			b->services[i].sorted[k] = k;
+		qsort_r(b->services[i].sorted, n, sizeof(*b->services[i].sorted), by_address,
+			b->policy.services[i]->backends);
 	}
 	return live_copy_model(&b->policy, &b->model, err);
 }
@@ -340,24 +362,31 @@ int balance_live_find(const struct balance_live *b, const char *service)
 
 int balance_live_find_backend(const struct balance_live *b, uint32_t service, const struct net_addr *addr, uint16_t port)
 {
-	const struct balance_service *s;
-	int found = -1;
-	size_t i;
+	const struct balance_backend *v, *x;
+	size_t lo = 0, hi, n, mid;
+	const uint32_t *at;
 
 	if (service >= b->model.n_services)
 		return -1;
-	s = b->model.services[service];
-	for (i = 0; i < s->n_backends; i++) {
-		const struct balance_backend *x = &s->backends[i];
-
-		if (x->addr.v6 != addr->v6 || memcmp(x->addr.bytes, addr->bytes, sizeof(addr->bytes)) != 0)
-			continue;
-		if (x->port == port)
-			return (int)i;
-		if (!port)
-			found = found == -1 ? (int)i : -2;
+	v = b->model.services[service]->backends;
+	n = hi = b->model.services[service]->n_backends;
+	at = b->services[service].sorted;
+	while (lo < hi) {
+		mid = lo + (hi - lo) / 2;
+		if (compare_backends(&v[at[mid]], addr, port) < 0)
+			lo = mid + 1;
+		else
+			hi = mid;
 	}
-	return found < 0 ? -1 : found;
+	if (lo == n)
+		return -1;
+	x = &v[at[lo]];
+	if (compare_backends(x, addr, x->port) || (port && x->port != port))
+		return -1;
+	/* any port: the only one, unless there is one without */
+	if (x->port != port && lo + 1 < n && !compare_backends(&v[at[lo + 1]], addr, v[at[lo + 1]].port))
+		return -1;
+	return (int)at[lo];
 }
 
 int live_check(const struct balance_live *b, uint32_t service, uint32_t backend, struct sluice_err *err)

@@ -198,25 +198,42 @@ static void say_unserved(const struct control_plan *plan, const struct plan_serv
 		buf_printf(to, "%s: %u more virtual addresses are no longer served\n", s->old->name, n - GONE_SHOWN);
 }
 
-static bool has_backend(const struct balance_service *s, const struct balance_service *of, size_t i)
+static int compare_backends(const void *a, const void *b)
 {
-	uint32_t k;
+	return maglev_compare(a, b);
+}
 
-	for (k = 0; k < s->n_backends; k++)
-		if (same_backend(of, (uint32_t)i, s, k))
-			return true;
-	return false;
+static struct maglev_backend key_of(const struct balance_backend *b)
+{
+	return (struct maglev_backend){.addr = b->addr, .port = b->port};
+}
+
+/* Its backends by address and port; NULL: out of memory */
+static struct maglev_backend *sorted_backends(const struct balance_service *s)
+{
+	struct maglev_backend *v = calloc(s->n_backends + 1, sizeof(*v));
+	size_t i;
+
+	for (i = 0; v && i < s->n_backends; i++)
+		v[i] = key_of(&s->backends[i]);
+	if (v)
+		qsort(v, s->n_backends, sizeof(*v), compare_backends);
+	return v;
 }
 
 /* Backends that go with flows: they are to be drained first. */
 static bool say_broken(const struct plan_service *s, struct buf *to)
 {
+	struct maglev_backend *now = sorted_backends(s->now), key;
 	char text[BALANCE_TEXT];
 	uint32_t n = 0;
 	size_t i;
 
-	for (i = 0; i < s->old->n_backends; i++) {
-		if (!s->old->backends[i].weight || s->old->backends[i].drain || has_backend(s->now, s->old, i))
+	to->failed |= !now;
+	for (i = 0; now && i < s->old->n_backends; i++) {
+		key = key_of(&s->old->backends[i]);
+		if (!s->old->backends[i].weight || s->old->backends[i].drain ||
+		    bsearch(&key, now, s->now->n_backends, sizeof(*now), compare_backends))
 			continue;
 		if (n++ < GONE_SHOWN)
 			buf_printf(to, "%s: flows of %s move to others; those of a backend of weight 0 end by themselves\n",
@@ -224,6 +241,7 @@ static bool say_broken(const struct plan_service *s, struct buf *to)
 	}
 	if (n > GONE_SHOWN)
 		buf_printf(to, "%s: so do those of %u more backends\n", s->now->name, n - GONE_SHOWN);
+	free(now);
 	return n;
 }
 
