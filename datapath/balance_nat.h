@@ -397,7 +397,7 @@ static __noinline int nat_translate(struct xdp_md *ctx, int does)
 	if (v->more && v->kind <= BALANCE_PACKET_OPENS && !nat_record_fragment(does != DOES_TO_CLIENT))
 		return nat_drop(v, BALANCE_DROP_FULL);
 	nat_barrier();
-	if (!nat_write(ctx, v, w))
+	if (!nat_write(ctx, v, w, e != NAT_PASS))
 		return nat_drop(v, BALANCE_DROP_DAMAGED);
 	return e == NAT_PASS ? XDP_PASS : nat_send(ctx, v, &v->hop);
 }

@@ -115,8 +115,9 @@ static __noinline int nat_write_error(struct xdp_md *ctx, __u64 outer)
 	return 1;
 }
 
-/* The IP header. Returns what its addresses add to sums, with bit 63 set; 0: there is none. */
-static __always_inline __u64 nat_write_ip(struct xdp_md *ctx, const struct view *v, const struct nat_work *w)
+/* The IP header; hops: that are taken off. Returns what its addresses add to sums, with bit 63 set; 0: there is none. */
+static __always_inline __u64 nat_write_ip(struct xdp_md *ctx, const struct view *v, const struct nat_work *w,
+					  __u32 hops)
 {
 	char *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
 	__u64 addrs, change;
@@ -127,25 +128,26 @@ static __always_inline __u64 nat_write_ip(struct xdp_md *ctx, const struct view 
 		ip6 = (void *)(data + (v->l3 & 63));
 		if ((void *)(ip6 + 1) > (void *)end)
 			return 0;
-		ip6->hop_limit--;
+		ip6->hop_limit -= hops;
 		return nat_put6(ip6, w->src.v6, w->dst.v6) | 1ull << 63;
 	}
 	ip = (void *)(data + (v->l3 & 63));
 	if ((void *)(ip + 1) > (void *)end)
 		return 0;
 	addrs = nat_put4(ip, w->src.v4, w->dst.v4);
-	change = addrs + nat_put16((__u16 *)&ip->ttl, *(__u16 *)&ip->ttl - ENCAP_BE16(0x0100));
+	change = addrs + nat_put16((__u16 *)&ip->ttl, *(__u16 *)&ip->ttl - hops * ENCAP_BE16(0x0100));
 	if (w->ident <= 0xffff)
 		change += nat_put16(&ip->id, (__u16)w->ident);
 	ip->check = nat_sum(ip->check, change);
 	return addrs | 1ull << 63;
 }
 
-/* The whole packet; 0: headers are missing that were there before. */
-static __always_inline int nat_write(struct xdp_md *ctx, const struct view *v, const struct nat_work *w)
+/* The whole packet; hops: 1, or 0 if the kernel takes it off; 0: headers are missing that were there before. */
+static __always_inline int nat_write(struct xdp_md *ctx, const struct view *v, const struct nat_work *w,
+				     __u32 hops)
 {
 	char *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end, *l4;
-	__u64 addrs = nat_write_ip(ctx, v, w);
+	__u64 addrs = nat_write_ip(ctx, v, w, hops);
 
 	if (!addrs)
 		return 0;

@@ -20,6 +20,8 @@ static const char network[] =
 	"7: c7    inet6 fd00:9::2/64 scope global\n"
 	"default via 10.9.0.1 dev c7\n"
 	"default via fd00:9::1 dev c7 metric 1024\n"
+	"10.10.0.0/16 via 10.9.0.5 dev c7\n" /* of whom nobody knows the MAC address */
+	"fd00:10::/32 via fd00:9::5 dev c7 metric 1024\n"
 	"10.9.0.1 dev c7 lladdr 02:00:00:00:00:c1 PERMANENT\n"
 	"fd00:9::1 dev c7 lladdr 02:00:00:00:00:c1 PERMANENT\n"
 	"forwarding lo on inet\nforwarding c7 on inet\nforwarding lo on inet6\nforwarding c7 on inet6\n";

@@ -149,6 +149,26 @@ static void hops(void)
 	expect_reason(&in, 3, BALANCE_DROP_TTL, DROP);
 }
 
+/* To a client whose MAC address nobody knows the kernel has to send, which takes the hop off itself. */
+static void left_to_the_kernel(const struct known *flow, const char *client)
+{
+	struct make m, t;
+	struct frame in, want;
+	struct known k = *flow;
+
+	what = "an answer that is left to the kernel";
+	snprintf(k.client.addr, TEXT, "%s", client);
+	k = *nat_forth(&k, &syn);
+	t = m = nat_make(&k, &ack, true);
+	t.src = k.virtual.addr;
+	t.dst = k.client.addr;
+	t.sport = k.virtual.port;
+	t.dport = k.client.port;
+	nat_frame(&in, &m, true, false);
+	nat_frame(&want, &t, true, false);
+	expect(&in, PASS, &want);
+}
+
 /* From where nobody sends: dropped, and no place is taken. */
 static void no_senders(void)
 {
@@ -418,6 +438,8 @@ void nat_odd(void)
 	hops();
 	to_many();
 	no_senders();
+	left_to_the_kernel(&tcp4, "10.10.0.77");
+	left_to_the_kernel(&tcp6, "fd00:10::77");
 	other_protocols();
 	fragments(&tcp4, false);
 	fragments(&tcp4, true);

@@ -20,6 +20,8 @@ network() {
 		ip addr add fd00:9::2/64 dev c7 nodad
 		ip route add default via 10.9.0.1
 		ip -6 route add default via fd00:9::1 dev c7
+		ip route add 10.10.0.0/16 via 10.9.0.5
+		ip -6 route add fd00:10::/32 via fd00:9::5 dev c7
 		ip neigh add 10.9.0.1 lladdr 02:00:00:00:00:c1 dev c7
 		ip neigh add fd00:9::1 lladdr 02:00:00:00:00:c1 dev c7'
 }
