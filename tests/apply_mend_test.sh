@@ -77,6 +77,21 @@ down_full() {
 	large
 	return $rc
 }
+run_full() { # there is no room for the record either
+	forget
+	sl apply "$T/a.conf" >/dev/null && cp -a "$RUN" "$T/run" && mount -t tmpfs -o size=1m,mode=700 none "$RUN" && cp -a "$T/run/." "$RUN" || return 1
+	dd if=/dev/zero of="$RUN/fill" bs=4k 2>/dev/null
+	expect_fail 1 'No space left on device' sl down && in_force 1 A && sl down --force >/dev/null 2>"$T/err" && empty to1 &&
+		meets h1 198.18.1.1 none && grep -q '^sluice down: done, but not noted: .*No space left on device' "$T/err" &&
+		expect_fail 3 'no policy is in force' sl down
+	rc=$?
+	umount "$RUN"
+	rm -rf "$T/run"
+	cat "$T/err"
+	return $rc
+}
+on_exit 'umount "$RUN" 2>/dev/null'
+case_ "down with /run full; with --force it goes off all the same" run_full
 case_ "confirm on a full disk fails, and the trial goes on" confirm_full
 case_ "apply without room for 'confirmed' leaves the old policy in force" apply_full
 case_ "down on a full disk; with --force it goes off all the same" down_full

@@ -43,6 +43,8 @@ int control_switched(const struct control_state *st, bool *yes, struct sluice_er
 
 /* control_state_record() writes st->record. */
 int control_state_record(struct control_state *st, struct sluice_err *err);
+/* control_state_forget() removes the record: then no policy is in force. */
+void control_state_forget(const struct control_state *st);
 
 /* A generation's folder under /run, and the file in it that says what it is made of. */
 int control_generation_dir(const struct control_state *st, const char *name, char to[PATH_MAX], struct sluice_err *err);

@@ -172,6 +172,14 @@ int control_state_record(struct control_state *st, struct sluice_err *err)
 	return files_write(st->run, "record", text, (size_t)n, false, err);
 }
 
+void control_state_forget(const struct control_state *st)
+{
+	char path[PATH_MAX];
+
+	if (!files_path(path, sizeof(path), st->run, "record", NULL))
+		unlink(path);
+}
+
 void control_state_close(struct control_state *st)
 {
 	if (!st)

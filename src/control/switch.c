@@ -354,8 +354,22 @@ int switch_down(struct control_state *st, struct sluice_err *err)
 
 int switch_off(struct control_state *st, struct sluice_err *err)
 {
+	struct sluice_err why = {0};
+	int e;
+
 	memset(&st->record, 0, sizeof(st->record));
-	return note(st, CONTROL_DOWN, err) ?: finish_down(st, err);
+	e = note(st, CONTROL_DOWN, &why);
+	if (!e || can_wait(e))
+		return e ? err_set(err, e, "%s", why.text) : finish_down(st, err);
+	e = lay_nowhere(st, err);
+	if (e)
+		return e;
+	confirmed(st, "");
+	/* of what cannot be written, nothing is left that says otherwise: that needs no room */
+	st->record.change = CONTROL_NONE;
+	control_state_forget(st);
+	control_warn(st, &why, "done, but not noted");
+	return 0;
 }
 
 /* --- what was left --- */
