@@ -170,7 +170,7 @@ case_ "a second one takes over when the first ends" second
 
 policy() { # backends come and go; who stays keeps what is known of it
 	daemon -v
-	says 5 "service web, $H2 is up: connected" || return 1
+	says 5 "service web, $H1 is up: connected" && says 5 "service web, $H2 is up: connected" || return 1
 	conf three "$H1 $H2 198.18.1.77"
 	quiet
 	place put "$T/three.conf" || return 1
@@ -247,18 +247,18 @@ command() { # words of a command; its limit of open files is what it was
 	kill $daemon
 	wait $daemon
 	quiet
-	conf command "$H1" "check command \"$T/check  two words-\$ADDRESS:\$PORT\" every 500ms timeout 400ms"
+	conf command "$H1" "check command \"$T/check  two words-\$ADDRESS:\$PORT\" every 900ms timeout 900ms"
 	place put "$T/command.conf" || return 1
 	(ulimit -Sn 300 && exec "$SLUICE" lab run --lab $L box -- "$SLUICE" serve -v 2>>"$T/said") &
 	daemon=$!
 	on_exit "kill -9 $daemon 2>/dev/null"
-	says 4 "service web, $H1 is up: $H1 8080 300" || return 1
-	conf command "$H1" 'check command "test $ADDRESS = 192.0.2.1" every 500ms timeout 400ms'
+	says 12 "service web, $H1 is up: $H1 8080 300" || return 1
+	conf command "$H1" 'check command "test $ADDRESS = 192.0.2.1" every 900ms timeout 900ms'
 	place put "$T/command.conf" || return 1
-	says 4 "service web, $H1 is down: exit 1" || return 1
-	conf command "$H1" 'check command "no-such-program" every 500ms timeout 400ms'
+	says 12 "service web, $H1 is down: exit 1" || return 1
+	conf command "$H1" 'check command "no-such-program" every 900ms timeout 900ms'
 	place put "$T/command.conf" || return 1
-	says 3 "service web, $H1 cannot be checked: there is no such program in /usr/local/sbin and so on; give its path"
+	says 12 "service web, $H1 cannot be checked: there is no such program in /usr/local/sbin and so on; give its path"
 }
 case_ "a command: words, environment, limits" command
 many() { # 2,000 backends, of which half fail at once: all are told within interval + timeout, the others stay
