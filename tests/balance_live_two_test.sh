@@ -12,6 +12,7 @@
 . "$(dirname "$0")/lib.sh"
 . "$SRC/tests/policy_lab.sh"
 . "$SRC/tests/balance_live.sh"
+. "$SRC/tests/balance_live_steps.sh"
 need_root
 for tool in nginx iperf3 nc nft jq; do
 	command -v $tool >/dev/null || skip_all "needs $tool (packages.txt)"
@@ -99,18 +100,7 @@ not_by_packet() {
 	inns box sh -c "nft delete table inet split; ip rule del fwmark 3; ip -6 rule del fwmark 3"
 }
 
-all() {
-	for client in t4 t6 u4 u6; do
-		tell $client "$1"
-	done
-	for client in t4 t6 u4 u6; do
-		hear $client >"$T/a.$client" || return 1
-	done
-	cat "$T"/a.* >"$T/a"
-}
-unbroken() { awk '$1 != "." && ($5 || $9 || $11) { print; e = 1 } END { exit e }' "$T/a"; }
-say() { echo "$*:"; cat "$T/a"; sort "$T"/[tu][46].err | uniq -c; inns h2 "$SLUICE" balance stats -1; inns h3 "$SLUICE" balance stats -1; return 1; }
-
+counts() { inns h2 "$SLUICE" balance stats -1; inns h3 "$SLUICE" balance stats -1; }
 clients() {
 	begin t4 h1 "$TALK" tcp $VIP4 8080 600 300
 	begin t6 h1 "$TALK" tcp $VIP6 8080 600 300

@@ -17,7 +17,6 @@
 
 #include "base/clock.h"
 #include "control/balance.h"
-#undef CONTROL_BALANCE_FLOWS /* a map's, below */
 #include "control/balance_live.h"
 #include "control/files.h"
 #include "control/inside.h"
