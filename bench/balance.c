@@ -259,30 +259,6 @@ struct bed {
 	size_t len;
 };
 
-static int prog(const struct bed *bed, const char *name)
-{
-	struct bpf_program *p = bpf_object__find_program_by_name(sluice_object_libbpf(bed->b.obj), name);
-
-	if (!p)
-		die("no program %s", name);
-	return bpf_program__fd(p);
-}
-
-static void *slurp(const char *dir, size_t *len)
-{
-	static uint8_t object[4 << 20];
-	char path[4096];
-	FILE *f;
-
-	snprintf(path, sizeof(path), "%s/balance.bpf.o", dir);
-	f = fopen(path, "re");
-	if (!f)
-		die("%s: %s", path, strerror(errno));
-	*len = fread(object, 1, sizeof(object), f);
-	fclose(f);
-	return object;
-}
-
 static void packet(struct bed *bed)
 {
 	uint8_t *p = bed->packet, *tcp;
@@ -320,7 +296,7 @@ static void open_bed(struct bed *bed, const char *dir, uint32_t n_slots, uint32_
 	struct sluice_err err;
 	struct bpf_map *map;
 	size_t len;
-	void *object = slurp(dir, &len);
+	void *object = bench_read(dir, "balance.bpf.o", &len);
 	uint32_t i, k;
 
 	memset(bed, 0, sizeof(*bed));
@@ -328,6 +304,7 @@ static void open_bed(struct bed *bed, const char *dir, uint32_t n_slots, uint32_
 	make_model(&bed->m, n_slots, six, false);
 	bed->t = tables_for(&bed->m);
 	check(control_balance_load_from(bed->t, &opts, object, len, "varied", &bed->b, &err), &err);
+	free(object);
 	map = bpf_object__find_map_by_name(sluice_object_libbpf(bed->b.obj), ".bss");
 	if (!map)
 		die("no .bss");
@@ -340,8 +317,8 @@ static void open_bed(struct bed *bed, const char *dir, uint32_t n_slots, uint32_
 	for (i = 0; i < N_SERVICES; i++)
 		for (k = 1; k <= 100; k++)
 			tables_way(bed->t, i, k, 1);
-	bed->base = prog(bed, six ? "base6" : "base");
-	bed->varied = prog(bed, six ? "varied6" : "varied");
+	bed->base = bench_prog(sluice_object_libbpf(bed->b.obj), six ? "base6" : "base");
+	bed->varied = bench_prog(sluice_object_libbpf(bed->b.obj), six ? "varied6" : "varied");
 	bed->held = !traffic_hold_open(&bed->hold, bed->base);
 	packet(bed);
 }

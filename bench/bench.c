@@ -7,8 +7,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <bpf/bpf.h>
+#include <bpf/libbpf.h>
 
 #include "bench/bench.h"
+
+#define OBJECT_MOST (8u << 20)
 
 static int by_value(const void *a, const void *b)
 {
@@ -82,6 +85,30 @@ void bench_packet(uint8_t *to, size_t len)
 	sum = ip_checksum(to + 14);
 	to[24] = (uint8_t)(sum >> 8);
 	to[25] = (uint8_t)sum;
+}
+
+void *bench_read(const char *dir, const char *name, size_t *len)
+{
+	void *bytes = malloc(OBJECT_MOST);
+	char path[4096];
+	FILE *f;
+
+	snprintf(path, sizeof(path), "%s/%s", dir, name);
+	f = fopen(path, "re");
+	if (!f || !bytes)
+		die("cannot read %s: %s", path, strerror(errno));
+	*len = fread(bytes, 1, OBJECT_MOST, f);
+	fclose(f);
+	return bytes;
+}
+
+int bench_prog(const struct bpf_object *object, const char *name)
+{
+	struct bpf_program *p = bpf_object__find_program_by_name(object, name);
+
+	if (!p)
+		die("no program %s", name);
+	return bpf_program__fd(p);
 }
 
 void bench_pin(int cpu)

@@ -24,6 +24,11 @@ double bench_run_ns(int prog_fd, const void *packet, size_t len, uint32_t repeat
 /* An Ethernet/IPv4/UDP packet of len bytes with a valid IP checksum. */
 void bench_packet(uint8_t *to, size_t len);
 
+/* The bytes of DIR/NAME, for free(). bench_prog() is the descriptor of a loaded object's program. Both die if there is none. */
+void *bench_read(const char *dir, const char *name, size_t *len);
+struct bpf_object;
+int bench_prog(const struct bpf_object *object, const char *name);
+
 /* Pins the process to a CPU; die() prints and exits. */
 void bench_pin(int cpu);
 void die(const char *fmt, ...) __attribute__((noreturn, format(printf, 1, 2)));

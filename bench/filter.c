@@ -41,22 +41,6 @@ static const char *filter;
 static struct traffic_hold hold;
 static int held;
 
-static struct object read_object(const char *dir, const char *name)
-{
-	struct object o = {.len = 0};
-	char path[4096];
-	FILE *f;
-
-	snprintf(path, sizeof(path), "%s/%s", dir, name);
-	f = fopen(path, "rb");
-	o.bytes = malloc(8 << 20);
-	if (!f || !o.bytes)
-		die("cannot read %s", path);
-	o.len = fread(o.bytes, 1, 8 << 20, f);
-	fclose(f);
-	return o;
-}
-
 /* What the file of a set holds. */
 static struct buf elements;
 
@@ -342,8 +326,8 @@ int main(int argc, char **argv)
 		die("usage: bench-filter DIR [NAME]");
 	filter = argc > 2 ? argv[2] : NULL;
 	bench_pin(0);
-	objects[0] = read_object(argv[1], "filter_small.bpf.o");
-	objects[1] = read_object(argv[1], "filter.bpf.o");
+	objects[0].bytes = bench_read(argv[1], "filter_small.bpf.o", &objects[0].len);
+	objects[1].bytes = bench_read(argv[1], "filter.bpf.o", &objects[1].len);
 	said("drop_all", "drop ip", 0, 0, false, 10);
 	family(4, 1);
 	family(6, 1.4);

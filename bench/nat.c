@@ -65,30 +65,6 @@ static void model(struct balance_model *m)
 	}
 }
 
-static int prog(const struct bed *bed, const char *name)
-{
-	struct bpf_program *p = bpf_object__find_program_by_name(sluice_object_libbpf(bed->b.obj), name);
-
-	if (!p)
-		die("no program %s", name);
-	return bpf_program__fd(p);
-}
-
-static void *slurp(const char *dir, size_t *len)
-{
-	static uint8_t object[4 << 20];
-	char path[4096];
-	FILE *f;
-
-	snprintf(path, sizeof(path), "%s/nat.bpf.o", dir);
-	f = fopen(path, "re");
-	if (!f)
-		die("%s: %s", path, strerror(errno));
-	*len = fread(object, 1, sizeof(object), f);
-	fclose(f);
-	return object;
-}
-
 static void packet(uint8_t *p)
 {
 	memset(p, 2, 12);
@@ -110,7 +86,7 @@ static void open_bed(struct bed *bed, const char *dir)
 	struct sluice_err err;
 	struct bpf_map *map;
 	size_t len;
-	void *object = slurp(dir, &len);
+	void *object = bench_read(dir, "nat.bpf.o", &len);
 	uint32_t i, k;
 
 	memset(bed, 0, sizeof(*bed));
@@ -123,6 +99,7 @@ static void open_bed(struct bed *bed, const char *dir)
 		check(nat_service(&plan, i, bed->m.services[i], &err), &err);
 	opts.nat = &plan;
 	check(control_balance_load_from(bed->t, &opts, object, len, "forth", &bed->b, &err), &err);
+	free(object);
 	check(tables_change(bed->t, &bed->m, NULL, clock_mono_ns(), NULL, &err), &err);
 	tables_hop(bed->t, 1, &hop);
 	for (i = 0; i < N_SERVICES; i++)
@@ -133,9 +110,9 @@ static void open_bed(struct bed *bed, const char *dir)
 		       : MAP_FAILED;
 	if (bed->bss == MAP_FAILED)
 		die("mapping .bss: %s", strerror(errno));
-	bed->base = prog(bed, "base");
-	bed->forth = prog(bed, "forth");
-	bed->back = prog(bed, "back");
+	bed->base = bench_prog(sluice_object_libbpf(bed->b.obj), "base");
+	bed->forth = bench_prog(sluice_object_libbpf(bed->b.obj), "forth");
+	bed->back = bench_prog(sluice_object_libbpf(bed->b.obj), "back");
 	bed->held = !traffic_hold_open(&bed->hold, bed->base);
 	packet(bed->packet);
 }
