@@ -7,23 +7,11 @@
 #include "base/err.h"
 #include "cmd/balance_show.h"
 
-static const char *file;
-
-static const struct cli_opt opts[] = {
-	{.name = "file",
-	 .letter = 'f',
-	 .kind = OPT_TEXT,
-	 .arg = "FILE",
-	 .to = &file,
-	 .help = "the services of a policy that is not in force"},
-	{0},
-};
-
 const struct cli_verb balance_list_verb = {
 	.name = "balance list",
 	.usage = "[--file FILE]",
 	.summary = "all services: how many backends are up, where clients send to",
-	.opts = opts,
+	.opts = balance_file_opts,
 };
 
 /* Virtual addresses in one line, as many as there is room for. */
@@ -66,18 +54,18 @@ int balance_list_run(int argc, char **argv)
 
 	if (rc >= 0)
 		return rc;
-	e = file ? balance_run_read(&run, file, &err) : balance_run_open(&run, false, &err);
+	e = balance_file ? balance_run_read(&run, balance_file, &err) : balance_run_open(&run, false, &err);
 	if (!e && cli.json) {
 		all = json_array();
 		for (i = 0; !e && i < run.model->n_services; i++)
 			if (json_array_append_new(all, balance_service_json(&run, i)))
 				e = err_nomem(&err);
 		if (!e)
-			rc = cli_json(balance_head_json(&run, file, "services", all));
+			rc = cli_json(balance_head_json(&run, balance_file, "services", all));
 		else
 			json_decref(all);
 	} else if (!e) {
-		balance_head(&run, file);
+		balance_head(&run, balance_file);
 		list(run.model);
 	}
 	balance_run_close(&run);

@@ -14,14 +14,13 @@
 #include "cmd/policy_say.h"
 #include "policy/print.h"
 
-static const char *file;
-
-static const struct cli_opt opts[] = {
+const char *balance_file;
+const struct cli_opt balance_file_opts[] = {
 	{.name = "file",
 	 .letter = 'f',
 	 .kind = OPT_TEXT,
 	 .arg = "FILE",
-	 .to = &file,
+	 .to = &balance_file,
 	 .help = "the services of a policy that is not in force"},
 	{0},
 };
@@ -34,7 +33,7 @@ const struct cli_verb balance_show_verb = {
 		"of the slots,\n"
 		"and so of new flows. SAID is what was set since the policy was applied, by hand or by "
 		"health checks.\n",
-	.opts = opts,
+	.opts = balance_file_opts,
 	.max_args = -1,
 };
 
@@ -396,16 +395,16 @@ int balance_show_run(int argc, char **argv)
 
 	if (rc >= 0)
 		return rc;
-	e = file ? balance_run_read(&run, file, &err) : balance_run_open(&run, false, &err);
+	e = balance_file ? balance_run_read(&run, balance_file, &err) : balance_run_open(&run, false, &err);
 	for (i = 0; !e && i < n; i++)
 		e = balance_run_service(run.model, args[i], &nr, &err);
 	if (!e && cli.json)
 		all = json_array();
 	else if (!e)
-		balance_head(&run, file);
+		balance_head(&run, balance_file);
 	e = e ?: each(&run, args, n, all, &err);
 	if (!e && all)
-		rc = cli_json(balance_head_json(&run, file, "services", all));
+		rc = cli_json(balance_head_json(&run, balance_file, "services", all));
 	else
 		json_decref(all);
 	balance_run_close(&run);

@@ -5,6 +5,10 @@
 
 #include "cmd/balance_run.h"
 
+/* --file, of both: NULL what is in force. */
+extern const char *balance_file;
+extern const struct cli_opt balance_file_opts[];
+
 struct balance_states {
 	uint32_t up, draining, down;
 };

@@ -14,21 +14,7 @@ static struct {
 } o;
 
 static const struct cli_opt opts[] = {
-	{.name = "interval",
-	 .letter = 'i',
-	 .kind = OPT_TIME,
-	 .arg = "TIME",
-	 .to = &o.live.interval_ns,
-	 .given = &o.live.interval_given,
-	 .help = "between two readings (default 1s)"},
-	{.name = "count",
-	 .letter = 'c',
-	 .kind = OPT_U64,
-	 .arg = "N",
-	 .to = &o.live.count,
-	 .min = 1,
-	 .help = "stop after N reports"},
-	{.name = "once", .letter = '1', .kind = OPT_FLAG, .to = &o.live.once, .help = "one report, then stop"},
+	LIVE_OPTIONS(o.live),
 	{.name = "limit",
 	 .letter = 'n',
 	 .kind = OPT_U64,
@@ -42,11 +28,7 @@ static const struct cli_opt opts[] = {
 	 .arg = "COLUMN",
 	 .to = &o.sort,
 	 .help = "policy, packets, bytes, pps, bps, new or flows (default policy: its order)"},
-	{.name = "lines",
-	 .letter = 'l',
-	 .kind = OPT_FLAG,
-	 .to = &o.live.lines,
-	 .help = "plain lines on a terminal too"},
+	LIVE_OPTION_LINES(o.live),
 	{0},
 };
 
@@ -81,7 +63,6 @@ static const struct live_view view = {
 	.open = stats_screen_open,
 	.show = stats_screen_show,
 	.keys = stats_screen_keys,
-	.close = stats_screen_close,
 };
 
 int balance_stats_run(int argc, char **argv)

@@ -90,7 +90,6 @@ bool stats_reasons_text(const uint64_t *reasons, bool drops, char *to, size_t si
 /* The full screen: as struct live_view (cmd/live.h) wants it; ctx is the struct balance_stats. */
 struct screen;
 int stats_screen_open(void *stats, struct screen **screen);
-void stats_screen_close(struct screen *screen);
 bool stats_screen_keys(struct screen *screen, int wait_ms);
 void stats_screen_show(struct screen *screen);
 

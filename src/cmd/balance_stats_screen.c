@@ -12,36 +12,19 @@
 #define REASONS_TEXT 256
 
 struct stats_screen {
-	struct screen screen;
+	struct screen screen; /* first */
 	struct balance_stats *stats;
 };
 
 int stats_screen_open(void *ctx, struct screen **screen)
 {
-	struct stats_screen *s = calloc(1, sizeof(*s));
+	int e = screen_new(sizeof(struct stats_screen), screen);
 
-	*screen = NULL;
-	if (!s)
-		return -ENOMEM;
-	s->stats = ctx;
-	if (screen_open(&s->screen)) {
-		free(s);
-		return -ENOTTY;
-	}
-	*screen = &s->screen;
+	if (e)
+		return e;
+	((struct stats_screen *)*screen)->stats = ctx;
 	stats_screen_show(*screen);
 	return 0;
-}
-
-void stats_screen_close(struct screen *screen)
-{
-	screen_close(screen);
-	free(screen); /* the first of struct stats_screen */
-}
-
-static int room(void)
-{
-	return LINES > HEAD_LINES + 1 ? LINES - HEAD_LINES - 1 : 0;
 }
 
 static void head(const struct stats_screen *s)
@@ -85,7 +68,7 @@ static bool next_line(struct stats_screen *s, int *line)
 	uint32_t at = s->screen.n_lines++;
 
 	*line = HEAD_LINES + (int)(at - s->screen.top);
-	return at >= s->screen.top && at - s->screen.top < (uint32_t)room();
+	return at >= s->screen.top && at - s->screen.top < (uint32_t)screen_room(HEAD_LINES);
 }
 
 static void print_service(struct stats_screen *s, const struct stats_service *v)
@@ -197,7 +180,7 @@ bool stats_screen_keys(struct screen *screen, int wait_ms)
 		return true;
 	case SCREEN_DRAW: /* fewer lines may be left, or more room */
 		draw(s);
-		screen_scroll(&s->screen, 0, room());
+		screen_scroll(&s->screen, 0, screen_room(HEAD_LINES));
 		break;
 	case 's':
 		sort_by(s, (enum stats_sort)((s->stats->sort + 1) % STATS_SORTS));
@@ -209,7 +192,7 @@ bool stats_screen_keys(struct screen *screen, int wait_ms)
 		if (key >= '1' && key < '1' + STATS_SORTS)
 			sort_by(s, (enum stats_sort)(key - '1'));
 		else
-			screen_scroll(&s->screen, key, room());
+			screen_scroll(&s->screen, key, screen_room(HEAD_LINES));
 		break;
 	}
 	draw(s);

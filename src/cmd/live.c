@@ -66,8 +66,7 @@ int live_run(const struct cli_verb *verb, const struct live_opts *o, const struc
 		e = report(view, screen, ctx, err);
 		n++;
 	}
-	if (screen)
-		view->close(screen);
+	screen_free(screen);
 	return e;
 }
 

@@ -14,10 +14,9 @@
 struct live_view {
 	int (*read)(void *ctx, struct sluice_err *err);
 	int (*print)(void *ctx); /* a report as lines or JSON; not 0: stdout is gone */
-	int (*open)(void *ctx, struct screen **screen); /* a screen that shows what was read. errors: -ENOTTY, -ENOMEM */
+	int (*open)(void *ctx, struct screen **screen); /* as screen_new(), and shows what was read */
 	void (*show)(struct screen *screen);
 	bool (*keys)(struct screen *screen, int wait_ms); /* false: the user wants to quit */
-	void (*close)(struct screen *screen);
 };
 
 /* As the options say. */
@@ -25,6 +24,26 @@ struct live_opts {
 	uint64_t interval_ns, count; /* count: 0 for ever */
 	bool interval_given, once, lines;
 };
+
+/* The rows of a verb's options that fill one in. */
+#define LIVE_OPTIONS(o)                                                                                     \
+	{.name = "interval",                                                                                \
+	 .letter = 'i',                                                                                     \
+	 .kind = OPT_TIME,                                                                                  \
+	 .arg = "TIME",                                                                                     \
+	 .to = &(o).interval_ns,                                                                            \
+	 .given = &(o).interval_given,                                                                      \
+	 .help = "between two readings (default 1s)"},                                                      \
+	{.name = "count",                                                                                   \
+	 .letter = 'c',                                                                                     \
+	 .kind = OPT_U64,                                                                                   \
+	 .arg = "N",                                                                                        \
+	 .to = &(o).count,                                                                                  \
+	 .min = 1,                                                                                          \
+	 .help = "stop after N reports"},                                                                   \
+	{.name = "once", .letter = '1', .kind = OPT_FLAG, .to = &(o).once, .help = "one report, then stop"}
+#define LIVE_OPTION_LINES(o)                                                                                \
+	{.name = "lines", .letter = 'l', .kind = OPT_FLAG, .to = &(o).lines, .help = "plain lines on a terminal too"}
 
 /*
  * live_run() reads and shows until that many reports are done, a signal comes (cli_stop) or the user quits. On a terminal it is

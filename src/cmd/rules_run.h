@@ -84,7 +84,6 @@ int rules_json(struct rules_run *run);
 /* The full screen: as struct live_view (cmd/live.h) wants it; ctx is the struct rules_run. */
 struct screen;
 int rules_screen_open(void *run, struct screen **screen);
-void rules_screen_close(struct screen *screen);
 bool rules_screen_keys(struct screen *screen, int wait_ms);
 void rules_screen_show(struct screen *screen);
 

@@ -16,36 +16,19 @@
 #define WIDE 110   /* for which a terminal of so many has room */
 
 struct rules_screen {
-	struct screen screen;
+	struct screen screen; /* first */
 	struct rules_run *run;
 };
 
 int rules_screen_open(void *ctx, struct screen **screen)
 {
-	struct rules_screen *s = calloc(1, sizeof(*s));
+	int e = screen_new(sizeof(struct rules_screen), screen);
 
-	*screen = NULL;
-	if (!s)
-		return -ENOMEM;
-	s->run = ctx;
-	if (screen_open(&s->screen)) {
-		free(s);
-		return -ENOTTY;
-	}
-	*screen = &s->screen;
+	if (e)
+		return e;
+	((struct rules_screen *)*screen)->run = ctx;
 	rules_screen_show(*screen);
 	return 0;
-}
-
-void rules_screen_close(struct screen *screen)
-{
-	screen_close(screen);
-	free(screen); /* the first of struct rules_screen */
-}
-
-static int room(void)
-{
-	return LINES > HEAD_LINES + 1 ? LINES - HEAD_LINES - 1 : 0;
 }
 
 static bool is_wide(void)
@@ -82,7 +65,7 @@ static void head(const struct rules_screen *s)
 static bool is_shown(const struct rules_screen *s, uint32_t at, int *line)
 {
 	*line = HEAD_LINES + (int)(at - s->screen.top);
-	return at >= s->screen.top && at - s->screen.top < (uint32_t)room();
+	return at >= s->screen.top && at - s->screen.top < (uint32_t)screen_room(HEAD_LINES);
 }
 
 static void print_group(const struct rules_group *g, int line)
@@ -195,7 +178,7 @@ bool rules_screen_keys(struct screen *screen, int wait_ms)
 		return true;
 	case SCREEN_DRAW: /* fewer lines may be left, or more room */
 		draw(s);
-		screen_scroll(&s->screen, 0, room());
+		screen_scroll(&s->screen, 0, screen_room(HEAD_LINES));
 		break;
 	case '1':
 	case '2':
@@ -211,7 +194,7 @@ bool rules_screen_keys(struct screen *screen, int wait_ms)
 		sort_by(s, s->run->sort == RULES_TEXT ? RULES_PPS : RULES_TEXT);
 		break;
 	default: /* anything else is only drawn anew */
-		screen_scroll(&s->screen, key, room());
+		screen_scroll(&s->screen, key, screen_room(HEAD_LINES));
 		break;
 	}
 	draw(s);

@@ -4,32 +4,45 @@
 #include <errno.h>
 #include <locale.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "cmd/screen.h"
 
-int screen_open(struct screen *s)
+int screen_new(size_t size, struct screen **to)
 {
-	memset(s, 0, sizeof(*s));
+	struct screen *s = calloc(1, size);
+
+	*to = NULL;
+	if (!s)
+		return -ENOMEM;
 	setlocale(LC_CTYPE, "");
 	s->terminal = newterm(NULL, stdout, stdin);
-	if (!s->terminal)
+	if (!s->terminal) {
+		free(s);
 		return -ENOTTY;
+	}
 	cbreak();
 	noecho();
 	keypad(stdscr, TRUE);
 	set_escdelay(50);
 	curs_set(0);
+	*to = s;
 	return 0;
 }
 
-void screen_close(struct screen *s)
+void screen_free(struct screen *s)
 {
-	if (!s->terminal)
+	if (!s)
 		return;
 	endwin();
 	delscreen(s->terminal);
-	s->terminal = NULL;
+	free(s);
+}
+
+int screen_room(int head)
+{
+	return LINES > head + 1 ? LINES - head - 1 : 0;
 }
 
 const char *screen_filter(const struct screen *s)

@@ -18,9 +18,16 @@ struct screen {
 	uint32_t top, n_lines;	     /* of rows that scroll: the first that is shown, of how many */
 };
 
-/* screen_open(): -ENOTTY the terminal cannot do it; then lines it is. screen_close() puts the terminal back. */
-int screen_open(struct screen *s);
-void screen_close(struct screen *s);
+/*
+ * screen_new() makes a verb's screen: size zeroed bytes that begin with a struct screen, which *s points to, and takes the
+ * terminal. screen_free() puts the terminal back; NULL is allowed.
+ * errors:  -ENOTTY the terminal cannot do it; then lines it is; -ENOMEM
+ */
+int screen_new(size_t size, struct screen **s);
+void screen_free(struct screen *s);
+
+/* screen_room() is how many lines there are for rows below `head` lines and above the last one. */
+int screen_room(int head);
 
 /*
  * screen_key() waits at most wait_ms for a key.

@@ -13,8 +13,8 @@
 #define ROWS_TO_SEARCH 65536 /* fetched when a filter is set */
 
 struct top_screen {
+	struct screen screen; /* first */
 	struct top_run *run;
-	struct screen screen;
 	struct sluice_top_report *report;    /* the one shown, NULL before the first */
 	const struct sluice_top_row **shown; /* what of it, in what order */
 	size_t n_shown;
@@ -25,18 +25,14 @@ struct top_screen {
 
 int top_screen_open(struct top_run *run, struct top_screen **screen)
 {
-	struct top_screen *s = calloc(1, sizeof(*s));
+	struct screen *s;
+	int e = screen_new(sizeof(**screen), &s);
 
-	*screen = NULL;
-	if (!s)
-		return -ENOMEM;
-	s->run = run;
-	if (screen_open(&s->screen)) {
-		free(s);
-		return -ENOTTY;
-	}
-	*screen = s;
-	top_screen_show(s, NULL);
+	*screen = (struct top_screen *)s;
+	if (e)
+		return e;
+	(*screen)->run = run;
+	top_screen_show(*screen, NULL);
 	return 0;
 }
 
@@ -44,11 +40,10 @@ void top_screen_close(struct top_screen *s)
 {
 	if (!s)
 		return;
-	screen_close(&s->screen);
 	free(s->report);
 	free(s->shown);
 	free(s->frozen);
-	free(s);
+	screen_free(&s->screen);
 }
 
 bool top_screen_paused(const struct top_screen *s)

@@ -17,21 +17,7 @@ static struct {
 } o;
 
 static const struct cli_opt opts[] = {
-	{.name = "interval",
-	 .letter = 'i',
-	 .kind = OPT_TIME,
-	 .arg = "TIME",
-	 .to = &o.live.interval_ns,
-	 .given = &o.live.interval_given,
-	 .help = "between two readings (default 1s)"},
-	{.name = "count",
-	 .letter = 'c',
-	 .kind = OPT_U64,
-	 .arg = "N",
-	 .to = &o.live.count,
-	 .min = 1,
-	 .help = "stop after N reports"},
-	{.name = "once", .letter = '1', .kind = OPT_FLAG, .to = &o.live.once, .help = "one report, then stop"},
+	LIVE_OPTIONS(o.live),
 	{.name = "limit",
 	 .letter = 'n',
 	 .kind = OPT_U64,
@@ -46,11 +32,7 @@ static const struct cli_opt opts[] = {
 	 .to = &o.sort,
 	 .help = "text, packets, bytes, pps or bps (default text: as in the policy)"},
 	{.name = "per-if", .kind = OPT_FLAG, .to = &o.per_if, .help = "keep the interfaces apart"},
-	{.name = "lines",
-	 .letter = 'l',
-	 .kind = OPT_FLAG,
-	 .to = &o.live.lines,
-	 .help = "plain lines on a terminal too"},
+	LIVE_OPTION_LINES(o.live),
 	{0},
 };
 
@@ -87,7 +69,6 @@ static const struct live_view view = {
 	.open = rules_screen_open,
 	.show = rules_screen_show,
 	.keys = rules_screen_keys,
-	.close = rules_screen_close,
 };
 
 int verb_rules(int argc, char **argv)

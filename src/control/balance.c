@@ -141,6 +141,8 @@ static int prepare(const struct tables *t, const struct control_balance_opts *op
 	fragments = 64ull << (64 - b->config.fragment_shift);
 	e = sluice_object_open_mem(object, len, "balance", &b->obj, err);
 	if (!e)
+		object_fold(b->obj);
+	if (!e)
 		e = sluice_object_set_bytes(b->obj, "config", &b->config, sizeof(b->config), err);
 	if (!e)
 		e = set_size(b, "balance_tables", tables_bytes(t), err);
@@ -179,8 +181,6 @@ int control_balance_load_from(struct tables *t, const struct control_balance_opt
 	for (i = 0; !e && sluice_object_program_name(b->obj, i);
 	     i++) /* all of them: they have the maps in common */
 		e = sluice_object_program(b->obj, sluice_object_program_name(b->obj, i), &other, err);
-	if (!e)
-		object_fold(b->obj);
 	if (!e)
 		e = sluice_object_load(b->obj, err);
 	if (!e)
@@ -233,8 +233,6 @@ int control_balance_load_code(const struct tables *t, const struct control_balan
 		e = share(b, i, maps[i], err);
 	if (!e)
 		e = sluice_object_program(b->obj, "balance", &prog, err);
-	if (!e)
-		object_fold(b->obj);
 	if (!e)
 		e = object_load_code(b->obj, err);
 	if (e)

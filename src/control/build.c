@@ -89,7 +89,7 @@ static int keep_fd(const struct build *b, struct control_filter *f, const char *
 
 	if (of < 0)
 		return of;
-	if (*fd < 0)
+	if (fd && *fd < 0)
 		*fd = fcntl(of, F_DUPFD_CLOEXEC, 3);
 	return build_pin(b, of, as, which);
 }
@@ -99,7 +99,7 @@ static int build_part(struct build *b, const struct filter_tables *t, uint32_t p
 	uint32_t filter = b->g->parts[part].filter;
 	const struct code *code = NULL;
 	struct control_filter f;
-	int none = -1, more = -1, e = control_filter_load_code(t, &b->maps, &f, &code, b->err);
+	int e = control_filter_load_code(t, &b->maps, &f, &code, b->err);
 
 	if (e)
 		err_prefix(b->err, "the filter on %s", b->g->parts[part].ifname);
@@ -107,13 +107,9 @@ static int build_part(struct build *b, const struct filter_tables *t, uint32_t p
 	e = e ?: keep_fd(b, &f, "filter_cells", CONTROL_CELLS, filter, &b->maps.cells);
 	e = e ?: keep_fd(b, &f, "filter_cpus", CONTROL_CPUS, filter, &b->maps.cpus);
 	e = e ?: keep_fd(b, &f, "filter_samples", CONTROL_SAMPLES, 0, &b->maps.samples);
-	e = e ?: keep_fd(b, &f, "filter_hits", CONTROL_COUNTS, part, &none);
-	e = e ?: keep_fd(b, &f, "filter_more", CONTROL_MORE, part, &more);
+	e = e ?: keep_fd(b, &f, "filter_hits", CONTROL_COUNTS, part, NULL);
+	e = e ?: keep_fd(b, &f, "filter_more", CONTROL_MORE, part, NULL);
 	e = e ?: build_keep_code(b, code, part);
-	if (none >= 0)
-		close(none);
-	if (more >= 0)
-		close(more);
 	control_filter_close(&f);
 	return e;
 }

@@ -74,7 +74,7 @@ static uint32_t n_ragged(const struct policy_spans *s)
  * The prefixes at whose edges the rule's word changes: those of its spans, or of what is between them, if that is
  * fewer (`not`).
  */
-static int put_prefixes(struct side *s, const struct policy_spans *spans)
+static void put_prefixes(struct side *s, const struct policy_spans *spans)
 {
 	struct policy_spans none = {0}; /* of the rule's */
 	const struct policy_spans *from = spans;
@@ -92,7 +92,6 @@ static int put_prefixes(struct side *s, const struct policy_spans *spans)
 			put_prefix(s, first, policy_span6_take(&span, &more));
 		}
 	policy_spans_free(&none);
-	return 0;
 }
 
 static int gather(struct side *s, const struct policy *p, const struct filter_sets *sets,
@@ -117,7 +116,8 @@ static int gather(struct side *s, const struct policy *p, const struct filter_se
 			span = (struct span){spans.v6[i], 1ull << r->index};
 			buf_put(&s->spans, &span, sizeof(span));
 		}
-		e = e ?: put_prefixes(s, &spans);
+		if (!e)
+			put_prefixes(s, &spans);
 		policy_spans_free(&spans);
 		if (!e && s->prefixes.len > PREFIXES_MAX * sizeof(struct prefix))
 			e = -EFBIG;
