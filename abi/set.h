@@ -5,11 +5,13 @@
  * One block of memory, one family. Positions are numbers of 64-byte lines from its start, so that whatever
  * stands in a damaged header, nothing is misaligned; the reader holds every one against the memory's size.
  *
- *     head | root | deep | table "front": buckets, keys, spill, info, counts, trees | "book" | bits
+ *     head | root | deep | table "front": summary, buckets, keys, spill, info, counts, trees | "book" | bits
  *
  * A table is a hash of buckets of 16 lanes of 16 bits. Lane 15 is the bucket's flags; each other lane is a
  * slot: 0 free, 0x8000 | print taken, anything else (the top bit clear) a slot that was freed in that epoch.
- * What goes with a slot lies in arrays under the slot's number: key, value, tree, info, counts.
+ * What goes with a slot lies in arrays under the slot's number: key, value, tree, info, counts. A table without
+ * values has a summary: a word for each bucket with the marks of all its prints (all ones if it has spilled keys). It is a quarter of
+ * the buckets' memory, and says of most keys that are not there that they are not.
  *
  * Addresses: the front table's keys are the addresses. Prefixes: the keys are cells. A cell of level T (a
  * multiple of 4) stands for T leading bits; its value has a bit for each of the 16 prefixes of T + 4 bits
@@ -26,7 +28,7 @@
 #include <linux/types.h>
 
 #define SET_MAGIC 0x5e75a1ceu
-#define SET_VERSION 1
+#define SET_VERSION 2
 
 #define SET_LINE 64
 #define SET_LANES 16 /* one of them the flags */
@@ -57,7 +59,8 @@ struct set_table {
 	__u32 trees;	  /* __u32 */
 	__u32 bits;	  /* log2 of the number of buckets */
 	__u32 narrow;	  /* keys of 32 bits */
-	__u32 reserved[4];
+	__u32 summary;	  /* __u64 for each bucket */
+	__u32 reserved[3];
 };
 
 struct set_head {
@@ -129,6 +132,14 @@ static inline __attribute__((always_inline, unused)) __u32 set_mix(__u32 key, __
 
 	h = (h ^ h >> 15 ^ (__u32)(seed >> 32)) * 0x85ebca77u;
 	return h;
+}
+
+/* What a print leaves in its bucket's word of the summary: a Bloom filter of three bits in 64. */
+static inline __attribute__((always_inline, unused)) __u64 set_marks(__u64 print)
+{
+	__u64 h = print * 0x9e3779b97f4a7c15ull;
+
+	return 1ull << (h >> 58) | 1ull << (h >> 52 & 63) | 1ull << (h >> 46 & 63);
 }
 
 /* Sums of products of (seed + key half), as datapath/lib/hash.h: unknown seeds keep chosen keys apart. */

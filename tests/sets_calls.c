@@ -108,7 +108,7 @@ static void mistakes(void)
 	spec.family = 6;
 	spec.n = 1u << 24;
 	says(sets_bytes(&spec, &bytes, &err), -EINVAL,
-	     "a set of 16777216 elements needs 608 MB, a program reaches 512; split it");
+	     "a set of 16777216 elements needs 624 MB, a program reaches 512; split it");
 	spec.n = 10000000;
 	if (sets_bytes(&spec, &bytes, &err))
 		FAIL("10 million IPv6 addresses do not fit: %s", err.text);

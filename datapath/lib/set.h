@@ -88,41 +88,63 @@ SET_RARE __u64 set_spilled(const void *mem, __u64 limit, const volatile struct s
 	return 0;
 }
 
+/* Does the summary say that a bucket does not have a print? Then nothing of the key is in the spill area, either. */
+SET_FN int set_lacks(const void *mem, __u64 limit, __u64 base, const volatile struct set_table *t, __u64 bucket,
+		     __u64 print)
+{
+	__u64 at = base + (__u64)t->summary * SET_LINE + bucket * 8;
+
+	SET_PIN(at);
+	return t->summary && (at > limit || ~SET_GET(__u64, mem + at) & set_marks(print));
+}
+
 /*
- * set_find_narrow() looks for a 32-bit key; shift is the table's bucket_shift, a constant. Without branches
- * that depend on what is found, as long as bucket and print are the whole key.
+ * set_look_narrow() looks for a 32-bit key but for the spill area; shift is the table's bucket_shift, a constant. Without
+ * branches that depend on what is found, as long as bucket and print are the whole key. *bucket and *spilled are for
+ * looking there; *spilled also if it was found.
  */
-SET_FN __u64 set_find_narrow(const void *mem, __u64 limit, __u64 base, const volatile struct set_table *t,
-			     __u32 key, __u64 seed, int shift,
-			     struct set_want *want)
+SET_FN __u64 set_look_narrow(const void *mem, __u64 limit, __u64 base, const volatile struct set_table *t,
+			     __u32 key, __u64 seed, int shift, __u32 *bucket, __u32 *spilled)
 {
 	__u32 hash = set_mix(key, seed);
-	__u64 bucket = hash >> (t->index_shift & 31), at, match, found;
+	__u64 at, match, found;
 	const void *p;
 
-	at = base + (__u64)t->buckets * SET_LINE + (bucket << shift);
+	*bucket = hash >> (t->index_shift & 31);
+	*spilled = 0;
+	if (shift == 5 && set_lacks(mem, limit, base, t, *bucket, hash >> (t->print_shift & 31) & 0x7fff))
+		return 0;
+	at = base + (__u64)t->buckets * SET_LINE + ((__u64)*bucket << shift);
 	SET_PIN(at);
 	if (at > limit)
 		return 0;
 	p = mem + at;
 	match = set_match(p, (hash >> (t->print_shift & 31) & 0x7fff) | SET_USED);
 	if (t->keys && match) {
-		at = base + (__u64)t->keys * SET_LINE + set_slot(bucket, match) * 4;
+		at = base + (__u64)t->keys * SET_LINE + set_slot(*bucket, match) * 4;
 		SET_PIN(at);
 		if (at > limit)
 			return 0;
 		if (SET_GET(__u32, mem + at) != key)
 			match = 0;
 	}
-	found = (set_slot(bucket, match) + 1) << 16;
+	*spilled = SET_GET(__u16, p + 2 * SET_FLAGS_LANE);
+	found = (set_slot(*bucket, match) + 1) << 16;
 	if (shift == 6)
 		found |= SET_GET(__u16, p + 32 + (match * SET_LANE_MAGIC >> 60) * 2);
-	found &= 0 - ((match | -match) >> 63);
-	if (SET_GET(__u16, p + 2 * SET_FLAGS_LANE) && !found) {
-		*want = (struct set_want){0, key, base, 0, (__u32)bucket};
-		return set_spilled(mem, limit, t, want);
-	}
-	return found;
+	return found & (0 - ((match | -match) >> 63));
+}
+
+SET_FN __u64 set_find_narrow(const void *mem, __u64 limit, __u64 base, const volatile struct set_table *t,
+			     __u32 key, __u64 seed, int shift, struct set_want *want)
+{
+	__u32 bucket, spilled;
+	__u64 found = set_look_narrow(mem, limit, base, t, key, seed, shift, &bucket, &spilled);
+
+	if (found || !spilled)
+		return found;
+	*want = (struct set_want){0, key, base, 0, bucket};
+	return set_spilled(mem, limit, t, want);
 }
 
 /* A look for a key of 128 bits but for the spill area; *bucket and *spilled are for looking there. */
@@ -135,6 +157,8 @@ SET_FN __u64 set_look_wide(const void *mem, __u64 limit, __u64 base, const volat
 
 	*spilled = 0;
 	*bucket = (__u32)(hash >> (t->index_shift & 63));
+	if (shift == 5 && set_lacks(mem, limit, base, t, *bucket, hash >> (t->print_shift & 63) & 0x7fff))
+		return 0;
 	at = base + (__u64)t->buckets * SET_LINE + ((__u64)*bucket << shift);
 	SET_PIN(at);
 	if (at > limit)
@@ -176,16 +200,21 @@ SET_FN __u64 set_find_wide(const void *mem, __u64 limit, __u64 base, const volat
 
 #define SET_HEAD(at) ((const volatile struct set_head *)(at))
 
-/* One level of an IPv4 prefix set: 1 if addr is covered there. */
+/* One level of an IPv4 prefix set: bit 0 says if addr is covered there. want: NULL: SET_LATER if the spill area may know */
+#define SET_LATER 2
 SET_FN __u32 set_level4(const void *mem, __u64 limit, __u64 base, __u32 addr, __u32 level, struct set_want *want)
 {
-	__u32 key = (addr & -(1u << (32 - level))) | 1u << (31 - level);
-	__u64 found = set_find_narrow(mem, limit, base, &SET_HEAD(mem + base)->front, key,
-				      SET_HEAD(mem + base)->seed[0], 6, want);
+	__u32 key = (addr & -(1u << (32 - level))) | 1u << (31 - level), bucket, spilled = 0;
+	const volatile struct set_head *head = SET_HEAD(mem + base);
+	__u64 found = want ? set_find_narrow(mem, limit, base, &head->front, key, head->seed[0], 6, want)
+			   : set_look_narrow(mem, limit, base, &head->front, key, head->seed[0], 6, &bucket, &spilled);
 
+	if (!want && !found && spilled)
+		return SET_LATER;
 	return (__u32)found >> (addr >> (28 - level) & 15) & 1;
 }
 
+/* 1 covered, 0 not. want: NULL: or SET_LATER, as set_level4() has it */
 SET_FN __u32 set_covers4(const void *mem, __u64 limit, __u64 base, __u32 addr, struct set_want *want)
 {
 	__u32 shift = SET_HEAD(mem + base)->root_shift & 31, root, hit = 0;
@@ -203,7 +232,7 @@ SET_FN __u32 set_covers4(const void *mem, __u64 limit, __u64 base, __u32 addr, s
 		hit |= set_level4(mem, limit, base, addr, 24, want);
 	if (root & SET_ROOT_LEVEL << 2)
 		hit |= set_level4(mem, limit, base, addr, 28, want);
-	return hit & 1;
+	return hit & 1 ? 1 : hit;
 }
 
 /* What a level of an IPv6 prefix set keeps of an address, in the order of a product with SET_LEVEL_MAGIC. */
@@ -264,7 +293,6 @@ SET_RARE __u32 set_later6(const void *mem, __u64 limit, struct set_want *want)
  * The first half of set_covers6(): 1 covered, 0 not, SET_LATER if the spill area has to be looked through:
  * set_later6() does that for what stands in *want then.
  */
-#define SET_LATER 2
 SET_FN __u32 set_look6(const void *mem, __u64 limit, __u64 base, __u64 hi, __u64 lo, struct set_want *want)
 {
 	const volatile struct set_head *head = SET_HEAD(mem + base);
@@ -322,6 +350,17 @@ SET_FN __u64 set_addr4(const void *mem, __u64 limit, __u64 base, __u32 addr, str
 	return set_find_narrow(mem, limit, base, &SET_HEAD(mem + base)->front, addr,
 			       SET_HEAD(mem + base)->seed[0], 5, want) >>
 	       16;
+}
+
+/* 1 it is in a set of addresses, 0 not, or SET_LATER if the spill area may know. */
+SET_FN __u32 set_look_addr4(const void *mem, __u64 limit, __u64 base, __u32 addr)
+{
+	const volatile struct set_head *head = SET_HEAD(mem + base);
+	__u32 bucket, spilled;
+
+	if (set_look_narrow(mem, limit, base, &head->front, addr, head->seed[0], 5, &bucket, &spilled))
+		return 1;
+	return spilled ? SET_LATER : 0;
 }
 
 SET_FN __u64 set_addr6(const void *mem, __u64 limit, __u64 base, __u64 hi, __u64 lo, struct set_want *want)

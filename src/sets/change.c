@@ -245,6 +245,8 @@ void sets_stats(const struct sets *set, struct sets_stats *s)
 	for (slot = table_next(&set->front, 0); slot != TABLE_NONE; slot = table_next(&set->front, slot + 1))
 		s->cells++;
 	s->read = sizeof(*head) + ((uint64_t)1 << (set->front.t.bits + set->front.t.bucket_shift));
+	if (set->front.t.summary)
+		s->read += (uint64_t)8 << set->front.t.bits;
 	if (set->prefixes)
 		s->read += ((uint64_t)4 << set->root_bits) +
 			   (set->v6 ? (uint64_t)4 << (64 - set->deep_shift) : 0);

@@ -50,6 +50,8 @@ void table_size(struct set_table *t, const struct table_need *need, uint64_t *li
 	t->bucket_shift = need->values ? 6 : 5;
 	t->index_shift = (need->narrow ? 32 : 64) - t->bits;
 	t->print_shift = !need->narrow ? 28 : t->bits < SET_EXACT_BITS ? SET_EXACT_BITS - t->bits : 0;
+	if (!need->values)
+		t->summary = take(line, (uint64_t)8 << t->bits);
 	t->buckets = take(line, (uint64_t)1 << (t->bits + t->bucket_shift));
 	if (!need->narrow || t->bits < SET_EXACT_BITS)
 		t->keys = take(line, main * (need->narrow ? 4 : sizeof(struct set_key)));
@@ -69,7 +71,7 @@ bool table_sane(const struct set_table *t, uint64_t lines)
 				  .info = t->info != 0,
 				  .counts = t->counts != 0};
 	struct set_table want;
-	uint64_t line = t->buckets;
+	uint64_t line = t->summary ?: t->buckets;
 
 	if (t->bits < 8 || t->bits > 24 || !t->buckets)
 		return false;
@@ -100,6 +102,26 @@ static void *lines_at(const struct table *tb, uint32_t line)
 static uint16_t *bucket_at(const struct table *tb, uint64_t bucket)
 {
 	return (uint16_t *)lines_at(tb, tb->t.buckets) + (bucket << (tb->t.bucket_shift - 1));
+}
+
+/*
+ * A bucket's word of the summary, of what its lanes and flags say, and of a print that is about to come: marks are there
+ * before the lane is, and go after it.
+ */
+static void summarize(const struct table *tb, uint64_t bucket, uint16_t coming)
+{
+	const uint16_t *lanes = bucket_at(tb, bucket);
+	uint64_t word = coming ? set_marks(coming & 0x7fff) : 0;
+	unsigned int lane;
+
+	if (!tb->t.summary)
+		return;
+	for (lane = 0; lane < SET_FLAGS_LANE; lane++)
+		if (lanes[lane] & SET_USED)
+			word |= set_marks(lanes[lane] & 0x7fff);
+	if (lanes[SET_FLAGS_LANE])
+		word = ~0ull;
+	__atomic_store_n((uint64_t *)lines_at(tb, tb->t.summary) + bucket, word, __ATOMIC_RELEASE);
 }
 
 static struct set_spill *spill_at(const struct table *tb, uint64_t i)
@@ -260,6 +282,7 @@ static uint64_t spill(struct table *tb, uint64_t bucket, const struct table_key 
 	set_beside(tb, tb->n_main + i, key, expires);
 	__atomic_store_n(&s->state, SET_SPILL_USED | (uint32_t)bucket, __ATOMIC_RELEASE);
 	__atomic_store_n(&bucket_at(tb, bucket)[SET_FLAGS_LANE], SET_SPILLED, __ATOMIC_RELEASE);
+	summarize(tb, bucket, 0);
 	tb->head->n_spilled++;
 	return tb->n_main + i;
 }
@@ -295,6 +318,7 @@ uint64_t table_insert(struct table *tb, const struct table_key *key, uint32_t tr
 		*table_value(tb, slot) = value;
 	}
 	set_beside(tb, slot, key, expires);
+	summarize(tb, bucket, print);
 	__atomic_store_n(&lanes[room], print, __ATOMIC_RELEASE);
 	return slot;
 }
@@ -308,6 +332,7 @@ static void update_flags(struct table *tb, uint64_t bucket)
 		if (spill_at(tb, i)->state == (SET_SPILL_USED | bucket))
 			return;
 	__atomic_store_n(&bucket_at(tb, bucket)[SET_FLAGS_LANE], 0, __ATOMIC_RELEASE);
+	summarize(tb, bucket, 0);
 }
 
 void table_remove(struct table *tb, uint64_t slot)
@@ -325,6 +350,7 @@ void table_remove(struct table *tb, uint64_t slot)
 	} else {
 		__atomic_store_n(&bucket_at(tb, slot / SET_LANES)[lane_of[slot % SET_LANES]],
 				 (uint16_t)(tb->reuse_now ? 0 : freed), __ATOMIC_RELEASE);
+		summarize(tb, slot / SET_LANES, 0);
 		if (tb->reuse_now)
 			return;
 	}
@@ -357,4 +383,6 @@ void table_repair(struct table *tb)
 			__atomic_store_n(&bucket_at(tb, bucket)[SET_FLAGS_LANE], SET_SPILLED,
 					 __ATOMIC_RELEASE);
 	}
+	for (i = 0; i < (uint64_t)1 << tb->t.bits; i++)
+		summarize(tb, i, 0);
 }

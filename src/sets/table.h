@@ -54,7 +54,7 @@ uint32_t *table_tree(const struct table *tb, uint64_t slot);
 struct set_info *table_info(const struct table *tb, uint64_t slot);
 struct set_count *table_count(const struct table *tb, uint64_t slot);
 
-/* table_repair() sets every bucket's flags by what the spill area holds. */
+/* table_repair() sets every bucket's flags by what the spill area holds, and the summary by the buckets. */
 void table_repair(struct table *tb);
 
 #endif
