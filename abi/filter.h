@@ -22,6 +22,8 @@
 
 #include <linux/types.h>
 
+#include "abi/limit.h"
+
 #define FILTER_END 0xffffffffu /* of a list */
 #define FILTER_ROWS 16	       /* rows or rules in one turn of the walk */
 
@@ -161,6 +163,17 @@ struct filter_side6 {
 	__u8 deep;    /* are lower halves of addresses asked for? */
 };
 
+/* The first rule with FILTER_LIMIT: its rate is kept in line, by constants; those of others in a function. */
+struct filter_in_line {
+	__u64 bit; /* in words of struct filter_bits; 0: there is none */
+	struct limit limit;
+	__u32 rule;
+	__u32 mask4; /* as in struct filter_rule */
+	__u8 to;     /* by destination */
+	__u8 others; /* are there more rules with FILTER_LIMIT? */
+	__u8 pad[6];
+};
+
 struct filter_config {
 	__u64 jiffy_ns;
 	__u64 seed[10];	   /* of hashes; secret */
@@ -190,6 +203,7 @@ struct filter_config {
 	__u8 pad;
 	struct filter_side6 side6[2]; /* source, destination */
 	__u32 hits_stride, hits_last; /* struct filter_hits: of a CPU, in bytes; where the very last one is */
+	struct filter_in_line in_line;
 };
 
 #define FILTER_ASKS_FROM 1
@@ -237,7 +251,7 @@ _Static_assert(sizeof(struct filter_row) == 64, "struct filter_row is shared");
 _Static_assert(sizeof(struct filter_rule) == 64, "struct filter_rule is shared");
 _Static_assert(sizeof(struct filter_near) == 384, "struct filter_near is shared");
 _Static_assert(sizeof(struct filter_bits) % 8 == 0, "struct filter_bits is shared");
-_Static_assert(sizeof(struct filter_config) == 184, "struct filter_config is shared");
+_Static_assert(sizeof(struct filter_config) == 240, "struct filter_config is shared");
 _Static_assert(sizeof(struct filter_count) == 48, "struct filter_count is shared");
 _Static_assert(sizeof(struct filter_event) == 160, "struct filter_event is shared");
 

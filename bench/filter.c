@@ -335,6 +335,8 @@ int main(int argc, char **argv)
 	said("set_1m_prefixes", "drop from @bad\ndefault pass", 0, 1000000, true, 100);
 	/* 65,536 sources, and others each time they have been through */
 	said("limit_16m", "limit ip4 to 1000/s per source burst 50\ndefault pass", 0x00010203, 0, false, 60);
+	/* slower ones have the most cells there are */
+	said("limit_16m_slow", "limit ip4 to 10/s per source burst 50\ndefault pass", 0x00010203, 0, false, 60);
 	if (held)
 		traffic_hold_close(&hold);
 	free(objects[0].bytes);

@@ -178,7 +178,7 @@ static __always_inline __u64 bits_of_sets(const struct seen *s, __u32 family, co
 					  __u64 bits)
 {
 	__u64 asking = b->set[0].in | b->set[0].out | b->set[1].in | b->set[1].out, final = bits & ~b->on & ~asking;
-	__u32 k;
+	__u32 k, in, asked = 0;
 	struct view *v;
 
 	final &= -final;
@@ -187,12 +187,21 @@ static __always_inline __u64 bits_of_sets(const struct seen *s, __u32 family, co
 	v = bpf_map_lookup_elem(&filter_scratch, &map_first);
 	if (!v)
 		return 0;
-	filter_set_begin(&v->sets);
-#pragma clang loop unroll(full)
+#pragma clang loop unroll(disable)
 	for (k = 0; k < FILTER_BITS_SETS; k++) {
 		if (config.bits_sets <= k || !(bits & (b->set[k].in | b->set[k].out) & (final - 1)))
 			continue;
-		if (filter_set_asked(&v->sets, b->set[k].ask, family == PLAIN_IP6, s->src, s->dst, s->bytes))
+		in = SET_LATER;
+		if (family == PLAIN_IP4)
+			in = filter_set_quick4((b->set[k].ask & ~FILTER_ASK_TO) - 1,
+					       (__u32)((b->set[k].ask & FILTER_ASK_TO ? s->dst[0] : s->src[0]) >> 32));
+		if (in == SET_LATER) {
+			if (!asked++)
+				filter_set_begin(&v->sets);
+			in = (__u32)filter_set_asked(&v->sets, b->set[k].ask, family == PLAIN_IP6, s->src, s->dst,
+						     s->bytes);
+		}
+		if (in)
 			bits &= ~b->set[k].out;
 		else
 			bits &= ~b->set[k].in;
@@ -205,8 +214,9 @@ static __always_inline int by_bits(struct xdp_md *ctx, void *m, const struct see
 				   __u64 bits, __u32 length)
 {
 	const struct filter_bits *b = m + table;
+	const __u64 in_line = family == PLAIN_IP4 ? config.in_line.bit : 0, addresses = s->src[0] | s->dst[0] >> 32;
 	__u64 final, on, bit;
-	__u32 slot, i;
+	__u32 slot, i, over = 0;
 
 	if (ASKS(FROM))
 		bits &= family == PLAIN_IP4 ? bits_of_address(m, b->root[0], s->src[0])
@@ -232,16 +242,22 @@ static __always_inline int by_bits(struct xdp_md *ctx, void *m, const struct see
 	on &= final - 1;
 	if (config.walks && (on | final) & b->walk)
 		return hand_over(ctx, 0, FILTER_END, table, on | final);
+	if (in_line && on & in_line && over_in_line(addresses, s->bytes)) {
+		on &= in_line - 1; /* what comes before it counts */
+		over = 1;
+	}
 #pragma clang loop unroll(disable)
 	for (i = 0; i < FILTER_BITS && on; i++) {
 		bit = on & -on;
 		on ^= bit;
 		slot = (__u32)FILTER_BITS_SLOT(bit) & (FILTER_BITS_SLOTS - 1);
-		if (config.has_limits && family == PLAIN_IP4 && b->does[slot] & FILTER_LIMIT &&
-		    filter_over4(s->src[0] | s->dst[0] >> 32, b->rule[slot], s->bytes))
+		if (in_line && config.in_line.others && bit != in_line && b->does[slot] & FILTER_LIMIT &&
+		    filter_over4(addresses, b->rule[slot], s->bytes))
 			return XDP_DROP;
 		count(b->rule[slot], s->bytes);
 	}
+	if (over)
+		return XDP_DROP;
 	slot = (__u32)FILTER_BITS_SLOT(final);
 	count(b->rule[slot & (FILTER_BITS_SLOTS - 1)], s->bytes);
 	return b->does[slot & (FILTER_BITS_SLOTS - 1)];

@@ -36,7 +36,7 @@ static __always_inline __u64 key_of(const struct view *v, const struct filter_ru
 	return key_of_address(hi, a[1] & r->mask6[1], who);
 }
 
-static __always_inline __u64 clock_of(const struct limit *l)
+static __always_inline __u64 clock_of(const volatile struct limit *l)
 {
 	return config.clock_ktime && l->clock == LIMIT_KTIME ? bpf_ktime_get_ns() : bpf_jiffies64() * config.jiffy_ns;
 }
@@ -121,39 +121,55 @@ static __always_inline void count(__u32 rule, __u32 bytes)
 }
 
 /*
- * Is an IPv4 packet over the rate of a rule with FILTER_LIMIT? If so it is counted there. addresses: source in the upper
- * half. A global function: the verifier goes through it once, and not for each bit of a word.
+ * Is an IPv4 packet over the rate of a rule with FILTER_LIMIT? addresses: source in the upper half; to: the destination
+ * counts, as much of it as mask4 has
  */
-__attribute__((noinline)) int filter_over4(__u64 addresses, __u32 rule, __u32 bytes)
+static __always_inline int over4(const volatile struct limit *l, __u64 addresses, __u32 to, __u32 mask4, __u32 bytes)
 {
-	void *m = bpf_map_lookup_elem(&filter_tables, &map_first);
 	__u64 *cells = bpf_map_lookup_elem(&filter_cells, &map_first), addr, hash;
-	struct filter_rule *r;
-	struct filter_more *more;
-	struct limit *l;
-	__u32 now, cost;
+	__u32 now = limit_now(l, clock_of(l)), cost = limit_cost(l, bytes);
 
-	if (!config.has_limits || !m || !cells)
+	if (!cells)
 		return 0;
-	r = TABLE(m, struct filter_rule, config.rules + rule * (__u32)sizeof(*r));
-	l = TABLE(m, struct limit, config.limits + r->limit * (__u32)sizeof(*l));
-	now = limit_now(l, clock_of(l));
-	cost = limit_cost(l, bytes);
-	if (l->keyed) {
-		addr = r->per == PER_DESTINATION ? addresses << 32 : addresses & 0xffffffff00000000;
-		hash = hash_fold(hash_word(addr & (__u64)r->mask4 << 32, config.seed) + config.key4);
-		if (limit_keyed(cells + (limit_bucket(l, hash) & config.cells_mask & ~(LIMIT_WAYS - 1u)), hash, now, l->depth,
-				cost))
-			return 0;
-	} else if (limit_one(cells + (l->first & config.cells_mask), 1, now, l->depth, cost)) {
-		return 0;
-	}
-	more = bpf_map_lookup_elem(&filter_more, &rule);
+	if (!l->keyed)
+		return !limit_one(cells + (l->first & config.cells_mask), 1, now, l->depth, cost);
+	addr = to ? addresses << 32 : addresses & 0xffffffff00000000;
+	hash = hash_fold(hash_word(addr & (__u64)mask4 << 32, config.seed) + config.key4);
+	return !limit_keyed(cells + (limit_bucket(l, hash) & config.cells_mask & ~(LIMIT_WAYS - 1u)), hash, now,
+			    l->depth, cost);
+}
+
+static __always_inline int count_over(__u32 rule, __u32 bytes)
+{
+	struct filter_more *more = bpf_map_lookup_elem(&filter_more, &rule);
+
 	if (more) {
 		more->over_packets++;
 		more->over_bytes += bytes;
 	}
 	return 1;
+}
+
+/* Over the first such rate? If so it is counted there. */
+static __always_inline int over_in_line(__u64 addresses, __u32 bytes)
+{
+	const volatile struct filter_in_line *in = &config.in_line;
+
+	return over4(&in->limit, addresses, in->to, in->mask4, bytes) && count_over(in->rule, bytes);
+}
+
+/* Over another one's? A global function: the verifier goes through it once, and not for each bit of a word. */
+__attribute__((noinline)) int filter_over4(__u64 addresses, __u32 rule, __u32 bytes)
+{
+	void *m = bpf_map_lookup_elem(&filter_tables, &map_first);
+	struct filter_rule *r;
+	struct limit *l;
+
+	if (!config.in_line.others || !m)
+		return 0;
+	r = TABLE(m, struct filter_rule, config.rules + rule * (__u32)sizeof(*r));
+	l = TABLE(m, struct limit, config.limits + r->limit * (__u32)sizeof(*l));
+	return over4(l, addresses, r->per == PER_DESTINATION, r->mask4, bytes) && count_over(rule, bytes);
 }
 
 /* The rule has matched: limits, counters, samples. Returns 1 when that decides. */

@@ -112,6 +112,24 @@ __attribute__((noinline)) int filter_set4(struct filter_set_ask *ask)
 	return 0;
 }
 
+/* The same in line, of sets without counters and expiry; SET_LATER: filter_set4() has to be asked. */
+static __always_inline __u32 filter_set_quick4(__u32 which, __u32 addr)
+{
+	__u64 limit = filter_sets_config.limit, base;
+	void *mem = filter_set_memory();
+	__u32 in = 0;
+
+	if (!mem || filter_sets_config.flags)
+		return SET_LATER;
+	base = filter_set_block(mem, limit, which, FILTER_BLOCK_ADDRS4);
+	if (base)
+		in = set_look_addr4(mem, limit, base, addr);
+	if (in)
+		return in;
+	base = filter_set_block(mem, limit, which, FILTER_BLOCK_PREFIXES4);
+	return base && SET_HEAD(mem + base)->n ? set_covers4(mem, limit, base, addr, 0) : 0;
+}
+
 __attribute__((noinline)) int filter_set6(struct filter_set_ask *ask)
 {
 	__u64 limit = filter_sets_config.limit, base;

@@ -34,20 +34,20 @@ LIMIT_FN __u32 limit_ahead(__u64 cell, __u32 now, __u32 depth)
 }
 
 /* limit_cost() is what a packet of so many bytes costs, in units of time. */
-LIMIT_FN __u32 limit_cost(const struct limit *l, __u32 bytes)
+LIMIT_FN __u32 limit_cost(const volatile struct limit *l, __u32 bytes)
 {
 	return l->packet ? l->packet : (__u32)((bytes * l->byte + (1 << (LIMIT_COST_BITS - 1))) >> LIMIT_COST_BITS);
 }
 
 /* limit_now() turns nanoseconds into the limit's time. */
-LIMIT_FN __u32 limit_now(const struct limit *l, __u64 ns)
+LIMIT_FN __u32 limit_now(const volatile struct limit *l, __u64 ns)
 {
 	return (__u32)(ns << LIMIT_NS_BITS >> (l->shift & 63));
 }
 
 /* limit_bucket() is the number of a key's first cell within the flat memory. hash: of the key, as hash_fold()
  * makes it. */
-LIMIT_FN __u32 limit_bucket(const struct limit *l, __u64 hash)
+LIMIT_FN __u32 limit_bucket(const volatile struct limit *l, __u64 hash)
 {
 	return l->first + ((__u32)(hash >> 32) & l->mask) * LIMIT_WAYS;
 }

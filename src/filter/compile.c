@@ -237,17 +237,33 @@ static int one_rule(struct compile *c, const struct policy_rule *r)
 	return filter_box(c->p, c->opts, r, goes_on, &c->boxes, c->err);
 }
 
+static uint32_t least_of(uint32_t a, uint32_t b)
+{
+	return a < b ? a : b;
+}
+
+/* Cells of all limits by key, if none has more than `most`. */
+static uint64_t keyed_cells(const struct limit *v, uint32_t n, uint32_t most)
+{
+	uint64_t sum = 0;
+	uint32_t i;
+
+	for (i = 0; i < n; i++)
+		sum += v[i].keyed ? least_of(filter_limit_cells(&v[i]), most) : 0;
+	return sum;
+}
+
 /*
- * Regions of the limits in the one memory of cells: a power of two each, the largest that leave room for
- * all.
+ * Regions of the limits in the one memory of cells: a power of two each, as many as they want, or the most that leave
+ * room for all.
  */
 static int lay_cells(struct compile *c)
 {
 	struct limit *v = (struct limit *)(void *)c->limits.data;
-	uint32_t n = (uint32_t)(c->limits.len / sizeof(*v)), each = FILTER_CELLS_EACH, single, at = 0, i;
+	uint32_t n = (uint32_t)(c->limits.len / sizeof(*v)), each = FILTER_LIMIT_CELLS_MOST, cells, single, at = 0, i;
 
 	single = (n - c->n_keyed + LIMIT_WAYS - 1) & ~(LIMIT_WAYS - 1u);
-	while (each >= FILTER_CELLS_LEAST && (uint64_t)each * c->n_keyed + single > FILTER_CELLS_MOST)
+	while (each >= FILTER_CELLS_LEAST && keyed_cells(v, n, each) + single > FILTER_CELLS_MOST)
 		each /= 2;
 	if (each < FILTER_CELLS_LEAST)
 		return err_set(c->err, -ENOSPC, "%u rates per source, destination or flow: at most %u fit",
@@ -258,14 +274,37 @@ static int lay_cells(struct compile *c)
 	at = single;
 	for (i = 0; i < n; i++)
 		if (v[i].keyed) {
+			cells = least_of(filter_limit_cells(&v[i]), each);
 			v[i].first = at;
-			v[i].mask = each / LIMIT_WAYS - 1;
-			at += each;
+			v[i].mask = cells / LIMIT_WAYS - 1;
+			at += cells;
 		}
 	for (c->t->n_cells = LIMIT_WAYS; c->t->n_cells < at;)
 		c->t->n_cells *= 2;
 	c->t->config.cells_mask = c->t->n_cells - 1;
 	return 0;
+}
+
+/* The first of the rules whose rates words of bits keep, for the packet path's constants. */
+static void lay_in_line(struct compile *c)
+{
+	const struct filter_rule *r = (const struct filter_rule *)(const void *)c->rules.data;
+	const struct limit *limits = (const struct limit *)(const void *)c->limits.data;
+	struct filter_in_line *to = &c->t->config.in_line;
+	uint32_t i;
+
+	for (i = 0; i < c->set->n && i < FILTER_BITS; i++) {
+		if (c->bits_do.data[i] != (FILTER_ON | FILTER_LIMIT))
+			continue;
+		to->others = to->bit != 0;
+		if (to->others)
+			return;
+		to->bit = 1ull << i;
+		to->limit = limits[r[i].limit];
+		to->rule = i;
+		to->mask4 = r[i].mask4;
+		to->to = r[i].per == PER_DESTINATION;
+	}
 }
 
 static uint32_t put(struct buf *to, const struct buf *table)
@@ -494,6 +533,8 @@ static int compile(struct compile *c)
 	buf_put(&c->bits_do, &default_does, 1);
 	if (!e && (c->does.failed || c->bits_do.failed))
 		e = err_nomem(c->err);
+	if (!e)
+		lay_in_line(c);
 	if (!e)
 		e = look_up(c, &bytes);
 	for (i = 0; !e && i < 2; i++)

@@ -22,7 +22,6 @@
 #define FILTER_ROOM (32u << 20) /* bytes of tables, at most */
 #define FILTER_ROOM_SMALL (1u << 20)
 #define FILTER_CELLS_MOST (2u << 20) /* of all limits together: 16 MiB */
-#define FILTER_CELLS_EACH (1u << 19)
 #define FILTER_CELLS_LEAST 1024u
 
 struct filter_interface {

@@ -11,6 +11,9 @@
 #define MOST_DEPTH (1ull << 30)	  /* so that a time in a cell is clearly ahead or clearly past */
 #define MOST_PACKETS 100000000ull /* a second */
 #define MOST_BITS 64000000000ull
+#define SMALLEST_FRAME 64u	  /* bytes */
+#define FLOOD 29760000u		  /* frames a second: the smallest on 20 Gbit/s Ethernet */
+#define CELLS_A_SOURCE 8u	  /* doc/limit.md */
 #define MOST_SECONDS (100ull * 24 * 3600) /* for one packet */
 
 /* LEAST_COST is met for the smallest thing that costs: a packet, or the bytes of the smallest frame. */
@@ -36,6 +39,18 @@ static int check(const struct filter_rate *r, struct sluice_err *err)
 	if (r->seconds / r->amount > MOST_SECONDS)
 		return err_set(err, -ERANGE, "a rate below one in 100 days cannot be kept");
 	return 0;
+}
+
+uint32_t filter_limit_cells(const struct limit *l)
+{
+	/* sixteenths of a nanosecond that a smallest frame takes at the rate, times frames: sources that are at their rate */
+	unsigned __int128 time = (unsigned __int128)(l->packet ?: l->byte * SMALLEST_FRAME >> LIMIT_COST_BITS) << l->shift;
+	uint64_t busy = (uint64_t)(time * FLOOD / NS >> LIMIT_NS_BITS);
+	uint32_t n = FILTER_LIMIT_CELLS_LEAST;
+
+	while (n < FILTER_LIMIT_CELLS_MOST && n < busy * CELLS_A_SOURCE)
+		n *= 2;
+	return n;
 }
 
 int filter_limit(const struct filter_rate *r, uint64_t jiffy_ns, struct limit *to, struct sluice_err *err)

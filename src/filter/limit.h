@@ -9,6 +9,8 @@
 
 #include "abi/limit.h"
 
+#define FILTER_LIMIT_CELLS_LEAST (1u << 15) /* of a limit by key */
+#define FILTER_LIMIT_CELLS_MOST (1u << 19)
 #define FILTER_LIMIT_LEAST_BITS 512 /* a burst in bits has room for the smallest frame */
 
 struct filter_rate {
@@ -29,5 +31,13 @@ struct filter_rate {
  *          long at that rate (err says how large it may be)
  */
 int filter_limit(const struct filter_rate *rate, uint64_t jiffy_ns, struct limit *to, struct sluice_err *err);
+
+/*
+ * filter_limit_cells() says how many cells a limit by key has, a power of two: eight for each source that 20 Gbit/s of
+ * smallest frames can have at its rate at once, from FILTER_LIMIT_CELLS_LEAST to _MOST.
+ *
+ * in:      l  of filter_limit()
+ */
+uint32_t filter_limit_cells(const struct limit *l);
 
 #endif

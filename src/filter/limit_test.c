@@ -312,6 +312,32 @@ static void costs(void **unused)
 	assert_true(n > 1000);
 }
 
+/* 29.76 M frames a second are so many sources at their rate, of eight cells each. */
+static void cells(void **unused)
+{
+	static const struct {
+		struct filter_rate rate;
+		uint32_t n;
+	} of[] = {
+		{{1, 8640000, false, 1}, 1 << 19},	{{1, 1, false, 5}, 1 << 19},
+		{{454, 1, false, 50}, 1 << 19},		{{455, 1, false, 50}, 1 << 19},
+		{{909, 1, false, 50}, 1 << 18},		{{1000, 1, false, 50}, 1 << 18},
+		{{60000, 60, false, 50}, 1 << 18},	{{2000, 1, false, 50}, 1 << 17},
+		{{10000, 1, false, 50}, 1 << 15},	{{100000000, 1, false, 50}, 1 << 15},
+		{{512000, 1, true, 12000}, 1 << 18},	{{1000000000, 1, true, 120000}, 1 << 15},
+	};
+	struct sluice_err err;
+	struct limit l;
+	size_t i;
+
+	(void)unused;
+	for (i = 0; i < sizeof(of) / sizeof(*of); i++) {
+		assert_int_equal(filter_limit(&of[i].rate, 4000000, &l, &err), 0);
+		if (filter_limit_cells(&l) != of[i].n)
+			fail_msg("%zu: %u cells, expected %u", i, filter_limit_cells(&l), of[i].n);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -320,6 +346,7 @@ int main(void)
 		cmocka_unit_test(many_real_sources), cmocka_unit_test(one_for_all),
 		cmocka_unit_test(clocks_apart),	     cmocka_unit_test(two_threads),
 		cmocka_unit_test(refused),	     cmocka_unit_test(costs),
+		cmocka_unit_test(cells),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
