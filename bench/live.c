@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <time.h>
 #include <unistd.h>
 #include <linux/if_link.h>
 #include <bpf/bpf.h>
@@ -135,8 +136,11 @@ static void put_filter(struct row *r, struct buf *text)
 	struct policy *p = policy_of(text);
 	struct sluice_err err;
 	struct filter_tables *t;
+	struct timespec jiffy;
 	struct bpf_map *map;
 
+	if (!clock_getres(CLOCK_MONOTONIC_COARSE, &jiffy)) /* as sluice apply does */
+		opts.jiffy_ns = (uint64_t)jiffy.tv_nsec;
 	if (filter_compile(p, 0, &opts, &t, &err) || control_filter_load(t, &r->filter, &err) ||
 	    sluice_object_program(r->filter.obj, "filter", &m.prog, &err) ||
 	    sluice_chain_attach((int)if_nametoindex(r->device), &m, 1, &how, NULL, &err))
