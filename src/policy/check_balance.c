@@ -143,6 +143,22 @@ static bool service(struct policy *p, const struct policy_balance *b, struct pla
 	return ok;
 }
 
+/* Where there is no tunnel, or what is run knows of none, a check cannot but go straight. */
+static void straight(struct policy *p, const struct policy_balance *b)
+{
+	const struct policy_health *h = &b->health;
+
+	if (!h->direct)
+		return;
+	if (h->kind == POLICY_HEALTH_COMMAND)
+		policy_error(p, h->direct_pos,
+			     "service %s: commands always go straight to the backend; leave out 'direct'", b->name);
+	else if (b->forward_given && b->mode != BALANCE_IPIP && b->mode != BALANCE_GUE)
+		policy_error(p, h->direct_pos,
+			     "service %s: with forward %s checks always go straight to the backend; leave out 'direct'",
+			     b->name, b->mode == BALANCE_NAT ? "nat" : "l2");
+}
+
 int policy_services(struct policy *p, struct sluice_err *err)
 {
 	struct places places = {.p = p};
@@ -152,8 +168,10 @@ int policy_services(struct policy *p, struct sluice_err *err)
 
 	if (p->balance_seed)
 		snprintf(p->services.seed, sizeof(p->services.seed), "%s", p->balance_seed);
-	for (i = 0; ok && i < p->n_balances; i++)
+	for (i = 0; ok && i < p->n_balances; i++) {
+		straight(p, &p->balances[i]);
 		ok = service(p, &p->balances[i], &places);
+	}
 	e = ok && !places.all.failed ? balance_check(&p->services, say, &places, NULL) : -ENOMEM;
 	buf_free(&places.all);
 	return e == -ENOMEM ? err_nomem(err) : 0;

@@ -35,7 +35,7 @@ static const char text[] =
 	"\tforward ipip\n"
 	"\tbackend { 10.1.0.1, 10.1.0.2 } weight 3\n"
 	"\tbackend 10.1.0.3\n"
-	"\tcheck http \"/\" host \"h\"\n"
+	"\tcheck http \"/\" host \"h\" direct\n"
 	"}\n";
 
 static int read_text(void *ctx, const char *path, size_t max, struct buf *to, struct sluice_err *err)

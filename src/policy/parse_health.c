@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-/* Health checks of balance blocks: check tcp|http|https|icmp|command ... every TIME timeout TIME rise N fall N. */
+/* Health checks of balance blocks: check tcp|http|https|icmp|command ... and options: every, timeout, rise, fall... */
 #include <stdio.h>
 #include <string.h>
 
@@ -8,7 +8,7 @@
 #define SECOND UINT64_C(1000000000)
 #define EXPECTED_OPTION "every, timeout, rise, fall%s or the end of the line"
 
-enum option { EVERY, TIMEOUT, RISE, FALL, PORT, STATUS, HOST, N_OPTIONS };
+enum option { EVERY, TIMEOUT, RISE, FALL, DIRECT, PORT, STATUS, HOST, N_OPTIONS };
 
 static bool has_port(const struct policy_health *h)
 {
@@ -95,6 +95,9 @@ static bool option(struct parse *c, enum option o, struct policy_health *h)
 		return parse_bounded(c, 1, 100, "a number of checks from 1 to 100", &h->rise);
 	case FALL:
 		return parse_bounded(c, 1, 100, "a number of checks from 1 to 100", &h->fall);
+	case DIRECT:
+		h->direct = true;
+		return true;
 	case PORT:
 		return parse_bounded(c, 1, 65535, "a port from 1 to 65535", &h->port);
 	case STATUS:
@@ -113,7 +116,8 @@ static bool option(struct parse *c, enum option o, struct policy_health *h)
 
 static bool options(struct parse *c, struct policy_health *h)
 {
-	static const char *const words[] = {"every", "timeout", "rise", "fall", "port", "status", "host"};
+	static const char *const words[] = {"every",  "timeout", "rise",   "fall",
+					    "direct", "port",	 "status", "host"};
 	unsigned int n = is_http(h) ? N_OPTIONS : has_port(h) ? STATUS : PORT, seen = 0, i;
 	char expected[128];
 
@@ -122,9 +126,10 @@ static bool options(struct parse *c, struct policy_health *h)
 			;
 		if (i == n) {
 			snprintf(expected, sizeof(expected), EXPECTED_OPTION,
-				 is_http(h)    ? ", port, status, host"
-				 : has_port(h) ? ", port"
-					       : "");
+				 is_http(h)			    ? ", port, status, host, direct"
+				 : has_port(h)			    ? ", port, direct"
+				 : h->kind == POLICY_HEALTH_COMMAND ? ""
+								    : ", direct");
 			return parse_expected(c, expected);
 		}
 		if (seen >> i & 1) {
@@ -132,6 +137,8 @@ static bool options(struct parse *c, struct policy_health *h)
 			return false;
 		}
 		seen |= 1u << i;
+		if (i == DIRECT)
+			h->direct_pos = c->t.pos;
 		parse_next(c);
 		if (!option(c, (enum option)i, h))
 			return false;

@@ -70,7 +70,7 @@ static void put_health(struct buf *to, const struct policy_health *h)
 	}
 	put_time(to, "every", h->every_ns);
 	put_time(to, "timeout", h->timeout_ns);
-	buf_printf(to, " rise %u fall %u\n", h->rise, h->fall);
+	buf_printf(to, " rise %u fall %u%s\n", h->rise, h->fall, h->direct ? " direct" : "");
 }
 
 void print_balance(struct buf *to, const struct policy_balance *b)
@@ -118,7 +118,7 @@ static bool same_health(const struct policy_health *a, const struct policy_healt
 	return a->kind == b->kind && policy_same_text(a->text, b->text) &&
 	       policy_same_text(a->host, b->host) && a->port == b->port && a->status_lo == b->status_lo &&
 	       a->status_hi == b->status_hi && a->every_ns == b->every_ns && a->timeout_ns == b->timeout_ns &&
-	       a->rise == b->rise && a->fall == b->fall;
+	       a->rise == b->rise && a->fall == b->fall && a->direct == b->direct;
 }
 
 bool policy_same_balance(const struct policy_balance *a, const struct policy_balance *b)

@@ -32,6 +32,8 @@ struct policy_health {
 	uint32_t status_lo, status_hi; /* of http and https */
 	uint64_t every_ns, timeout_ns;
 	uint32_t rise, fall;
+	bool direct; /* to the backend's own address, not through the service's tunnel */
+	struct policy_pos direct_pos;
 };
 
 struct policy_virtual {
