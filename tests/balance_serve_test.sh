@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 # The daemon and the balancer in force: what it says, and what packets meet after it. Without packets: what is in force is put
-# there by serve-place. Backends are real servers.
+# there by serve-place. Backends are real servers that take nothing out of tunnels: their checks are direct.
 #
 #   box (sluice serve) to1 ──── eth0 h1 (8080, 8081: connections; 8082: reset; 10.9/16: as many hosts as one likes)
 #                      to2 ──── eth0 h2 (8080)
@@ -42,7 +42,7 @@ is_shown() { [ "$(place show)" = "$1" ]; }
 wait_shows() { wait_until "$1" is_shown "$2" || shows "$2"; }
 conf() { # NAME BACKENDS [CHECK [MORE]]
 	printf 'balance web on to1 {\n\tvirtual 203.0.113.10 tcp port 8080\n\tforward ipip\n%s\n\t%s\n}\n%s\n' \
-		"$(for b in $2; do echo "	backend $b"; done)" "${3-check tcp every 500ms timeout 200ms rise 2 fall 2}" "${4-}" >"$T/$1.conf"
+		"$(for b in $2; do echo "	backend $b"; done)" "${3-check tcp every 500ms timeout 200ms rise 2 fall 2 direct}" "${4-}" >"$T/$1.conf"
 }
 
 conf two "$H1 $H2"
@@ -199,8 +199,8 @@ web $H2 up health slots to2"
 case_ "no policy, and one again" none
 reloads() { # twenty policies a second for 3 s, of which two backends are always the same
 	quiet
-	conf a "$H1 $H2" "check tcp every 500ms timeout 200ms rise 2 fall 2" "# a"
-	conf b "$H1 $H2 10.9.0.7" "check tcp every 600ms timeout 200ms rise 2 fall 2" "# b"
+	conf a "$H1 $H2" "check tcp every 500ms timeout 200ms rise 2 fall 2 direct" "# a"
+	conf b "$H1 $H2 10.9.0.7" "check tcp every 600ms timeout 200ms rise 2 fall 2 direct" "# b"
 	i=0
 	while [ $i -lt 12 ]; do
 		place put "$T/a.conf" "$T/b.conf" || return 1
@@ -235,7 +235,7 @@ resets() {
 	"$SLUICE" lab run --lab $L h1 -- "$BUILD/tests/health-hostile" rst 8082 >/dev/null 2>&1 &
 	on_exit "kill $! 2>/dev/null"
 	wait_until 5 listens h1 8082 || return 1
-	conf rst "$H1 $H2" 'check http "/x" every 500ms timeout 200ms rise 2 fall 2 port 8082'
+	conf rst "$H1 $H2" 'check http "/x" every 500ms timeout 200ms rise 2 fall 2 port 8082 direct'
 	place put "$T/rst.conf" || return 1
 	says 4 "service web, $H1 is down: connection reset" && says 4 "service web, $H2 is down: connection refused" &&
 		says 2 "service web: no backend is up, its packets are dropped"
@@ -272,7 +272,7 @@ many() { # 2,000 backends, of which half fail at once: all are told within inter
 		for a in 0 1 2 3 4 5 6 7; do
 			seq -f "	backend 10.9.$a.%g" 1 250
 		done
-		echo '	check tcp every 2s timeout 500ms'
+		echo '	check tcp every 2s timeout 500ms direct'
 		echo '}'
 	} >"$T/many.conf"
 	place put "$T/many.conf" || return 1
