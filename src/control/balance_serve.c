@@ -58,6 +58,7 @@ void serve_free(struct serve *s)
 		return;
 	health_free(s->health);
 	ways_free(s->ways);
+	inner_free(s->inner);
 	targets_free(&s->t);
 	hops_free(&s->hops);
 	free(s->all_down);
@@ -150,6 +151,8 @@ static int let_go(struct serve *s, struct sluice_err *err)
 		serve_tell(s, false, "no services are in force any more");
 	s->n_pending = 0;
 	targets_replace(&s->t, NULL, &none);
+	inner_free(s->inner);
+	s->inner = NULL;
 	serve_say_all_down(s);
 	balance_live_close(s->b);
 	control_state_close(s->st);
@@ -206,6 +209,38 @@ static void set_known(struct targets *t, struct balance_live *b)
 	}
 }
 
+/* Checks through tunnels, if there are any. */
+static int put_inner(struct serve *s, const struct targets *t, struct sluice_err *err)
+{
+	int e = 0;
+
+	if (!t->n_inner) {
+		inner_free(s->inner);
+		s->inner = NULL;
+		return 0;
+	}
+	if (!s->inner)
+		e = inner_new(&s->inner, err);
+	return e ?: inner_put(s->inner, t->inner, t->n_inner, err);
+}
+
+/* What is checked, and the way there. Where checks cannot go through tunnels, they go past them. */
+static int make_targets(struct serve *s, const struct balance_model *m, const struct policy *p, struct targets *t,
+			struct sluice_err *err)
+{
+	struct sluice_err why;
+	int e = targets_make(m, p, &s->t, !s->past_tunnels, say_target, s, t, err);
+
+	if (e || !put_inner(s, t, &why))
+		return e;
+	serve_tell(s, false, "checks go past tunnels, straight to backends: %s", why.text);
+	s->past_tunnels = true;
+	inner_free(s->inner);
+	s->inner = NULL;
+	targets_drop(&s->t, t);
+	return targets_make(m, p, &s->t, false, say_target, s, t, err);
+}
+
 /* The generation takes the place of the one before; on failure that one goes on being followed. */
 static int follow(struct serve *s, const char *name, struct sluice_err *err)
 {
@@ -219,7 +254,7 @@ static int follow(struct serve *s, const char *name, struct sluice_err *err)
 	if (!e && !is_alone(s, st))
 		e = -EBUSY;
 	e = e ?: control_generation_policy(st, name, &policy, err);
-	e = e ?: targets_make(balance_live_model(b), policy, &s->t, say_target, s, &t, err);
+	e = e ?: make_targets(s, balance_live_model(b), policy, &t, err);
 	if (!e) {
 		set_known(&t, b);
 		e = health_apply(s->health, t.probes, t.n_probes, t.targets, t.n_targets, &done, err);

@@ -16,6 +16,8 @@ struct serve {
 	bool elsewhere, followed;
 	struct health *health;
 	struct ways *ways;
+	struct inner *inner; /* NULL: no check goes through a tunnel */
+	bool past_tunnels;   /* since this kernel cannot do otherwise */
 	struct hops hops;
 	struct targets t;
 	struct control_state *st; /* of b */

@@ -146,6 +146,72 @@ static bool link_local(const struct net_addr *a)
 	return a->v6 && a->bytes[0] == 0xfe && (a->bytes[1] & 0xc0) == 0x80;
 }
 
+/* Marks that are somebody's. */
+struct marks {
+	uint8_t used[HEALTH_TARGETS / 8];
+	uint32_t next;
+};
+
+static bool mark_used(const struct marks *m, uint32_t number)
+{
+	return m->used[number / 8] >> number % 8 & 1;
+}
+
+/* 0: all are used */
+static uint32_t mark_new(struct marks *m)
+{
+	uint32_t i, number;
+
+	for (i = 0; i < HEALTH_TARGETS; i++) {
+		number = m->next++ % HEALTH_TARGETS;
+		if (mark_used(m, number))
+			continue;
+		m->used[number / 8] |= (uint8_t)(1 << number % 8);
+		return INNER_MARKS + number;
+	}
+	return 0;
+}
+
+static void marks_of(const struct targets *t, struct marks *m)
+{
+	uint32_t number;
+	size_t i;
+
+	for (i = 0; i < t->n; i++) {
+		number = t->v[i]->mark - INNER_MARKS;
+		if (t->v[i]->mark)
+			m->used[number / 8] |= (uint8_t)(1 << number % 8);
+	}
+}
+
+/*
+ * A check that goes the way a client's packets take: to the virtual address, in the service's tunnel. Returns why not, NULL
+ * if it does, or if there is nothing to be said about it.
+ */
+static const char *through_tunnel(const struct balance_service *s, const struct policy_health *h, struct checked *c,
+				  struct marks *marks, struct targets *to, struct health_target *target)
+{
+	size_t i;
+
+	if ((s->mode != BALANCE_IPIP && s->mode != BALANCE_GUE) || h->direct || h->kind == POLICY_HEALTH_COMMAND)
+		return NULL;
+	for (i = 0; i < s->n_virtuals && s->virtuals[i].addr.v6 != c->addr.v6; i++)
+		;
+	if (i == s->n_virtuals)
+		return "is checked past its tunnel: its service has no virtual address of its family";
+	if (!c->mark)
+		c->mark = mark_new(marks);
+	if (!c->mark)
+		return "is checked past its tunnel: so many checks go through tunnels and no more";
+	to->inner[to->n_inner++] = (struct inner_want){.mark = c->mark,
+						       .backend = c->addr,
+						       .virtual = s->virtuals[i].addr,
+						       .gue_port = s->mode == BALANCE_GUE ? s->gue_port : 0};
+	target->mark = c->mark;
+	target->own_port = true;
+	return NULL;
+}
+
 /* Why a backend cannot be checked; NULL: it can. */
 static const char *cannot(const struct targets *t, const struct health_probe *p,
 			  const struct health_target *to)
@@ -163,16 +229,26 @@ static const char *cannot(const struct targets *t, const struct health_probe *p,
 	return NULL;
 }
 
+/* marks: NULL: no check goes through a tunnel */
+struct making {
+	const struct policy *policy;
+	const struct targets *before;
+	struct marks *marks;
+	void (*say)(void *ctx, const char *sentence);
+	void *ctx;
+	struct targets *to;
+};
+
 /* All backends of a service. At most one thing that cannot be is told of each. */
-static int add_service(const struct balance_service *s, uint32_t at, const struct policy *policy,
-		       const struct targets *before, void (*say)(void *ctx, const char *sentence), void *ctx,
-		       struct targets *to)
+static int add_service(const struct making *mk, const struct balance_service *s, uint32_t at)
 {
-	const struct policy_health *h = check_of(policy, s->name);
+	struct targets *to = mk->to;
+	const struct policy_health *h = check_of(mk->policy, s->name);
 	struct health_probe *p = &to->probes[to->n_probes];
 	char name[TARGETS_NAME], sentence[TARGETS_NAME + 128];
 	const char *why, *told = NULL;
 	struct checked like, *c;
+	bool is_target;
 	uint32_t i;
 
 	if (h && !probe_of(to, h, p))
@@ -180,7 +256,7 @@ static int add_service(const struct balance_service *s, uint32_t at, const struc
 	for (i = 0; i < s->n_backends; i++) {
 		like = (struct checked){.addr = s->backends[i].addr, .port = s->backends[i].port};
 		snprintf(like.service, sizeof(like.service), "%s", s->name);
-		c = find(before, &like);
+		c = find(mk->before, &like);
 		if (!c) {
 			c = malloc(sizeof(*c));
 			if (!c)
@@ -198,12 +274,15 @@ static int add_service(const struct balance_service *s, uint32_t at, const struc
 		to->places[to->n_targets][0] = at;
 		to->places[to->n_targets][1] = i;
 		why = h ? cannot(to, p, &to->targets[to->n_targets]) : NULL;
+		is_target = h && !why;
+		if (is_target && mk->marks)
+			why = through_tunnel(s, h, c, mk->marks, to, &to->targets[to->n_targets]);
 		if (why && why != told) {
 			snprintf(sentence, sizeof(sentence), "%s %s", targets_name(c, name), why);
-			say(ctx, sentence);
+			mk->say(mk->ctx, sentence);
 			told = why;
 		}
-		to->n_targets += h && !why;
+		to->n_targets += is_target;
 	}
 	to->n_probes += h != NULL;
 	return 0;
@@ -225,10 +304,11 @@ static void set_places(const struct balance_model *m, struct targets *to)
 		((struct checked *)(uintptr_t)to->targets[i].id)->is_checked = true;
 }
 
-int targets_make(const struct balance_model *m, const struct policy *p, const struct targets *before,
+int targets_make(const struct balance_model *m, const struct policy *p, const struct targets *before, bool tunnels,
 		 void (*say)(void *ctx, const char *sentence), void *ctx, struct targets *to,
 		 struct sluice_err *err)
 {
+	struct making mk = {p, before, tunnels ? calloc(1, sizeof(*mk.marks)) : NULL, say, ctx, to};
 	size_t n = 0, i;
 	int e = 0;
 
@@ -239,10 +319,14 @@ int targets_make(const struct balance_model *m, const struct policy *p, const st
 	to->probes = calloc(m->n_services + 1, sizeof(*to->probes));
 	to->targets = calloc(n + 1, sizeof(*to->targets));
 	to->places = calloc(n + 1, sizeof(*to->places));
-	if (!to->v || !to->probes || !to->targets || !to->places)
+	to->inner = calloc(n + 1, sizeof(*to->inner));
+	if (!to->v || !to->probes || !to->targets || !to->places || !to->inner || (tunnels && !mk.marks))
 		e = -ENOMEM;
+	if (mk.marks)
+		marks_of(before, mk.marks);
 	for (i = 0; !e && i < m->n_services; i++)
-		e = add_service(m->services[i], (uint32_t)i, p, before, say, ctx, to);
+		e = add_service(&mk, m->services[i], (uint32_t)i);
+	free(mk.marks);
 	if (!e)
 		return 0;
 	targets_drop(before, to);
@@ -260,6 +344,7 @@ static void free_rest(struct targets *t)
 	free(t->probes);
 	free(t->targets);
 	free(t->places);
+	free(t->inner);
 	free(t->v);
 	*t = (struct targets){0};
 }

@@ -4,6 +4,7 @@
 #define CONTROL_BALANCE_TARGETS_H
 
 #include "balance/balance.h"
+#include "control/inner.h"
 #include "health/health.h"
 #include "policy/policy.h"
 
@@ -12,6 +13,7 @@ struct checked {
 	char service[BALANCE_NAME];
 	struct net_addr addr;
 	uint16_t port;
+	uint32_t mark; /* of its checks, if they go through a tunnel; no other's */
 	uint32_t at_service, at_backend; /* places in the model */
 	bool is_checked, kept;
 	/* of the daemon */
@@ -26,6 +28,8 @@ struct targets {
 	struct health_target *targets;
 	uint32_t (*places)[2]; /* of targets in the model: service, backend */
 	size_t n_probes, n_targets;
+	struct inner_want *inner; /* of those whose checks go through a tunnel */
+	size_t n_inner;
 	struct buf words; /* of commands */
 };
 
@@ -33,12 +37,13 @@ struct targets {
  * targets_make() makes them of a model and the policy that it is of.
  *
  * in:      before  what there is: its backends that stay are in both
- *          say     is told what cannot be checked, a sentence each
+ *          tunnels checks of backends behind tunnels go through them, unless they are direct
+ *          say     is told what cannot be checked, or not through its tunnel, a sentence each
  * out:     *to     for targets_replace() or targets_drop(); probes and targets are those of what is checked, `known` is
  *                  not set. Nothing of *before has changed
  * errors:  -ENOMEM
  */
-int targets_make(const struct balance_model *m, const struct policy *p, const struct targets *before,
+int targets_make(const struct balance_model *m, const struct policy *p, const struct targets *before, bool tunnels,
 		 void (*say)(void *ctx, const char *sentence), void *ctx, struct targets *to,
 		 struct sluice_err *err);
 

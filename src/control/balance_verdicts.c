@@ -227,6 +227,7 @@ void serve_way_changed(void *arg, const struct way *way)
 	struct serve *s = arg;
 	struct hop_of *first = hops_first(&s->hops, &way->to);
 	uint64_t now = clock_mono_ns();
+	struct sluice_err why;
 	char say[HOPS_TEXT];
 
 	if (!s->b || !first || way->state == WAY_NEW)
@@ -235,6 +236,8 @@ void serve_way_changed(void *arg, const struct way *way)
 		s->commit_ns = now;
 	s->n_ways += !first->pending;
 	first->pending = true;
+	if (s->inner && way->state == WAY_READY && inner_on(s->inner, (int)way->hop.ifindex, &why))
+		serve_trouble(s, why.text);
 	hops_tell(first, way, say);
 	if (say[0])
 		serve_tell(s, false, "%s", say);

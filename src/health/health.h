@@ -72,9 +72,8 @@ struct health_probe {
 };
 
 /*
- * What to probe, and how to get there: mark, interface and source are those of its packets, so that routing takes
- * the way that traffic takes (through a tunnel, for one). The address may be another one than the backend's: a
- * virtual one that a route by mark takes into the backend's tunnel.
+ * What to probe, and how to get there: mark, interface and source are those of its packets, so that routing, or a program
+ * behind it, takes them the way that traffic takes (through a tunnel, for one).
  */
 struct health_target {
 	uint64_t id;	/* the caller's: the same id is the same target */
@@ -86,6 +85,7 @@ struct health_target {
 	char interface[16]; /* SO_BINDTODEVICE; empty: any */
 	bool has_source;
 	struct net_addr source; /* of the same family */
+	bool own_port; /* its local port is no other probe's: an answer can be told by it alone */
 	bool known, known_up;	/* what a new target is taken for instead of the probe's initial state */
 };
 

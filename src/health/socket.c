@@ -84,17 +84,20 @@ enum step socket_failed(struct flight *f, int error, const char *what)
 static enum step go_from(struct flight *f)
 {
 	const struct health_target *t = &f->target->t;
-	struct target from = {.t = {.addr = t->source, .scope = t->scope}};
+	struct target from = {.t = {.addr = {.v6 = t->addr.v6}, .scope = t->scope}};
 	struct sockaddr_storage addr;
 	char what[64], text[NET_ADDR_TEXT];
 	int one = 1, len;
 
+	if (t->has_source)
+		from.t.addr = t->source;
 	len = socket_address(&from, 0, &addr);
 	/* the port is chosen when the peer is known: one local port may then serve many peers */
-	setsockopt(f->fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &one, sizeof(one));
+	if (!t->own_port)
+		setsockopt(f->fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &one, sizeof(one));
 	if (bind(f->fd, (struct sockaddr *)&addr, (socklen_t)len)) {
 		snprintf(what, sizeof(what), "sending from %s",
-			 net_addr_format(&t->source, text, sizeof(text)));
+			 net_addr_format(&from.t.addr, text, sizeof(text)));
 		return socket_failed(f, errno, what);
 	}
 	return STEP_WAIT;
@@ -118,7 +121,7 @@ enum step socket_open(struct flight *f, int type, int protocol)
 		snprintf(what, sizeof(what), "interface %.15s", t->interface);
 		return socket_failed(f, errno, what);
 	}
-	return t->has_source ? go_from(f) : STEP_WAIT;
+	return t->has_source || t->own_port ? go_from(f) : STEP_WAIT;
 }
 
 enum step socket_connect(struct health *h, struct flight *f)

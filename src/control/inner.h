@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Checks through the tunnels of services: programs behind the stack's way out and before its way in (tcx), that put what
+ * marked sockets send into a tunnel, to the service's virtual address, and answers back (datapath/inner.bpf.c).
+ * They are held by this process alone: when it ends, however it ends, nothing of them is left.
+ *
+ * thread:  one at a time
+ */
+#ifndef CONTROL_INNER_H
+#define CONTROL_INNER_H
+
+#include <sluice/err.h>
+
+#include "net/addr.h"
+
+#define INNER_MARKS 0x51ce0000u /* and the 65,536 numbers from there on */
+
+struct inner;
+
+/* What a mark stands for. */
+struct inner_want {
+	uint32_t mark;
+	struct net_addr backend, virtual; /* of one family */
+	uint16_t gue_port;		  /* host order; 0: IP in IP */
+};
+
+/*
+ * inner_new() loads the programs; they are nowhere yet.
+ * errors:  of loading: -EPERM, -ENOMEM, ...
+ */
+int inner_new(struct inner **in, struct sluice_err *err);
+void inner_free(struct inner *in);
+
+/*
+ * inner_put() makes these the whole of what marks stand for, and has the programs on every interface that packets to
+ * their backends leave by now; it stays on those that it is on.
+ *
+ * errors:  -EOPNOTSUPP this kernel attaches no programs that way (tcx is of Linux 6.6); -EPERM, -ENOMEM, -E2BIG more
+ *          interfaces than INNER_LINKS; what was before stays in part
+ */
+#define INNER_LINKS 64u
+int inner_put(struct inner *in, const struct inner_want *v, size_t n, struct sluice_err *err);
+
+/* inner_on() has them on one more interface, where a way has come to lead. errors: as inner_put() */
+int inner_on(struct inner *in, int ifindex, struct sluice_err *err);
+
+#endif

@@ -1,0 +1,180 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+# Checks that go through tunnels: real backends with the decapsulating program, and what is told when they take no tunnels.
+# Each server listens at the virtual address alone, so nothing but a packet out of the tunnel reaches it.
+#
+#   box (sluice serve) to1 ──── eth0 h1
+#                      to2 ──── eth0 h2
+. "$(dirname "$0")/lib.sh"
+need_root
+L=inner$$
+on_exit '"$SLUICE" lab down $L >/dev/null 2>&1'
+"$SLUICE" lab up --name $L --hosts 2 >/dev/null || { echo "Bail out! no lab"; exit 1; }
+H1=198.18.1.2 H2=198.18.2.2 H1_6=2001:db8:1::2 V4=203.0.113.10 V6=2001:db8:10::10
+in_() { h=$1; shift; "$SLUICE" lab run --lab $L "$h" -- "$@"; }
+box() { in_ box "$@"; }
+netns=$(box stat -Lc %i /proc/self/ns/net)
+RUN=/run/sluice/policy-net$netns
+on_exit 'box "$SLUICE" down >/dev/null 2>&1; rm -rf "$RUN" /var/lib/sluice/policy/netns-sluice-$L-box "/sys/fs/bpf/sluice/net${netns}_policy"'
+on_exit 'in_ h1 "$SLUICE" balance backend --undo >/dev/null 2>&1; in_ h2 "$SLUICE" balance backend --undo >/dev/null 2>&1'
+
+said() { grep -qxF -e "sluice serve: $1" "$T/said"; }
+says() { wait_until "$1" said "$2" || { cat "$T/said"; return 1; }; }
+says_not() { ! grep -E -e "$1" "$T/said"; }
+daemon=
+daemon() {
+	[ -z "$daemon" ] || kill -9 "$daemon" 2>/dev/null && wait "$daemon" 2>/dev/null
+	: >"$T/said"
+	"$SLUICE" lab run --lab $L box -- "$@" "$SLUICE" serve -v 2>>"$T/said" &
+	daemon=$!
+	on_exit "kill -9 $daemon 2>/dev/null"
+}
+stop() { kill "$daemon" && wait "$daemon"; }
+listens() { in_ "$1" ss -Hltn "sport = :$2" | grep -q .; }
+conf() { # NAME LINE...
+	file=$T/$1.conf
+	shift
+	printf '%s\n' "$@" >"$file"
+	box "$SLUICE" apply "$file" >"$T/applied" 2>&1 || { cat "$T/applied"; return 1; }
+}
+check='every 500ms timeout 400ms rise 2 fall 2'
+web() { # FORWARD CHECK: two addresses, three backends
+	cat <<-C
+		balance web on to1 {
+			virtual $V4 tcp port 8080
+			virtual $V6 tcp port 8080
+			forward $1
+			backend $H1
+			backend $H2
+			backend $H1_6
+			check $2 $check
+		}
+	C
+}
+backend() { in_ "$1" "$SLUICE" balance backend "$T/web.conf" --apply --xdp >"$T/done" 2>&1 || { cat "$T/done"; return 1; }; }
+serve_at() { # HOST ADDRESS: answers requests there with 200
+	printf 'daemon off;\npid %s/nginx-%s-%s.pid;\nerror_log /dev/null;\nevents { }\nhttp { access_log off; server { listen %s:8080; return 200 "ok\\n"; } }\n' \
+		"$T" "$1" "${#2}" "$2" >"$T/nginx-$1-${#2}.conf"
+	"$SLUICE" lab run --lab $L "$1" -- nginx -c "$T/nginx-$1-${#2}.conf" -p "$T" >/dev/null 2>&1 &
+	on_exit "kill $! 2>/dev/null"
+}
+
+begin() {
+	web ipip tcp >"$T/web.conf"
+	backend h1 && backend h2 || return 1
+	serve_at h1 $V4
+	serve_at h1 "[$V6]"
+	serve_at h2 $V4
+	wait_until 5 listens h1 8080 && wait_until 5 listens h2 8080 || return 1
+	! box curl -sm 1 "http://$H1:8080/" # nobody listens there
+}
+case_ "servers at the virtual address" begin
+all_up() { # WHY
+	says 6 "service web, $H1 is up: $1" && says 6 "service web, $H2 is up: $1" && says 6 "service web, $H1_6 is up: $1" &&
+		says_not 'past|is down'
+}
+through() { # FORWARD CHECK WHY
+	conf web "$(web "$1" "$2")" && backend h1 && backend h2 || return 1
+	daemon
+	all_up "$3" && stop
+}
+case_ "IP in IP, tcp; IPv4 and IPv6" through ipip tcp connected
+case_ "IP in IP, http" through ipip 'http "/"' "status 200"
+case_ "IP in IP, icmp" through ipip icmp "echo reply"
+case_ "GUE, tcp" through gue tcp connected
+case_ "GUE, http" through gue 'http "/"' "status 200"
+case_ "GUE, icmp" through gue icmp "echo reply"
+
+no_tunnel() { # the host answers as before, its tunnel does not
+	conf web "$(web ipip icmp)" && backend h1 && backend h2 || return 1
+	daemon
+	all_up "echo reply" || return 1
+	in_ h1 "$SLUICE" detach eth0 decap --force >/dev/null || return 1
+	box ping -c 1 -W 1 $H1 >/dev/null || return 1
+	says 4 "service web, $H1 is down: no echo reply within 400ms" || return 1
+	backend h1
+	: >"$T/said"
+	says 6 "service web, $H1 is up: echo reply"
+}
+case_ "a backend that takes no tunnels is down" no_tunnel
+no_address() {
+	in_ h2 ip addr del $V4/32 dev lo || return 1
+	says 4 "service web, $H2 is down: no echo reply within 400ms" || return 1
+	in_ h2 ip addr add $V4/32 dev lo
+	stop
+}
+case_ "a backend without the virtual address is down" no_address
+programs() { bpftool prog show name inner_out 2>/dev/null | grep -c inner_out; }
+no_programs() { [ "$(programs)" = "$before" ]; }
+before=$(programs)
+killed() {
+	daemon
+	all_up "echo reply" || return 1
+	[ "$(programs)" -gt "$before" ] || return 1
+	kill -9 $daemon
+	wait $daemon 2>/dev/null
+	wait_until 5 no_programs
+}
+case_ "killed: nothing of the programs is left" killed
+own_address() { # the balancer's host has the virtual address itself
+	box ip addr add $V4/32 dev lo && box ip addr add $V6/128 dev lo || return 1
+	daemon
+	all_up "echo reply"
+	rc=$?
+	box ip addr del $V4/32 dev lo
+	box ip addr del $V6/128 dev lo
+	stop
+	return $rc
+}
+case_ "the balancer's host has the virtual address, too" own_address
+capabilities() { # those of the unit are enough
+	caps=$(sed -n 's/^CapabilityBoundingSet=//p' "$SRC/units/sluice-serve.service.in" | tr A-Z a-z | sed 's/cap_/+/g; s/ /,/g')
+	daemon setpriv --bounding-set "-all,$caps" --no-new-privs
+	all_up "echo reply" && stop
+}
+case_ "the unit's capabilities are enough" capabilities
+
+direct() { # to the backend's own address, where nobody listens
+	conf web "$(web ipip "tcp direct")" || return 1
+	daemon
+	says 6 "service web, $H1 is down: connection refused" && says_not past && [ "$(programs)" = "$before" ] && stop
+}
+case_ "direct: past the tunnel" direct
+other_family() { # an IPv4 packet is nothing that an IPv6 socket could send
+	conf web "balance web on to1 {" "virtual $V4 tcp port 8080" "forward ipip" "backend $H1" "backend $H1_6" "check icmp $check" "}" || return 1
+	daemon
+	says 6 "service web, $H1_6 is checked past its tunnel: its service has no virtual address of its family" &&
+		says 6 "service web, $H1 is up: echo reply" && says 6 "service web, $H1_6 is up: echo reply" || return 1
+	in_ h1 ip addr del $V4/32 dev lo || return 1
+	says 4 "service web, $H1 is down: no echo reply within 400ms" && says_not "$H1_6 is down"
+	rc=$?
+	in_ h1 ip addr add $V4/32 dev lo
+	stop
+	return $rc
+}
+case_ "a backend of another family than all virtual addresses" other_family
+many() { # 500 services behind two hosts: each answer finds its own
+	{
+		i=0
+		while [ $i -lt 100 ]; do
+			echo "balance s$i on to1 {"
+			echo "virtual 203.0.113.$i tcp port 8080"
+			echo "forward ipip"
+			echo "backend $H1"
+			echo "backend $H2"
+			echo "check tcp every 2s timeout 1s"
+			echo "}"
+			i=$((i + 1))
+		done
+	} >"$T/many.conf"
+	box "$SLUICE" apply "$T/many.conf" >"$T/applied" 2>&1 || { tail -3 "$T/applied"; return 1; }
+	daemon
+	# of a hundred addresses the hosts have one
+	says 12 "service s10, $H1 is up: connected" && says 12 "service s10, $H2 is up: connected" || return 1
+	wait_until 20 eval '[ "$(grep -c " is down" "$T/said")" -ge 198 ]' || { grep -c " is down" "$T/said"; return 1; }
+	sleep 3
+	[ "$(grep -c " is down" "$T/said")" = 198 ] && says_not "s10, .* is down" || return 1
+	stop
+}
+case_ "a hundred services with two backends, of which one has its address there" many
+done_
