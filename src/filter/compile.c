@@ -237,54 +237,6 @@ static int one_rule(struct compile *c, const struct policy_rule *r)
 	return filter_box(c->p, c->opts, r, goes_on, &c->boxes, c->err);
 }
 
-static uint32_t least_of(uint32_t a, uint32_t b)
-{
-	return a < b ? a : b;
-}
-
-/* Cells of all limits by key, if none has more than `most`. */
-static uint64_t keyed_cells(const struct limit *v, uint32_t n, uint32_t most)
-{
-	uint64_t sum = 0;
-	uint32_t i;
-
-	for (i = 0; i < n; i++)
-		sum += v[i].keyed ? least_of(filter_limit_cells(&v[i]), most) : 0;
-	return sum;
-}
-
-/*
- * Regions of the limits in the one memory of cells: a power of two each, as many as they want, or the most that leave
- * room for all.
- */
-static int lay_cells(struct compile *c)
-{
-	struct limit *v = (struct limit *)(void *)c->limits.data;
-	uint32_t n = (uint32_t)(c->limits.len / sizeof(*v)), each = FILTER_LIMIT_CELLS_MOST, cells, single, at = 0, i;
-
-	single = (n - c->n_keyed + LIMIT_WAYS - 1) & ~(LIMIT_WAYS - 1u);
-	while (each >= FILTER_CELLS_LEAST && keyed_cells(v, n, each) + single > FILTER_CELLS_MOST)
-		each /= 2;
-	if (each < FILTER_CELLS_LEAST)
-		return err_set(c->err, -ENOSPC, "%u rates per source, destination or flow: at most %u fit",
-			       c->n_keyed, FILTER_CELLS_MOST / FILTER_CELLS_LEAST - 1);
-	for (i = 0; i < n; i++)
-		if (!v[i].keyed)
-			v[i].first = at++;
-	at = single;
-	for (i = 0; i < n; i++)
-		if (v[i].keyed) {
-			cells = least_of(filter_limit_cells(&v[i]), each);
-			v[i].first = at;
-			v[i].mask = cells / LIMIT_WAYS - 1;
-			at += cells;
-		}
-	for (c->t->n_cells = LIMIT_WAYS; c->t->n_cells < at;)
-		c->t->n_cells *= 2;
-	c->t->config.cells_mask = c->t->n_cells - 1;
-	return 0;
-}
-
 /* The first of the rules whose rates words of bits keep, for the packet path's constants. */
 static void lay_in_line(struct compile *c)
 {
@@ -525,7 +477,8 @@ static int compile(struct compile *c)
 		e = filter_matching_make(&c->expressions, &t->matching, &t->n_matching, &config->matching,
 					 c->err);
 	if (!e)
-		e = lay_cells(c);
+		e = filter_lay_cells((struct limit *)(void *)c->limits.data, (uint32_t)(c->limits.len / sizeof(struct limit)),
+				     c->n_keyed, t, c->err);
 	if (!e)
 		e = put_cpus(c);
 	default_does = config->default_drop ? XDP_DROP : XDP_PASS;

@@ -5,6 +5,7 @@
 
 #include "base/err.h"
 #include "filter/limit.h"
+#include "filter/work.h"
 
 #define NS 1000000000ull
 #define LEAST_COST 128		  /* units: rounding is at most half of one */
@@ -79,5 +80,48 @@ int filter_limit(const struct filter_rate *r, uint64_t jiffy_ns, struct limit *t
 	to->depth = r->bits ? (uint32_t)depth : (uint32_t)(to->packet * r->burst);
 	to->clock = jiffy_ns && depth >= (8 * (unsigned __int128)jiffy_ns << LIMIT_NS_BITS) >> shift ? LIMIT_JIFFIES :
 												       LIMIT_KTIME;
+	return 0;
+}
+
+static uint32_t least_of(uint32_t a, uint32_t b)
+{
+	return a < b ? a : b;
+}
+
+/* Cells of all limits by key, if none has more than `most`. */
+static uint64_t keyed_cells(const struct limit *v, uint32_t n, uint32_t most)
+{
+	uint64_t sum = 0;
+	uint32_t i;
+
+	for (i = 0; i < n; i++)
+		sum += v[i].keyed ? least_of(filter_limit_cells(&v[i]), most) : 0;
+	return sum;
+}
+
+int filter_lay_cells(struct limit *v, uint32_t n, uint32_t n_keyed, struct filter_tables *t, struct sluice_err *err)
+{
+	uint32_t each = FILTER_LIMIT_CELLS_MOST, cells, single, at = 0, i;
+
+	single = (n - n_keyed + LIMIT_WAYS - 1) & ~(LIMIT_WAYS - 1u);
+	while (each >= FILTER_CELLS_LEAST && keyed_cells(v, n, each) + single > FILTER_CELLS_MOST)
+		each /= 2;
+	if (each < FILTER_CELLS_LEAST)
+		return err_set(err, -ENOSPC, "%u rates per source, destination or flow: at most %u fit",
+			       n_keyed, FILTER_CELLS_MOST / FILTER_CELLS_LEAST - 1);
+	for (i = 0; i < n; i++)
+		if (!v[i].keyed)
+			v[i].first = at++;
+	at = single;
+	for (i = 0; i < n; i++)
+		if (v[i].keyed) {
+			cells = least_of(filter_limit_cells(&v[i]), each);
+			v[i].first = at;
+			v[i].mask = cells / LIMIT_WAYS - 1;
+			at += cells;
+		}
+	for (t->n_cells = LIMIT_WAYS; t->n_cells < at;)
+		t->n_cells *= 2;
+	t->config.cells_mask = t->n_cells - 1;
 	return 0;
 }

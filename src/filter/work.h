@@ -80,4 +80,14 @@ int filter_rows(const struct policy_rule *r, const struct filter_opts *opts,
 		struct filter_expressions *expressions, struct buf *to, uint32_t *row, uint32_t *uses,
 		bool *never, struct sluice_err *err);
 
+/*
+ * filter_lay_cells() gives limits their regions in the one memory of cells: a power of two each, as many as they want
+ * (filter_limit_cells()), or the most that leave room for all.
+ *
+ * in:      n_keyed  how many of the n are by key
+ * out:     first and mask of each; n_cells and cells_mask of *t
+ * errors:  -ENOSPC that many have no room
+ */
+int filter_lay_cells(struct limit *v, uint32_t n, uint32_t n_keyed, struct filter_tables *t, struct sluice_err *err);
+
 #endif
