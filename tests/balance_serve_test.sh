@@ -242,7 +242,7 @@ resets() {
 }
 case_ "resets to everything are no answer" resets
 command() { # words of a command; its limit of open files is what it was
-	printf '#!/bin/sh\n[ "$1" = two ] && [ "$2" = words-'"$H1"':8080 ] || exit 3\necho "$SLUICE_BACKEND $SLUICE_PORT $(ulimit -Sn)"\nexit 0\n' >"$T/check"
+	printf '#!/bin/sh\nsleep 0.2\n[ "$1" = two ] && [ "$2" = words-'"$H1"':8080 ] || exit 3\necho "$SLUICE_BACKEND $SLUICE_PORT $(ulimit -Sn)"\nexit 0\n' >"$T/check"
 	chmod +x "$T/check"
 	kill $daemon
 	wait $daemon
