@@ -207,6 +207,7 @@ trial() {
 		apply "$T/both.conf" --confirm 60s && sl confirm >/dev/null && both_answer 82 && is left null "$(st .trial_left)"
 }
 on_trial() { [ "$(st '.trial_left != null')" = true ]; }
+rolled_back() { [ "$(st '.rolled_back_at > 0')" = true ]; }
 alone() { # the process that applied is killed, its terminal is gone: the kernel does it
 	apply "$T/web3.conf" || return 1
 	script -qec "$SLUICE lab run --lab $LAB box -- $SLUICE apply $T/both.conf --confirm 3s" /dev/null >/dev/null </dev/null &
@@ -214,8 +215,8 @@ alone() { # the process that applied is killed, its terminal is gone: the kernel
 	wait_until 10 on_trial && is "port 82" 1 "$(get 82 | wc -l)" || return 1
 	kill -9 $terminal 2>/dev/null
 	wait $terminal 2>/dev/null
-	sleep 3.1
-	nobody 82 && only h3 80 && is "by itself" true "$(st '.rolled_back_at > 0')" && sl status | grep -q 'was on trial and rolled back by itself'
+	sleep 3
+	wait_until 3 rolled_back && nobody 82 && only h3 80 && sl status | grep -q 'was on trial and rolled back by itself'
 }
 from_nothing() {
 	forget
