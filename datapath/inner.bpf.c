@@ -7,7 +7,9 @@
  *
  * The host's own routing finds interface and neighbour, since outside the packet goes to the backend's address as before.
  * Outer headers are those of the balancer's packets (lib/encap.h), the outer source is one of its range. TCP and ICMP
- * echo; everything else, and what is not marked, is left alone. Answers are known by the port they go to.
+ * echo; what is not marked is left alone, and what is marked never leaves without a tunnel. Answers are known by both ends and
+ * the port, for as long as the check waits for one. Errors by ICMP about a packet in a tunnel find no way back: the check
+ * has no answer then.
  */
 #include <linux/bpf.h>
 #include <linux/if_ether.h>
@@ -32,7 +34,7 @@ struct {
 	__type(value, struct inner_way);
 } inner_ways SEC(".maps");
 
-/* writer: inner_out; reader: inner_in; full: the one not used for longest goes, whose check has ended long ago */
+/* writer: inner_out; reader: inner_in; full: one that was not used for long goes */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, INNER_PEERS);
@@ -172,17 +174,21 @@ int inner_out(struct __sk_buff *skb)
 	struct inner_way *way = mark ? bpf_map_lookup_elem(&inner_ways, &mark) : 0;
 	struct seen s;
 
-	if (!way || see(skb, &s, 8, 128))
+	if (!way)
 		return NEXT;
+	if (see(skb, &s, 8, 128))
+		return TC_ACT_SHOT;
 	key = (struct inner_key){.port = s.sport, .proto = s.proto, .v6 = s.v6};
 	__builtin_memcpy(key.virtual, way->virtual, 16);
+	__builtin_memcpy(key.local, s.src, 16);
+	peer.until_ns = bpf_ktime_get_coarse_ns() + way->life_ns;
 	__builtin_memcpy(peer.backend, s.dst, 16);
 	if (bpf_map_update_elem(&inner_peers, &key, &peer, BPF_ANY))
 		return TC_ACT_SHOT;
 	hash = bpf_get_hash_recalc(skb);
 	if (readdress(skb, &s, s.v6 ? L3 + 24 : L3 + 16, s.dst, key.virtual, 0) ||
 	    (s.v6 ? encap6(skb, &s, way->gue_port, hash) : encap4(skb, &s, way->gue_port, hash)))
-		return TC_ACT_SHOT; /* half of it is worse than nothing: a check is asked again */
+		return TC_ACT_SHOT;
 	return NEXT;
 }
 
@@ -197,8 +203,9 @@ int inner_in(struct __sk_buff *skb)
 		return NEXT;
 	key = (struct inner_key){.port = s.dport, .proto = s.proto, .v6 = s.v6};
 	__builtin_memcpy(key.virtual, s.src, 16);
+	__builtin_memcpy(key.local, s.dst, 16);
 	peer = bpf_map_lookup_elem(&inner_peers, &key);
-	if (!peer)
+	if (!peer || peer->until_ns < bpf_ktime_get_coarse_ns())
 		return NEXT;
 	to = *peer;
 	return readdress(skb, &s, s.v6 ? L3 + 8 : L3 + 12, s.src, to.backend, 1) ? TC_ACT_SHOT : NEXT;

@@ -5,11 +5,12 @@
 #
 #   box (sluice serve) to1 ──── eth0 h1
 #                      to2 ──── eth0 h2
+#                      to3 ──── eth0 h3: a client
 . "$(dirname "$0")/lib.sh"
 need_root
 L=inner$$
 on_exit '"$SLUICE" lab down $L >/dev/null 2>&1'
-"$SLUICE" lab up --name $L --hosts 2 >/dev/null || { echo "Bail out! no lab"; exit 1; }
+"$SLUICE" lab up --name $L --hosts 3 >/dev/null || { echo "Bail out! no lab"; exit 1; }
 H1=198.18.1.2 H2=198.18.2.2 H1_6=2001:db8:1::2 V4=203.0.113.10 V6=2001:db8:10::10
 in_() { h=$1; shift; "$SLUICE" lab run --lab $L "$h" -- "$@"; }
 box() { in_ box "$@"; }
@@ -104,16 +105,17 @@ no_address() {
 	stop
 }
 case_ "a backend without the virtual address is down" no_address
-programs() { bpftool prog show name inner_out 2>/dev/null | grep -c inner_out; }
-no_programs() { [ "$(programs)" = "$before" ]; }
-before=$(programs)
+links() { grep -l '^link_type:.*tcx' /proc/$daemon/fdinfo/* 2>/dev/null | wc -l; }
+ids() { grep -h '^prog_id:' /proc/$daemon/fdinfo/* 2>/dev/null | awk '{ print $2 }' | sort -u; }
+all_gone() { for i in $ids; do ! bpftool prog show id "$i" >/dev/null 2>&1 || return 1; done; }
 killed() {
 	daemon
 	all_up "echo reply" || return 1
-	[ "$(programs)" -gt "$before" ] || return 1
+	ids=$(ids)
+	[ "$(links)" = 6 ] && [ "$(echo "$ids" | wc -l)" -ge 2 ] && ! all_gone || return 1
 	kill -9 $daemon
 	wait $daemon 2>/dev/null
-	wait_until 5 no_programs
+	wait_until 5 all_gone
 }
 case_ "killed: nothing of the programs is left" killed
 own_address() { # the balancer's host has the virtual address itself
@@ -137,9 +139,54 @@ case_ "the unit's capabilities are enough" capabilities
 direct() { # to the backend's own address, where nobody listens
 	conf web "$(web ipip "tcp direct")" || return 1
 	daemon
-	says 6 "service web, $H1 is down: connection refused" && says_not past && [ "$(programs)" = "$before" ] && stop
+	says 6 "service web, $H1 is down: connection refused" && says_not past && [ "$(links)" = 0 ] && stop
 }
 case_ "direct: past the tunnel" direct
+which() { # of several virtual addresses the one that the check is for
+	conf web "balance web on to1 {" "virtual 203.0.113.99 udp port 53" "virtual 203.0.113.98 tcp port 443" "virtual $V4 tcp port 8000-8100" \
+		"forward ipip" "backend $H1" "backend $H2" "check tcp port 8080 $check" "}" || return 1
+	daemon
+	says 6 "service web, $H1 is up: connected" && says 6 "service web, $H2 is up: connected" || return 1
+	conf web "balance web on to1 {" "virtual 203.0.113.99 udp port 53" "virtual $V4 tcp port 8080" "forward ipip" "backend $H1" "check tcp $check" "}" || return 1
+	sleep 2
+	says_not 'is down' && stop
+}
+case_ "the virtual address of the check's port, or of TCP" which
+clients() { # an answer to somebody else's packet from a port that a check had
+	conf web "$(web ipip tcp | sed 's/on to1/on to3/')" && backend h1 && backend h2 || return 1
+	in_ h3 ip route replace $V4 via 198.18.3.1 || return 1
+	daemon
+	all_up connected || return 1
+	port=$(timeout 5 "$SLUICE" lab run --lab $L box -- tcpdump -nni to1 -c 1 "src host $V4 and tcp" 2>/dev/null | sed -n 's/.* > 198\.18\.1\.1\.\([0-9]*\): .*/\1/p')
+	[ -n "$port" ] || { echo "no check seen"; return 1; }
+	[ "$(in_ h3 curl -sm 3 --local-port "$port" http://$V4:8080/)" = ok ] && stop
+}
+case_ "a client's connection from a port that a check had" clients
+vanish() { # interfaces come and go
+	conf web "$(web ipip tcp)" || return 1
+	daemon
+	all_up connected || return 1
+	i=0
+	while [ $i -lt 70 ]; do
+		box ip link add v$i type veth peer name w$i && box ip link set v$i up && box ip link del v$i || return 1
+		i=$((i + 1))
+	done
+	conf web "$(web ipip tcp | sed 's/rise 2/rise 1/')" || return 1
+	sleep 2
+	[ "$(links)" = 6 ] && says_not 'past|is down|interfaces' && stop
+}
+case_ "seventy interfaces come and go" vanish
+small() { # what is sent fits, tunnel included
+	box ip link set to1 mtu 1280 && in_ h1 ip link set eth0 mtu 1280 || return 1
+	conf web "$(web gue "http \"/$(printf '%0900d' 0)\" host \"$(printf '%060d.%060d.%060d.%050d' 1 2 3 4)\"" | grep -v "$H2\$")" && backend h1 || return 1
+	daemon
+	says 6 "service web, $H1 is up: status 200" && says 6 "service web, $H1_6 is up: status 200"
+	rc=$?
+	box ip link set to1 mtu 1500 && in_ h1 ip link set eth0 mtu 1500
+	stop
+	return $rc
+}
+case_ "a request of a full segment, MTU 1280" small
 other_family() { # an IPv4 packet is nothing that an IPv6 socket could send
 	conf web "balance web on to1 {" "virtual $V4 tcp port 8080" "forward ipip" "backend $H1" "backend $H1_6" "check icmp $check" "}" || return 1
 	daemon
@@ -153,7 +200,7 @@ other_family() { # an IPv4 packet is nothing that an IPv6 socket could send
 	return $rc
 }
 case_ "a backend of another family than all virtual addresses" other_family
-many() { # 500 services behind two hosts: each answer finds its own
+many() { # 100 services behind two hosts: each answer finds its own
 	{
 		i=0
 		while [ $i -lt 100 ]; do

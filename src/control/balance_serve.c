@@ -221,20 +221,21 @@ static int put_inner(struct serve *s, const struct targets *t, struct sluice_err
 	}
 	if (!s->inner)
 		e = inner_new(&s->inner, err);
-	return e ?: inner_put(s->inner, t->inner, t->n_inner, err);
+	return e ?: inner_put(s->inner, t->inner, t->n_inner, say_target, s, err);
 }
 
-/* What is checked, and the way there. Where checks cannot go through tunnels, they go past them. */
+/* What is checked, and the way there. Where checks cannot go through tunnels, they go past them, until the next policy. */
 static int make_targets(struct serve *s, const struct balance_model *m, const struct policy *p, struct targets *t,
 			struct sluice_err *err)
 {
 	struct sluice_err why;
-	int e = targets_make(m, p, &s->t, !s->past_tunnels, say_target, s, t, err);
+	int e = targets_make(m, p, &s->t, !s->past_tunnels, say_target, s, t, err), cannot;
 
-	if (e || !put_inner(s, t, &why))
+	cannot = e ? 0 : put_inner(s, t, &why);
+	if (!cannot)
 		return e;
 	serve_tell(s, false, "checks go past tunnels, straight to backends: %s", why.text);
-	s->past_tunnels = true;
+	s->past_tunnels = cannot == -EOPNOTSUPP;
 	inner_free(s->inner);
 	s->inner = NULL;
 	targets_drop(&s->t, t);
@@ -268,6 +269,8 @@ static int follow(struct serve *s, const char *name, struct sluice_err *err)
 		return e;
 	}
 	targets_replace(&s->t, balance_live_model(b), &t);
+	if (s->inner)
+		inner_settle(s->inner);
 	balance_live_close(s->b);
 	control_state_close(s->st);
 	s->b = b;

@@ -11,6 +11,8 @@
 #include "health/state.h"
 
 #define JITTER 10u /* per cent */
+#define MARGIN_NS UINT64_C(1000000000) /* for answers that come while a check is given up */
+#define SEGMENT_MAX 1160u /* with the largest tunnel, within 1,280 bytes: the least MTU of IPv6 */
 
 static int compare(const struct checked *a, const struct checked *b)
 {
@@ -150,6 +152,7 @@ static bool link_local(const struct net_addr *a)
 struct marks {
 	uint8_t used[HEALTH_TARGETS / 8];
 	uint32_t next;
+	bool none_left;
 };
 
 static bool mark_used(const struct marks *m, uint32_t number)
@@ -162,13 +165,14 @@ static uint32_t mark_new(struct marks *m)
 {
 	uint32_t i, number;
 
-	for (i = 0; i < HEALTH_TARGETS; i++) {
+	for (i = 0; i < HEALTH_TARGETS && !m->none_left; i++) {
 		number = m->next++ % HEALTH_TARGETS;
 		if (mark_used(m, number))
 			continue;
 		m->used[number / 8] |= (uint8_t)(1 << number % 8);
 		return INNER_MARKS + number;
 	}
+	m->none_left = true;
 	return 0;
 }
 
@@ -185,19 +189,40 @@ static void marks_of(const struct targets *t, struct marks *m)
 }
 
 /*
+ * Where a client's packets go that ask what the check asks: of the backend's family; of TCP before others, with the
+ * check's port before others. NULL: there is none of the family
+ */
+static const struct balance_virtual *asked(const struct balance_service *s, const struct health_probe *p, bool v6)
+{
+	const struct balance_virtual *v, *best = NULL;
+	int fits, most = -1;
+	size_t i;
+
+	for (i = 0; i < s->n_virtuals; i++) {
+		v = &s->virtuals[i];
+		if (v->addr.v6 != v6)
+			continue;
+		fits = p->kind == HEALTH_ICMP ? 0 : (v->proto != 17) + 2 * (p->port && p->port >= v->first && p->port <= v->last);
+		if (fits > most)
+			best = v;
+		most = fits > most ? fits : most;
+	}
+	return best;
+}
+
+/*
  * A check that goes the way a client's packets take: to the virtual address, in the service's tunnel. Returns why not, NULL
  * if it does, or if there is nothing to be said about it.
  */
-static const char *through_tunnel(const struct balance_service *s, const struct policy_health *h, struct checked *c,
-				  struct marks *marks, struct targets *to, struct health_target *target)
+static const char *through_tunnel(const struct balance_service *s, const struct policy_health *h,
+				  const struct health_probe *p, struct checked *c, struct marks *marks,
+				  struct targets *to, struct health_target *target)
 {
-	size_t i;
+	const struct balance_virtual *v = asked(s, p, c->addr.v6);
 
 	if ((s->mode != BALANCE_IPIP && s->mode != BALANCE_GUE) || h->direct || h->kind == POLICY_HEALTH_COMMAND)
 		return NULL;
-	for (i = 0; i < s->n_virtuals && s->virtuals[i].addr.v6 != c->addr.v6; i++)
-		;
-	if (i == s->n_virtuals)
+	if (!v)
 		return "is checked past its tunnel: its service has no virtual address of its family";
 	if (!c->mark)
 		c->mark = mark_new(marks);
@@ -205,10 +230,14 @@ static const char *through_tunnel(const struct balance_service *s, const struct 
 		return "is checked past its tunnel: so many checks go through tunnels and no more";
 	to->inner[to->n_inner++] = (struct inner_want){.mark = c->mark,
 						       .backend = c->addr,
-						       .virtual = s->virtuals[i].addr,
-						       .gue_port = s->mode == BALANCE_GUE ? s->gue_port : 0};
+						       .virtual = v->addr,
+						       .gue_port = s->mode == BALANCE_GUE ? s->gue_port : 0,
+						       .timeout_ns = p->timeout_ns + MARGIN_NS};
 	target->mark = c->mark;
 	target->own_port = true;
+	target->segment_max = SEGMENT_MAX;
+	if (!c->port && v->first)
+		target->port = v->first;
 	return NULL;
 }
 
@@ -276,7 +305,7 @@ static int add_service(const struct making *mk, const struct balance_service *s,
 		why = h ? cannot(to, p, &to->targets[to->n_targets]) : NULL;
 		is_target = h && !why;
 		if (is_target && mk->marks)
-			why = through_tunnel(s, h, c, mk->marks, to, &to->targets[to->n_targets]);
+			why = through_tunnel(s, h, p, c, mk->marks, to, &to->targets[to->n_targets]);
 		if (why && why != told) {
 			snprintf(sentence, sizeof(sentence), "%s %s", targets_name(c, name), why);
 			mk->say(mk->ctx, sentence);

@@ -3,9 +3,12 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <net/if.h>
+#include <net/if_arp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <unistd.h>
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
@@ -15,17 +18,17 @@
 #include "base/err.h"
 #include "bpf/log.h"
 #include "control/inner.h"
-#include "net/way.h"
 
 /* enum bpf_attach_type of Linux 6.6 */
 #define TCX_INGRESS 46
 #define TCX_EGRESS 47
+#define LINK_BEFORE (1u << 3) /* BPF_F_BEFORE: nothing in front of it ends the chain */
 
 struct inner {
 	struct bpf_object *obj;
 	int ways, in_fd, out_fd;
-	uint32_t *marks; /* that are in the map, in order */
-	size_t n_marks;
+	uint32_t *marks, *next; /* that are in the map, in order: in use, and to be */
+	size_t n_marks, n_next;
 	struct {
 		int ifindex, in_link, out_link;
 	} on[INNER_LINKS];
@@ -81,13 +84,15 @@ void inner_free(struct inner *in)
 	}
 	bpf_object__close(in->obj);
 	free(in->marks);
+	free(in->next);
 	free(in);
 }
 
-/* The descriptor of a link, or a negative errno. */
+/* The descriptor of a link, before all other programs there; or a negative errno. */
 static int attach(int prog, int ifindex, int type)
 {
-	int fd = bpf_link_create(prog, ifindex, (enum bpf_attach_type)type, NULL);
+	LIBBPF_OPTS(bpf_link_create_opts, opts, .flags = LINK_BEFORE);
+	int fd = bpf_link_create(prog, ifindex, (enum bpf_attach_type)type, &opts);
 
 	return fd == -EINVAL ? -EOPNOTSUPP : fd;
 }
@@ -102,6 +107,38 @@ static bool is_there(int link, int ifindex)
 	return !bpf_obj_get_info_by_fd(link, &info, &len) && (int)info.xdp.ifindex == ifindex;
 }
 
+static void take_off(struct inner *in, uint32_t i)
+{
+	close(in->on[i].in_link);
+	close(in->on[i].out_link);
+	in->on[i] = in->on[--in->n_on];
+}
+
+/* Interfaces that are gone. */
+static void sweep(struct inner *in)
+{
+	uint32_t i = 0;
+
+	while (i < in->n_on)
+		if (is_there(in->on[i].in_link, in->on[i].ifindex))
+			i++;
+		else
+			take_off(in, i);
+}
+
+/* An Ethernet interface, and not the loopback. */
+static bool is_ethernet(int ifindex)
+{
+	struct ifreq r = {.ifr_flags = 0};
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	bool is = fd >= 0 && if_indextoname((unsigned int)ifindex, r.ifr_name) && !ioctl(fd, SIOCGIFHWADDR, &r) &&
+		  r.ifr_hwaddr.sa_family == ARPHRD_ETHER;
+
+	if (fd >= 0)
+		close(fd);
+	return is;
+}
+
 int inner_on(struct inner *in, int ifindex, struct sluice_err *err)
 {
 	char name[IF_NAMESIZE] = "?";
@@ -112,13 +149,14 @@ int inner_on(struct inner *in, int ifindex, struct sluice_err *err)
 		;
 	if (i < in->n_on && is_there(in->on[i].in_link, ifindex))
 		return 0;
-	if (i < in->n_on) {
-		close(in->on[i].in_link);
-		close(in->on[i].out_link);
-		in->on[i] = in->on[--in->n_on];
-	}
+	if (i < in->n_on || in->n_on == INNER_LINKS)
+		sweep(in);
+	if_indextoname((unsigned int)ifindex, name);
 	if (in->n_on == INNER_LINKS)
-		return err_set(err, -E2BIG, "backends are behind more than %u interfaces", INNER_LINKS);
+		return err_set(err, -E2BIG, "checks through tunnels leave by %u interfaces and no more: not by %s", INNER_LINKS,
+			       name);
+	if (!is_ethernet(ifindex))
+		return err_set(err, -EINVAL, "checks through tunnels cannot leave by %s: it has no Ethernet headers", name);
 	i = in->n_on;
 	in->on[i].ifindex = ifindex;
 	in->on[i].in_link = attach(in->in_fd, ifindex, TCX_INGRESS);
@@ -133,10 +171,36 @@ int inner_on(struct inner *in, int ifindex, struct sluice_err *err)
 		in->n_on++;
 		return 0;
 	}
-	if_indextoname((unsigned int)ifindex, name);
 	if (e == -EOPNOTSUPP)
 		return err_set(err, e, "this kernel attaches no programs behind its routing (tcx: Linux 6.6)");
-	return err_set(err, e, "attaching the programs for checks through tunnels to %s: %s", name, strerror(-e));
+	return err_set(err, e, "the programs for checks through tunnels, on %s: %s", name, strerror(-e));
+}
+
+static int interfaces(struct inner *in, void (*say)(void *ctx, const char *sentence), void *ctx, struct sluice_err *err)
+{
+	struct if_nameindex *all = if_nameindex(), *v;
+	struct sluice_err why;
+	uint32_t n = 0;
+	int e = all ? 0 : err_set(err, -errno, "listing interfaces: %s", strerror(errno));
+
+	sweep(in);
+	for (v = all; !e && v->if_index; v++)
+		n += is_ethernet((int)v->if_index);
+	for (v = all; !e && n <= INNER_LINKS && v->if_index; v++) {
+		if (!is_ethernet((int)v->if_index))
+			continue;
+		e = inner_on(in, (int)v->if_index, &why);
+		if (e == -EOPNOTSUPP || e == -EPERM) {
+			err_set(err, e, "%s", why.text);
+		} else if (e) { /* -ENODEV: it has gone meanwhile */
+			if (e != -ENODEV && e != -EINVAL)
+				say(ctx, why.text);
+			e = 0;
+		}
+	}
+	if (all)
+		if_freenameindex(all);
+	return e;
 }
 
 static int by_number(const void *a, const void *b)
@@ -146,33 +210,8 @@ static int by_number(const void *a, const void *b)
 	return (*x > *y) - (*x < *y);
 }
 
-/* Those that stand for nothing any more. */
-static void take_out(struct inner *in, const uint32_t *marks, size_t n)
-{
-	size_t i;
-
-	for (i = 0; i < in->n_marks; i++)
-		if (!n || !bsearch(&in->marks[i], marks, n, sizeof(*marks), by_number))
-			bpf_map_delete_elem(in->ways, &in->marks[i]);
-}
-
-static int interfaces(struct inner *in, const struct inner_want *v, size_t n, struct sluice_err *err)
-{
-	struct net_way way;
-	struct net_nl nl;
-	size_t i;
-	int e = n ? net_nl_open(&nl, NETLINK_ROUTE, err) : 0;
-
-	if (e || !n)
-		return e;
-	for (i = 0; i < n && !e; i++)
-		if (!net_way_route(&nl, &v[i].backend, &way, NULL) && way.index > 0) /* others when their ways come */
-			e = inner_on(in, way.index, err);
-	net_nl_close(&nl);
-	return e;
-}
-
-int inner_put(struct inner *in, const struct inner_want *v, size_t n, struct sluice_err *err)
+int inner_put(struct inner *in, const struct inner_want *v, size_t n, void (*say)(void *ctx, const char *sentence),
+	      void *ctx, struct sluice_err *err)
 {
 	uint32_t *marks = calloc(n + 1, sizeof(*marks));
 	struct inner_way to;
@@ -181,20 +220,35 @@ int inner_put(struct inner *in, const struct inner_want *v, size_t n, struct slu
 
 	for (i = 0; i < n && !e; i++) {
 		marks[i] = v[i].mark;
-		to = (struct inner_way){.gue_port = htons(v[i].gue_port)};
+		to = (struct inner_way){.life_ns = v[i].timeout_ns, .gue_port = htons(v[i].gue_port)};
 		memcpy(to.virtual, v[i].virtual.bytes, v[i].virtual.v6 ? 16 : 4);
 		if (bpf_map_update_elem(in->ways, &v[i].mark, &to, BPF_ANY))
 			e = err_set(err, -errno, "a check's way through a tunnel: %s", strerror(errno));
 	}
-	e = e ?: interfaces(in, v, n, err);
+	e = e ?: interfaces(in, say, ctx, err);
 	if (e) {
 		free(marks);
 		return e;
 	}
 	qsort(marks, n, sizeof(*marks), by_number);
-	take_out(in, marks, n);
-	free(in->marks);
-	in->marks = marks;
-	in->n_marks = n;
+	free(in->next);
+	in->next = marks;
+	in->n_next = n;
 	return 0;
+}
+
+void inner_settle(struct inner *in)
+{
+	size_t i;
+
+	if (!in->next)
+		return;
+	for (i = 0; i < in->n_marks; i++)
+		if (!bsearch(&in->marks[i], in->next, in->n_next, sizeof(*in->next), by_number))
+			bpf_map_delete_elem(in->ways, &in->marks[i]);
+	free(in->marks);
+	in->marks = in->next;
+	in->n_marks = in->n_next;
+	in->next = NULL;
+	in->n_next = 0;
 }

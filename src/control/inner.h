@@ -22,6 +22,7 @@ struct inner_want {
 	uint32_t mark;
 	struct net_addr backend, virtual; /* of one family */
 	uint16_t gue_port;		  /* host order; 0: IP in IP */
+	uint64_t timeout_ns;		  /* how long its checks wait for an answer */
 };
 
 /*
@@ -32,16 +33,21 @@ int inner_new(struct inner **in, struct sluice_err *err);
 void inner_free(struct inner *in);
 
 /*
- * inner_put() makes these the whole of what marks stand for, and has the programs on every interface that packets to
- * their backends leave by now; it stays on those that it is on.
+ * inner_put() says what marks stand for, and has the programs on all Ethernet interfaces; where there are more than
+ * INNER_LINKS, on those that inner_on() names. One that they cannot be on is told by say, a sentence.
+ * inner_settle() ends what marks stood for before, when nobody has them any more.
  *
- * errors:  -EOPNOTSUPP this kernel attaches no programs that way (tcx is of Linux 6.6); -EPERM, -ENOMEM, -E2BIG more
- *          interfaces than INNER_LINKS; what was before stays in part
+ * errors:  -EOPNOTSUPP this kernel attaches no programs that way (tcx is of Linux 6.6); -EPERM; -ENOMEM, -E2BIG marks
  */
 #define INNER_LINKS 64u
-int inner_put(struct inner *in, const struct inner_want *v, size_t n, struct sluice_err *err);
+int inner_put(struct inner *in, const struct inner_want *v, size_t n, void (*say)(void *ctx, const char *sentence),
+	      void *ctx, struct sluice_err *err);
+void inner_settle(struct inner *in);
 
-/* inner_on() has them on one more interface, where a way has come to lead. errors: as inner_put() */
+/*
+ * inner_on() has them on an interface that a way leads over, if they are not there yet.
+ * errors:  -EINVAL it has no Ethernet headers; -E2BIG more than INNER_LINKS; as inner_put()
+ */
 int inner_on(struct inner *in, int ifindex, struct sluice_err *err);
 
 #endif

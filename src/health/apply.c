@@ -129,7 +129,8 @@ static bool same_target(const struct target *t, const struct rule *r, const stru
 	const struct health_target *o = &t->t;
 
 	return t->rule == r && same_addr(&o->addr, &w->addr) && o->port == w->port && o->scope == w->scope &&
-	       o->mark == w->mark && o->own_port == w->own_port && strcmp(o->interface, w->interface) == 0 &&
+	       o->mark == w->mark && o->own_port == w->own_port &&
+	       o->segment_max == w->segment_max && strcmp(o->interface, w->interface) == 0 &&
 	       o->has_source == w->has_source && (!o->has_source || same_addr(&o->source, &w->source));
 }
 

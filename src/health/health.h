@@ -85,7 +85,8 @@ struct health_target {
 	char interface[16]; /* SO_BINDTODEVICE; empty: any */
 	bool has_source;
 	struct net_addr source; /* of the same family */
-	bool own_port; /* its local port is no other probe's: an answer can be told by it alone */
+	bool own_port; /* its local port, or identification, is no other probe's: an answer can be told by it alone */
+	uint16_t segment_max; /* TCP_MAXSEG: bytes of a segment, where there is less room than the kernel knows; 0: it knows */
 	bool known, known_up;	/* what a new target is taken for instead of the probe's initial state */
 };
 

@@ -38,6 +38,12 @@ static enum step open_socket(struct flight *f)
 	return STEP_WAIT;
 }
 
+/* What raw sockets tell answers by; the kernel gives other ones a number of their own. */
+static uint16_t ident_of(const struct flight *f)
+{
+	return (uint16_t)(f->target->t.own_port ? f->index : f->nonce);
+}
+
 static enum step start(struct health *h, struct flight *f)
 {
 	bool v6 = f->target->t.addr.v6;
@@ -52,7 +58,7 @@ static enum step start(struct health *h, struct flight *f)
 		       sizeof(one)))
 		return socket_failed(f, errno, "asking for errors");
 	f->nonce = health_chance(h);
-	icmp_request(request, v6, (uint16_t)f->nonce, f->nonce);
+	icmp_request(request, v6, ident_of(f), f->nonce);
 	if (connect(f->fd, (struct sockaddr *)&addr, (socklen_t)len) ||
 	    send(f->fd, request, sizeof(request), MSG_NOSIGNAL) < 0)
 		return socket_failed(f, errno, NULL);
@@ -64,7 +70,7 @@ static enum step start(struct health *h, struct flight *f)
 static enum step ready(struct health *h, struct flight *f, bool second)
 {
 	bool v6 = f->target->t.addr.v6;
-	uint16_t ident = (uint16_t)f->nonce;
+	uint16_t ident = ident_of(f);
 	uint8_t data[256];
 	ssize_t n;
 

@@ -2,6 +2,7 @@
 /* Sockets of probes: by the way that the target says, and what went wrong with them in words. */
 #include <errno.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -128,8 +129,10 @@ enum step socket_connect(struct health *h, struct flight *f)
 {
 	struct linger rst = {.l_onoff = 1};
 	struct sockaddr_storage addr;
-	int len = socket_address(f->target, target_port(f->target), &addr), code;
+	int len = socket_address(f->target, target_port(f->target), &addr), code, most = f->target->t.segment_max;
 
+	if (most && setsockopt(f->fd, IPPROTO_TCP, TCP_MAXSEG, &most, sizeof(most)))
+		return socket_failed(f, errno, "setting the size of segments");
 	if (!f->target->rule->p.fin)
 		setsockopt(f->fd, SOL_SOCKET, SO_LINGER, &rst, sizeof(rst));
 	if (connect(f->fd, (struct sockaddr *)&addr, (socklen_t)len) && errno != EINPROGRESS)
