@@ -25,8 +25,8 @@
 #include "datapath/lib/parse.h"
 
 const volatile struct decap_config config = {
-	.from4 = {{ENCAP_BE32(0xc6120000), ENCAP_BE32(0xffff0000)}},
-	.from6 = {{{ENCAP_BE32(0x01000000)}, {~0u, ~0u}}},
+	.from4 = {{ENCAP_SOURCE4, ENCAP_BE32(0xffff0000)}},
+	.from6 = {{{ENCAP_SOURCE6}, {~0u, ~0u}}},
 	.n_from4 = 1,
 	.n_from6 = 1,
 	.gue_port = ENCAP_BE16(6080),

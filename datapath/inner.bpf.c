@@ -22,8 +22,6 @@
 
 #define NEXT TC_ACT_UNSPEC /* the next program, or the stack */
 #define L3 ((__u32)sizeof(struct ethhdr))
-#define SOURCE4 ENCAP_BE32(0xc6120000) /* 198.18.0.0/16 and 100::/64, as abi/balance.h has it */
-#define SOURCE6 ENCAP_BE32(0x01000000)
 
 /* key: mark; writer: host; reader: inner_out; miss: not a check */
 struct {
@@ -64,9 +62,9 @@ static __always_inline int see(struct __sk_buff *skb, struct seen *s, __u8 echo,
 	s->l4 = L3 + (s->v6 ? sizeof(*ip6) : sizeof(*ip));
 	data = (void *)(long)skb->data;
 	end = (void *)(long)skb->data_end;
-	if (data + L3 + sizeof(*ip6) + 20 > end) {
-		/* a frame may be shorter: an echo of 28 bytes */
-		bpf_skb_pull_data(skb, skb->len < L3 + sizeof(*ip6) + 20 ? skb->len : L3 + sizeof(*ip6) + 20);
+	if (data + s->l4 + 8 > end) { /* no more is read; most packets have it in line */
+		if (bpf_skb_pull_data(skb, s->l4 + 8))
+			return -1;
 		data = (void *)(long)skb->data;
 		end = (void *)(long)skb->data_end;
 	}
@@ -135,7 +133,7 @@ static __always_inline int encap4(struct __sk_buff *skb, const struct seen *s, _
 		struct encap_udp udp;
 	} h;
 
-	encap_ipv4(&h.ip, len + room, s->tos, gue ? ENCAP_UDP : ENCAP_IPIP, SOURCE4 | (hash & ENCAP_BE32(0xffff)),
+	encap_ipv4(&h.ip, len + room, s->tos, gue ? ENCAP_UDP : ENCAP_IPIP, ENCAP_SOURCE4 | (hash & ENCAP_BE32(0xffff)),
 		   s->dst[0]);
 	encap_gue(&h.udp, len, hash, gue);
 	if (bpf_skb_adjust_room(skb, (__s32)room, BPF_ADJ_ROOM_MAC, flags))
@@ -148,7 +146,7 @@ static __always_inline int encap6(struct __sk_buff *skb, const struct seen *s, _
 {
 	__u32 len = skb->len - L3, udp = gue ? sizeof(struct encap_udp) : 0;
 	__u64 flags = BPF_F_ADJ_ROOM_FIXED_GSO | BPF_F_ADJ_ROOM_ENCAP_L3_IPV6 | (gue ? BPF_F_ADJ_ROOM_ENCAP_L4_UDP : 0);
-	__be32 src[4] = {SOURCE6, 0, hash, 0};
+	__be32 src[4] = {ENCAP_SOURCE6, 0, hash, 0};
 	__u64 from[2], to[2];
 	struct {
 		struct ipv6hdr ip;

@@ -31,6 +31,10 @@
 #define ENCAP_BE32(x) ((__be32)(x))
 #endif
 
+/* Where outer sources come from by default: 198.18.0.0/16 and 100::/64 (its first word), addresses that nobody has. */
+#define ENCAP_SOURCE4 ENCAP_BE32(0xc6120000)
+#define ENCAP_SOURCE6 ENCAP_BE32(0x01000000)
+
 struct encap_udp {
 	__be16 sport, dport, len, check;
 };
