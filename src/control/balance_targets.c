@@ -218,10 +218,11 @@ static const char *through_tunnel(const struct balance_service *s, const struct 
 				  const struct health_probe *p, struct checked *c, struct marks *marks,
 				  struct targets *to, struct health_target *target)
 {
-	const struct balance_virtual *v = asked(s, p, c->addr.v6);
+	const struct balance_virtual *v;
 
 	if ((s->mode != BALANCE_IPIP && s->mode != BALANCE_GUE) || h->direct || h->kind == POLICY_HEALTH_COMMAND)
 		return NULL;
+	v = asked(s, p, c->addr.v6);
 	if (!v)
 		return "is checked past its tunnel: its service has no virtual address of its family";
 	if (!c->mark)

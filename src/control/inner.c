@@ -3,12 +3,9 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <net/if.h>
-#include <net/if_arp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
-#include <sys/socket.h>
 #include <unistd.h>
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
@@ -18,6 +15,7 @@
 #include "base/err.h"
 #include "bpf/log.h"
 #include "control/inner.h"
+#include "net/dev.h"
 
 /* enum bpf_attach_type of Linux 6.6 */
 #define TCX_INGRESS 46
@@ -33,6 +31,7 @@ struct inner {
 		int ifindex, in_link, out_link;
 	} on[INNER_LINKS];
 	uint32_t n_on;
+	struct net_nl route;
 };
 
 static int program(const struct inner *in, const char *name)
@@ -68,20 +67,29 @@ int inner_new(struct inner **to, struct sluice_err *err)
 		return err_set(err, e, "loading the programs for checks through tunnels: %s%s%s", strerror(-e),
 			       said[0] ? "; " : "", said);
 	}
+	e = net_nl_open(&in->route, NETLINK_ROUTE, err);
+	if (e) {
+		inner_free(in);
+		return e;
+	}
 	*to = in;
 	return 0;
 }
 
+static void take_off(struct inner *in, uint32_t i)
+{
+	close(in->on[i].in_link);
+	close(in->on[i].out_link);
+	in->on[i] = in->on[--in->n_on];
+}
+
 void inner_free(struct inner *in)
 {
-	uint32_t i;
-
 	if (!in)
 		return;
-	for (i = 0; i < in->n_on; i++) {
-		close(in->on[i].in_link);
-		close(in->on[i].out_link);
-	}
+	while (in->n_on)
+		take_off(in, 0);
+	net_nl_close(&in->route);
 	bpf_object__close(in->obj);
 	free(in->marks);
 	free(in->next);
@@ -107,13 +115,6 @@ static bool is_there(int link, int ifindex)
 	return !bpf_obj_get_info_by_fd(link, &info, &len) && (int)info.xdp.ifindex == ifindex;
 }
 
-static void take_off(struct inner *in, uint32_t i)
-{
-	close(in->on[i].in_link);
-	close(in->on[i].out_link);
-	in->on[i] = in->on[--in->n_on];
-}
-
 /* Interfaces that are gone. */
 static void sweep(struct inner *in)
 {
@@ -126,37 +127,32 @@ static void sweep(struct inner *in)
 			take_off(in, i);
 }
 
-/* An Ethernet interface, and not the loopback. */
-static bool is_ethernet(int ifindex)
+/* Are they on an interface? One that is gone and whose number came back is given up. */
+static bool is_on(struct inner *in, int ifindex)
 {
-	struct ifreq r = {.ifr_flags = 0};
-	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	bool is = fd >= 0 && if_indextoname((unsigned int)ifindex, r.ifr_name) && !ioctl(fd, SIOCGIFHWADDR, &r) &&
-		  r.ifr_hwaddr.sa_family == ARPHRD_ETHER;
-
-	if (fd >= 0)
-		close(fd);
-	return is;
-}
-
-int inner_on(struct inner *in, int ifindex, struct sluice_err *err)
-{
-	char name[IF_NAMESIZE] = "?";
 	uint32_t i;
-	int e = 0;
 
 	for (i = 0; i < in->n_on && in->on[i].ifindex != ifindex; i++)
 		;
-	if (i < in->n_on && is_there(in->on[i].in_link, ifindex))
-		return 0;
-	if (i < in->n_on || in->n_on == INNER_LINKS)
+	if (i == in->n_on)
+		return false;
+	if (is_there(in->on[i].in_link, ifindex))
+		return true;
+	take_off(in, i);
+	return false;
+}
+
+/* On an Ethernet interface, where they are not yet. */
+static int put_on(struct inner *in, const struct net_dev *dev, struct sluice_err *err)
+{
+	int ifindex = dev->info.index, e;
+	uint32_t i;
+
+	if (in->n_on == INNER_LINKS)
 		sweep(in);
-	if_indextoname((unsigned int)ifindex, name);
 	if (in->n_on == INNER_LINKS)
 		return err_set(err, -E2BIG, "checks through tunnels leave by %u interfaces and no more: not by %s", INNER_LINKS,
-			       name);
-	if (!is_ethernet(ifindex))
-		return err_set(err, -EINVAL, "checks through tunnels cannot leave by %s: it has no Ethernet headers", name);
+			       dev->info.name);
 	i = in->n_on;
 	in->on[i].ifindex = ifindex;
 	in->on[i].in_link = attach(in->in_fd, ifindex, TCX_INGRESS);
@@ -173,27 +169,43 @@ int inner_on(struct inner *in, int ifindex, struct sluice_err *err)
 	}
 	if (e == -EOPNOTSUPP)
 		return err_set(err, e, "this kernel attaches no programs behind its routing (tcx: Linux 6.6)");
-	return err_set(err, e, "the programs for checks through tunnels, on %s: %s", name, strerror(-e));
+	return err_set(err, e, "the programs for checks through tunnels, on %s: %s", dev->info.name, strerror(-e));
 }
 
+int inner_on(struct inner *in, int ifindex, struct sluice_err *err)
+{
+	struct net_dev dev;
+	int e;
+
+	if (is_on(in, ifindex))
+		return 0;
+	e = net_dev_read(&in->route, ifindex, NULL, &dev, err);
+	if (e)
+		return e;
+	if (!dev.has_mac)
+		return err_set(err, -EINVAL, "checks through tunnels cannot leave by %s: it has no Ethernet headers",
+			       dev.info.name);
+	return put_on(in, &dev, err);
+}
+
+/* All Ethernet interfaces; one that went away meanwhile is none. */
 static int interfaces(struct inner *in, void (*say)(void *ctx, const char *sentence), void *ctx, struct sluice_err *err)
 {
 	struct if_nameindex *all = if_nameindex(), *v;
+	struct net_dev dev[INNER_LINKS + 1];
 	struct sluice_err why;
-	uint32_t n = 0;
+	uint32_t n = 0, i;
 	int e = all ? 0 : err_set(err, -errno, "listing interfaces: %s", strerror(errno));
 
 	sweep(in);
-	for (v = all; !e && v->if_index; v++)
-		n += is_ethernet((int)v->if_index);
-	for (v = all; !e && n <= INNER_LINKS && v->if_index; v++) {
-		if (!is_ethernet((int)v->if_index))
-			continue;
-		e = inner_on(in, (int)v->if_index, &why);
+	for (v = all; !e && n <= INNER_LINKS && v->if_index; v++)
+		n += !net_dev_read(&in->route, (int)v->if_index, NULL, &dev[n], NULL) && dev[n].has_mac;
+	for (i = 0; !e && n <= INNER_LINKS && i < n; i++) {
+		e = is_on(in, dev[i].info.index) ? 0 : put_on(in, &dev[i], &why);
 		if (e == -EOPNOTSUPP || e == -EPERM) {
 			err_set(err, e, "%s", why.text);
-		} else if (e) { /* -ENODEV: it has gone meanwhile */
-			if (e != -ENODEV && e != -EINVAL)
+		} else if (e) {
+			if (e != -ENODEV)
 				say(ctx, why.text);
 			e = 0;
 		}

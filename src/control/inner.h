@@ -46,7 +46,7 @@ void inner_settle(struct inner *in);
 
 /*
  * inner_on() has them on an interface that a way leads over, if they are not there yet.
- * errors:  -EINVAL it has no Ethernet headers; -E2BIG more than INNER_LINKS; as inner_put()
+ * errors:  -ENODEV; -EINVAL it has no Ethernet headers; -E2BIG more than INNER_LINKS; as inner_put()
  */
 int inner_on(struct inner *in, int ifindex, struct sluice_err *err);
 
