@@ -202,6 +202,24 @@ case_ "command: output without end" command_ "down 1 first: more than 65536 byte
 case_ "command: deaf and silent" command_ "down 1 first: exit 2" arg=/bin/sh arg=-c "arg=exec >&- 2>&-; sleep 0.02; exit 2"
 case_ "command: its words" command_ "up 1 first: LC_ALL=C PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin SLUICE_BACKEND=198.18.1.2 SLUICE_PORT=80" \
 	arg=/bin/sh arg=-c "arg=env | grep -v PWD= | grep -v SHLVL= | grep -v _= | sort | tr '\\n' ' ' | sed 's/ \$//'"
+# nothing that root's programs, or those whose file says so, would get; and no descriptor of the daemon's (ls has the folder at 3)
+status_() { # PATTERN of /proc/self/status
+	arg="grep -E '$1' /proc/self/status | tr -s '\\t\\n' '  ' | sed 's/ \$//'"
+}
+status_ '^(Cap(Inh|Prm|Eff|Amb)|NoNewPrivs|SigBlk):'
+case_ "command: no privilege, no signal blocked" command_ "up 1 first: SigBlk: 0000000000000000 CapInh: 0000000000000000 \
+CapPrm: 0000000000000000 CapEff: 0000000000000000 CapAmb: 0000000000000000 NoNewPrivs: 1" arg=/bin/sh arg=-c "arg=$arg"
+case_ "command: no descriptor but its own" command_ "up 1 first: 0 1 2 3" arg=/bin/sh arg=-c \
+	"arg=ls /proc/self/fd | tr '\\n' ' ' | sed 's/ \$//'"
+orphan() { # the tool is killed, its command goes
+	(cd / && in_ box "$TOOL" -t 30s command timeout=20s arg=/bin/sleep "arg=11$$" -- $H1 >/dev/null 2>&1) &
+	wait_until 5 runs "^/bin/sleep 11$$\$" || return 1
+	kill -9 "$(pgrep -f "^$TOOL .*arg.11$$ ")"
+	wait_until 5 runs_not "^/bin/sleep 11$$\$"
+}
+runs() { pgrep -f "$1" >/dev/null; }
+runs_not() { ! runs "$1"; }
+case_ "command: killed with who started it" orphan
 no_program() { same "untold 1: this host cannot check: starting /nonexistent: No such file or directory" "$(probe -t 1s -r command every=800ms arg=/nonexistent -- $H1 | head -n 1)"; }
 case_ "command: none there says nothing about the backend" no_program
 groups() { # what a command leaves running goes with it, whether it ends or is killed; so it does with the engine

@@ -1,22 +1,21 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
  * command: a program that ends with 0. It is started without a shell, in a process group of its own, with /dev/null
- * as input and an environment of a few words; the first line of its output is the reason. Its group is killed when
- * it ends or takes too long. It is waited for by a pidfd: SIGCHLD stays the process's own.
+ * as input, an environment of a few words and no capabilities (command_start.h); the first line of its output is the
+ * reason. Its group is killed when it ends or takes too long. It is waited for by a pidfd: SIGCHLD stays the process's own.
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <spawn.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "health/command_start.h"
 #include "health/inside.h"
 
 #ifndef P_PIDFD
@@ -49,20 +48,6 @@ static void environment(const struct target *t, struct environment *e)
 	if (t->t.interface[0])
 		e->words[n++] = e->interface;
 	e->words[n] = NULL;
-}
-
-/*
- * From outside and a moment late, since posix_spawn() cannot do it: a program that asks first thing may still see the
- * process's own limit. The hard one stays, so who needs more can have it.
- */
-static void limit_files(pid_t pid, uint64_t soft)
-{
-	struct rlimit r;
-
-	if (!prlimit(pid, RLIMIT_NOFILE, NULL, &r) && r.rlim_cur > soft) {
-		r.rlim_cur = soft;
-		prlimit(pid, RLIMIT_NOFILE, &r, NULL);
-	}
 }
 
 /* A word with what stands for the target filled in. */
@@ -104,44 +89,6 @@ static int words(const struct target *t, char *argv[HEALTH_ARGS + 1], struct buf
 	return 0;
 }
 
-static int spawn(const struct health *h, struct flight *f, char **argv, int output)
-{
-	posix_spawn_file_actions_t files;
-	posix_spawnattr_t attr;
-	struct environment e;
-	sigset_t all, none;
-	int code;
-
-	environment(f->target, &e);
-	sigfillset(&all);
-	sigemptyset(&none);
-	code = posix_spawn_file_actions_init(&files);
-	if (code)
-		return -code;
-	code = posix_spawnattr_init(&attr);
-	if (code) {
-		posix_spawn_file_actions_destroy(&files);
-		return -code;
-	}
-	/* input last: a daemon without descriptors 0 to 2 may have the pipe there */
-	if (!(code = posix_spawn_file_actions_adddup2(&files, output, 1)) &&
-	    !(code = posix_spawn_file_actions_adddup2(&files, 1, 2)) &&
-	    !(code = posix_spawn_file_actions_addopen(&files, 0, "/dev/null", O_RDONLY, 0)) &&
-	    !(code = posix_spawnattr_setsigdefault(&attr, &all)) &&
-	    !(code = posix_spawnattr_setsigmask(&attr, &none)) &&
-	    !(code = posix_spawnattr_setpgroup(&attr, 0)) &&
-	    !(code = posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK |
-							     POSIX_SPAWN_SETPGROUP)))
-		code = posix_spawn(&f->pid, argv[0], &files, &attr, argv, e.words);
-	posix_spawnattr_destroy(&attr);
-	posix_spawn_file_actions_destroy(&files);
-	if (code)
-		f->pid = 0;
-	else if (h->o.nofile)
-		limit_files(f->pid, h->o.nofile);
-	return -code;
-}
-
 static void kill_group(const struct flight *f)
 {
 	/* the leader has not been reaped: the number is still its group's */
@@ -166,6 +113,7 @@ static enum step start(struct health *h, struct flight *f)
 {
 	const char *name = f->target->rule->p.argv[0];
 	char *argv[HEALTH_ARGS + 1];
+	struct environment e;
 	struct buf text = {0};
 	int pipes[2], code;
 
@@ -175,10 +123,14 @@ static enum step start(struct health *h, struct flight *f)
 	/* only our end does not block: the program's is what programs expect */
 	fcntl(pipes[1], F_SETFL, 0);
 	code = words(f->target, argv, &text);
-	code = code ? code : spawn(h, f, argv, pipes[1]);
+	if (!code) {
+		environment(f->target, &e);
+		code = command_start(argv, e.words, pipes[1], h->o.nofile, &f->pid);
+	}
 	buf_free(&text);
 	close(pipes[1]);
 	if (code) {
+		f->pid = 0;
 		flight_why(f, "this host cannot check: starting %s: %s", name, strerror(-code));
 		return STEP_UNTOLD;
 	}
