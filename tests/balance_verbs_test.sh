@@ -102,6 +102,17 @@ show_json() {
 			.state == "up" and .said == []) and .services[1].backends[0].slots == 65537' "$T/j" >/dev/null || { cat "$T/j"; return 1; }
 }
 case_ "show as JSON" show_json
+check_json() {
+	printf 'balance web on to1 {\n\tvirtual 203.0.113.10 tcp port 80\n\tforward ipip\n\tbackend 198.18.2.2\n\tcheck %s every 2s timeout 500ms rise 2 fall 3\n}\n' \
+		"$1" >"$T/check.conf"
+	bal show -f "$T/check.conf" -j >"$T/j" && jq -e ".services[0].check == {kind: $2, every_ns: 2000000000, timeout_ns: 500000000,
+		rise: 2, fall: 3}" "$T/j" >/dev/null || { cat "$T/j"; return 1; }
+}
+checks_json() {
+	check_json 'https "/ok" host "h" port 8080 status 200-204 direct' '"https", text: "/ok", host: "h", port: 8080, first_status: 200, last_status: 204, direct: true' &&
+		check_json tcp '"tcp", text: null, host: null, port: null, first_status: null, last_status: null, direct: false'
+}
+case_ "checks as JSON" checks_json
 odd_bytes() { # JSON is UTF-8, paths and names of files need not be
 	odd=$(printf '%s/\377.conf' "$T")
 	printf 'balance web on to1 {\n\tvirtual 203.0.113.10 tcp port 80\n\tforward l2\n\tbackend 198.18.2.2\n\tcheck http "/a\377b" every 2s timeout 500ms rise 2 fall 3\n}\n' >"$odd"

@@ -81,9 +81,9 @@ static json_t *json_harmless(const char *text)
 
 json_t *balance_head_json(const struct balance_run *run, const char *path, const char *key, json_t *value)
 {
-	return json_pack("{s:s?, s:o, s:o, s:o}", "policy", path ? NULL : run->name, "file", json_harmless(path),
-			 "trial_ns", run->trial_ns ? json_integer((json_int_t)run->trial_ns) : json_null(),
-			 key, value);
+	return json_pack("{s:s?, s:o, s:o, s:o}", "policy", path ? NULL : run->name, "file",
+			 json_harmless(path), "trial_ns",
+			 run->trial_ns ? json_integer((json_int_t)run->trial_ns) : json_null(), key, value);
 }
 
 static json_t *json_virtuals(const struct balance_service *s)
@@ -106,6 +106,12 @@ static json_t *json_virtuals(const struct balance_service *s)
 	return all;
 }
 
+/* A number that 0 says nothing of. */
+static json_t *json_some(uint32_t n)
+{
+	return n ? json_integer(n) : json_null();
+}
+
 static json_t *json_check(const struct policy_balance *b)
 {
 	static const char *const kinds[] = {[POLICY_HEALTH_TCP] = "tcp",
@@ -114,11 +120,14 @@ static json_t *json_check(const struct policy_balance *b)
 					    [POLICY_HEALTH_ICMP] = "icmp",
 					    [POLICY_HEALTH_COMMAND] = "command"};
 	const struct policy_health *h = &b->health;
+	bool web = h->kind == POLICY_HEALTH_HTTP || h->kind == POLICY_HEALTH_HTTPS;
 
 	if (!h->kind)
 		return json_null();
-	return json_pack("{s:s, s:o, s:o, s:I, s:I, s:i, s:i}", "kind", kinds[h->kind], "text",
-			 json_harmless(h->text), "host", json_harmless(h->host), "every_ns",
+	return json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:b, s:I, s:I, s:i, s:i}", "kind", kinds[h->kind],
+			 "text", json_harmless(h->text), "host", json_harmless(h->host), "port",
+			 json_some(h->port), "first_status", json_some(web ? h->status_lo : 0), "last_status",
+			 json_some(web ? h->status_hi : 0), "direct", h->direct, "every_ns",
 			 (json_int_t)h->every_ns, "timeout_ns", (json_int_t)h->timeout_ns, "rise",
 			 (int)h->rise, "fall", (int)h->fall);
 }
@@ -336,10 +345,9 @@ static json_t *json_backend(const struct shown *w, uint32_t i)
 	const struct balance_backend *now = &w->s->backends[i];
 	const struct balance_live_backend *b = w->backends ? &w->backends[i] : NULL;
 	char text[NET_ADDR_TEXT];
-	json_t *o =
-		json_pack("{s:s, s:o, s:i, s:s}", "address", net_addr_format(&now->addr, text, sizeof(text)),
-			  "port", now->port ? json_integer(now->port) : json_null(), "weight",
-			  (int)now->weight, "state", backend_state(now));
+	json_t *o = json_pack("{s:s, s:o, s:i, s:s}", "address",
+			      net_addr_format(&now->addr, text, sizeof(text)), "port", json_some(now->port),
+			      "weight", (int)now->weight, "state", backend_state(now));
 
 	if (!b)
 		return o;
