@@ -15,18 +15,29 @@
 #include "datapath/balance_quic.h"
 
 /*
- * Everything, of any packet: its view. Not inline, and what follows neither: few packets go there, and behind it the verifier
- * has forgotten what kind of packet it is.
+ * What few packets need is a global function each: the verifier goes through it once, for any packet, and not again for each way that
+ * leads there, and behind it has forgotten what kind of packet it is.
  */
-static __noinline int see(struct xdp_md *ctx)
+
+/* The packet that an ICMP error quotes: the rest of its view. */
+__noinline int see_quoted(struct xdp_md *ctx)
 {
 	struct view *v = bpf_map_lookup_elem(&balance_scratch, &map_first);
 
-	return v && view_of(ctx, v) == VIEW_GO;
+	return v && view_quoted(ctx, v) == VIEW_GO;
+}
+
+/* Everything, of any packet: its view. */
+__noinline int see(struct xdp_md *ctx)
+{
+	struct view *v = bpf_map_lookup_elem(&balance_scratch, &map_first);
+	int is = v ? view_of(ctx, v) : VIEW_PASS;
+
+	return is == VIEW_QUOTES ? see_quoted(ctx) : is == VIEW_GO;
 }
 
 /* The packet of the view in balance_scratch. */
-static __noinline int balanced_odd(struct xdp_md *ctx)
+__noinline int balanced_odd(struct xdp_md *ctx)
 {
 	__u32 target, named = 0;
 	void *m = bpf_map_lookup_elem(&balance_tables, &map_first);

@@ -78,10 +78,9 @@ static __always_inline void outer_put(void *ip, const struct view *v, const stru
 }
 
 /*
- * The packet of the view in balance_scratch goes to its target. Returns a verdict; a drop is counted. Not inline: two ways
- * lead here, of which one is seldom gone.
+ * The packet of the view in balance_scratch goes to its target. Returns a verdict; a drop is counted.
  */
-static __noinline int forward(struct xdp_md *ctx)
+__noinline int forward(struct xdp_md *ctx)
 {
 	__u32 gue, head, is_l2, n_tags, target;
 	void *m = bpf_map_lookup_elem(&balance_tables, &map_first), *ip;

@@ -6,12 +6,19 @@
 #include "datapath/balance_choose.h"
 #include "datapath/lib/quic.h"
 
-/* The backend with a server id; 0: none has it. */
-static __always_inline __u32 server_find(void *m, const struct balance_ring *r, __u32 server)
+/* The backend of a service with a server id; 0: none has it. */
+__noinline __u32 server_find(__u32 service, __u32 server)
 {
-	__u32 at = balance_server_at(server, r->n_targets), t, i;
+	void *m = bpf_map_lookup_elem(&balance_tables, &map_first);
+	const struct balance_ring *r;
+	__u32 at, t, i;
 	__u64 cell;
 
+	if (!m)
+		return 0;
+	r = AT(m, struct balance_ring,
+	       config.services + (service & (config.n_services - 1)) * sizeof(struct balance_ring));
+	at = balance_server_at(server, r->n_targets);
 	for (i = 0; i < BALANCE_SERVER_PROBES; i++) {
 		t = r->targets + at;
 		if (t >= config.n_targets)
@@ -21,17 +28,17 @@ static __always_inline __u32 server_find(void *m, const struct balance_ring *r, 
 				->server;
 		if (BALANCE_SERVER_IS(cell, server))
 			return BALANCE_SERVER_ID(cell);
-		if (++at >= r->n_targets)
-			at = 0;
+		at++;
+		at &= 0 - (__u32)flow_below_zero((__u64)at - r->n_targets);
 	}
 	return 0;
 }
 
 /*
  * The packet of the view in balance_scratch, UDP to a service with server ids: returns the backend that it names, and which
- * takes packets; 0: none. An Initial packet opens a flow. Not inline: it is looked at once.
+ * takes packets; 0: none. An Initial packet opens a flow.
  */
-static __noinline __u32 quic_target(struct xdp_md *ctx)
+__noinline __u32 quic_target(struct xdp_md *ctx)
 {
 	__u8 b[QUIC_BYTES + 5] = {0};
 	__u32 len, n, all, server = 0, id;
@@ -45,7 +52,8 @@ static __noinline __u32 quic_target(struct xdp_md *ctx)
 	if (v->bytes <= all)
 		return 0;
 	len = v->bytes - all;
-	n = (((len < QUIC_BYTES ? len : QUIC_BYTES) - 1) & 15) + 1; /* never 0, which the verifier does not see */
+	n = (((len < QUIC_BYTES ? len : QUIC_BYTES) - 1) & 15) +
+	    1; /* never 0, which the verifier does not see */
 	if (bpf_xdp_load_bytes(ctx, v->l4 + 8, b, n))
 		return 0;
 	r = ring_of(m, v);
@@ -54,7 +62,7 @@ static __noinline __u32 quic_target(struct xdp_md *ctx)
 		v->kind = BALANCE_PACKET_OPENS;
 		return 0;
 	case QUIC_SERVER:
-		id = server_find(m, r, server);
+		id = server_find(v->service, server);
 		return id && balance_usable((__u8)target_state(m, r, id)) ? id : 0;
 	default:
 		return 0;

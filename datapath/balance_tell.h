@@ -257,9 +257,9 @@ static __always_inline int reset6(struct xdp_md *ctx, const struct view *v, stru
 
 /*
  * Refuses the packet of the view in balance_scratch: a TCP segment with a reset, others with port unreachable, which quotes 128
- * bytes, or the IP header and eight if it is shorter and has no options. Not inline: it is seldom.
+ * bytes, or the IP header and eight if it is shorter and has no options.
  */
-static __noinline int refuse(struct xdp_md *ctx)
+__noinline int refuse(struct xdp_md *ctx)
 {
 	__u32 l3, bytes;
 	struct view *v = bpf_map_lookup_elem(&balance_scratch, &map_first);

@@ -22,7 +22,8 @@ struct view {
 	struct balance_hop hop;
 };
 
-enum view_verdict { VIEW_PASS, VIEW_GO };
+/* VIEW_QUOTES: an ICMP error; view_quoted() goes on */
+enum view_verdict { VIEW_PASS, VIEW_GO, VIEW_QUOTES };
 
 static __always_inline void view_addresses4(struct view *v, __be32 src, __be32 dst)
 {
@@ -78,22 +79,28 @@ static __always_inline int view_is_error(const struct packet *p)
 	return p->icmp_type < 13 && 1u << p->icmp_type & (1u << 3 | 1u << 4 | 1u << 11 | 1u << 12);
 }
 
+#define VIEW_L4_MAX 0x7fff /* no header that was parsed ends beyond */
+
 /*
- * An ICMP error is for the flow that its quoted packet answers: the quoted source is the virtual address, which the
- * error was sent to. c stands at the ICMP header.
+ * An ICMP error, of which view_of() has told: it is for the flow that its quoted packet answers. The quoted source is the virtual
+ * address, which the error was sent to.
  */
-static __always_inline int view_quoted(const char *data, struct cursor *c, struct packet *p, struct view *v)
+static __always_inline int view_quoted(struct xdp_md *ctx, struct view *v)
 {
+	char *data = (void *)(long)ctx->data;
+	struct cursor c = cursor_of(data, (void *)(long)ctx->data_end);
 	__u64 to[2] = {v->dst[0], v->dst[1]};
-	__u32 bytes = v->bytes;
-	struct packet q = {.kind = p->kind};
+	__u32 bytes = v->bytes, l4 = v->l4;
+	struct packet q = {.kind = v->v6 ? PACKET_IPV6 : PACKET_IPV4};
 	__u8 tos = v->tos;
 
-	c->at += 8;
-	if (!view_ip(c, &q, v))
+	if (l4 > VIEW_L4_MAX)
 		return VIEW_PASS;
-	v->inner = (__u32)((char *)c->at - data);
-	parse_l4(c, &q);
+	c.at += l4 + 8;
+	if (!view_ip(&c, &q, v))
+		return VIEW_PASS;
+	v->inner = (__u32)((char *)c.at - data);
+	parse_l4(&c, &q);
 	v->bytes = bytes;
 	v->tos = tos;
 	if (v->src[0] != to[0] || v->src[1] != to[1])
@@ -149,7 +156,7 @@ static __always_inline int view_of(struct xdp_md *ctx, struct view *v)
 		if (p.proto.nr == IP_PROTO_ICMPV6 && p.icmp_type >= 130 && p.icmp_type <= 137)
 			return VIEW_PASS;
 		if (view_is_error(&p) && p.fragment == PACKET_FRAG_NONE)
-			return view_quoted((void *)(long)ctx->data, &c, &p, v);
+			return VIEW_QUOTES;
 		break;
 	case L4_FRAGMENT:
 		v->kind = BALANCE_PACKET_FRAGMENT;

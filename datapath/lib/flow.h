@@ -38,16 +38,25 @@ FLOW_FN __u32 flow_tag(__u64 hash, __u32 shift)
 	return (__u32)(hash >> ((shift - BALANCE_FLOW_TAG_BITS) & 63)) & ((1u << BALANCE_FLOW_TAG_BITS) - 1);
 }
 
-/* The rank of an entry that may give way: the higher the rather; 0: not at all. */
-FLOW_FN __u32 flow_rank(__u64 e, __u32 now, __u32 idle)
+/*
+ * 1 if the number is negative. Hidden from the compiler before and after, which would make branches of what is computed with it: nobody can
+ * foresee them, and the verifier would follow all of eight entries'.
+ */
+FLOW_FN __u64 flow_below_zero(__u64 x)
 {
-	__u32 age = (now - BALANCE_FLOW_TIME(e)) & 1023u;
+	asm volatile("" : "+r"(x));
+	x >>= 63;
+	asm volatile("" : "+r"(x));
+	return x;
+}
 
-	if (!e)
-		return 3000;
-	if (BALANCE_FLOW_STATE(e) == BALANCE_FLOW_NEW)
-		return 1025 + age;
-	return age > idle ? age : 0;
+/* The rank of an entry that may give way: the higher the rather; 0: not at all. Free ones are first, then new ones, by age. */
+FLOW_FN __u64 flow_rank(__u64 e, __u32 now, __u32 idle)
+{
+	__u64 age = (now - BALANCE_FLOW_TIME(e)) & 1023u, is_new = e >> 10 & BALANCE_FLOW_NEW;
+
+	return (age & (0 - (is_new | flow_below_zero(idle - age)))) + is_new * 1025 +
+	       flow_below_zero((e - 1) & ~e) * 3000;
 }
 
 /* flow_find() looks for a flow in its bucket, by the bits of key that are in mask. */
@@ -86,7 +95,7 @@ FLOW_FN struct flow_place flow_find_fast(const volatile __u64 *bucket, __u64 has
 /* flow_place() looks for a place for a flow that was not found: in the order of ranks, the lowest bits are the place's. */
 FLOW_FN void flow_place(const volatile __u64 *bucket, __u64 hash, __u32 now, __u32 idle, struct flow_place *p)
 {
-	__s64 best = 7 << 3, rank;
+	__u64 best = 7 << 3, rank;
 	__u32 i;
 
 	p->at = flow_first(hash);
@@ -96,8 +105,7 @@ FLOW_FN void flow_place(const volatile __u64 *bucket, __u64 hash, __u32 now, __u
 	for (i = 0; i < BALANCE_FLOW_WAYS; i++) {
 		rank = flow_rank(bucket[i], now, idle);
 		rank = rank << 6 | ((i + (__u32)hash) & 7) << 3 | i;
-		/* the larger of both, without a branch that nobody can foresee */
-		best += (rank - best) & ~((rank - best) >> 63);
+		best += (rank - best) & (flow_below_zero(rank - best) - 1);
 	}
 	p->at = best >> 6 ? best & 7 : FLOW_NOWHERE;
 }

@@ -549,7 +549,7 @@ char *ways_say(const struct way *way, char to[WAYS_TEXT])
 {
 	char name[IF_NAMESIZE], via[NET_ADDR_TEXT];
 
-	if (!if_indextoname((unsigned int)way->route.index, name))
+	if (!way->route.index || !if_indextoname((unsigned int)way->route.index, name))
 		snprintf(name, sizeof(name), "an interface");
 	net_addr_format(&way->route.via, via, sizeof(via));
 	switch (way->state) {
