@@ -220,6 +220,21 @@ orphan() { # the tool is killed, its command goes
 runs() { pgrep -f "$1" >/dev/null; }
 runs_not() { ! runs "$1"; }
 case_ "command: killed with who started it" orphan
+cp /bin/true "$T/held"
+mkfifo "$T/ready"
+"$BUILD/tests/hold-exec" "$T/held" 6 >"$T/ready" 2>"$T/hold" &
+hold=$!
+on_exit "kill $hold 2>/dev/null"
+if read -r _ <"$T/ready"; then
+	hangs() { # a program that cannot begin in time is told of in time, and keeps nobody else waiting
+		since=$(date +%s)
+		command_ "down 1 first: not over within 200ms, killed" timeout=200ms arg="$T/held" && [ $(($(date +%s) - since)) -lt 4 ]
+	}
+	case_ "command: one that hangs before it begins" hangs
+else
+	skip "command: one that hangs before it begins" "$(cat "$T/hold")"
+fi
+kill $hold 2>/dev/null
 no_program() { same "untold 1: this host cannot check: starting /nonexistent: No such file or directory" "$(probe -t 1s -r command every=800ms arg=/nonexistent -- $H1 | head -n 1)"; }
 case_ "command: none there says nothing about the backend" no_program
 groups() { # what a command leaves running goes with it, whether it ends or is killed; so it does with the engine

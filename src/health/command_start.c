@@ -13,7 +13,6 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "health/command_start.h"
@@ -85,20 +84,19 @@ failed:
 	_exit(127);
 }
 
-int command_start(char *const argv[], char *const env[], int output, uint64_t nofile, pid_t *pid)
+int command_start(char *const argv[], char *const env[], int output, uint64_t nofile, pid_t *pid, int *said)
 {
 	sigset_t all, before;
-	int said[2], high, code = 0;
+	int ends[2], high, code = 0;
 	pid_t parent = getpid();
-	ssize_t n;
 
-	if (pipe2(said, O_CLOEXEC))
+	if (pipe2(ends, O_CLOEXEC | O_NONBLOCK))
 		return -errno;
-	high = fcntl(said[1], F_DUPFD_CLOEXEC, FIRST_OTHER);
-	close(said[1]);
+	high = fcntl(ends[1], F_DUPFD_CLOEXEC, FIRST_OTHER);
+	close(ends[1]);
 	if (high < 0) {
 		code = -errno;
-		close(said[0]);
+		close(ends[0]);
 		return code;
 	}
 	/* handlers of this process must not run in the child */
@@ -109,16 +107,20 @@ int command_start(char *const argv[], char *const env[], int output, uint64_t no
 		child(argv, env, output, nofile, parent, high);
 	if (*pid < 0)
 		code = -errno;
+	else
+		setpgid(*pid, *pid); /* both do: whoever kills the group at once finds it */
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	close(high);
-	if (!code) {
-		while ((n = read(said[0], &code, sizeof(code))) < 0 && errno == EINTR)
-			;
-		code = n == sizeof(code) ? -code : 0;
-		if (code)
-			while (waitpid(*pid, NULL, 0) < 0 && errno == EINTR)
-				;
-	}
-	close(said[0]);
+	if (code)
+		close(ends[0]);
+	else
+		*said = ends[0];
 	return code;
+}
+
+int command_failed(int said)
+{
+	int code;
+
+	return read(said, &code, sizeof(code)) == sizeof(code) ? code : 0;
 }

@@ -20,6 +20,8 @@
 #define END_SLACK_NS 1000000u
 /* Who is called so late gives probes the time back that they had no chance to use. */
 #define STALL_NS 20000000u
+#define DYING_NS \
+	1000000000u /* at the end a killed program that does not go (a disk that hangs) is left to init after so long */
 
 /* SplitMix64: Steele, Lea, Flood, "Fast Splittable Pseudorandom Number Generators", OOPSLA 2014. */
 uint64_t health_chance(struct health *h)
@@ -89,6 +91,7 @@ void health_free(struct health *h)
 {
 	if (!h)
 		return;
+	h->over_ns = clock_mono_ns() + DYING_NS;
 	for (size_t i = 0; i < h->n_targets; i++) {
 		health_cancel(h, h->targets[i]);
 		free(h->targets[i]);
@@ -167,8 +170,23 @@ static void end(struct health *h, struct flight *f)
 	if (f->next)
 		f->next->prev = f->prev;
 	f->target = NULL;
-	if (!f->kind->stop(h, f))
+	if (!f->kind->stop(h, f)) {
 		flight_release(h, f);
+		return;
+	}
+	/* it takes no other command's place, but its target's next one waits for it: there is one a target at most */
+	h->stats.commands--;
+	h->n_dying++;
+}
+
+/* Was a command of the target killed, and is still there? */
+static bool is_dying(const struct health *h, const struct target *t)
+{
+	for (uint32_t i = 0; h->n_dying && i < h->n_flights; i++)
+		if (h->flights[i]->kind && h->flights[i]->stage == STAGE_DYING &&
+		    h->flights[i]->of == t->t.id)
+			return true;
+	return false;
 }
 
 void health_cancel(struct health *h, struct target *t)
@@ -241,6 +259,7 @@ static bool launch(struct health *h, struct target *t)
 	health_schedule(h, t);
 	f->kind = rule_kind(t->rule);
 	f->target = t;
+	f->of = t->t.id;
 	f->start_ns = now;
 	f->prev = NULL;
 	f->next = t->flights;
@@ -248,7 +267,12 @@ static bool launch(struct health *h, struct target *t)
 		f->next->prev = f;
 	t->flights = f;
 	heap_put(&h->ends, &f->end, now + t->rule->p.timeout_ns);
-	step = f->kind->start(h, f);
+	if (command && is_dying(h, t)) {
+		flight_why(f, "the program of the last check was killed and is still there");
+		step = STEP_BAD;
+	} else {
+		step = f->kind->start(h, f);
+	}
 	if (step != STEP_WAIT)
 		finish(h, f, step);
 	return true;

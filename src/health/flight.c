@@ -24,7 +24,11 @@ struct flight *flight_take(struct health *h)
 	} else {
 		h->free = f->next;
 	}
-	*f = (struct flight){.index = f->index, .generation = f->generation + 1, .fd = -1, .pidfd = -1};
+	*f = (struct flight){.index = f->index,
+			     .generation = f->generation + 1,
+			     .fd = -1,
+			     .pidfd = -1,
+			     .said = -1};
 	h->stats.flights++;
 	if (h->stats.flights > h->stats.flights_max)
 		h->stats.flights_max = h->stats.flights;
@@ -39,9 +43,11 @@ void flight_release(struct health *h, struct flight *f)
 		close(f->fd);
 	if (f->pidfd >= 0)
 		close(f->pidfd);
-	f->fd = f->pidfd = -1;
+	if (f->said >= 0)
+		close(f->said);
+	f->fd = f->pidfd = f->said = -1;
 	if (f->kind == &kind_command)
-		h->stats.commands--;
+		(*(f->stage == STAGE_DYING ? &h->n_dying : &h->stats.commands))--;
 	h->stats.flights--;
 	f->kind = NULL;
 	f->next = h->free;

@@ -47,7 +47,7 @@ enum stage {
 	STAGE_TLS,
 	STAGE_SEND,
 	STAGE_ANSWER,
-	STAGE_DYING, /* a killed command that nobody has reaped yet; no target is behind it */
+	STAGE_DYING, /* a killed command that nobody has reaped yet; its target may be gone */
 };
 
 struct flight {
@@ -55,11 +55,13 @@ struct flight {
 	uint32_t index,
 		generation; /* what epoll gives back: a slot that was used anew is another generation */
 	const struct kind *kind;
-	struct target *target;
+	struct target *target;	    /* NULL: the command is dying */
+	uint64_t of;		    /* its id */
 	struct flight *next, *prev; /* of the same target; next: of free ones */
 	uint64_t start_ns;
 	int fd;	   /* the socket, or the pipe from a command; -1: none */
 	int pidfd; /* -1: none */
+	int said;  /* by a command that could not begin; -1: none */
 	pid_t pid;
 	uint8_t stage;	 /* enum stage */
 	bool raw;	 /* icmp: not a ping socket */
@@ -79,7 +81,7 @@ struct flight {
  * A kind of probe. start() and ready() return how far it got, and write why if that is an end; second: the event is
  * of pidfd. silent() writes why for a deadline that passed. stop() lets go of everything but descriptors, and
  * returns true if the flight has to stay until pidfd is readable (stage is STAGE_DYING then; stop() again waits for
- * that, a second at most).
+ * that, until over_ns).
  */
 struct kind {
 	enum step (*start)(struct health *h, struct flight *f);
@@ -110,6 +112,8 @@ struct health {
 	struct flight *free;
 	struct tls_trust trust;
 	struct health_stats stats;
+	uint32_t n_dying;
+	uint64_t over_ns; /* at the end: who is still dying then is left to init */
 };
 
 /* engine.c */

@@ -15,14 +15,13 @@
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "base/clock.h"
 #include "health/command_start.h"
 #include "health/inside.h"
 
 #ifndef P_PIDFD
 #define P_PIDFD 3
 #endif
-
-#define DYING_MS 1000 /* a killed program that does not go (a disk that hangs) is left to init then */
 
 struct environment {
 	char backend[32 + NET_ADDR_TEXT], port[32], mark[32], interface[48];
@@ -109,9 +108,14 @@ static int reap(struct flight *f, siginfo_t *info, int flags)
 	return 0;
 }
 
+static enum step not_started(struct flight *f, int error)
+{
+	flight_why(f, "this host cannot check: starting %s: %s", f->target->rule->p.argv[0], strerror(error));
+	return STEP_UNTOLD;
+}
+
 static enum step start(struct health *h, struct flight *f)
 {
-	const char *name = f->target->rule->p.argv[0];
 	char *argv[HEALTH_ARGS + 1];
 	struct environment e;
 	struct buf text = {0};
@@ -125,15 +129,12 @@ static enum step start(struct health *h, struct flight *f)
 	code = words(f->target, argv, &text);
 	if (!code) {
 		environment(f->target, &e);
-		code = command_start(argv, e.words, pipes[1], h->o.nofile, &f->pid);
+		code = command_start(argv, e.words, pipes[1], h->o.nofile, &f->pid, &f->said);
 	}
 	buf_free(&text);
 	close(pipes[1]);
-	if (code) {
-		f->pid = 0;
-		flight_why(f, "this host cannot check: starting %s: %s", name, strerror(-code));
-		return STEP_UNTOLD;
-	}
+	if (code)
+		return not_started(f, -code);
 	f->stage = STAGE_ANSWER;
 	f->pidfd = (int)syscall(SYS_pidfd_open, f->pid, 0);
 	if (f->pidfd < 0) {
@@ -179,7 +180,10 @@ static enum step take_output(struct flight *f)
 static enum step judge(struct flight *f, const siginfo_t *info)
 {
 	char line[HEALTH_WHY];
+	int error = command_failed(f->said);
 
+	if (error)
+		return not_started(f, error);
 	snprintf(line, sizeof(line), "%.*s", (int)f->line, f->why);
 	if (info->si_code != CLD_EXITED) {
 		flight_why(f, "killed by signal %d%s%s", info->si_status, line[0] ? ": " : "", line);
@@ -234,13 +238,13 @@ static void silent(struct flight *f)
 static bool stop(struct health *h, struct flight *f)
 {
 	struct pollfd p = {.fd = f->pidfd, .events = POLLIN};
+	uint64_t now = clock_mono_ns();
 	siginfo_t info;
 
-	(void)h;
 	if (f->pid <= 0 || f->pidfd < 0)
 		return false;
 	if (f->stage == STAGE_DYING) {
-		if (poll(&p, 1, DYING_MS) > 0)
+		if (poll(&p, 1, h->over_ns > now ? (int)((h->over_ns - now) / 1000000) : 0) > 0)
 			reap(f, &info, WNOHANG);
 		return false;
 	}
