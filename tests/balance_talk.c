@@ -12,9 +12,10 @@
  *     round    answered when each that is whole has had one whole exchange that began after this
  *     (end)    ends it
  *
- * Each answer is a line for each server "NAME whole N broken N rounds N lost N moved N" and a line "." behind them.
+ * Each answer is a line for each server "NAME whole N broken N rounds N lost N moved N late N" and a line "." behind them.
  * Broken is: reset, closed, no progress for 10 s, a wrong byte. Of UDP, a datagram without an answer within a second is
- * lost, one that another server answers is moved.
+ * lost, or late if it comes afterwards (a machine that others use stands still that long at times); one that another server
+ * answers is moved.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -36,6 +37,7 @@
 #define AT_ONCE 256 /* connections that are being opened */
 #define STALLED_MS 10000
 #define LOST_MS 1000
+#define LATE 30 /* so many sendings ago at most */
 #define NAMES 64
 
 static _Noreturn void die(const char *what)
@@ -203,7 +205,8 @@ struct talk {
 	enum { UNUSED, OPENING, NAMING, IDLE, BUSY, BROKEN } state;
 	char name[NAME + 1];
 	uint64_t begun_ms; /* of the exchange, or of the last progress */
-	uint64_t rounds, lost, moved;
+	uint64_t rounds, lost, moved, late;
+	uint32_t tries;		   /* that began: each sends other bytes */
 	uint32_t sent, got, named; /* bytes */
 	bool fresh;		   /* of a round: has had an exchange since */
 	bool began;		   /* the exchange that runs began since */
@@ -219,9 +222,9 @@ static int epoll_fd;
 static bool udp;
 static enum { NOTHING, OPENED, EXCHANGED } waits_for;
 
-static uint8_t pattern(const struct talk *t, uint32_t i)
+static uint8_t pattern(const struct talk *t, uint32_t try, uint32_t i)
 {
-	return (uint8_t)(i * 31 + t->rounds * 7 + t->lost * 3 + (uint64_t)(t - talks));
+	return (uint8_t)(i * 31 + try * 7 + (uint64_t)(t - talks));
 }
 
 static void refreshed(struct talk *t)
@@ -279,7 +282,7 @@ static void send_some(struct talk *t)
 
 	while (t->state == BUSY && t->sent < bytes) {
 		for (i = t->sent; i < bytes; i++)
-			out[i] = pattern(t, i);
+			out[i] = pattern(t, t->tries, i);
 		n = send(t->fd, out + t->sent, bytes - t->sent, MSG_NOSIGNAL);
 		if (n < 0 && errno != EAGAIN && !udp)
 			broken(t, strerror(errno));
@@ -294,6 +297,7 @@ static void begin(struct talk *t)
 {
 	t->state = BUSY;
 	t->sent = t->got = 0;
+	t->tries++;
 	t->began = true;
 	t->begun_ms = now_ms();
 	send_some(t);
@@ -322,7 +326,7 @@ static void receive(struct talk *t)
 			continue;
 		}
 		for (i = 0; i < (uint32_t)n; i++)
-			if (t->got + i >= bytes || in[i] != pattern(t, t->got + i)) {
+			if (t->got + i >= bytes || in[i] != pattern(t, t->tries, t->got + i)) {
 				broken(t, "a wrong byte");
 				return;
 			}
@@ -332,26 +336,43 @@ static void receive(struct talk *t)
 	}
 }
 
+/* How many sendings ago this was sent; above LATE: never. */
+static uint32_t sent_ago(const struct talk *t, const uint8_t *in)
+{
+	uint32_t ago, i;
+
+	for (ago = 0; ago <= LATE && ago < t->tries; ago++) {
+		for (i = 0; i < bytes && in[i] == pattern(t, t->tries - ago, i); i++)
+			;
+		if (i == bytes)
+			return ago;
+	}
+	return LATE + 1;
+}
+
 /* Datagrams: what is late or refused counts as lost when its time is over. */
 static void receive_datagrams(struct talk *t)
 {
 	static uint8_t in[65536 + NAME];
-	uint32_t i;
+	uint32_t ago;
 	ssize_t n;
 
 	while (t->state != BROKEN && t->state != UNUSED) {
 		n = recv(t->fd, in, sizeof(in), 0);
 		if (n < 0 && errno == EAGAIN)
 			return;
-		if (n != (ssize_t)bytes + NAME || t->state == IDLE)
+		if (n != (ssize_t)bytes + NAME)
 			continue;
-		for (i = 0; i < bytes && in[NAME + i] == pattern(t, i); i++)
-			;
-		if (i < bytes)
+		ago = sent_ago(t, in + NAME);
+		if (ago > LATE || (!ago && t->state == IDLE))
 			continue;
 		if (!t->name[0])
 			memcpy(t->name, in, NAME);
 		t->moved += memcmp(t->name, in, NAME) != 0;
+		if (ago && t->late < t->lost)
+			t->late++;
+		if (ago)
+			continue;
 		if (t->state == NAMING) {
 			t->rounds++;
 			named(t);
@@ -463,7 +484,7 @@ static void report(void)
 {
 	static struct {
 		char name[NAME + 1];
-		uint64_t whole, broken, rounds, lost, moved;
+		uint64_t whole, broken, rounds, lost, moved, late;
 	} sum[NAMES];
 	uint32_t i, k, n = 0;
 
@@ -477,14 +498,15 @@ static void report(void)
 			memcpy(sum[n++].name, talks[i].name, NAME + 1);
 		*(talks[i].state == BROKEN ? &sum[k].broken : &sum[k].whole) += 1;
 		sum[k].rounds += talks[i].rounds;
-		sum[k].lost += talks[i].lost;
+		sum[k].lost += talks[i].lost - talks[i].late;
+		sum[k].late += talks[i].late;
 		sum[k].moved += talks[i].moved;
 	}
 	for (k = 0; k < n; k++)
-		printf("%s whole %llu broken %llu rounds %llu lost %llu moved %llu\n", sum[k].name,
+		printf("%s whole %llu broken %llu rounds %llu lost %llu moved %llu late %llu\n", sum[k].name,
 		       (unsigned long long)sum[k].whole, (unsigned long long)sum[k].broken,
 		       (unsigned long long)sum[k].rounds, (unsigned long long)sum[k].lost,
-		       (unsigned long long)sum[k].moved);
+		       (unsigned long long)sum[k].moved, (unsigned long long)sum[k].late);
 	printf(".\n");
 	fflush(stdout);
 }
