@@ -185,7 +185,7 @@ link_local() {
 			probe -n 1 $kind -- "$addr" "$way" | grep -q '^up 1 first' || { echo "$kind $way"; return 1; }
 		done
 	done
-	same "refused 22: target 1: $addr is link-local: give the interface" "$(probe icmp -- "$addr")"
+	same "refused 22: target 1, $addr: link-local: give the interface" "$(probe icmp -- "$addr")"
 }
 case_ "link-local addresses have an interface" link_local
 

@@ -104,7 +104,7 @@ static int plan_targets(const struct health *h, struct plan *p, const struct hea
 		if (w->probe >= p->n_rules)
 			return err_set(err, -EINVAL, "target %llu: there is no probe %u",
 				       (unsigned long long)w->id, w->probe);
-		code = rule_check_target(w, p->rules[w->probe], err);
+		code = rule_check_target(w, &p->rules[w->probe]->p, err);
 		if (code)
 			return code;
 		p->targets[i] = health_find(h, w->id);

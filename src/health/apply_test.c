@@ -223,8 +223,8 @@ static void test_refusals(void **state)
 	       "probe 0: 'true' is no absolute path: no shell looks for it");
 	REFUSE(HEALTH_TCP, t.probe = 1, "target 7: there is no probe 1");
 	REFUSE(HEALTH_TCP, t.port = 0, "target 7, 127.0.0.8: no port to check: give the check one");
-	REFUSE(HEALTH_ICMP, t.addr.bytes[0] = 224, "target 7: 224.0.0.8 is no address of a host");
-	REFUSE(HEALTH_ICMP, memset(t.addr.bytes, 0, 4), "target 7: 0.0.0.0 is no address of a host");
+	REFUSE(HEALTH_ICMP, t.addr.bytes[0] = 224, "target 7, 224.0.0.8: that is no address of a host");
+	REFUSE(HEALTH_ICMP, memset(t.addr.bytes, 0, 4), "target 7, 0.0.0.0: that is no address of a host");
 	REFUSE(HEALTH_ICMP, (t.has_source = true, t.source.v6 = true),
 	       "target 7, 127.0.0.8: the source is of the other family");
 	refused(&good, two, 2, -EINVAL, "health checks: two targets have the id 3");

@@ -14,13 +14,11 @@
 #include <stdint.h>
 #include <sluice/err.h>
 
+#include "health/limits.h"
 #include "net/addr.h"
 
 #define HEALTH_TARGETS 65536u
 #define HEALTH_STATUSES 8    /* ranges of statuses */
-#define HEALTH_ARGS 32	     /* words of a command, at most */
-#define HEALTH_TEXT_MAX 1024 /* bytes of a path, host or word of a command */
-#define HEALTH_BODY_MAX 255  /* bytes of what is looked for in a body */
 #define HEALTH_WHY 160	     /* bytes of a reason with its NUL */
 #define HEALTH_FLIGHTS 4096u /* probes at a time, by default */
 #define HEALTH_COMMANDS 32u  /* of which commands, by default */
@@ -86,8 +84,9 @@ struct health_target {
 	bool has_source;
 	struct net_addr source; /* of the same family */
 	bool own_port; /* its local port, or identification, is no other probe's: an answer can be told by it alone */
-	uint16_t segment_max; /* TCP_MAXSEG: bytes of a segment, where there is less room than the kernel knows; 0: it knows */
-	bool known, known_up;	/* what a new target is taken for instead of the probe's initial state */
+	uint16_t
+		segment_max; /* TCP_MAXSEG: bytes of a segment, where there is less room than the kernel knows; 0: it knows */
+	bool known, known_up; /* what a new target is taken for instead of the probe's initial state */
 };
 
 /* A change; or, with `first`, the first verdict about a target, whether it changes anything or not. */
@@ -119,7 +118,7 @@ typedef void health_result_fn(void *arg, const struct health_result *r);
 struct health_options {
 	uint32_t max_flights; /* 0: HEALTH_FLIGHTS; no more in any case than RLIMIT_NOFILE leaves, less 128 */
 	uint32_t max_commands; /* 0: HEALTH_COMMANDS */
-	uint64_t nofile; /* soft limit of open files of commands; 0: the process's */
+	uint64_t nofile;       /* soft limit of open files of commands; 0: the process's */
 	health_change_fn *on_change;
 	health_result_fn *on_result; /* may be NULL */
 	void *arg;
@@ -165,6 +164,15 @@ struct health_applied {
 int health_apply(struct health *h, const struct health_probe *probes, size_t n_probes,
 		 const struct health_target *targets, size_t n_targets, struct health_applied *applied,
 		 struct sluice_err *err);
+
+/*
+ * health_can() tells whether a target can be checked by a probe: what health_apply() would refuse all for. The sentence has
+ * no name of either in it.
+ *
+ * in:      probe  of the target: its number in it does not count
+ * errors:  -EINVAL
+ */
+int health_can(const struct health_probe *probe, const struct health_target *target, struct sluice_err *err);
 
 struct health_look {
 	bool up, proven, held; /* held: it answers, and is held down because it flapped */

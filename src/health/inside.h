@@ -135,7 +135,7 @@ int rule_new(const struct health_probe *p, size_t number, struct rule **rule, st
 void rule_free(struct rule *r);
 bool rule_same(const struct rule *r, const struct health_probe *p);
 const struct kind *rule_kind(const struct rule *r);
-int rule_check_target(const struct health_target *t, const struct rule *r, struct sluice_err *err);
+int rule_check_target(const struct health_target *t, const struct health_probe *p, struct sluice_err *err);
 
 /* socket.c: a socket that takes the target's way */
 enum step socket_open(struct flight *f, int type, int protocol); /* f->fd, if there is none yet */

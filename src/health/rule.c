@@ -7,11 +7,6 @@
 #include "base/err.h"
 #include "health/inside.h"
 
-#define MS UINT64_C(1000000)
-#define INTERVAL_MIN (100 * MS)
-#define INTERVAL_MAX (3600000 * MS)
-#define TIMEOUT_MIN (10 * MS)
-#define TIMEOUT_MAX (60000 * MS)
 #define JITTER_MAX 50u
 
 static bool is_http(const struct health_probe *p)
@@ -19,76 +14,64 @@ static bool is_http(const struct health_probe *p)
 	return p->kind == HEALTH_HTTP || p->kind == HEALTH_HTTPS;
 }
 
-/* It becomes part of a line of a request. */
-static bool harmless(const char *s)
+static int check_http(const struct health_probe *p, struct sluice_err *err)
 {
-	for (; *s; s++)
-		if ((unsigned char)*s <= ' ' || *s == 0x7f)
-			return false;
-	return true;
-}
-
-static int check_http(const struct health_probe *p, size_t number, struct sluice_err *err)
-{
-	if (p->path && (p->path[0] != '/' || !harmless(p->path) || strlen(p->path) > HEALTH_TEXT_MAX))
-		return err_set(err, -EINVAL,
-			       "probe %zu: a path begins with '/', has no blanks and at most %u bytes",
-			       number, HEALTH_TEXT_MAX);
-	if (p->host && (!p->host[0] || !harmless(p->host) || strlen(p->host) > HEALTH_TEXT_MAX))
-		return err_set(err, -EINVAL, "probe %zu: a host has no blanks and 1 to %u bytes", number,
+	if (p->path && !health_is_path(p->path))
+		return err_set(err, -EINVAL, "a path begins with '/', has no blanks and at most %u bytes",
 			       HEALTH_TEXT_MAX);
-	if (p->body && (!p->body[0] || strlen(p->body) > HEALTH_BODY_MAX))
-		return err_set(err, -EINVAL, "probe %zu: what is looked for in a body has 1 to %u bytes",
-			       number, HEALTH_BODY_MAX);
+	if (p->host && !health_is_host(p->host))
+		return err_set(err, -EINVAL, "a host has no blanks and 1 to %u bytes", HEALTH_TEXT_MAX);
+	if (p->body && !health_is_body(p->body))
+		return err_set(err, -EINVAL, "what is looked for in a body has 1 to %u bytes",
+			       HEALTH_BODY_MAX);
 	if (p->body && p->head)
-		return err_set(err, -EINVAL, "probe %zu: HEAD has no body to look into: use GET", number);
+		return err_set(err, -EINVAL, "HEAD has no body to look into: use GET");
 	if (p->verify && p->kind != HEALTH_HTTPS)
-		return err_set(err, -EINVAL, "probe %zu: certificates are there with https only", number);
+		return err_set(err, -EINVAL, "certificates are there with https only");
 	if (p->n_status > HEALTH_STATUSES)
-		return err_set(err, -EINVAL, "probe %zu: %zu ranges of statuses, at most %u are possible",
-			       number, p->n_status, HEALTH_STATUSES);
+		return err_set(err, -EINVAL, "%zu ranges of statuses, at most %u are possible", p->n_status,
+			       HEALTH_STATUSES);
 	for (size_t i = 0; i < p->n_status; i++)
-		if (p->status[i].lo < 100 || p->status[i].hi > 599 || p->status[i].lo > p->status[i].hi)
-			return err_set(err, -EINVAL,
-				       "probe %zu: no status is in %u-%u: 100 to 599 are possible", number,
+		if (p->status[i].lo < HEALTH_STATUS_MIN || p->status[i].hi > HEALTH_STATUS_MAX ||
+		    p->status[i].lo > p->status[i].hi)
+			return err_set(err, -EINVAL, "no status is in %u-%u: 100 to 599 are possible",
 				       p->status[i].lo, p->status[i].hi);
 	return 0;
 }
 
-static int check_command(const struct health_probe *p, size_t number, struct sluice_err *err)
+static int check_command(const struct health_probe *p, struct sluice_err *err)
 {
 	if (!p->n_argv || p->n_argv > HEALTH_ARGS)
-		return err_set(err, -EINVAL, "probe %zu: a command has 1 to %u words, not %zu", number,
-			       HEALTH_ARGS, p->n_argv);
+		return err_set(err, -EINVAL, "a command has 1 to %u words, not %zu", HEALTH_ARGS, p->n_argv);
 	if (p->argv[0][0] != '/')
-		return err_set(err, -EINVAL, "probe %zu: '%.60s' is no absolute path: no shell looks for it",
-			       number, p->argv[0]);
+		return err_set(err, -EINVAL, "'%.60s' is no absolute path: no shell looks for it",
+			       p->argv[0]);
 	for (size_t i = 0; i < p->n_argv; i++)
 		if (strlen(p->argv[i]) > HEALTH_TEXT_MAX)
-			return err_set(err, -EINVAL, "probe %zu: a word of a command has at most %u bytes",
-				       number, HEALTH_TEXT_MAX);
+			return err_set(err, -EINVAL, "a word of a command has at most %u bytes",
+				       HEALTH_TEXT_MAX);
 	return 0;
 }
 
-static int check(const struct health_probe *p, size_t number, struct sluice_err *err)
+static int check(const struct health_probe *p, struct sluice_err *err)
 {
 	if (p->kind < HEALTH_TCP || p->kind > HEALTH_COMMAND)
-		return err_set(err, -EINVAL, "probe %zu: there is no kind %d", number, (int)p->kind);
-	if (p->interval_ns < INTERVAL_MIN || p->interval_ns > INTERVAL_MAX)
-		return err_set(err, -EINVAL, "probe %zu: the interval is 100ms to 1h", number);
-	if (p->timeout_ns < TIMEOUT_MIN || p->timeout_ns > TIMEOUT_MAX)
-		return err_set(err, -EINVAL, "probe %zu: the timeout is 10ms to 60s", number);
-	if (p->rise < 1 || p->rise > 100 || p->fall < 1 || p->fall > 100)
-		return err_set(err, -EINVAL, "probe %zu: rise and fall are 1 to 100", number);
+		return err_set(err, -EINVAL, "there is no kind %d", (int)p->kind);
+	if (p->interval_ns < HEALTH_INTERVAL_MIN_NS || p->interval_ns > HEALTH_INTERVAL_MAX_NS)
+		return err_set(err, -EINVAL, "the interval is 100ms to 1h");
+	if (p->timeout_ns < HEALTH_TIMEOUT_MIN_NS || p->timeout_ns > HEALTH_TIMEOUT_MAX_NS)
+		return err_set(err, -EINVAL, "the timeout is 10ms to 60s");
+	if (p->rise < 1 || p->rise > HEALTH_COUNT_MAX || p->fall < 1 || p->fall > HEALTH_COUNT_MAX)
+		return err_set(err, -EINVAL, "rise and fall are 1 to %u", HEALTH_COUNT_MAX);
 	if (p->jitter > JITTER_MAX)
-		return err_set(err, -EINVAL, "probe %zu: jitter is at most %u per cent", number, JITTER_MAX);
+		return err_set(err, -EINVAL, "jitter is at most %u per cent", JITTER_MAX);
 	if (p->damp_cut && (p->damp_reuse ? p->damp_reuse : HEALTH_DAMP_REUSE) >= p->damp_cut)
 		return err_set(err, -EINVAL,
-			       "probe %zu: damping ends below %u, so it has to begin above that, not at %u",
-			       number, p->damp_reuse ? p->damp_reuse : HEALTH_DAMP_REUSE, p->damp_cut);
+			       "damping ends below %u, so it has to begin above that, not at %u",
+			       p->damp_reuse ? p->damp_reuse : HEALTH_DAMP_REUSE, p->damp_cut);
 	if (is_http(p))
-		return check_http(p, number, err);
-	return p->kind == HEALTH_COMMAND ? check_command(p, number, err) : 0;
+		return check_http(p, err);
+	return p->kind == HEALTH_COMMAND ? check_command(p, err) : 0;
 }
 
 static void copy_text(const char **text)
@@ -122,13 +105,13 @@ static void want(struct rule *r)
 
 int rule_new(const struct health_probe *p, size_t number, struct rule **to, struct sluice_err *err)
 {
+	struct sluice_err why;
 	struct rule *r;
 	char **argv;
-	int code = check(p, number, err);
 
 	*to = NULL;
-	if (code)
-		return code;
+	if (check(p, &why))
+		return err_set(err, -EINVAL, "probe %zu: %s", number, why.text);
 	r = calloc(1, sizeof(*r));
 	if (!r)
 		return err_nomem(err);
@@ -230,28 +213,37 @@ const struct kind *rule_kind(const struct rule *r)
 	return &kind_command;
 }
 
-int rule_check_target(const struct health_target *t, const struct rule *r, struct sluice_err *err)
+static int check_target(const struct health_target *t, const struct health_probe *p, struct sluice_err *err)
 {
 	static const uint8_t zero[16];
-	bool needs_port = r->p.kind == HEALTH_TCP || is_http(&r->p);
-	char addr[NET_ADDR_TEXT];
+	bool needs_port = p->kind == HEALTH_TCP || is_http(p);
 
-	net_addr_format(&t->addr, addr, sizeof(addr));
 	if (net_addr_is_multicast(&t->addr) || memcmp(t->addr.bytes, zero, 16) == 0)
-		return err_set(err, -EINVAL, "target %llu: %s is no address of a host",
-			       (unsigned long long)t->id, addr);
-	if (needs_port && !t->port && !r->p.port)
-		return err_set(err, -EINVAL, "target %llu, %s: no port to check: give the check one",
-			       (unsigned long long)t->id, addr);
+		return err_set(err, -EINVAL, "that is no address of a host");
+	if (needs_port && !t->port && !p->port)
+		return err_set(err, -EINVAL, "no port to check: give the check one");
 	if (t->addr.v6 && t->addr.bytes[0] == 0xfe && (t->addr.bytes[1] & 0xc0) == 0x80 && !t->scope &&
 	    !t->interface[0])
-		return err_set(err, -EINVAL, "target %llu: %s is link-local: give the interface",
-			       (unsigned long long)t->id, addr);
+		return err_set(err, -EINVAL, "link-local: give the interface");
 	if (t->has_source && t->source.v6 != t->addr.v6)
-		return err_set(err, -EINVAL, "target %llu, %s: the source is of the other family",
-			       (unsigned long long)t->id, addr);
+		return err_set(err, -EINVAL, "the source is of the other family");
 	if (!memchr(t->interface, 0, sizeof(t->interface)))
-		return err_set(err, -EINVAL, "target %llu, %s: the interface's name is too long",
-			       (unsigned long long)t->id, addr);
+		return err_set(err, -EINVAL, "the interface's name is too long");
 	return 0;
+}
+
+int rule_check_target(const struct health_target *t, const struct health_probe *p, struct sluice_err *err)
+{
+	struct sluice_err why;
+	char addr[NET_ADDR_TEXT];
+
+	if (!check_target(t, p, &why))
+		return 0;
+	net_addr_format(&t->addr, addr, sizeof(addr));
+	return err_set(err, -EINVAL, "target %llu, %s: %s", (unsigned long long)t->id, addr, why.text);
+}
+
+int health_can(const struct health_probe *probe, const struct health_target *target, struct sluice_err *err)
+{
+	return check(probe, err) ?: check_target(target, probe, err);
 }

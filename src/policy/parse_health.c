@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "health/limits.h"
 #include "policy/parse_balance.h"
 
 #define SECOND UINT64_C(1000000000)
@@ -20,12 +21,44 @@ static bool is_http(const struct policy_health *h)
 	return h->kind == POLICY_HEALTH_HTTP || h->kind == POLICY_HEALTH_HTTPS;
 }
 
-/* The text goes into a line of a request: no blanks, no control characters. */
-static bool harmless(const char *s)
+static bool too_long(struct parse *c, const char *what, size_t len, uint32_t max)
 {
-	for (; *s; s++)
-		if ((unsigned char)*s <= ' ' || *s == 0x7f)
-			return false;
+	if (len <= max)
+		return false;
+	policy_error(c->p, c->t.pos, "%s has at most %u bytes, not %zu", what, max, len);
+	return true;
+}
+
+static bool path(struct parse *c, struct policy_health *h)
+{
+	if (c->t.kind != TOKEN_STRING || !c->t.len)
+		return parse_expected(c, "the path in quotes");
+	if (too_long(c, "a path", c->t.len, HEALTH_TEXT_MAX))
+		return false;
+	if (!health_is_path(c->t.s)) {
+		policy_error(c->p, c->t.pos, "a path begins with '/' and has no blanks");
+		return false;
+	}
+	h->text = c->t.s;
+	parse_next(c);
+	return true;
+}
+
+static bool command(struct parse *c, struct policy_health *h)
+{
+	size_t n, longest;
+
+	if (c->t.kind != TOKEN_STRING || !c->t.len)
+		return parse_expected(c, "the command in quotes");
+	n = health_words(c->t.s, &longest);
+	if (!n || n > HEALTH_ARGS) {
+		policy_error(c->p, c->t.pos, "a command has 1 to %u words, not %zu", HEALTH_ARGS, n);
+		return false;
+	}
+	if (too_long(c, "a word of a command", longest, HEALTH_TEXT_MAX))
+		return false;
+	h->text = c->t.s;
+	parse_next(c);
 	return true;
 }
 
@@ -44,17 +77,9 @@ static bool kind(struct parse *c, struct policy_health *h)
 		return parse_expected(c, "tcp, http, https, icmp or command");
 	h->kind = i;
 	parse_next(c);
-	if (i != POLICY_HEALTH_COMMAND && !is_http(h))
-		return true;
-	if (c->t.kind != TOKEN_STRING || !c->t.len)
-		return parse_expected(c, is_http(h) ? "the path in quotes" : "the command in quotes");
-	if (is_http(h) && (c->t.s[0] != '/' || !harmless(c->t.s))) {
-		policy_error(c->p, c->t.pos, "a path begins with '/' and has no blanks");
-		return false;
-	}
-	h->text = c->t.s;
-	parse_next(c);
-	return true;
+	if (is_http(h))
+		return path(c, h);
+	return i != POLICY_HEALTH_COMMAND || command(c, h);
 }
 
 static bool status(struct parse *c, struct policy_health *h)
@@ -73,7 +98,7 @@ static bool status(struct parse *c, struct policy_health *h)
 		n = 0;
 	else if (n == 3 && text[n] == '-')
 		n = 7;
-	if ((n != 3 && n != 7) || text[n] || lo < 100 || hi > 599 || lo > hi)
+	if ((n != 3 && n != 7) || text[n] || lo < HEALTH_STATUS_MIN || hi > HEALTH_STATUS_MAX || lo > hi)
 		return parse_expected(c, "a status or a range of them from 100 to 599 (200, 200-399)");
 	h->status_lo = lo;
 	h->status_hi = hi;
@@ -85,16 +110,16 @@ static bool option(struct parse *c, enum option o, struct policy_health *h)
 {
 	switch (o) {
 	case EVERY:
-		return parse_time(c, SECOND / 10, 3600 * SECOND, 1000000,
+		return parse_time(c, HEALTH_INTERVAL_MIN_NS, HEALTH_INTERVAL_MAX_NS, 1000000,
 				  "a time from 100ms to 1h in whole milliseconds (2s, 500ms)", &h->every_ns);
 	case TIMEOUT:
-		return parse_time(c, SECOND / 100, 60 * SECOND, 1000000,
+		return parse_time(c, HEALTH_TIMEOUT_MIN_NS, HEALTH_TIMEOUT_MAX_NS, 1000000,
 				  "a time from 10ms to 60s in whole milliseconds (2s, 500ms)",
 				  &h->timeout_ns);
 	case RISE:
-		return parse_bounded(c, 1, 100, "a number of checks from 1 to 100", &h->rise);
+		return parse_bounded(c, 1, HEALTH_COUNT_MAX, "a number of checks from 1 to 100", &h->rise);
 	case FALL:
-		return parse_bounded(c, 1, 100, "a number of checks from 1 to 100", &h->fall);
+		return parse_bounded(c, 1, HEALTH_COUNT_MAX, "a number of checks from 1 to 100", &h->fall);
 	case DIRECT:
 		h->direct = true;
 		return true;
@@ -103,8 +128,10 @@ static bool option(struct parse *c, enum option o, struct policy_health *h)
 	case STATUS:
 		return status(c, h);
 	case HOST:
-		if (c->t.kind != TOKEN_STRING || !c->t.len || !harmless(c->t.s))
+		if (c->t.kind != TOKEN_STRING || !c->t.len || !health_is_line(c->t.s))
 			return parse_expected(c, "the host's name in quotes, without blanks");
+		if (too_long(c, "a host's name", c->t.len, HEALTH_TEXT_MAX))
+			return false;
 		h->host = c->t.s;
 		parse_next(c);
 		return true;
