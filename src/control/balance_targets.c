@@ -10,8 +10,9 @@
 #include "control/balance_targets.h"
 #include "health/state.h"
 
-#define JITTER 10u /* per cent */
+#define JITTER 10u		       /* per cent */
 #define MARGIN_NS UINT64_C(1000000000) /* for answers that come while a check is given up */
+#define WHY 192			       /* bytes of why something cannot be, with its NUL */
 #define SEGMENT_MAX 1160u /* with the largest tunnel, within 1,280 bytes: the least MTU of IPv6 */
 
 static int compare(const struct checked *a, const struct checked *b)
@@ -64,16 +65,20 @@ static char *program(const char *name)
 	return strdup(name);
 }
 
-/* The words of a command, parted by blanks; what they are kept in stands in the buffer. false: out of memory */
+/*
+ * The words of a command, parted by blanks, however many there are; what they are kept in stands in the buffer. false:
+ * out of memory
+ */
 static bool words(struct targets *t, const char *text, struct health_probe *p)
 {
 	char *copy = strdup(text), *save = NULL, *word;
-	const char **argv = calloc(HEALTH_ARGS, sizeof(char *));
+	size_t longest, n = health_words(text, &longest);
+	const char **argv = calloc(n + 1, sizeof(char *));
 	void *all[] = {copy, argv, NULL};
 	bool ok = copy && argv;
 
-	for (word = ok ? strtok_r(copy, " \t", &save) : NULL; word && p->n_argv < HEALTH_ARGS;
-	     word = strtok_r(NULL, " \t", &save))
+	for (word = ok ? strtok_r(copy, HEALTH_BLANKS, &save) : NULL; word;
+	     word = strtok_r(NULL, HEALTH_BLANKS, &save))
 		argv[p->n_argv++] = word;
 	if (ok && p->n_argv) {
 		all[2] = program(argv[0]);
@@ -192,7 +197,8 @@ static void marks_of(const struct targets *t, struct marks *m)
  * Where a client's packets go that ask what the check asks: of the backend's family; of TCP before others, with the
  * check's port before others. NULL: there is none of the family
  */
-static const struct balance_virtual *asked(const struct balance_service *s, const struct health_probe *p, bool v6)
+static const struct balance_virtual *asked(const struct balance_service *s, const struct health_probe *p,
+					   bool v6)
 {
 	const struct balance_virtual *v, *best = NULL;
 	int fits, most = -1;
@@ -202,7 +208,9 @@ static const struct balance_virtual *asked(const struct balance_service *s, cons
 		v = &s->virtuals[i];
 		if (v->addr.v6 != v6)
 			continue;
-		fits = p->kind == HEALTH_ICMP ? 0 : (v->proto != 17) + 2 * (p->port && p->port >= v->first && p->port <= v->last);
+		fits = p->kind == HEALTH_ICMP ? 0
+					      : (v->proto != 17) + 2 * (p->port && p->port >= v->first &&
+									p->port <= v->last);
 		if (fits > most)
 			best = v;
 		most = fits > most ? fits : most;
@@ -220,7 +228,8 @@ static const char *through_tunnel(const struct balance_service *s, const struct 
 {
 	const struct balance_virtual *v;
 
-	if ((s->mode != BALANCE_IPIP && s->mode != BALANCE_GUE) || h->direct || h->kind == POLICY_HEALTH_COMMAND)
+	if ((s->mode != BALANCE_IPIP && s->mode != BALANCE_GUE) || h->direct ||
+	    h->kind == POLICY_HEALTH_COMMAND)
 		return NULL;
 	v = asked(s, p, c->addr.v6);
 	if (!v)
@@ -242,21 +251,26 @@ static const char *through_tunnel(const struct balance_service *s, const struct 
 	return NULL;
 }
 
-/* Why a backend cannot be checked; NULL: it can. */
+/* Why a backend cannot be checked, a part of a sentence; NULL: it can. */
 static const char *cannot(const struct targets *t, const struct health_probe *p,
-			  const struct health_target *to)
+			  const struct health_target *to, char text[WHY])
 {
+	struct sluice_err why;
+
 	if (!p->port && !to->port && p->kind != HEALTH_ICMP && p->kind != HEALTH_COMMAND)
 		return "cannot be checked without a port: its service has all of them; write 'port N' behind "
 		       "the check";
-	if (p->kind == HEALTH_COMMAND && (!p->n_argv || p->argv[0][0] != '/'))
+	if (p->kind == HEALTH_COMMAND && p->n_argv && p->argv[0][0] != '/')
 		return "cannot be checked: there is no such program in /usr/local/sbin and so on; give its "
 		       "path";
 	if (link_local(&to->addr))
 		return "cannot be checked: a link-local address is one of each network";
 	if (t->n_targets >= HEALTH_TARGETS)
 		return "is not checked: so many backends can be checked and no more";
-	return NULL;
+	if (!health_can(p, to, &why))
+		return NULL;
+	snprintf(text, WHY, "cannot be checked: %.*s", WHY - 32, why.text);
+	return text;
 }
 
 /* marks: NULL: no check goes through a tunnel */
@@ -275,9 +289,10 @@ static int add_service(const struct making *mk, const struct balance_service *s,
 	struct targets *to = mk->to;
 	const struct policy_health *h = check_of(mk->policy, s->name);
 	struct health_probe *p = &to->probes[to->n_probes];
-	char name[TARGETS_NAME], sentence[TARGETS_NAME + 128];
-	const char *why, *told = NULL;
+	char name[TARGETS_NAME], sentence[TARGETS_NAME + WHY], text[WHY], told[WHY] = "";
+	const char *why;
 	struct checked like, *c;
+	size_t before = to->n_targets;
 	bool is_target;
 	uint32_t i;
 
@@ -303,18 +318,18 @@ static int add_service(const struct making *mk, const struct balance_service *s,
 		};
 		to->places[to->n_targets][0] = at;
 		to->places[to->n_targets][1] = i;
-		why = h ? cannot(to, p, &to->targets[to->n_targets]) : NULL;
+		why = h ? cannot(to, p, &to->targets[to->n_targets], text) : NULL;
 		is_target = h && !why;
 		if (is_target && mk->marks)
 			why = through_tunnel(s, h, p, c, mk->marks, to, &to->targets[to->n_targets]);
-		if (why && why != told) {
+		if (why && strcmp(why, told)) {
 			snprintf(sentence, sizeof(sentence), "%s %s", targets_name(c, name), why);
 			mk->say(mk->ctx, sentence);
-			told = why;
+			snprintf(told, sizeof(told), "%s", why);
 		}
 		to->n_targets += is_target;
 	}
-	to->n_probes += h != NULL;
+	to->n_probes += to->n_targets > before; /* one that nobody has may be one that cannot be */
 	return 0;
 }
 
@@ -334,8 +349,8 @@ static void set_places(const struct balance_model *m, struct targets *to)
 		((struct checked *)(uintptr_t)to->targets[i].id)->is_checked = true;
 }
 
-int targets_make(const struct balance_model *m, const struct policy *p, const struct targets *before, bool tunnels,
-		 void (*say)(void *ctx, const char *sentence), void *ctx, struct targets *to,
+int targets_make(const struct balance_model *m, const struct policy *p, const struct targets *before,
+		 bool tunnels, void (*say)(void *ctx, const char *sentence), void *ctx, struct targets *to,
 		 struct sluice_err *err)
 {
 	struct making mk = {p, before, tunnels ? calloc(1, sizeof(*mk.marks)) : NULL, say, ctx, to};
