@@ -131,6 +131,18 @@ static unsigned int answer_down(struct state *s, const struct state_rules *r, en
 	return bits | verdict(s, r, true, now_ns);
 }
 
+/* The round goes on until fall have failed: with the next probe that it has, or, when all have answered, with one more. */
+static void go_on(struct state *s, const struct state_rules *r, bool more, uint64_t now_ns)
+{
+	if (s->next_ns != STATE_NEVER)
+		return;
+	if (s->started >= r->fall && more)
+		return;
+	if (s->started >= r->fall)
+		s->started--; /* some of the round said nothing */
+	s->next_ns = later(s->last_ns + state_gap(r), now_ns);
+}
+
 unsigned int state_answer(struct state *s, const struct state_rules *r, enum state_outcome o, bool more,
 			  uint64_t now_ns, uint64_t chance)
 {
@@ -144,8 +156,10 @@ unsigned int state_answer(struct state *s, const struct state_rules *r, enum sta
 		return STATE_ENDED | (s->proven ? 0 : verdict(s, r, true, now_ns));
 	}
 	if (o == STATE_UNTOLD) {
-		/* others of the round may know more; alone, it is as if nobody had asked */
-		if (more)
+		/* others of the round may know more, and what failed has failed; alone, it is as if nobody had asked */
+		if (s->bad)
+			go_on(s, r, more, now_ns);
+		if (s->bad || more)
 			return 0;
 		round_over(s);
 		next_round(s, r, now_ns, chance);
@@ -157,12 +171,6 @@ unsigned int state_answer(struct state *s, const struct state_rules *r, enum sta
 		bits = verdict(s, r, false, now_ns);
 		return bits | STATE_ENDED;
 	}
-	if (s->next_ns == STATE_NEVER && s->started < r->fall)
-		s->next_ns = later(s->last_ns + state_gap(r), now_ns);
-	else if (s->next_ns == STATE_NEVER && !more) {
-		/* some of the round said nothing: one more, until fall have failed */
-		s->started--;
-		s->next_ns = later(s->last_ns + state_gap(r), now_ns);
-	}
+	go_on(s, r, more, now_ns);
 	return 0;
 }

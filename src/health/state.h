@@ -5,7 +5,8 @@
  * Probes come in rounds. A round of a backend that is up ends with the first good answer, or with `fall` bad ones
  * and the backend down. Its probes start a gap apart, whether the one before has answered or not (`overlap`), so
  * that a fault is told at most `interval + timeout` after it happened: rounds start interval - (fall - 1) * gap
- * apart at most, gap being interval / (4 * fall). A round of a backend that is down is one probe. A backend about
+ * apart at most, gap being interval / (4 * fall). A probe that says nothing ends a round only if no other has failed in
+ * it: otherwise one more is started in its place. A round of a backend that is down is one probe. A backend about
  * which nothing was proven yet is asked a gap apart in either case.
  *
  * Damping follows RFC 2439, section 4.4: each change adds to a penalty, which halves in `half_life`; a backend that

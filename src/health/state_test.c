@@ -103,6 +103,7 @@ struct world {
 	unsigned int good_percent, untold_percent;
 	bool dead; /* nothing answers any more */
 	uint64_t last_round, probes, most;
+	uint64_t untold; /* of the last round: each is one probe more */
 };
 
 static void begin(struct world *w, bool up)
@@ -112,7 +113,7 @@ static void begin(struct world *w, bool up)
 	w->probes = w->most = 0;
 	w->dead = false;
 	w->now = S * 1000 + up_to(S);
-	w->last_round = 0;
+	w->last_round = w->untold = 0;
 	state_begin(&w->s, &w->r, up, w->now, chance());
 	assert_true(w->s.next_ns >= w->now && w->s.next_ns <= w->now + w->r.interval_ns);
 }
@@ -134,9 +135,12 @@ static void start(struct world *w)
 	w->probes++;
 	state_started(&w->s, &w->r, w->now);
 	if (fresh && w->s.proven && w->last_round) /* not later than planned, as nobody was late */
-		assert_true(w->now <= w->last_round + state_period(&w->r) + w->r.fall * w->timeout_ns * 2);
-	if (fresh)
-		w->last_round = w->now;
+		assert_true(w->now <= w->last_round + state_period(&w->r) + w->r.fall * w->timeout_ns * 2 +
+					      w->untold * (w->timeout_ns + state_gap(&w->r)));
+	if (!fresh)
+		return;
+	w->last_round = w->now;
+	w->untold = 0;
 }
 
 /* What the answer has to lead to, from the history. */
@@ -148,6 +152,7 @@ static void answer(struct world *w, size_t i)
 	unsigned int bits;
 
 	w->flights[i] = w->flights[--w->n];
+	w->untold += o == STATE_UNTOLD;
 	note(o == STATE_GOOD ? ANSWER_GOOD : o == STATE_BAD ? ANSWER_BAD : ANSWER_UNTOLD, w->now, false);
 	if (was_up && since(ANSWER_BAD, 1u << ROUND_OVER | changes) >= w->r.fall)
 		up = false;
@@ -161,6 +166,10 @@ static void answer(struct world *w, size_t i)
 				 since(ANSWER_GOOD, 1u << ANSWER_BAD | changes) >= w->r.rise);
 	if (bits & STATE_PROVEN)
 		assert_false(was_proven);
+	/* what says nothing ends nothing that has begun to fail */
+	if (was_up && o == STATE_UNTOLD)
+		assert_true(!!(bits & STATE_ENDED) ==
+			    (!w->n && !since(ANSWER_BAD, 1u << ROUND_OVER | changes)));
 	if (up != was_up)
 		note(up ? TO_UP : TO_DOWN, w->now, !was_proven);
 	if (bits & STATE_ENDED) {
@@ -288,6 +297,38 @@ static void test_refusing(void **state)
 	assert_int_equal(s.next_ns, 100 * S + 2 * S - 2 * (2 * S / 12));
 }
 
+/* A dead backend of which every third probe says nothing is down all the same, as many failed, within two intervals. */
+static void test_untold(void **state)
+{
+	struct state_rules r = {.interval_ns = 2 * S, .rise = 2, .fall = 3};
+	uint64_t now, answers;
+	unsigned int bits = 0;
+	struct state s;
+
+	(void)state;
+	for (int overlap = 0; overlap < 2; overlap++)
+		for (unsigned int first = 0; first < 3; first++) {
+			r.overlap = overlap;
+			now = 100 * S;
+			state_begin(&s, &r, true, now, 0);
+			for (answers = 0; s.up; answers++) {
+				assert_true(s.next_ns >= now && s.next_ns <= 104 * S);
+				now = s.next_ns;
+				state_started(&s, &r, now);
+				bits = state_answer(&s, &r, answers % 3 == first ? STATE_UNTOLD : STATE_BAD,
+						    false, now, 0);
+			}
+			assert_int_equal(bits, STATE_CHANGED | STATE_PROVEN | STATE_ENDED);
+			assert_int_equal(answers, first ? 4 : 5);
+		}
+	/* alone, or with others to come, it counts for nothing */
+	state_begin(&s, &r, true, now, 0);
+	state_started(&s, &r, now);
+	assert_int_equal(state_answer(&s, &r, STATE_UNTOLD, true, now, 0), 0);
+	assert_int_equal(state_answer(&s, &r, STATE_UNTOLD, false, now, 0), STATE_ENDED);
+	assert_false(s.in_round || s.proven);
+}
+
 /* 4,000 that begin at once, and stay together through a standstill of a minute. */
 static void test_spread(void **state)
 {
@@ -406,9 +447,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_oracle),	 cmocka_unit_test(test_leaves_in_time),
-		cmocka_unit_test(test_refusing), cmocka_unit_test(test_spread),
-		cmocka_unit_test(test_damping),	 cmocka_unit_test(test_clock),
-		cmocka_unit_test(test_heap),
+		cmocka_unit_test(test_refusing), cmocka_unit_test(test_untold),
+		cmocka_unit_test(test_spread),	 cmocka_unit_test(test_damping),
+		cmocka_unit_test(test_clock),	 cmocka_unit_test(test_heap),
 	};
 
 	if (getenv("SEED"))
