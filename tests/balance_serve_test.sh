@@ -313,6 +313,13 @@ service() {
 	wait_until 3 grep -qa "STOPPING=1" "$T/notes"
 }
 case_ "systemd hears of it" service
+unit() { # SECTION KEY: of the unit
+	sed -n "/^\[$1\]/,/^\[/s/^$2=//p" "$SRC/units/sluice-serve.service.in"
+}
+again() { # by default it would stay failed after five ends within 10 s
+	same 0 "$(unit Unit StartLimitIntervalSec)" && same always "$(unit Service Restart)" && same 1s "$(unit Service RestartSec)"
+}
+case_ "systemd begins it again however often it ends" again
 capabilities() { # those of the unit are enough
 	caps=$(sed -n 's/^CapabilityBoundingSet=//p' "$SRC/units/sluice-serve.service.in" | tr A-Z a-z | sed 's/cap_/+/g; s/ /,/g')
 	quiet
