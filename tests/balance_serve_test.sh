@@ -151,6 +151,9 @@ second() {
 	other=$!
 	on_exit "kill -9 $other 2>/dev/null"
 	wait_until 3 grep -qxF "sluice serve: another sluice serve checks the backends here; this one takes over when it ends" "$T/second" || return 1
+	# it asks twice a second whether the first is still there, and opens nothing of a balancer meanwhile
+	timeout 2 strace -p $other -e trace=flock,bpf -o "$T/waits" >/dev/null 2>&1
+	grep -q "^flock(.*EAGAIN" "$T/waits" && ! grep "^bpf(" "$T/waits" || { cat "$T/waits"; return 1; }
 	kill $daemon
 	wait $daemon || return 1
 	daemon=$other

@@ -263,20 +263,45 @@ static int open_maps(const struct control_state *st, const char *generation, str
 	return e;
 }
 
+/* The folder of a generation; is there a balancer in it? */
+static int find(const struct control_state *st, const char *name, char dir[PATH_MAX], bool *there, struct sluice_err *err)
+{
+	char path[PATH_MAX];
+	int e = control_generation_dir(st, name, dir, err) ?: files_path(path, sizeof(path), dir, LIVE_STATE, err);
+
+	*there = !e && !access(path, F_OK);
+	return e;
+}
+
+static int nothing_there(const char *name, struct sluice_err *err)
+{
+	return err_set(err, -ENOENT, "policy %s has no balance blocks; see sluice.conf(5)", name);
+}
+
+int balance_live_is_there(const struct control_state *st, const char *generation, struct sluice_err *err)
+{
+	char dir[PATH_MAX];
+	bool there;
+	int e = find(st, generation, dir, &there, err);
+
+	return e || there ? e : nothing_there(generation, err);
+}
+
 enum need { NEED_ALL, NEED_MAPS, NEED_NOTHING };
 
 static int open_generation(struct control_state *st, const char *name, enum need need, struct balance_live **b,
 			   struct sluice_err *err)
 {
 	struct balance_maps maps;
-	char dir[PATH_MAX], path[PATH_MAX];
-	int e = control_generation_dir(st, name, dir, err) ?: files_path(path, sizeof(path), dir, LIVE_STATE, err);
+	char dir[PATH_MAX];
+	bool there;
+	int e = find(st, name, dir, &there, err);
 
 	*b = NULL;
 	if (e)
 		return e;
-	if (access(path, F_OK))
-		return need != NEED_ALL ? 0 : err_set(err, -ENOENT, "policy %s has no balance blocks; see sluice.conf(5)", name);
+	if (!there)
+		return need != NEED_ALL ? 0 : nothing_there(name, err);
 	e = open_maps(st, name, &maps, err);
 	if (e == -ENOENT && need != NEED_NOTHING)
 		e = err_set(err, e,

@@ -50,6 +50,9 @@ struct balance_maps {
 int balance_live_open(struct control_state *st, const char *generation, struct balance_live **b, struct sluice_err *err);
 void balance_live_close(struct balance_live *b);
 
+/* balance_live_is_there() tells, for less, whether a generation has one: 0, or -ENOENT with the same sentence. */
+int balance_live_is_there(const struct control_state *st, const char *generation, struct sluice_err *err);
+
 /* balance_live_open_at() does the same with the folder of the files and maps that the caller has; they are duplicated. */
 int balance_live_open_at(const char *dir, const struct balance_maps *maps, struct balance_live **b, struct sluice_err *err);
 

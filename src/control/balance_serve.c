@@ -250,10 +250,12 @@ static int follow(struct serve *s, const char *name, struct sluice_err *err)
 	struct policy *policy = NULL;
 	struct health_applied done = {0};
 	struct targets t = {0};
-	int e = control_state_open(s->o.bpffs, false, &st, err) ?: balance_live_open(st, name, &b, err);
+	int e = control_state_open(s->o.bpffs, false, &st, err) ?: balance_live_is_there(st, name, err);
 
+	/* first: who waits for another daemon asks twice a second */
 	if (!e && !is_alone(s, st))
 		e = -EBUSY;
+	e = e ?: balance_live_open(st, name, &b, err);
 	e = e ?: control_generation_policy(st, name, &policy, err);
 	e = e ?: make_targets(s, balance_live_model(b), policy, &t, err);
 	if (!e) {
