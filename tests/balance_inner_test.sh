@@ -136,6 +136,7 @@ capabilities() { # those of the unit are enough
 }
 case_ "the unit's capabilities are enough" capabilities
 
+case_ "marks: the new ones at once, those that stay when it is settled" box timeout 60 "$BUILD/tests/inner-put"
 direct() { # to the backend's own address, where nobody listens
 	conf web "$(web ipip "tcp direct")" || return 1
 	daemon

@@ -209,19 +209,32 @@ static void set_known(struct targets *t, struct balance_live *b)
 	}
 }
 
-/* Checks through tunnels, if there are any. */
+/* Checks through tunnels, if there are any. Those that are under way keep theirs until settle_inner(). */
 static int put_inner(struct serve *s, const struct targets *t, struct sluice_err *err)
 {
 	int e = 0;
 
-	if (!t->n_inner) {
-		inner_free(s->inner);
-		s->inner = NULL;
+	if (!t->n_inner)
 		return 0;
-	}
 	if (!s->inner)
 		e = inner_new(&s->inner, err);
 	return e ?: inner_put(s->inner, t->inner, t->n_inner, say_target, s, err);
+}
+
+/* What is checked now takes its tunnels, or none. */
+static void settle_inner(struct serve *s)
+{
+	struct sluice_err why;
+
+	if (!s->inner)
+		return;
+	if (s->t.n_inner) {
+		if (inner_settle(s->inner, &why))
+			serve_trouble(s, why.text);
+		return;
+	}
+	inner_free(s->inner);
+	s->inner = NULL;
 }
 
 /* What is checked, and the way there. Where checks cannot go through tunnels, they go past them, until the next policy. */
@@ -236,8 +249,6 @@ static int make_targets(struct serve *s, const struct balance_model *m, const st
 		return e;
 	serve_tell(s, false, "checks go past tunnels, straight to backends: %s", why.text);
 	s->past_tunnels = cannot == -EOPNOTSUPP;
-	inner_free(s->inner);
-	s->inner = NULL;
 	targets_drop(&s->t, t);
 	return targets_make(m, p, &s->t, false, say_target, s, t, err);
 }
@@ -271,8 +282,7 @@ static int follow(struct serve *s, const char *name, struct sluice_err *err)
 		return e;
 	}
 	targets_replace(&s->t, balance_live_model(b), &t);
-	if (s->inner)
-		inner_settle(s->inner);
+	settle_inner(s);
 	balance_live_close(s->b);
 	control_state_close(s->st);
 	s->b = b;

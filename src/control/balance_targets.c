@@ -245,6 +245,8 @@ static const char *through_tunnel(const struct balance_service *s, const struct 
 						       .timeout_ns = p->timeout_ns + MARGIN_NS};
 	target->mark = c->mark;
 	target->own_port = true;
+	target->through = v->addr;
+	target->through_port = s->mode == BALANCE_GUE ? s->gue_port : 0;
 	target->segment_max = SEGMENT_MAX;
 	if (!c->port && v->first)
 		target->port = v->first;

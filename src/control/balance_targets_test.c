@@ -122,11 +122,36 @@ static void test_texts(void **state)
 	policy_free(p);
 }
 
+/* Another virtual address, or another port of the tunnel, is another way for the same mark. */
+static void test_tunnels(void **state)
+{
+	struct targets none = {0}, t;
+	struct told told = {.n = 0};
+	struct sluice_err err;
+	struct policy *p;
+
+	(void)state;
+	read_two("tcp", &p);
+	p->services.services[0]->mode = BALANCE_GUE;
+	p->services.services[0]->gue_port = 6080;
+	assert_int_equal(targets_make(&p->services, p, &none, true, tell, &told, &t, &err), 0);
+	assert_int_equal(told.n, 0);
+	assert_int_equal(t.n_targets, 3);
+	assert_int_equal(t.n_inner, 2);
+	assert_true(t.targets[0].mark && t.targets[0].mark != t.targets[1].mark);
+	assert_memory_equal(t.targets[0].through.bytes, ((uint8_t[]){203, 0, 113, 10}), 4);
+	assert_int_equal(t.targets[0].through_port, 6080);
+	assert_int_equal(t.targets[2].mark + t.targets[2].through.bytes[0], 0);
+	targets_drop(&none, &t);
+	policy_free(p);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_all),
 		cmocka_unit_test(test_texts),
+		cmocka_unit_test(test_tunnels),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -22,11 +22,16 @@
 #define TCX_EGRESS 47
 #define LINK_BEFORE (1u << 3) /* BPF_F_BEFORE: nothing in front of it ends the chain */
 
+struct put {
+	uint32_t mark;
+	struct inner_way way;
+};
+
 struct inner {
 	struct bpf_object *obj;
 	int ways, in_fd, out_fd;
-	uint32_t *marks, *next; /* that are in the map, in order: in use, and to be */
-	size_t n_marks, n_next;
+	struct put *v, *next; /* by mark: in force, and to be */
+	size_t n, n_next;
 	struct {
 		int ifindex, in_link, out_link;
 	} on[INNER_LINKS];
@@ -91,7 +96,7 @@ void inner_free(struct inner *in)
 		take_off(in, 0);
 	net_nl_close(&in->route);
 	bpf_object__close(in->obj);
-	free(in->marks);
+	free(in->v);
 	free(in->next);
 	free(in);
 }
@@ -215,52 +220,86 @@ static int interfaces(struct inner *in, void (*say)(void *ctx, const char *sente
 	return e;
 }
 
-static int by_number(const void *a, const void *b)
+static int by_mark(const void *a, const void *b)
 {
-	const uint32_t *x = a, *y = b;
+	const struct put *x = a, *y = b;
 
-	return (*x > *y) - (*x < *y);
+	return (x->mark > y->mark) - (x->mark < y->mark);
+}
+
+static const struct put *find(const struct put *v, size_t n, const struct put *like)
+{
+	return n ? bsearch(like, v, n, sizeof(*v), by_mark) : NULL;
+}
+
+static int tell_map(const struct inner *in, const struct put *p, struct sluice_err *err)
+{
+	if (bpf_map_update_elem(in->ways, &p->mark, &p->way, BPF_ANY))
+		return err_set(err, -errno, "a check's way through a tunnel: %s", strerror(errno));
+	return 0;
+}
+
+/* What was put and did not come into force is nobody's. */
+static void give_up(struct inner *in)
+{
+	size_t i;
+
+	for (i = 0; i < in->n_next; i++)
+		if (!find(in->v, in->n, &in->next[i]))
+			bpf_map_delete_elem(in->ways, &in->next[i].mark);
+	free(in->next);
+	in->next = NULL;
+	in->n_next = 0;
 }
 
 int inner_put(struct inner *in, const struct inner_want *v, size_t n, void (*say)(void *ctx, const char *sentence),
 	      void *ctx, struct sluice_err *err)
 {
-	uint32_t *marks = calloc(n + 1, sizeof(*marks));
-	struct inner_way to;
+	struct put *next;
 	size_t i;
-	int e = marks ? 0 : err_nomem(err);
+	int e = 0;
 
-	for (i = 0; i < n && !e; i++) {
-		marks[i] = v[i].mark;
-		to = (struct inner_way){.life_ns = v[i].timeout_ns, .gue_port = htons(v[i].gue_port)};
-		memcpy(to.virtual, v[i].virtual.bytes, v[i].virtual.v6 ? 16 : 4);
-		if (bpf_map_update_elem(in->ways, &v[i].mark, &to, BPF_ANY))
-			e = err_set(err, -errno, "a check's way through a tunnel: %s", strerror(errno));
+	give_up(in);
+	next = calloc(n + 1, sizeof(*next));
+	if (!next)
+		return err_nomem(err);
+	for (i = 0; i < n; i++) {
+		next[i].mark = v[i].mark;
+		next[i].way = (struct inner_way){.life_ns = v[i].timeout_ns, .gue_port = htons(v[i].gue_port)};
+		memcpy(next[i].way.virtual, v[i].virtual.bytes, v[i].virtual.v6 ? 16 : 4);
 	}
-	e = e ?: interfaces(in, say, ctx, err);
-	if (e) {
-		free(marks);
-		return e;
-	}
-	qsort(marks, n, sizeof(*marks), by_number);
-	free(in->next);
-	in->next = marks;
+	qsort(next, n, sizeof(*next), by_mark);
+	in->next = next;
 	in->n_next = n;
-	return 0;
+	for (i = 0; i < n && !e; i++)
+		if (!find(in->v, in->n, &next[i]))
+			e = tell_map(in, &next[i], err);
+	e = e ?: interfaces(in, say, ctx, err);
+	if (e)
+		give_up(in);
+	return e;
 }
 
-void inner_settle(struct inner *in)
+int inner_settle(struct inner *in, struct sluice_err *err)
 {
+	const struct put *was;
 	size_t i;
+	int e = 0, failed;
 
 	if (!in->next)
-		return;
-	for (i = 0; i < in->n_marks; i++)
-		if (!bsearch(&in->marks[i], in->next, in->n_next, sizeof(*in->next), by_number))
-			bpf_map_delete_elem(in->ways, &in->marks[i]);
-	free(in->marks);
-	in->marks = in->next;
-	in->n_marks = in->n_next;
+		return 0;
+	for (i = 0; i < in->n; i++)
+		if (!find(in->next, in->n_next, &in->v[i]))
+			bpf_map_delete_elem(in->ways, &in->v[i].mark);
+	for (i = 0; i < in->n_next; i++) {
+		was = find(in->v, in->n, &in->next[i]);
+		failed = was && memcmp(&was->way, &in->next[i].way, sizeof(was->way)) ? tell_map(in, &in->next[i], err) : 0;
+		e = e ? e : failed;
+	}
+	free(in->v);
+	in->v = in->next;
+	in->n = in->n_next;
 	in->next = NULL;
 	in->n_next = 0;
+	return e;
 }

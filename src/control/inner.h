@@ -33,16 +33,18 @@ int inner_new(struct inner **in, struct sluice_err *err);
 void inner_free(struct inner *in);
 
 /*
- * inner_put() says what marks stand for, and has the programs on all Ethernet interfaces; where there are more than
- * INNER_LINKS, on those that inner_on() names. One that they cannot be on is told by say, a sentence.
- * inner_settle() ends what marks stood for before, when nobody has them any more.
+ * inner_put() says what new marks stand for, and has the programs on all Ethernet interfaces; where there are more than
+ * INNER_LINKS, on those that inner_on() names. One that they cannot be on is told by say, a sentence. Marks that were there
+ * stand for what they stood for; what was put before and not settled is given up, as on failure.
+ * inner_settle() brings it into force: marks that stay stand for what was put, those that nobody has any more for nothing.
  *
  * errors:  -EOPNOTSUPP this kernel attaches no programs that way (tcx is of Linux 6.6); -EPERM; -ENOMEM, -E2BIG marks
+ *          inner_settle(): a mark stands for what it stood for, all else is done
  */
 #define INNER_LINKS 64u
 int inner_put(struct inner *in, const struct inner_want *v, size_t n, void (*say)(void *ctx, const char *sentence),
 	      void *ctx, struct sluice_err *err);
-void inner_settle(struct inner *in);
+int inner_settle(struct inner *in, struct sluice_err *err);
 
 /*
  * inner_on() has them on an interface that a way leads over, if they are not there yet.

@@ -130,6 +130,7 @@ static bool same_target(const struct target *t, const struct rule *r, const stru
 
 	return t->rule == r && same_addr(&o->addr, &w->addr) && o->port == w->port && o->scope == w->scope &&
 	       o->mark == w->mark && o->own_port == w->own_port &&
+	       same_addr(&o->through, &w->through) && o->through_port == w->through_port &&
 	       o->segment_max == w->segment_max && strcmp(o->interface, w->interface) == 0 &&
 	       o->has_source == w->has_source && (!o->has_source || same_addr(&o->source, &w->source));
 }

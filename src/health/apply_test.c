@@ -153,7 +153,9 @@ static void test_difference(void **state)
 	t[6].addr.bytes[0] = 128;
 	snprintf(t[7].interface, sizeof(t[7].interface), "eth9");
 	t[8].known = true; /* counts for new targets only */
-	applied(h, p, t, 40, 0, 0, 3, 37);
+	t[9].through.bytes[3] = 7;
+	t[10].through_port = 6080;
+	applied(h, p, t, 40, 0, 0, 5, 35);
 	applied(h, p, t + 10, 20, 0, 20, 0, 20);
 	assert_int_equal(health_look(h, 39, &look), -ENOENT);
 	assert_int_equal(health_look(h, 29, &look), 0);

@@ -84,6 +84,8 @@ struct health_target {
 	bool has_source;
 	struct net_addr source; /* of the same family */
 	bool own_port; /* its local port, or identification, is no other probe's: an answer can be told by it alone */
+	struct net_addr through; /* where its tunnel leads, for who has one; not the same, with its port, is another way */
+	uint16_t through_port;
 	uint16_t
 		segment_max; /* TCP_MAXSEG: bytes of a segment, where there is less room than the kernel knows; 0: it knows */
 	bool known, known_up; /* what a new target is taken for instead of the probe's initial state */
