@@ -149,6 +149,13 @@ case_ "and changes nothing" pings 10.9.0.1 10.9.0.2
 case_ "the old contents stay" no_ping 10.9.0.12 10.9.0.2
 printf '10.9.0.11\n' | replace
 case_ "mended" said '^sluice serve: set blocked: 0 added, 1 removed, 1 kept$'
+prlimit --pid $serve --nofile=3:
+printf '10.9.0.11\n203.0.113.0/24\n198.51.100.0/24\n' | replace
+case_ "no descriptor for a moment is told" said "^sluice serve: set blocked stays as it is: .*Too many open files"
+sleep 4
+prlimit --pid $serve --nofile=1024:
+case_ "and the file read afterwards" said '^sluice serve: set blocked: 2 added, 0 removed, 1 kept$'
+case_ "it was told once" [ "$(grep -c 'set blocked stays as it is: .*Too many' "$T/serve")" = 1 ]
 case_ "expired elements are swept" sh -c "$IN '$SLUICE' ban 192.0.2.77 for 1s >/dev/null; sleep 3.5; [ \$($IN '$SLUICE' -j set list | jq '.[] | select(.set == \"banned\") | .ipv4') = 0 ]"
 kill -HUP $serve
 case_ "SIGHUP reads again, and it lives" sh -c "sleep 1; kill -0 $serve"

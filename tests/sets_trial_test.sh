@@ -60,6 +60,25 @@ case_ "read" s set load bl
 case_ "and back" s rollback
 case_ "both have read it" listed bl 203.0.113.128/25
 
+# --- a file that is written during a trial that is over before serve has seen it ---
+$FOREGROUND $IN "$SLUICE" serve 2>"$T/serve" &
+serve=$!
+on_exit "kill -9 $serve 2>/dev/null"
+case_ "serve watches the first" wait_until 8 grep -q '1 files of sets' "$T/serve"
+short_trials() { # each of them of 0.7 s and what two changes take; serve looks every 2 s
+	for i in 1 2 3; do
+		s apply --confirm 60s "$T/a.conf" >/dev/null || return 1
+		printf '198.51.100.%s\n' $i >"$T/new.netset"
+		sleep 0.7
+		s rollback >/dev/null || return 1
+		wait_until 6 listed bl 198.51.100.$i || { cat "$T/serve" "$T/has"; return 1; }
+		sleep 1.$i
+	done
+}
+case_ "what was written meanwhile is read" short_trials
+kill -TERM $serve
+wait $serve
+
 # --- what the policy before has no room for is told ---
 policy small.conf 'set bl { } size 2'
 policy large.conf 'set bl { } size 9'

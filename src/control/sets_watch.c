@@ -18,7 +18,8 @@
 #define SECOND UINT64_C(1000000000)
 #define QUIET_NS (SECOND / 2)	 /* without a change, before a file is read */
 #define LONGEST_NS (10 * SECOND) /* and at the latest, if it never is */
-#define LOOK_NS (2 * SECOND)	 /* for another policy */
+#define AGAIN_NS (3 * SECOND) /* after what had nothing to do with the file (memory, descriptors, the disk) */
+#define LOOK_NS (2 * SECOND)  /* for another policy */
 #define LOCK_NS (5 * SECOND)
 /* not IN_MODIFY: a file is read when its writer is done with it, not in between */
 #define EVENTS (IN_CLOSE_WRITE | IN_MOVED_TO | IN_ONLYDIR)
@@ -30,9 +31,10 @@ struct watched {
 	const char *name;	    /* in path: behind the folder */
 	int wd;			    /* of the folder, -1: it is not there */
 	uint64_t first_ns, last_ns; /* changes that were not read yet; 0: none */
-	struct timespec mtime;	    /* as it was when it was read */
+	struct timespec mtime;	    /* as it was when it was read, or found at fault */
 	ino_t inode;
 	off_t size;
+	char trouble[SLUICE_ERR_MAX]; /* told last of what is tried again */
 };
 
 struct control_watch {
@@ -193,31 +195,64 @@ static bool is_settled(const struct stat *st)
 	return written + SETTLED_NS <= now || written > now;
 }
 
+/* What another look at the same file in the same policy would come to again. */
+static bool is_for_good(int e)
+{
+	static const int all[] = {-EBADMSG, -EINVAL, -ENOENT,  -ENOTDIR, -EISDIR,
+				  -ELOOP,   -EFBIG,  -ENOEXEC, -ENOSPC,	 -E2BIG};
+	size_t i;
+
+	for (i = 0; i < sizeof(all) / sizeof(*all) && all[i] != e; i++)
+		;
+	return i < sizeof(all) / sizeof(*all);
+}
+
+/* It was read, or cannot be until it changes: before is what it was. */
+static void done_with(struct watched *v, const struct stat *before)
+{
+	v->first_ns = v->last_ns = 0;
+	v->trouble[0] = '\0';
+	if (!before->st_nlink)
+		return;
+	v->inode = before->st_ino;
+	v->size = before->st_size;
+	v->mtime = before->st_mtim;
+}
+
+/* It stays marked. What is the same as last time is not told again. */
+static void try_again(struct control_watch *w, struct watched *v, int e, const char *why)
+{
+	v->first_ns = v->last_ns = clock_mono_ns() + (e == -EBUSY ? 0 : AGAIN_NS);
+	if (strcmp(v->trouble, why))
+		say(w, WATCH_FAILED, v->set, why);
+	snprintf(v->trouble, sizeof(v->trouble), "%s", why);
+}
+
 static void load(struct control_watch *w, struct watched *v)
 {
 	struct filter_elems elems[2] = {{NULL, 0}, {NULL, 0}};
 	struct watch_event done = {.what = WATCH_LOADED, .name = v->set};
 	struct control_live live = {.fd = -1, .other_fd = -1};
+	bool other = false, for_good;
 	struct sluice_err err = {0};
 	struct stat before = {0};
 	uint32_t nr;
 	int e;
 
-	v->first_ns = v->last_ns = 0;
-	if (!stat(v->path, &before)) {
-		v->inode = before.st_ino;
-		v->size = before.st_size;
-		v->mtime = before.st_mtim;
-	}
+	if (stat(v->path, &before))
+		before.st_nlink = 0;
 	/* what takes long is done before the lock is taken */
 	e = control_sets_read(v->path, elems, NULL, &err);
-	if (!e)
+	for_good = is_for_good(e);
+	if (!e) {
 		e = control_live_open(w->bpffs, LOCK_NS, &live, &err);
-	/* another policy came meanwhile: look() will see it */
-	if (!e && !strcmp(live.name, w->generation)) {
+		other = e == -ENOENT || (!e && strcmp(live.name, w->generation));
+	}
+	if (!e && !other) {
 		e = control_sets_find(live.sets, v->set, &nr, &err);
 		if (!e)
 			e = control_live_load(&live, nr, elems, &done.done, &err);
+		for_good = is_for_good(e);
 		if (!e)
 			w->say(w->ctx, &done);
 		if (live.beside.code)
@@ -226,10 +261,15 @@ static void load(struct control_watch *w, struct watched *v)
 	control_live_close(&live);
 	free(elems[0].v);
 	free(elems[1].v);
-	if (e == -EBUSY)
-		v->first_ns = v->last_ns = clock_mono_ns();
-	if (e)
-		say(w, WATCH_FAILED, v->set, err.text);
+	if (other) { /* it stays marked: that policy may be over before anybody looks at it */
+		w->looked_ns = 0;
+	} else if (e && !for_good) {
+		try_again(w, v, e, err.text);
+	} else {
+		done_with(v, &before);
+		if (e)
+			say(w, WATCH_FAILED, v->set, err.text);
+	}
 }
 
 static void changed(struct control_watch *w, int wd, const char *name, uint64_t now)
@@ -295,6 +335,8 @@ int control_watch_turn(struct control_watch *w, uint64_t *wait_ns, struct sluice
 		else if (due - now < *wait_ns)
 			*wait_ns = due - now;
 	}
+	if (!w->looked_ns)
+		*wait_ns = 0;
 	return e;
 }
 
