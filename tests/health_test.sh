@@ -116,6 +116,11 @@ if command -v nginx >/dev/null && command -v openssl >/dev/null; then
 	case_ "nginx: a certificate that nobody signed" first \
 		"down 1 first: TLS: The certificate is NOT trusted. The certificate issuer is unknown" \
 		https timeout=2s verify host=www.example -- $H1 port=443
+	nobody() { # not one authority
+		same "untold 1: this host cannot check: TLS: there are no certificates of authorities" \
+			"$(in_ box unshare -m sh -c 'mount --bind /dev/null /etc/ssl/certs/ca-certificates.crt && exec "$@"' - \
+				"$TOOL" -t 1s -r https timeout=500ms every=600ms verify host=www.example -- $H1 port=443 </dev/null | head -n 1)"
+	}
 	trusting() { # among the system's authorities, for this command alone
 		want=$1; shift
 		same "$want" "$(in_ box unshare -m sh -c 'mount --bind "$0" /etc/ssl/certs/ca-certificates.crt && exec "$@"' "$T/cert" \
@@ -126,6 +131,7 @@ if command -v nginx >/dev/null && command -v openssl >/dev/null; then
 		case_ "nginx: one of the address" trusting "up 1 first: status 200" path=/healthz -- $H1 port=443
 		case_ "nginx: one of another name" trusting "down 1 first: TLS: The certificate is NOT trusted. The name in the certificate does not match the expected" \
 			host=other.example -- $H1 port=443
+		case_ "nginx: nobody to trust" nobody
 	else
 		skip "nginx: certificates that are trusted" "no ca-certificates.crt here"
 	fi

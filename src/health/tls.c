@@ -115,6 +115,11 @@ static int credentials(struct tls_trust *trust, bool verify, gnutls_certificate_
 			a->gnutls_certificate_free_credentials(made);
 			return say(a, code, "the system's authorities", why, size);
 		}
+		if (verify && !code) { /* nobody would be trusted, which is no backend's fault */
+			a->gnutls_certificate_free_credentials(made);
+			snprintf(why, size, "TLS: there are no certificates of authorities");
+			return -ENOENT;
+		}
 		*at = made;
 	}
 	*to = *at;

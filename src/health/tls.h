@@ -38,7 +38,7 @@ void tls_trust_free(struct tls_trust *trust);
 /*
  * tls_start() prepares a session over a connected socket. host: the name in SNI and, with verify, of the certificate.
  *
- * errors:  a negative errno, and why; -ENOENT GnuTLS is not there
+ * errors:  a negative errno, and why; -ENOENT GnuTLS is not there, or no authority to verify by
  */
 int tls_start(struct tls *t, struct tls_trust *trust, int fd, const char *host, bool host_is_name,
 	      bool verify, char *why, size_t size);
