@@ -83,7 +83,7 @@ case_ "IP in IP, tcp; IPv4 and IPv6" through ipip tcp connected
 case_ "IP in IP, http" through ipip 'http "/"' "status 200"
 case_ "IP in IP, icmp" through ipip icmp "echo reply"
 case_ "GUE, tcp" through gue tcp connected
-case_ "GUE, http" through gue 'http "/"' "status 200"
+case_ "GUE, http" through gue 'http "/" body "ok"' "status 200"
 case_ "GUE, icmp" through gue icmp "echo reply"
 
 no_tunnel() { # the host answers as before, its tunnel does not

@@ -109,8 +109,9 @@ check_json() {
 		rise: 2, fall: 3}" "$T/j" >/dev/null || { cat "$T/j"; return 1; }
 }
 checks_json() {
-	check_json 'https "/ok" host "h" port 8080 status 200-204 direct' '"https", text: "/ok", host: "h", port: 8080, first_status: 200, last_status: 204, direct: true' &&
-		check_json tcp '"tcp", text: null, host: null, port: null, first_status: null, last_status: null, direct: false'
+	check_json 'https "/" verify body "a b"' '"https", text: "/", host: null, body: "a b", verify: true, port: null, first_status: 200, last_status: 399, direct: false' &&
+		check_json 'https "/ok" host "h" port 8080 status 200-204 direct' '"https", text: "/ok", host: "h", body: null, verify: false, port: 8080, first_status: 200, last_status: 204, direct: true' &&
+		check_json tcp '"tcp", text: null, host: null, body: null, verify: false, port: null, first_status: null, last_status: null, direct: false'
 }
 case_ "checks as JSON" checks_json
 odd_bytes() { # JSON is UTF-8, paths and names of files need not be

@@ -80,15 +80,16 @@ long_texts() { # of a check: as long as one can be, and one byte more
 		printf 'balance web on eth0 {\n\tvirtual 203.0.113.10 tcp port 80; forward l2; backend 10.0.0.1\n\tcheck %s\n}\n' "$1" >long.conf
 		"$SLUICE" check long.conf >out 2>err
 	}
-	for c in "http \"/$long%s\"" "https \"/\" host \"x$long%s\"" "command \"true x$long%s y\""; do
+	for c in "http \"/$long%s\"" "https \"/\" host \"x$long%s\"" "command \"true x$long%s y\"" "http \"/\" body \"$(printf '%0255d' 0)%s\""; do
 		# shellcheck disable=SC2059
 		check_of "$(printf "$c" "")" && ! check_of "$(printf "$c" x)" || { cut -c 1-200 err; return 1; }
 		sed -n '1s/.*: error: //p' err >>said
 	done
 	[ "$(cat said)" = "a path has at most 1024 bytes, not 1025
 a host's name has at most 1024 bytes, not 1025
-a word of a command has at most 1024 bytes, not 1025" ] || { cat said; return 1; }
-	"$SLUICE" check long.conf -j | jq -e '.diagnostics[0] | .line == 3 and .column == 16'
+a word of a command has at most 1024 bytes, not 1025
+what is looked for in an answer has at most 255 bytes, not 256" ] || { cat said; return 1; }
+	"$SLUICE" check long.conf -j | jq -e '.diagnostics[0] | .line == 3 and .column == 22'
 }
 case_ "check: the longest texts of checks" long_texts
 

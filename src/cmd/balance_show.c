@@ -124,9 +124,10 @@ static json_t *json_check(const struct policy_balance *b)
 
 	if (!h->kind)
 		return json_null();
-	return json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:b, s:I, s:I, s:i, s:i}", "kind", kinds[h->kind],
-			 "text", json_harmless(h->text), "host", json_harmless(h->host), "port",
-			 json_some(h->port), "first_status", json_some(web ? h->status_lo : 0), "last_status",
+	return json_pack("{s:s, s:o, s:o, s:o, s:b, s:o, s:o, s:o, s:b, s:I, s:I, s:i, s:i}", "kind",
+			 kinds[h->kind], "text", json_harmless(h->text), "host", json_harmless(h->host),
+			 "body", json_harmless(h->body), "verify", h->verify, "port", json_some(h->port),
+			 "first_status", json_some(web ? h->status_lo : 0), "last_status",
 			 json_some(web ? h->status_hi : 0), "direct", h->direct, "every_ns",
 			 (json_int_t)h->every_ns, "timeout_ns", (json_int_t)h->timeout_ns, "rise",
 			 (int)h->rise, "fall", (int)h->fall);

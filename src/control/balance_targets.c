@@ -118,6 +118,8 @@ static bool probe_of(struct targets *t, const struct policy_health *h, struct he
 	if (p->kind == HEALTH_HTTP || p->kind == HEALTH_HTTPS) {
 		p->path = h->text;
 		p->host = h->host;
+		p->body = h->body;
+		p->verify = h->verify;
 		p->status[0] = (struct health_range){(uint16_t)h->status_lo, (uint16_t)h->status_hi};
 		p->n_status = 1;
 	}

@@ -122,6 +122,25 @@ static void test_texts(void **state)
 	policy_free(p);
 }
 
+static void test_answers(void **state)
+{
+	struct targets none = {0}, t;
+	struct told told = {.n = 0};
+	struct sluice_err err;
+	struct policy *p;
+
+	(void)state;
+	read_two("https \"/x\" verify host \"a.example\" body \"it is up\" status 200", &p);
+	assert_int_equal(targets_make(&p->services, p, &none, false, tell, &told, &t, &err), 0);
+	assert_int_equal(t.probes[0].kind, HEALTH_HTTPS);
+	assert_true(t.probes[0].verify);
+	assert_string_equal(t.probes[0].path, "/x");
+	assert_string_equal(t.probes[0].host, "a.example");
+	assert_string_equal(t.probes[0].body, "it is up");
+	targets_drop(&none, &t);
+	policy_free(p);
+}
+
 /* Another virtual address, or another port of the tunnel, is another way for the same mark. */
 static void test_tunnels(void **state)
 {
@@ -151,6 +170,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_all),
 		cmocka_unit_test(test_texts),
+		cmocka_unit_test(test_answers),
 		cmocka_unit_test(test_tunnels),
 	};
 

@@ -9,12 +9,7 @@
 #define SECOND UINT64_C(1000000000)
 #define EXPECTED_OPTION "every, timeout, rise, fall%s or the end of the line"
 
-enum option { EVERY, TIMEOUT, RISE, FALL, DIRECT, PORT, STATUS, HOST, N_OPTIONS };
-
-static bool has_port(const struct policy_health *h)
-{
-	return h->kind != POLICY_HEALTH_ICMP && h->kind != POLICY_HEALTH_COMMAND;
-}
+enum option { EVERY, TIMEOUT, RISE, FALL, DIRECT, PORT, STATUS, HOST, BODY, VERIFY, N_OPTIONS };
 
 static bool is_http(const struct policy_health *h)
 {
@@ -135,28 +130,57 @@ static bool option(struct parse *c, enum option o, struct policy_health *h)
 		h->host = c->t.s;
 		parse_next(c);
 		return true;
+	case BODY:
+		if (c->t.kind != TOKEN_STRING || !c->t.len)
+			return parse_expected(c, "what the answer contains in quotes");
+		if (too_long(c, "what is looked for in an answer", c->t.len, HEALTH_BODY_MAX))
+			return false;
+		h->body = c->t.s;
+		parse_next(c);
+		return true;
+	case VERIFY:
+		h->verify = true;
+		return true;
 	case N_OPTIONS:
 		break;
 	}
 	return false;
 }
 
+/* How many of the options a kind has, in their order; the names of those that not all have. */
+static unsigned int options_of(const struct policy_health *h, const char **names)
+{
+	switch (h->kind) {
+	case POLICY_HEALTH_HTTPS:
+		*names = ", port, status, host, body, verify, direct";
+		return N_OPTIONS;
+	case POLICY_HEALTH_HTTP:
+		*names = ", port, status, host, body, direct";
+		return VERIFY;
+	case POLICY_HEALTH_TCP:
+		*names = ", port, direct";
+		return STATUS;
+	case POLICY_HEALTH_ICMP:
+		*names = ", direct";
+		return PORT;
+	}
+	*names = ""; /* of a command; 'direct' is told by itself */
+	return PORT;
+}
+
 static bool options(struct parse *c, struct policy_health *h)
 {
-	static const char *const words[] = {"every",  "timeout", "rise",   "fall",
-					    "direct", "port",	 "status", "host"};
-	unsigned int n = is_http(h) ? N_OPTIONS : has_port(h) ? STATUS : PORT, seen = 0, i;
+	static const char *const words[] = {"every", "timeout", "rise", "fall", "direct",
+					    "port",  "status",	"host", "body", "verify"};
+	const char *names;
+	unsigned int n = options_of(h, &names), seen = 0, i;
 	char expected[128];
 
 	while (c->t.kind != TOKEN_LINE && c->t.kind != TOKEN_END && c->t.kind != TOKEN_CLOSE) {
 		for (i = 0; i < n && !token_is(&c->t, words[i]); i++)
 			;
 		if (i == n) {
-			snprintf(expected, sizeof(expected), EXPECTED_OPTION,
-				 is_http(h)			    ? ", port, status, host, direct"
-				 : has_port(h)			    ? ", port, direct"
-				 : h->kind == POLICY_HEALTH_COMMAND ? ""
-								    : ", direct");
+			snprintf(expected, sizeof(expected), EXPECTED_OPTION, names);
 			return parse_expected(c, expected);
 		}
 		if (seen >> i & 1) {

@@ -61,6 +61,12 @@ static void put_health(struct buf *to, const struct policy_health *h)
 		buf_printf(to, " host ");
 		print_quoted(to, h->host);
 	}
+	if (h->verify)
+		buf_printf(to, " verify");
+	if (h->body) {
+		buf_printf(to, " body ");
+		print_quoted(to, h->body);
+	}
 	if (h->port)
 		buf_printf(to, " port %u", h->port);
 	if (h->kind == POLICY_HEALTH_HTTP || h->kind == POLICY_HEALTH_HTTPS) {
@@ -116,7 +122,8 @@ void print_balance(struct buf *to, const struct policy_balance *b)
 static bool same_health(const struct policy_health *a, const struct policy_health *b)
 {
 	return a->kind == b->kind && policy_same_text(a->text, b->text) &&
-	       policy_same_text(a->host, b->host) && a->port == b->port && a->status_lo == b->status_lo &&
+	       policy_same_text(a->host, b->host) && policy_same_text(a->body, b->body) &&
+	       a->verify == b->verify && a->port == b->port && a->status_lo == b->status_lo &&
 	       a->status_hi == b->status_hi && a->every_ns == b->every_ns && a->timeout_ns == b->timeout_ns &&
 	       a->rise == b->rise && a->fall == b->fall && a->direct == b->direct;
 }
@@ -127,9 +134,9 @@ bool policy_same_balance(const struct policy_balance *a, const struct policy_bal
 
 	if (!policy_same_text(a->name, b->name) || a->mode != b->mode || a->fallback != b->fallback ||
 	    a->gue_port != b->gue_port || a->affinity != b->affinity || a->stateless != b->stateless ||
-	    a->n_slots != b->n_slots || a->quic_bytes != b->quic_bytes ||
-	    a->quic_config != b->quic_config || a->hold_s != b->hold_s || a->n_virtuals != b->n_virtuals ||
-	    a->n_backends != b->n_backends || !policy_same_list(&a->on, &b->on) || !policy_same_list(&a->from, &b->from) ||
+	    a->n_slots != b->n_slots || a->quic_bytes != b->quic_bytes || a->quic_config != b->quic_config ||
+	    a->hold_s != b->hold_s || a->n_virtuals != b->n_virtuals || a->n_backends != b->n_backends ||
+	    !policy_same_list(&a->on, &b->on) || !policy_same_list(&a->from, &b->from) ||
 	    !same_health(&a->health, &b->health))
 		return false;
 	for (i = 0; i < a->n_virtuals; i++)

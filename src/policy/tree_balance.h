@@ -28,6 +28,8 @@ struct policy_health {
 	uint8_t kind;		       /* enum policy_health_kind */
 	const char *text;	       /* the path, or the command */
 	const char *host;	       /* of http and https; NULL: the backend's address */
+	const char *body;	       /* of http and https: what the answer contains; NULL: anything */
+	bool verify;		       /* of https: the certificate has to be valid for the host */
 	uint32_t port;		       /* 0: the service's */
 	uint32_t status_lo, status_hi; /* of http and https */
 	uint64_t every_ns, timeout_ns;
