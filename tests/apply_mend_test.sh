@@ -30,6 +30,43 @@ boot_kept() { # trials that end stay in the history, and there are more of them 
 }
 case_ "what restore puts back is in the history, whatever was tried since" boot_kept
 
+numbers() { st '[.history[].number] | map(tostring) | join(" ")'; }
+anew() { box ip link del va; box ip link add va type veth peer name vb; }
+put_back() { # an interface made anew: the policy is put back there, and what was before it is before it still
+	forget
+	box ip link add va type veth peer name vb && sed 's/on to1/on to1, va/' "$T/b.conf" >"$T/bv.conf" &&
+		sl apply "$T/a.conf" >/dev/null && sl apply "$T/bv.conf" >/dev/null && anew && sl restore >/dev/null &&
+		in_force 3 B && is history "3 1" "$(numbers)" || return 1
+	for i in 1 2 3 4 5 6 7 8 9; do
+		anew
+		[ $((i % 2)) = 0 ] && { sl apply "$T/bv.conf" >/dev/null || return 1; continue; }
+		sl restore >/dev/null || return 1
+	done
+	sl apply "$T/bv.conf" >"$T/said" && grep -q '^nothing to do' "$T/said" && in_force 12 B && is history "12 1" "$(numbers)" &&
+		is "at boot" 12 "$(st '.history[] | select(.at_boot) | .number')" && is pinned 3 "$(ls "$PINS" | wc -l)" &&
+		sl rollback >"$T/said" && in_force 13 A && is history "13 12 1" "$(numbers)" &&
+		is generations 4 "$(ls "$LIB/generations" | wc -l)" && sl rollback >/dev/null && in_force 14 B && sl rollback 1 >/dev/null && in_force 15 A
+}
+put_back_tried() { # on trial, too, and what was tried between is not what was before
+	forget
+	sl apply "$T/a.conf" >/dev/null && sl apply "$T/bv.conf" >/dev/null && policy c.conf 'filter on to1 {
+	drop icmp
+	default pass
+}' && sl apply "$T/c.conf" --confirm 60s >/dev/null && sl rollback >/dev/null && anew &&
+		sl apply "$T/bv.conf" --confirm 60s >/dev/null && in_force 4 B && sl rollback >/dev/null && in_force 2 B &&
+		is history "3 2 1" "$(numbers)" && sl apply "$T/bv.conf" --confirm 60s >/dev/null && sl confirm >/dev/null && in_force 4 B &&
+		is history "4 3 1" "$(numbers)" && sl rollback >/dev/null && in_force 5 A
+}
+put_back_down() {
+	forget
+	sl apply "$T/a.conf" >/dev/null && sl apply "$T/b.conf" >/dev/null && sl down >/dev/null && sl rollback >/dev/null &&
+		in_force 3 B && is history "3 1" "$(numbers)" && rebooted && sl apply "$T/b.conf" >/dev/null && in_force 4 B &&
+		is history "4 1" "$(numbers)" && sl rollback >/dev/null && in_force 5 A && box ip link del va
+}
+case_ "a policy that is put back in its place leaves the history as it is, and rollback goes to another one" put_back
+case_ "on trial, too" put_back_tried
+case_ "behind down and a boot, too" put_back_down
+
 # --- a disk without room: a small one lies on $LIB, and sluice sees it through a shell that stays in there ---
 small() { # BYTES: files of the history so far move there
 	cp -a "$LIB" "$T/lib" && mount -t tmpfs -o "size=$1,mode=700" none "$LIB" && cp -a "$T/lib/." "$LIB" && rm -rf "$T/lib"

@@ -93,7 +93,7 @@ same() {
 		apply "$T/a2.conf" --dry-run && said '^nothing to do' && apply "$T/a2.conf" --confirm 1s && said '^nothing to do' &&
 		is history 1 "$(st '.history | length')" && in_force 1 A || return 1
 	sl detach to2 --all --force >/dev/null && apply "$T/a2.conf" && said '^to2: gets the filter again$' && unsaid 'nothing changes' &&
-		unsaid '^to1: gets' && meets h2 198.18.2.1 A && is first 1 "$(st '.history[-1].number')"
+		unsaid '^to1: gets' && meets h2 198.18.2.1 A && is history 2 "$(st '[.history[].number] | map(tostring) | join(" ")')"
 }
 from_file() {
 	forget

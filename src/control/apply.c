@@ -74,8 +74,21 @@ static int no_trial(const struct control_state *st, const char *what, struct slu
 		       st->record.live, (unsigned int)(left / 1000000000u), what);
 }
 
+/* The history's entry of a policy that is put back where it is in force, or last was. */
+static bool in_place(const struct control_state *st, const struct store_policy *p, struct store_entry *entry)
+{
+	const struct control_record *r = &st->record;
+	char name[CONTROL_NAME];
+
+	snprintf(name, sizeof(name), "%s", r->live[0] ? r->live : r->before);
+	if (!name[0] && store_confirmed(st, name, NULL))
+		return false;
+	return name[0] && !store_entry(st, name, entry, NULL) && !strcmp(entry->hash, p->hash);
+}
+
 static int new_generation(struct work *w, const struct store_policy *p, const char *again, struct store_entry *entry)
 {
+	struct store_entry place;
 	struct control_generation *g = w->next;
 	struct store_entry from = {.number = 0};
 	bool known = again[0] && !store_entry(w->st, again, &from, NULL);
@@ -89,6 +102,11 @@ static int new_generation(struct work *w, const struct store_policy *p, const ch
 		*entry = from; /* after a boot it is the same one, not another of the history */
 	} else {
 		e = store_name(w->st, p, from.again[0] ? from.again : again, entry, w->err);
+		if (!e && in_place(w->st, p, &place)) {
+			entry->first = place.first;
+			entry->made_ns = place.made_ns;
+			memcpy(entry->again, place.again, sizeof(entry->again));
+		}
 	}
 	g->number = entry->number;
 	g->made_ns = entry->made_ns;
@@ -250,36 +268,23 @@ int control_apply(const struct control_opts *o, const char *path, struct store_p
 
 /* --- rollback --- */
 
-static int numbered(const struct control_state *st, uint32_t number, char to[CONTROL_NAME], struct sluice_err *err)
-{
-	struct store_entry *v;
-	uint32_t n, i;
-	int e = store_history(st, &v, &n, err);
-
-	to[0] = '\0';
-	for (i = 0; !e && i < n; i++)
-		if (v[i].number == number)
-			snprintf(to, CONTROL_NAME, "%s", v[i].name);
-	free(v);
-	return e ?: to[0] ? 0 : err_set(err, -ENOENT, "there is no policy %u in the history; sluice status lists them", number);
-}
-
-/* The one before: that the record knows, or the newest of the history that is another one. */
+/* The one before: that the record knows, or the newest of the history that is another policy and came before this one. */
 static int one_before(const struct control_state *st, char to[CONTROL_NAME], struct sluice_err *err)
 {
 	const struct control_record *r = &st->record;
-	struct store_entry live = {.number = UINT32_MAX}, *v;
+	struct store_entry live = {.first = UINT32_MAX}, *v;
+	const char *near = control_same_policy(r->before, r->live) ? r->past : r->before;
 	uint32_t n, i;
 	int e;
 
-	snprintf(to, CONTROL_NAME, "%s", r->before);
+	snprintf(to, CONTROL_NAME, "%s", near);
 	if (to[0])
 		return 0;
 	if (r->live[0])
 		store_entry(st, r->live, &live, NULL);
 	e = store_history(st, &v, &n, err);
 	for (i = 0; !e && i < n && !to[0]; i++)
-		if (strcmp(v[i].hash, live.hash) != 0 && v[i].number < live.number)
+		if (strcmp(v[i].hash, live.hash) != 0 && v[i].number < live.first)
 			snprintf(to, CONTROL_NAME, "%s", v[i].name);
 	free(v);
 	return e ?: to[0] ? 0 : err_set(err, -ENOENT, "there is no policy before this one");
@@ -289,7 +294,7 @@ static int roll(struct work *w, uint32_t number)
 {
 	struct store_policy p = {.n_files = 0};
 	char target[CONTROL_NAME];
-	int e = number ? numbered(w->st, number, target, w->err) : one_before(w->st, target, w->err);
+	int e = number ? store_find(w->st, number, target, w->err) : one_before(w->st, target, w->err);
 
 	e = e ?: store_again(w->st, target, &p, w->err);
 	e = e ?: put(w, &p, target, false);

@@ -522,7 +522,8 @@ static void sweep_one(void *ctx, const char *name)
 	const struct control_state *st = ctx;
 	const struct control_record *r = &st->record;
 
-	if (strcmp(name, r->live) != 0 && strcmp(name, r->before) != 0 && strcmp(name, r->next) != 0)
+	if (strcmp(name, r->live) != 0 && strcmp(name, r->before) != 0 && strcmp(name, r->next) != 0 &&
+	    strcmp(name, r->past) != 0)
 		build_drop(st, name);
 }
 

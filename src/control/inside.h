@@ -3,6 +3,7 @@
 #ifndef CONTROL_INSIDE_H
 #define CONTROL_INSIDE_H
 
+#include <string.h>
 #include <sluice/chain.h>
 
 #include "control/state.h"
@@ -16,6 +17,11 @@
 
 /* control_name_ok(): is it NUMBER-HASH? What comes out of files becomes part of paths. */
 bool control_name_ok(const char *name);
+/* control_same_policy(): do two generations' names say that their policies are the same? "" is the same as none. */
+static inline bool control_same_policy(const char *a, const char *b)
+{
+	return a[0] && b[0] && !strcmp(strchr(a, '-'), strchr(b, '-'));
+}
 void control_map_name(enum control_map map, uint32_t which, char to[32]);
 
 /* control_step() tells a test that a step is done. */

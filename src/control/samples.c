@@ -133,21 +133,6 @@ static void forget(struct control_samples *s, bool all)
 	s->n_known = kept;
 }
 
-static int name_of(const struct control_samples *s, uint32_t number, char name[CONTROL_NAME])
-{
-	struct store_entry *all;
-	uint32_t i, n;
-	int e = store_history(s->st, &all, &n, NULL);
-
-	name[0] = '\0';
-	for (i = 0; !e && i < n; i++)
-		if (all[i].number == number)
-			memcpy(name, all[i].name, CONTROL_NAME);
-	if (!e)
-		free(all);
-	return name[0] ? 0 : -ENOENT;
-}
-
 /* The policy of a number; read once. */
 static const struct known *find_known(struct control_samples *s, uint32_t number)
 {
@@ -162,7 +147,7 @@ static const struct known *find_known(struct control_samples *s, uint32_t number
 		forget(s, false);
 	k = &s->known[s->n_known++];
 	*k = (struct known){.number = number};
-	if (name_of(s, number, name) || control_generation_open(s->st, name, &k->gen, NULL) ||
+	if (store_find(s->st, number, name, NULL) || control_generation_open(s->st, name, &k->gen, NULL) ||
 	    control_generation_policy(s->st, name, &k->policy, NULL)) {
 		control_generation_free(k->gen);
 		k->gen = NULL;

@@ -131,8 +131,8 @@ static int parse_record(struct control_state *st, const char *text, struct sluic
 	r->change = (enum control_change)i;
 	if (i == sizeof(changes) / sizeof(*changes) || !name_of(text, "live", r->live) ||
 	    !name_of(text, "before", r->before) || !name_of(text, "next", r->next) ||
-	    !name_of(text, "tried", r->tried) || !files_number(text, "since", &r->since_ns) ||
-	    !files_number(text, "rolled_back", &r->rolled_back_ns))
+	    !name_of(text, "past", r->past) || !name_of(text, "tried", r->tried) ||
+	    !files_number(text, "since", &r->since_ns) || !files_number(text, "rolled_back", &r->rolled_back_ns))
 		goto damaged;
 	return 0;
 damaged:
@@ -165,9 +165,9 @@ int control_state_record(struct control_state *st, struct sluice_err *err)
 	char text[RECORD_MAX];
 	int n = snprintf(text, sizeof(text),
 			 "namespace %" PRIu64 "\nboot %s\nchange %s\nlive %s\nbefore %s\nnext %s\nsince %" PRIu64
-			 "\nrolled_back %" PRIu64 "\ntried %s\n",
+			 "\nrolled_back %" PRIu64 "\ntried %s\npast %s\n",
 			 st->cookie, st->boot, changes[r->change], dash(r->live), dash(r->before), dash(r->next),
-			 r->since_ns, r->rolled_back_ns, dash(r->tried));
+			 r->since_ns, r->rolled_back_ns, dash(r->tried), dash(r->past));
 
 	return files_write(st->run, "record", text, (size_t)n, false, err);
 }

@@ -51,6 +51,7 @@ enum control_change {
 struct control_record {
 	enum control_change change;
 	char live[CONTROL_NAME], before[CONTROL_NAME], next[CONTROL_NAME];
+	char past[CONTROL_NAME]; /* the one of another policy, where `before` is of live's own */
 	uint64_t since_ns;	  /* CLOCK_REALTIME: live is in force */
 	uint64_t rolled_back_ns;  /* CLOCK_REALTIME: the last trial ended by itself; 0: it did not */
 	char tried[CONTROL_NAME]; /* that trial's */

@@ -58,7 +58,7 @@ int store_name(const struct control_state *st, const struct store_policy *p, con
 
 	memset(to, 0, sizeof(*to));
 	buf_free(&l.names);
-	to->number = l.most + 1;
+	to->number = to->first = l.most + 1;
 	to->made_ns = clock_wall_ns();
 	snprintf(to->name, sizeof(to->name), "%u-%.*s", to->number, CONTROL_HASH, p->hash);
 	snprintf(to->path, sizeof(to->path), "%s", p->path);
@@ -75,8 +75,9 @@ int store_put(const struct control_state *st, const struct store_policy *p, cons
 	uint32_t i;
 	int e;
 
-	buf_printf(&meta, "number %u\nhash %s\nmade %" PRIu64 "\npath %s\nagain %s\n", entry->number, p->hash,
-		   entry->made_ns, p->path, entry->again[0] ? entry->again : "-");
+	buf_printf(&meta, "number %u\nhash %s\nmade %" PRIu64 "\npath %s\nagain %s\nfirst %u\n",
+		   entry->number, p->hash, entry->made_ns, p->path, entry->again[0] ? entry->again : "-",
+		   entry->first);
 	for (i = 0; i < p->n_files; i++)
 		buf_printf(&meta, "file %s %s\n", p->files[i].hash, p->files[i].path);
 	e = meta.failed ? err_nomem(err) : 0;
@@ -166,7 +167,7 @@ int store_meta(const struct control_state *st, const char *name, struct buf *met
 int store_entry(const struct control_state *st, const char *name, struct store_entry *to, struct sluice_err *err)
 {
 	struct buf meta = {0};
-	uint64_t number;
+	uint64_t number, first;
 	int e = store_meta(st, name, &meta, err);
 	const char *text = (const char *)meta.data;
 
@@ -178,7 +179,9 @@ int store_entry(const struct control_state *st, const char *name, struct store_e
 		   !files_line(text, "again", to->again, sizeof(to->again)) || meta.len != strlen(text)))
 		e = err_set(err, -EBADMSG, "%s/generations/%s/meta is damaged", st->lib, name);
 	if (!e) {
-		to->number = (uint32_t)number;
+		to->number = to->first = (uint32_t)number;
+		if (files_number(text, "first", &first) && first < number)
+			to->first = (uint32_t)first;
 		if (!strcmp(to->again, "-"))
 			to->again[0] = '\0';
 		snprintf(to->name, sizeof(to->name), "%s", name);
@@ -194,7 +197,9 @@ static int newest_first(const void *a, const void *b)
 	return x->number < y->number ? 1 : x->number > y->number ? -1 : strcmp(x->name, y->name);
 }
 
-int store_history(const struct control_state *st, struct store_entry **to, uint32_t *n, struct sluice_err *err)
+/* All that are there. */
+static int entries(const struct control_state *st, struct store_entry **to, uint32_t *n,
+		   struct sluice_err *err)
 {
 	struct list l;
 	int e = list_names(st, &l, err);
@@ -217,6 +222,54 @@ int store_history(const struct control_state *st, struct store_entry **to, uint3
 	return e;
 }
 
+/* Has a later generation of the same policy taken its place? */
+static bool gave_way(const struct control_state *st, const struct store_entry *v, uint32_t n, uint32_t i)
+{
+	uint32_t k;
+
+	if (!strcmp(v[i].name, st->record.live))
+		return false;
+	for (k = 0; k < n; k++)
+		if (v[k].first <= v[i].number && v[i].number < v[k].number && !strcmp(v[k].hash, v[i].hash))
+			return true;
+	return false;
+}
+
+int store_history(const struct control_state *st, struct store_entry **to, uint32_t *n,
+		  struct sluice_err *err)
+{
+	struct store_entry *v = NULL;
+	uint32_t n_all = 0, i;
+	int e = entries(st, &v, &n_all, err);
+
+	*n = 0;
+	*to = e ? NULL : calloc(n_all + 1ul, sizeof(**to));
+	if (!e && !*to)
+		e = err_nomem(err);
+	for (i = 0; !e && i < n_all; i++)
+		if (!gave_way(st, v, n_all, i))
+			(*to)[(*n)++] = v[i];
+	free(v);
+	return e;
+}
+
+int store_find(const struct control_state *st, uint32_t number, char name[CONTROL_NAME],
+	       struct sluice_err *err)
+{
+	struct store_entry *v = NULL;
+	uint32_t n = 0, i;
+	int e = entries(st, &v, &n, err);
+
+	name[0] = '\0';
+	for (i = 0; !e && i < n; i++)
+		if (v[i].number == number)
+			memcpy(name, v[i].name, CONTROL_NAME);
+	free(v);
+	if (!e && !name[0])
+		e = err_set(err, -ENOENT, "there is no policy %u in the history; sluice status lists them", number);
+	return e;
+}
+
 /* --- removing --- */
 
 struct prune {
@@ -225,26 +278,39 @@ struct prune {
 	uint32_t n;
 	char confirmed[CONTROL_NAME]; /* restore wants it */
 	uint32_t least; /* number that stays without being named */
+	const struct store_entry *all;
+	uint32_t n_all;
 	struct buf files; /* hashes that are used, 65 bytes each */
 	const struct control_state *st;
 };
 
-/* The same policy under another number may still be named by samples. */
-static bool same_policy(const char *a, const char *b)
+/* Of the policy in force, but later: put back by a process that was killed before it was done. */
+static bool never_was(const struct prune *p, const char *name)
 {
-	return a[0] && !strcmp(strchr(a, '-'), strchr(b, '-'));
+	const char *live = p->st->record.live;
+
+	return control_same_policy(live, name) && strtoul(name, NULL, 10) > strtoul(live, NULL, 10);
 }
 
 static bool kept(const struct prune *p, const char *name)
 {
+	bool same = control_same_policy(p->confirmed, name);
 	uint32_t i;
 
-	if (same_policy(p->confirmed, name))
+	if (!strcmp(p->confirmed, name))
 		return true;
-	for (i = 0; i < p->n; i++)
-		if (same_policy(p->keep[i], name))
+	for (i = 0; i < p->n; i++) {
+		if (!strcmp(p->keep[i], name))
 			return true;
-	return strtoul(name, NULL, 10) >= p->least;
+		same = same || control_same_policy(p->keep[i], name);
+	}
+	if (never_was(p, name))
+		return false;
+	for (i = 0; i < p->n_all; i++)
+		if (!strcmp(p->all[i].name, name) && gave_way(p->st, p->all, p->n_all, i))
+			return false;
+	/* the same policy under another number may still be named by samples */
+	return same || strtoul(name, NULL, 10) >= p->least;
 }
 
 static void drop(const struct prune *p, const char *name)
@@ -294,16 +360,18 @@ static void prune_file(void *ctx, const char *name)
 void store_prune(const struct control_state *st, const char *const *keep, uint32_t n)
 {
 	struct prune p = {.st = st, .keep = keep, .n = n};
-	struct store_entry *v;
-	uint32_t n_entries;
+	struct store_entry *v = NULL;
+	uint32_t i, shown = 0;
 	int e = store_confirmed(st, p.confirmed, NULL);
 
-	if ((e && e != -ENOENT) || store_history(st, &v, &n_entries, NULL))
+	if ((e && e != -ENOENT) || entries(st, &v, &p.n_all, NULL) || below(st, "generations", p.dir, NULL)) {
+		free(v);
 		return;
-	p.least = n_entries > STORE_KEPT ? v[STORE_KEPT - 1].number : 0;
-	free(v);
-	if (below(st, "generations", p.dir, NULL))
-		return;
+	}
+	p.all = v;
+	for (i = 0; i < p.n_all; i++)
+		if (!gave_way(st, v, p.n_all, i) && ++shown == STORE_KEPT)
+			p.least = v[i].number;
 	files_hidden(st->lib);
 	files_hidden(p.dir);
 	files_each(p.dir, prune_generation, &p);
@@ -312,4 +380,5 @@ void store_prune(const struct control_state *st, const char *const *keep, uint32
 		files_each(p.dir, prune_file, &p);
 	}
 	buf_free(&p.files);
+	free(v);
 }

@@ -52,6 +52,7 @@ struct store_entry {
 	char hash[65], path[PATH_MAX];
 	uint64_t made_ns;
 	char again[CONTROL_NAME]; /* rolled back to this one; "" if it was applied */
+	uint32_t first; /* of a policy that was put back in its place: the number it came with; else its own */
 };
 
 /*
@@ -60,9 +61,11 @@ struct store_entry {
  * store_confirm() notes the generation in force ("" none), which must be in the history or is fetched from where the
  * namespace had another name; store_ready() makes sure that this will not fail for want of room, and changes nothing.
  * store_confirmed() reads what was noted, -ENOENT: nothing ever.
- * store_entry() reads one, store_history() all, the newest first (for free()).
- * store_prune() removes what is older than STORE_KEPT generations, not among the keep (n of them) and not what restore
- * puts back, files that none needs, and what killed processes left; nothing if `confirmed` cannot be read.
+ * store_entry() reads one, store_history() all, the newest first (for free()): of a policy that was put back while it was
+ * in force, the last. store_find() finds the name of a number, also of those.
+ * store_prune() removes what is older than STORE_KEPT entries, not among the keep (n of them) and not what restore
+ * puts back, generations that gave way to one of the same policy, files that none needs, and what killed processes
+ * left; nothing if `confirmed` cannot be read.
  */
 int store_name(const struct control_state *st, const struct store_policy *p, const char *again,
 	       struct store_entry *to, struct sluice_err *err);
@@ -74,6 +77,8 @@ int store_confirm(const struct control_state *st, const char *name, struct sluic
 int store_confirmed(const struct control_state *st, char name[CONTROL_NAME], struct sluice_err *err);
 int store_entry(const struct control_state *st, const char *name, struct store_entry *to, struct sluice_err *err);
 int store_history(const struct control_state *st, struct store_entry **to, uint32_t *n, struct sluice_err *err);
+int store_find(const struct control_state *st, uint32_t number, char name[CONTROL_NAME],
+	       struct sluice_err *err);
 void store_prune(const struct control_state *st, const char *const *keep, uint32_t n);
 
 #endif

@@ -121,6 +121,21 @@ static int settle(struct control_state *st, const char *other, struct sluice_err
 	return direct(st, st->record.live, other, err) ?: end(st, err);
 }
 
+/* next is live. Putting a policy back in its own place is no step away from the one before it. */
+static void follow(struct control_record *r)
+{
+	if (!control_same_policy(r->live, r->next))
+		r->past[0] = '\0';
+	else if (r->before[0] && !control_same_policy(r->before, r->live))
+		name_set(r->past, r->before);
+	name_set(r->before, r->live);
+	name_set(r->live, r->next);
+	r->next[0] = '\0';
+	r->since_ns = clock_wall_ns();
+	r->rolled_back_ns = 0;
+	r->tried[0] = '\0';
+}
+
 /* next is in force for good. */
 static int forward(struct control_state *st, struct sluice_err *err)
 {
@@ -131,12 +146,7 @@ static int forward(struct control_state *st, struct sluice_err *err)
 	if (e)
 		return e;
 	confirmed(st, is_empty(r->next) ? "" : r->next);
-	name_set(r->before, r->live);
-	name_set(r->live, r->next);
-	r->next[0] = '\0';
-	r->since_ns = clock_wall_ns();
-	r->rolled_back_ns = 0;
-	r->tried[0] = '\0';
+	follow(r);
 	e = note(st, detours ? CONTROL_SETTLE : CONTROL_NONE, err);
 	return e || !detours ? e : settle(st, r->before, err);
 }
@@ -149,24 +159,25 @@ static int begin_trial(struct control_state *st, struct sluice_err *err)
 
 	if (e)
 		return e;
-	name_set(r->before, r->live);
-	name_set(r->live, r->next);
-	r->next[0] = '\0';
-	r->since_ns = clock_wall_ns();
-	r->rolled_back_ns = 0;
-	r->tried[0] = '\0';
+	follow(r);
 	return note(st, CONTROL_TRIAL, err);
+}
+
+/* Out of the history, unless restore is to put it back. */
+static void forget(const struct control_state *st, const char *name)
+{
+	char kept[CONTROL_NAME];
+	int e = store_confirmed(st, kept, NULL);
+
+	if (e == -ENOENT || (!e && strcmp(kept, name) != 0))
+		store_forget(st, name);
 }
 
 /* One that was never in force. */
 static void drop(const struct control_state *st, const char *name)
 {
-	char kept[CONTROL_NAME];
-	int e = store_confirmed(st, kept, NULL);
-
 	build_drop(st, name);
-	if (e == -ENOENT || (!e && strcmp(kept, name) != 0))
-		store_forget(st, name); /* not one that restore was to put back */
+	forget(st, name);
 }
 
 /* Nothing has changed for packets: detours go, the next generation goes. */
@@ -205,6 +216,8 @@ static int go_back(struct control_state *st, struct sluice_err *err)
 	int e = counts(st, carry_back, r->next, r->live, err);
 
 	name_set(tried, r->next);
+	if (!e && control_same_policy(tried, r->live))
+		forget(st, tried); /* the policy has its place in the history already */
 	e = e ?: settle(st, tried, err);
 	if (!e)
 		build_drop(st, tried);
@@ -316,7 +329,7 @@ static int finish_down(struct control_state *st, struct sluice_err *err)
 	confirmed(st, "");
 	if (r->live[0])
 		name_set(r->before, r->live);
-	r->live[0] = '\0';
+	r->live[0] = r->past[0] = '\0';
 	r->since_ns = clock_wall_ns();
 	return end(st, err);
 }
@@ -438,16 +451,13 @@ int switch_mend(struct control_state *st, struct sluice_err *err)
 {
 	const struct control_record *r = &st->record;
 	struct sluice_err why = {0};
-	const char *keep[4];
+	const char *const keep[] = {r->live, r->before, r->next, r->past};
 	int e = mend(st, &why);
 
 	if (e)
 		return err_set(err, e, "finishing what was left of a change: %.1000s%s", why.text,
 			       can_wait(e) ? "" : "; sluice down --force begins anew");
 	build_sweep(st);
-	keep[0] = r->live;
-	keep[1] = r->before;
-	keep[2] = r->next;
-	store_prune(st, keep, 3);
+	store_prune(st, keep, sizeof(keep) / sizeof(*keep));
 	return 0;
 }
