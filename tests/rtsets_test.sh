@@ -122,12 +122,81 @@ case_ "changes nothing" pings 10.9.0.1 10.9.0.2
 case_ "no file" expect_fail 3 "^sluice set load: $T/none: No such file or directory\$" s set load blocked "$T/none"
 case_ "a set without one" expect_fail 2 "^sluice set load: set 'few' has no file in the policy; say which: sluice set load few FILE\$" s set load few
 case_ "save" says "2 elements of blocked in $T/saved" s set save blocked "$T/saved"
-case_ "what is in it" says "# set blocked
+case_ "what is in it" says "# sluice set blocked
 10.9.0.11
 198.51.100.0/25" cat "$T/saved"
 case_ "for its owner alone" says "600" stat -c %a "$T/saved"
 ln -s "$T/elsewhere" "$T/.link.new"
 case_ "no link is followed" sh -c "$IN '$SLUICE' set save blocked '$T/link' && [ ! -e '$T/elsewhere' ] && [ -f '$T/link' ] && [ ! -L '$T/link' ]"
+
+# --- where it is saved ---
+ln -s saved2 "$T/to2"
+ln -s "$T/to2" "$T/to1"
+printf x >"$T/saved2"
+case_ "a link is followed" sh -c "$IN '$SLUICE' set save blocked '$T/to1' && [ -L '$T/to1' ] && [ -L '$T/to2' ] && cmp '$T/saved' '$T/saved2'"
+ln -s new2 "$T/to3"
+case_ "also where nothing is yet" sh -c "$IN '$SLUICE' set save blocked '$T/to3' && [ -L '$T/to3' ] && cmp '$T/saved' '$T/new2'"
+mkfifo "$T/fifo"
+case_ "a FIFO is left" expect_fail 2 "^sluice set save: $T/fifo is a FIFO, not a regular file; '-' in place of FILE writes to the output\$" \
+	s set save blocked "$T/fifo"
+case_ "it is one still" test -p "$T/fifo"
+mknod "$T/null" c 1 3
+ln -s null "$T/tonull"
+case_ "a device is left" expect_fail 2 "^sluice set save: $T/tonull is a device, not a regular file" s set save blocked "$T/tonull"
+case_ "it is one still" test -c "$T/null"
+case_ "a folder, too" expect_fail 2 "^sluice set save: $T is a folder, not a regular file" s set save blocked "$T"
+case_ "to the output" sh -c "$IN '$SLUICE' set save blocked - | cmp - '$T/saved'"
+case_ "which is no JSON" expect_fail 2 "'-' writes the set itself to the output, not JSON" s -j set save blocked -
+
+# --- what expires, saved and loaded ---
+listed_times() { # what has a time, and which
+	s -j set list banned | jq -r '.[] | "\(.element) \(if .expires_s == null then "good" elif .expires_s > 3500 then "hour" elif .expires_s > 500 then "ten" else "short" end)"' | tr '\n' ' '
+}
+is_times() { [ "$(listed_times)" = "$1" ] || { listed_times; return 1; }; }
+printf '10.9.0.13\n' >"$T/good"
+case_ "one for good" s set load banned "$T/good"
+case_ "with times" s set add banned 192.0.2.1 2001:db8::/48 for 1h
+case_ "saved" says "3 elements of banned in $T/timed" s set save banned "$T/timed"
+case_ "as comments" sh -c "grep -qE '^192\.0\.2\.1 # for (3600|3599|3598)s\$' '$T/timed' && grep -qx 10.9.0.13 '$T/timed'"
+case_ "all go" says "3 elements of banned went" s set flush banned
+case_ "loaded" says "banned: 3 added, 0 removed, 0 kept" s set load banned "$T/timed"
+case_ "with their times" is_times "10.9.0.13 good 192.0.2.1 hour 2001:db8::/48 hour "
+sed -i 's/for 3[0-9]*s/for 600s/' "$T/timed"
+case_ "loaded over them" says "banned: 0 added, 0 removed, 3 kept" s set load banned "$T/timed"
+case_ "they get what the file says" is_times "10.9.0.13 good 192.0.2.1 ten 2001:db8::/48 ten "
+printf '192.0.2.1 # for 600s\n192.0.2.2 # for 9 s more\n' >"$T/theirs"
+case_ "comments of others are comments" sh -c "$IN '$SLUICE' set flush banned >/dev/null && $IN '$SLUICE' set load banned '$T/theirs'"
+case_ "and what is in it stays" is_times "192.0.2.1 good 192.0.2.2 good "
+printf '# sluice set banned\n192.0.2.1 # for 600s\n192.0.2.2 # for 600sx\n192.0.2.3 # for s\n192.0.2.4x # for 5s\n' >"$T/odd"
+case_ "mistakes have their line" expect_fail 1 "^sluice set load: $T/odd:5: '192.0.2.4x' is not an address" s set load banned "$T/odd"
+sed -i '$d' "$T/odd"
+case_ "what is no time is a comment" s set load banned "$T/odd"
+case_ "one has a time" is_times "192.0.2.1 ten 192.0.2.2 good 192.0.2.3 good "
+case_ "a set without times says so" sh -c "$IN '$SLUICE' set load blocked '$T/odd' 2>&1 >/dev/null | grep -q \"odd has times behind 1 of its elements, and set 'blocked' keeps none\""
+case_ "in it for good" sh -c "$IN '$SLUICE' set test blocked 192.0.2.1 | grep -qx '192.0.2.1 is in blocked: 192.0.2.1'"
+case_ "back to what it was" sh -c "$IN '$SLUICE' set load blocked >/dev/null && $IN '$SLUICE' set flush banned >/dev/null"
+case_ "a time is not cut" says "added 192.0.2.9 in banned for 2s" s set add banned 192.0.2.9 for 1.9s
+
+# --- one's own session ---
+SSH="env SSH_CONNECTION='10.9.0.1 40000 10.9.0.2 22' $IN $SLUICE"
+own="10.9.0.0/24 has 10.9.0.1 in it, where this session comes from \(SSH_CONNECTION\); --force bans it all the same\$"
+case_ "set add of one's own session" expect_fail 1 "^sluice set add: $own" sh -c "$SSH set add banned 10.9.0.0/24"
+printf '10.9.0.0/24\n' >"$T/own"
+printf '# sluice set banned\n10.9.0.0/24 # for 60s\n' >"$T/own2"
+case_ "set load" expect_fail 1 "^sluice set load: $own" sh -c "$SSH set load banned '$T/own'"
+case_ "with a time" expect_fail 1 "^sluice set load: $own" sh -c "$SSH set load banned '$T/own2'"
+case_ "neither did anything" pings 10.9.0.1 10.9.0.2
+case_ "where nothing from the set is dropped" sh -c "$SSH set add few 10.9.0.1"
+case_ "with force" sh -c "$SSH set add --force banned 10.9.0.0/24 && $SSH set load --force banned '$T/own'"
+case_ "it is" no_ping 10.9.0.1 10.9.0.2
+case_ "and not any more" sh -c "$IN '$SLUICE' set flush banned && $IN '$SLUICE' set flush few"
+
+# --- what is listed ---
+case_ "no element" expect_fail 2 "^sluice set add: no element is given for set 'few'" s set add few for 5s
+case_ "three of three" s set add few 10.9.0.77 10.9.0.78 2001:db8::7
+case_ "the room is the size" sh -c "$IN '$SLUICE' set list | grep -qE '^few +2 of 3 +1 of 3 '"
+case_ "in JSON, too" sh -c "$IN '$SLUICE' -j set list | jq -e '.[] | select(.set == \"few\") | .room_ipv4 == 3 and .room_ipv6 == 3'"
+case_ "empty again" s set flush few
 
 # --- serve ---
 $FOREGROUND $IN "$SLUICE" serve --sweep 1s 2>"$T/serve" &
@@ -189,7 +258,12 @@ case_ "ban meanwhile" s ban 10.9.0.1
 case_ "it is" no_ping 10.9.0.1 10.9.0.2
 case_ "and the one before has it" sh -c "$IN '$SLUICE' rollback >/dev/null"
 case_ "still" no_ping 10.9.0.1 10.9.0.2
+printf 'filter on q0 {\n\tdefault pass\n}\n' >"$T/bare.conf"
+case_ "a policy without sets" s apply "$T/bare.conf"
+case_ "says so" expect_fail 3 "^sluice set list: the policy in force has no sets that change at run time" s set list
+case_ "to a script it is an empty list" says "[]" s -j set list
 case_ "down" s down
+case_ "no policy is no list" expect_fail 3 '^sluice set list: no policy is in force here' s -j set list
 case_ "all passes" pings 10.9.0.1 10.9.0.2
 case_ "no more bans" expect_fail 3 '^sluice ban: no policy is in force here; sluice apply FILE puts one in$' s ban 10.9.0.1
 done_

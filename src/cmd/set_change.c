@@ -7,7 +7,14 @@
 #include "base/err.h"
 #include "cmd/set_run.h"
 
+static bool force;
+
 static const struct cli_opt opts[] = {{0}};
+
+static const struct cli_opt guarded[] = {
+	{"force", 0, OPT_FLAG, NULL, "also the address that this session comes from", &force, 0, 0, NULL},
+	{0},
+};
 
 const struct cli_verb set_add_verb = {
 	.name = "set add",
@@ -16,7 +23,7 @@ const struct cli_verb set_add_verb = {
 	.text = "Without TIME they expire after the set's timeout, or not at all where it has none. Elements "
 		"that are\n"
 		"there get the new time, but those of the policy's text and of files stay for good.\n",
-	.opts = opts,
+	.opts = guarded,
 	.min_args = 2,
 	.max_args = -1,
 };
@@ -49,8 +56,10 @@ const struct cli_verb set_load_verb = {
 	.summary = "make a file's addresses those of a set, by difference",
 	.text = "Without FILE the set's own file is read again. What is in both stays in the set at every "
 		"moment; what\n"
-		"was put in for a time stays until it expires. A file with a mistake changes nothing.\n",
-	.opts = opts,
+		"was put in for a time stays until it expires. What sluice set save wrote with a time has "
+		"that time\n"
+		"left. A file with a mistake changes nothing.\n",
+	.opts = guarded,
 	.min_args = 1,
 	.max_args = 2,
 };
@@ -65,7 +74,11 @@ int set_add_run(int argc, char **argv)
 
 	if (rc >= 0)
 		return rc;
-	if (set_words(args, &n, false, &words, &err) || set_elems(args + 1, n - 1, elems, &err))
+	if (set_words(args, &n, false, &words, &err))
+		rc = cli_fail(&set_add_verb, &err);
+	else if (n < 2)
+		rc = cli_usage(&set_add_verb, "no element is given for set '%s'", args[0]);
+	else if (set_elems(args + 1, n - 1, elems, &err) || (!force && set_guard_in(args[0], elems, &err)))
 		rc = cli_fail(&set_add_verb, &err);
 	else
 		rc = set_put(&set_add_verb, "added", args[0], elems, words.for_ns);
@@ -111,12 +124,40 @@ int set_flush_run(int argc, char **argv)
 	return rc ? rc : EXIT_DONE;
 }
 
+/* What a file says is left becomes when that is over; a set without times has all for good, and that is said. */
+static int read_file(const char *path, const struct control_set *set, struct filter_elems elems[2],
+		     struct filter_elems timed[2], struct sluice_err *err)
+{
+	uint64_t loose = 0, n;
+	uint32_t f;
+	size_t i;
+	int e = control_sets_saved(path, elems, timed, &loose, err);
+
+	n = timed[0].n + timed[1].n;
+	if (!e && n && !set->expires) {
+		cli_warn(&set_load_verb,
+			 "%s has times behind %" PRIu64
+			 " of its elements, and set '%s' keeps none: they are in it for good",
+			 path, n, set->name);
+		set_elems_free(elems);
+		set_elems_free(timed);
+		timed[0] = timed[1] = (struct filter_elems){NULL, 0};
+		e = control_sets_read(path, elems, &loose, err);
+	}
+	if (!e && loose)
+		cli_warn(&set_load_verb, "%s: %" PRIu64 " prefixes have bits beyond their length, taken as 0",
+			 path, loose);
+	for (f = 0; f < 2; f++)
+		for (i = 0; i < timed[f].n; i++)
+			timed[f].v[i].expires = set_until(set, timed[f].v[i].expires * UINT64_C(1000000000));
+	return e;
+}
+
 static int load(struct control_live *live, const char *name, const char *file, struct sets_change *done,
 		struct sluice_err *err)
 {
-	struct filter_elems elems[2] = {{NULL, 0}, {NULL, 0}};
+	struct filter_elems elems[2] = {{NULL, 0}, {NULL, 0}}, timed[2] = {{NULL, 0}, {NULL, 0}};
 	struct control_set set;
-	uint64_t loose = 0;
 	uint32_t nr;
 	int e = control_sets_find(live->sets, name, &nr, err);
 
@@ -127,13 +168,13 @@ static int load(struct control_live *live, const char *name, const char *file, s
 			    "set '%s' has no file in the policy; say which: sluice set load %s FILE", name,
 			    name);
 	if (!e)
-		e = control_sets_read(file ? file : set.file, elems, &loose, err);
-	if (!e && loose)
-		cli_warn(&set_load_verb, "%s: %" PRIu64 " prefixes have bits beyond their length, taken as 0",
-			 file ? file : set.file, loose);
+		e = read_file(file ? file : set.file, &set, elems, timed, err);
+	if (!e && !force)
+		e = set_guard_in(name, elems, err) ?: set_guard_in(name, timed, err);
 	if (!e)
-		e = control_live_load(live, nr, elems, done, err);
+		e = control_live_load(live, nr, elems, timed, done, err);
 	set_elems_free(elems);
+	set_elems_free(timed);
 	return e;
 }
 

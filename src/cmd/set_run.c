@@ -164,7 +164,7 @@ static int put(const struct cli_verb *verb, const char *word, struct control_liv
 	int e = control_sets_get(live->sets, nr, &set, &err);
 
 	until = e ? 0 : set_until(&set, for_ns);
-	seconds = (uint32_t)((for_ns ? for_ns : e ? 0 : set.timeout * SECOND) / SECOND);
+	seconds = (uint32_t)(((for_ns ? for_ns : e ? 0 : set.timeout * SECOND) + SECOND - 1) / SECOND);
 	for (f = 0; f < 2 && !e; f++)
 		for (i = 0; i < elems[f].n && !e; i++) {
 			elem = elems[f].v[i];

@@ -33,6 +33,13 @@ int set_words(char **args, int *n_args, bool in, struct set_words *words, struct
 int set_elems(char **args, int n_args, struct filter_elems elems[2], struct sluice_err *err);
 void set_elems_free(struct filter_elems elems[2]);
 
+/*
+ * set_guard() refuses elements that have the address in them that this session comes from. set_guard_in() does so where a
+ * rule of the policy in force drops by the set, not where it lets in. errors: -EBUSY
+ */
+int set_guard(const struct filter_elems elems[2], struct sluice_err *err);
+int set_guard_in(const char *set, const struct filter_elems elems[2], struct sluice_err *err);
+
 /* set_until() is when what is added now expires: after for_ns, else the set's timeout, 0: never. */
 uint32_t set_until(const struct control_set *set, uint64_t for_ns);
 

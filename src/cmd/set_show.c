@@ -17,8 +17,9 @@ const struct cli_verb set_list_verb = {
 	.name = "set list",
 	.usage = "[SET]",
 	.summary = "all sets that change at run time, or all elements of one",
-	.text = "Room is for how many elements of IPv4 and IPv6 there is memory. What has expired is not "
-		"shown.\n",
+	.text = "Room is the set's size, which both families share; without one, for how many elements of "
+		"IPv4 and\n"
+		"IPv6 there is memory. What has expired is not shown.\n",
 	.opts = opts,
 	.max_args = 1,
 };
@@ -35,10 +36,11 @@ const struct cli_verb set_test_verb = {
 
 const struct cli_verb set_save_verb = {
 	.name = "set save",
-	.usage = "SET FILE",
+	.usage = "SET FILE|-",
 	.summary = "write a set into a file that sluice set load and policies read",
-	.text = "The file is whole or not there, of mode 0600. What expires has its time behind it, as a "
-		"comment.\n",
+	.text = "The file is whole or not there, of mode 0600; - is the output. What expires has its time "
+		"behind\n"
+		"it, as a comment, which sluice set load reads.\n",
 	.opts = opts,
 	.min_args = 2,
 	.max_args = 2,
@@ -49,11 +51,17 @@ static json_t *json_time(uint32_t seconds)
 	return seconds ? json_integer(seconds) : json_null();
 }
 
+/* A size is a promise for both families together: memory beyond it is no room. */
+static uint64_t room_of(const struct control_set *s, uint32_t family)
+{
+	return s->size ? s->size : s->room[family];
+}
+
 static json_t *json_set(const struct control_set *s)
 {
 	json_t *o = json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:b, s:b}", "set", s->name, "ipv4",
 			      (json_int_t)s->n[0], "ipv6", (json_int_t)s->n[1], "room_ipv4",
-			      (json_int_t)s->room[0], "room_ipv6", (json_int_t)s->room[1], "bytes",
+			      (json_int_t)room_of(s, 0), "room_ipv6", (json_int_t)room_of(s, 1), "bytes",
 			      (json_int_t)s->bytes, "expires", s->expires, "counters", s->counts);
 
 	json_object_set_new(o, "size", s->size ? json_integer((json_int_t)s->size) : json_null());
@@ -69,7 +77,7 @@ static void say_set(const struct control_set *s)
 
 	for (f = 0; f < 2; f++) {
 		snprintf(n[f], sizeof(n[f]), "%" PRIu64, s->n[f]);
-		text_si((double)s->room[f], room[f], sizeof(room[f]));
+		text_si((double)room_of(s, f), room[f], sizeof(room[f]));
 	}
 	printf("%-20s %8s of %-6s %8s of %-6s %6sB", s->name, n[0], room[0], n[1], room[1],
 	       text_si((double)s->bytes, bytes, sizeof(bytes)));
@@ -173,6 +181,8 @@ int set_list_run(int argc, char **argv)
 	e = set_open(&live, &err);
 	if (!e)
 		e = n ? list_elems(&live, args[0], &err) : list_sets(&live, &err);
+	else if (live.no_sets && cli.json && !n) /* a script asks for a list, and it is empty */
+		e = cli_json(json_array()) ? cli_gone(&err) : 0;
 	control_live_close(&live);
 	return e ? cli_fail(&set_list_verb, &err) : EXIT_DONE;
 }
@@ -242,6 +252,19 @@ int set_test_run(int argc, char **argv)
 	return e ? cli_fail(&set_test_verb, &err) : all ? EXIT_DONE : EXIT_NOT_FOUND;
 }
 
+/* To the output: the set and nothing else. */
+static int save_out(struct control_live *live, uint32_t nr, struct sluice_err *err)
+{
+	struct buf text = {0};
+	uint64_t n;
+	int e = control_sets_text(live->sets, nr, &text, &n, err);
+
+	if (!e)
+		fwrite(text.data, 1, text.len, stdout);
+	buf_free(&text);
+	return e;
+}
+
 int set_save_run(int argc, char **argv)
 {
 	struct control_live live = {.fd = -1, .other_fd = -1};
@@ -253,8 +276,13 @@ int set_save_run(int argc, char **argv)
 
 	if (rc >= 0)
 		return rc;
-	if (set_open(&live, &err) || control_sets_find(live.sets, args[0], &nr, &err) ||
-	    control_sets_save(live.sets, nr, args[1], &saved, &err))
+	if (cli.json && !strcmp(args[1], "-"))
+		return cli_usage(&set_save_verb, "'-' writes the set itself to the output, not JSON");
+	if (set_open(&live, &err) || control_sets_find(live.sets, args[0], &nr, &err))
+		rc = cli_fail(&set_save_verb, &err);
+	else if (!strcmp(args[1], "-"))
+		rc = save_out(&live, nr, &err) ? cli_fail(&set_save_verb, &err) : EXIT_DONE;
+	else if (control_sets_save(live.sets, nr, args[1], &saved, &err))
 		rc = cli_fail(&set_save_verb, &err);
 	else if (cli.json)
 		rc = cli_json(json_pack("[{s:s, s:I, s:s}]", "set", args[0], "saved", (json_int_t)saved,

@@ -1,13 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* sluice ban, unban: addresses into and out of a run-time set. */
-#include <errno.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include "base/err.h"
 #include "cmd/set_run.h"
-#include "control/sessions.h"
-#include "policy/spans.h"
 
 static bool force;
 
@@ -44,38 +37,6 @@ static const struct cli_verb unban_verb = {
 	.max_args = -1,
 };
 
-static bool covers(const struct sets_elem *e, bool v6, struct policy_addr6 a)
-{
-	if (!v6)
-		return !e->len || !((a.lo ^ e->lo) >> (32 - e->len));
-	if (e->len <= 64)
-		return !e->len || !((a.hi ^ e->hi) >> (64 - e->len));
-	return a.hi == e->hi && !((a.lo ^ e->lo) >> (128 - e->len));
-}
-
-/* The address this very session comes from. */
-static int guard(const struct filter_elems elems[2], struct sluice_err *err)
-{
-	const char *ssh = getenv("SSH_CONNECTION");
-	struct control_session s;
-	char peer[NET_ADDR_TEXT], text[SET_ELEM];
-	const struct filter_elems *of;
-	size_t i;
-
-	if (force || !ssh || !*ssh || control_session_parse(ssh, &s, NULL))
-		return 0;
-	of = &elems[s.peer.v6];
-	for (i = 0; i < of->n; i++)
-		if (covers(&of->v[i], s.peer.v6, policy_addr6_of(&s.peer)))
-			return err_set(err, -EBUSY,
-				       "%s has %s in it, where this session comes from (SSH_CONNECTION); "
-				       "--force bans it "
-				       "all the same",
-				       set_elem(s.peer.v6, &of->v[i], text),
-				       net_addr_format(&s.peer, peer, sizeof(peer)));
-	return 0;
-}
-
 int verb_ban(int argc, char **argv)
 {
 	struct filter_elems elems[2] = {{NULL, 0}, {NULL, 0}};
@@ -86,7 +47,8 @@ int verb_ban(int argc, char **argv)
 
 	if (rc >= 0)
 		return rc;
-	if (set_words(args, &n, true, &words, &err) || set_elems(args, n, elems, &err) || guard(elems, &err))
+	if (set_words(args, &n, true, &words, &err) || set_elems(args, n, elems, &err) ||
+	    (!force && set_guard(elems, &err)))
 		rc = cli_fail(&ban_verb, &err);
 	else
 		rc = set_put(&ban_verb, "banned", words.in, elems, words.for_ns);

@@ -36,6 +36,19 @@ struct control_sets;
 int control_sets_make(const struct filter_sets *plan, int before, int *fd, struct sluice_err *err);
 
 /*
+ * control_sets_room() lays a plan out anew, so that what control_sets_make() or control_sets_return() takes from a map
+ * has room in it, and more as ever. What is too much for any memory is left to those to tell of.
+ * control_sets_like() makes a plan's memory as large as a map of the same policy, for code that was made for that.
+ * control_sets_return() puts into a map what came at run time into sets of another one, as control_sets_make() does.
+ *
+ * in:      besides  a map whose sets are passed over; -1: none
+ * errors:  -EBADMSG a map is damaged; -ESTALE (like) there is more in the sets than fits into memory of that size
+ */
+int control_sets_room(struct filter_sets *plan, int before, int besides, struct sluice_err *err);
+int control_sets_like(struct filter_sets *plan, int map, struct sluice_err *err);
+int control_sets_return(int map, int before, int besides, struct sluice_err *err);
+
+/*
  * control_sets_open() opens a map that control_sets_make() made, its descriptor (not kept).
  *
  * out:     *sets  NULL on failure; control_sets_close()
@@ -57,6 +70,19 @@ struct control_set {
 	uint64_t room[2]; /* for so many as they are now, about */
 	uint64_t bytes;
 };
+
+/*
+ * control_sets_lost() counts what came at run time into the sets of a map and is not in those of the one that takes its
+ * place, per set; sets that lose nothing are not named.
+ *
+ * in:      now  -1: there is no such map
+ * out:     *v  for free()
+ */
+struct control_lost {
+	char set[FILTER_SET_NAME];
+	uint64_t n;
+};
+int control_sets_lost(int before, int now, struct control_lost **v, uint32_t *n, struct sluice_err *err);
 
 /* control_sets_get(): set number nr. control_sets_find(): by name, -ENOENT names the nearest. */
 int control_sets_get(struct control_sets *sets, uint32_t nr, struct control_set *set, struct sluice_err *err);
@@ -96,13 +122,17 @@ int control_sets_list(struct control_sets *sets, uint32_t nr, bool v6, uint32_t 
 
 /*
  * control_sets_load() makes the elements that are there for good those of a list, by difference; those that
- * expire stay until they do. What is in both is never missing. control_sets_flush() takes out everything.
+ * expire stay until they do. What is in both is never missing. control_sets_load_timed() does that, and puts others in
+ * for a time, or gives them that; the set must keep times. control_sets_flush() takes out everything.
  *
- * in:      elems  IPv4, IPv6
+ * in:      elems  IPv4, IPv6; timed  likewise, their expires a second of control_sets_now(); NULL: none
  * errors:  -ENOSPC: then the set is as it was, or the part of the list that fits is in it and err says so
  */
 int control_sets_load(struct control_sets *sets, uint32_t nr, const struct filter_elems elems[2],
 		      struct sets_change *done, struct sluice_err *err);
+int control_sets_load_timed(struct control_sets *sets, uint32_t nr, const struct filter_elems elems[2],
+			    const struct filter_elems timed[2], struct sets_change *done,
+			    struct sluice_err *err);
 int control_sets_flush(struct control_sets *sets, uint32_t nr, uint64_t *n, struct sluice_err *err);
 
 /* control_sets_expire() takes out of all sets what has expired; *n of them. */

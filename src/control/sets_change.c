@@ -257,7 +257,7 @@ static int load_block(struct control_sets *s, uint32_t nr, enum filter_block blo
 		      const struct filter_elems *elems, struct sets_change *done, struct sluice_err *err)
 {
 	struct part p = {.n_now = 0};
-	struct sets_change d = {0};
+	struct sets_change d = {0}, before = {0};
 	struct sets *set;
 	uint64_t need;
 	int e = sets_block_of(s, nr, block, &set, err);
@@ -268,6 +268,7 @@ static int load_block(struct control_sets *s, uint32_t nr, enum filter_block blo
 	if (!e)
 		e = sets_apply(set, p.old, p.n_old, p.now, p.n_now, &d, err);
 	if (e == -ENOSPC) {
+		before = d; /* what was put in before it was full is found there the next time */
 		need = p.n_now + p.n_times;
 		e = sets_block_grow(s, nr, block, need + need / 4 + p.n_old, err);
 		if (!e)
@@ -275,11 +276,16 @@ static int load_block(struct control_sets *s, uint32_t nr, enum filter_block blo
 		if (!e)
 			e = sets_apply(set, p.old, p.n_old, p.now, p.n_now, &d, err);
 		if (e == -ENOSPC) {
+			before.added += d.added;
 			d = (struct sets_change){0};
 			e = sets_block_of(s, nr, block, &set, err);
 			if (!e)
 				e = replace(set, &p, &d, err);
 		}
+	}
+	if (!e) {
+		d.added += before.added;
+		d.kept -= before.added < d.kept ? before.added : d.kept;
 	}
 	done->added += d.added;
 	done->removed += d.removed;
@@ -289,19 +295,67 @@ static int load_block(struct control_sets *s, uint32_t nr, enum filter_block blo
 	return e == -ENOSPC ? sets_full(s, nr, err) : e;
 }
 
+static int fits(const struct control_sets *s, uint32_t nr, uint64_t n, struct sluice_err *err)
+{
+	if (!s->set[nr].size || n <= s->set[nr].size)
+		return 0;
+	return err_set(err, -ENOSPC, "%llu elements are more than the size of set '%s', %llu",
+		       (unsigned long long)n, s->set[nr].name, (unsigned long long)s->set[nr].size);
+}
+
 int control_sets_load(struct control_sets *s, uint32_t nr, const struct filter_elems elems[2],
 		      struct sets_change *done, struct sluice_err *err)
 {
-	uint64_t n = elems[0].n + elems[1].n;
 	uint32_t b;
+	int e = fits(s, nr, elems[0].n + elems[1].n, err);
+
+	*done = (struct sets_change){0};
+	for (b = 0; b < FILTER_BLOCKS && !e; b++)
+		e = load_block(s, nr, b, &elems[b / 2], done, err);
+	return e;
+}
+
+/* What is there gets its time at once: it is not missing while what is for good is changed. */
+static int give_time(struct control_sets *s, uint32_t nr, bool v6, const struct filter_elems *timed,
+		     struct sets_change *done, struct sluice_err *err)
+{
+	struct sets *set;
+	size_t i;
+	int e = 0;
+
+	for (i = 0; i < timed->n && !e; i++) {
+		e = sets_block_of(s, nr, sets_block_for(s, nr, v6, timed->v[i].len), &set, err);
+		if (e || !set || sets_get(set, &timed->v[i], NULL, NULL))
+			continue;
+		e = sets_add(set, &timed->v[i], NULL, err);
+		done->kept += !e;
+	}
+	return e;
+}
+
+int control_sets_load_timed(struct control_sets *s, uint32_t nr, const struct filter_elems elems[2],
+			    const struct filter_elems timed[2], struct sets_change *done,
+			    struct sluice_err *err)
+{
+	uint32_t now = control_sets_now(), f;
+	struct sets_change timed_done = {0};
+	enum control_added what;
+	size_t i;
 	int e = 0;
 
 	*done = (struct sets_change){0};
-	if (s->set[nr].size && n > s->set[nr].size)
-		return err_set(err, -ENOSPC, "%llu elements are more than the size of set '%s', %llu",
-			       (unsigned long long)n, s->set[nr].name, (unsigned long long)s->set[nr].size);
-	for (b = 0; b < FILTER_BLOCKS && !e; b++)
-		e = load_block(s, nr, b, &elems[b / 2], done, err);
+	if (timed)
+		e = fits(s, nr, elems[0].n + elems[1].n + timed[0].n + timed[1].n, err);
+	for (f = 0; timed && f < 2 && !e; f++)
+		e = give_time(s, nr, f, &timed[f], &timed_done, err);
+	e = e ? e : control_sets_load(s, nr, elems, done, err);
+	for (f = 0; timed && f < 2 && !e; f++)
+		for (i = 0; i < timed[f].n && !e; i++) {
+			e = control_sets_add(s, nr, f, &timed[f].v[i], now, &what, err);
+			timed_done.added += !e && what == CONTROL_ADDED;
+		}
+	done->added += timed_done.added;
+	done->kept += timed_done.kept;
 	return e;
 }
 

@@ -23,7 +23,7 @@ static const char *next_of(const struct control_state *st, const char *current)
 }
 
 /* No map: the policy has none, or what was pinned for it is gone. */
-static int no_sets(const struct control_live *l, struct sluice_err *err)
+static int no_sets(struct control_live *l, struct sluice_err *err)
 {
 	char path[PATH_MAX];
 
@@ -34,6 +34,7 @@ static int no_sets(const struct control_live *l, struct sluice_err *err)
 			       "the maps of policy %s are not pinned any more: there is no %s; sluice apply FILE pins "
 			       "them again",
 			       l->name, path);
+	l->no_sets = true;
 	return err_set(err, -ENOENT,
 		       "the policy in force has no sets that change at run time; those do that have a file, timeout, "
 		       "size or counters, or are empty");
@@ -186,17 +187,27 @@ static bool same_file(struct control_live *l, const struct control_set *set, uin
 	       (!of.file || !strcmp(of.file, set->file));
 }
 
+/* A set that keeps no times has none of what has some, as where one policy follows another. */
+static int load_into(struct control_sets *sets, uint32_t nr, const struct filter_elems elems[2],
+		     const struct filter_elems timed[2], struct sets_change *done, struct sluice_err *err)
+{
+	struct control_set set;
+	int e = control_sets_get(sets, nr, &set, err);
+
+	return e ? e : control_sets_load_timed(sets, nr, elems, set.expires ? timed : NULL, done, err);
+}
+
 int control_live_load(struct control_live *l, uint32_t nr, const struct filter_elems elems[2],
-		      struct sets_change *done, struct sluice_err *err)
+		      const struct filter_elems timed[2], struct sets_change *done, struct sluice_err *err)
 {
 	struct sluice_err why = {0};
 	struct sets_change ignored;
 	struct control_set set;
 	uint32_t there;
-	int e = control_sets_load(l->sets, nr, elems, done, err);
+	int e = load_into(l->sets, nr, elems, timed, done, err);
 
 	if (!e && other(l, nr, &set, &there) && same_file(l, &set, there) &&
-	    control_sets_load(l->other, there, elems, &ignored, &why))
+	    load_into(l->other, there, elems, timed, &ignored, &why))
 		left_out(l, set.name, &why);
 	return e;
 }

@@ -6,6 +6,7 @@
 #ifndef CONTROL_SETS_LIVE_H
 #define CONTROL_SETS_LIVE_H
 
+#include "base/buf.h"
 #include "control/sets.h"
 #include "control/state.h"
 
@@ -16,6 +17,7 @@ struct control_live {
 	struct control_sets *other; /* of the generation that may be in force next; NULL: there is none */
 	int fd, other_fd;
 	char next[CONTROL_NAME]; /* that generation */
+	bool no_sets;		 /* -ENOENT, for the policy in force has none */
 	struct sluice_err beside; /* why it has not got a change, the first one; code 0: it has all */
 };
 
@@ -47,7 +49,7 @@ int control_live_add(struct control_live *live, uint32_t nr, bool v6, const stru
 int control_live_del(struct control_live *live, uint32_t nr, bool v6, const struct sets_elem *elem,
 		     struct sluice_err *err);
 int control_live_load(struct control_live *live, uint32_t nr, const struct filter_elems elems[2],
-		      struct sets_change *done, struct sluice_err *err);
+		      const struct filter_elems timed[2], struct sets_change *done, struct sluice_err *err);
 int control_live_flush(struct control_live *live, uint32_t nr, uint64_t *n, struct sluice_err *err);
 
 /*
@@ -62,10 +64,22 @@ int control_sets_read(const char *path, struct filter_elems elems[2], uint64_t *
 		      struct sluice_err *err);
 
 /*
- * control_sets_save() writes a set into a file that control_sets_read() reads: by a temporary file that is
- * renamed, mode 0600. What expires has its time behind it, as a comment.
- * out:     *n  elements
+ * control_sets_saved() reads a file likewise, and what control_sets_text() wrote apart: elements with a time behind
+ * them go to timed, their expires the seconds that are left. In a file of other origin there are none.
  */
+int control_sets_saved(const char *path, struct filter_elems elems[2], struct filter_elems timed[2],
+		       uint64_t *loose, struct sluice_err *err);
+
+/*
+ * control_sets_text() appends a set as text that control_sets_read() and _saved() read: what expires has the seconds
+ * that are left behind it, as a comment.
+ * control_sets_save() writes that into a file, by a temporary file that is renamed, mode 0600; a link is followed.
+ *
+ * out:     *n  elements
+ * errors:  -EINVAL what is there is no regular file; of the file
+ */
+int control_sets_text(struct control_sets *sets, uint32_t nr, struct buf *to, uint64_t *n,
+		      struct sluice_err *err);
 int control_sets_save(struct control_sets *sets, uint32_t nr, const char *path, uint64_t *n,
 		      struct sluice_err *err);
 

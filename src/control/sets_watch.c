@@ -251,7 +251,7 @@ static void load(struct control_watch *w, struct watched *v)
 	if (!e && !other) {
 		e = control_sets_find(live.sets, v->set, &nr, &err);
 		if (!e)
-			e = control_live_load(&live, nr, elems, &done.done, &err);
+			e = control_live_load(&live, nr, elems, NULL, &done.done, &err);
 		for_good = is_for_good(e);
 		if (!e)
 			w->say(w->ctx, &done);
