@@ -42,6 +42,8 @@ static int read_text(void *ctx, const char *path, size_t max, struct buf *to, st
 	return 0;
 }
 
+#define MANY 100000u
+
 struct made {
 	struct policy *p;
 	struct filter_sets *plan;
@@ -168,6 +170,70 @@ static void grows(void **state)
 	for (i = 0; i < n; i++) {
 		assert_int_equal(control_sets_test(m.sets, nr, false, 0, i * 7919, 1, &found, NULL, &err), 0);
 		assert_int_equal(found.expires, 1000);
+	}
+	drop(&m);
+}
+
+/* A list that the set has to grow for is counted as any other. */
+static void counted(void **state)
+{
+	struct made m = make("set a { }\nfilter on eth0 {\n drop from @a\n}\n", -1);
+	struct filter_elems elems[2] = {{calloc(MANY, sizeof(struct sets_elem)), MANY}, {NULL, 0}};
+	struct sets_change done;
+	struct sluice_err err;
+	uint32_t i;
+
+	(void)state;
+	assert_non_null(elems[0].v);
+	for (i = 0; i < MANY; i++)
+		elems[0].v[i] = addr4(0x0a000000 + i, 32, 0);
+	assert_int_equal(control_sets_load(m.sets, 0, elems, &done, &err), 0);
+	assert_int_equal(done.added, MANY);
+	assert_int_equal(done.removed, 0);
+	assert_int_equal(done.kept, 0);
+	elems[0].n = MANY / 2;
+	assert_int_equal(control_sets_load(m.sets, 0, elems, &done, &err), 0);
+	assert_int_equal(done.added, 0);
+	assert_int_equal(done.removed, MANY - MANY / 2);
+	assert_int_equal(done.kept, MANY / 2);
+	free(elems[0].v);
+	drop(&m);
+}
+
+/* What came at run time has room in the next policy's memory, and more comes. */
+static void room(void **state)
+{
+	const char *text = "set a { } timeout 10m\nfilter on eth0 {\n drop from @a\n}\n";
+	struct made m = make("set a { } timeout 10m size 200k\nfilter on eth0 {\n drop from @a\n}\n", -1),
+		    next = {.fd = -1};
+	struct policy_files files = {read_text, (void *)(uintptr_t)text};
+	uint32_t now = control_sets_now(), i, round;
+	enum control_added what;
+	struct control_set set;
+	struct sluice_err err;
+	struct sets_elem e;
+
+	(void)state;
+	for (i = 0; i < MANY; i++) { /* a third of them prefixes of any length */
+		e = i % 3 ? addr4(0x0a000000 + i, 32, now + 1000)
+			  : addr4(0x14000000 + i * 256, 24 + i % 5, now + 1000);
+		assert_int_equal(control_sets_add(m.sets, 0, false, &e, now, &what, &err), 0);
+	}
+	for (round = 0; round < 2; round++) {
+		assert_int_equal(policy_read("/etc/sluice/sluice.conf", &files, &next.p, &err), 0);
+		assert_int_equal(filter_sets_plan(next.p, &next.plan, &err), 0);
+		assert_int_equal(control_sets_room(next.plan, m.fd, -1, &err), 0);
+		assert_int_equal(control_sets_make(next.plan, m.fd, &next.fd, &err), 0);
+		assert_int_equal(control_sets_open(next.fd, &next.sets, &err), 0);
+		assert_int_equal(control_sets_get(next.sets, 0, &set, &err), 0);
+		assert_int_equal(set.n[0], MANY);
+		drop(&m);
+		m = next;
+		next = (struct made){.fd = -1};
+	}
+	for (; i < MANY + MANY / 4; i++) {
+		e = addr4(0x0a000000 + i, 32, now + 1000);
+		assert_int_equal(control_sets_add(m.sets, 0, false, &e, now, &what, &err), 0);
 	}
 	drop(&m);
 }
@@ -330,8 +396,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(which_and_how), cmocka_unit_test(full),    cmocka_unit_test(grows),
-		cmocka_unit_test(carried),	 cmocka_unit_test(smaller),
-		cmocka_unit_test(damaged), cmocka_unit_test(notifies),
+		cmocka_unit_test(counted),	 cmocka_unit_test(room),    cmocka_unit_test(carried),
+		cmocka_unit_test(smaller),	 cmocka_unit_test(damaged), cmocka_unit_test(notifies),
 	};
 
 	return cmocka_run_group_tests(tests, start, stop);

@@ -103,6 +103,55 @@ case_ "all five stay" listed bl $five
 case_ "no other comes" expect_fail 1 "^sluice ban: set 'bl' is full" s ban 10.6.0.0/16 in bl
 case_ "one goes" s unban 10.1.0.0/16 in bl
 
+# --- what a policy takes with it is told, and comes back with it ---
+policy bans.conf 'set bl { 198.18.71.50 } timeout 10m
+set kept { } timeout 10m'
+sed -i 's/drop from @bl/drop from @bl\n\tdrop from @kept/' "$T/bans.conf"
+printf 'set kept { } timeout 10m\nfilter on t0 {\n\tdrop from @kept\n\tdefault pass\n}\n' >"$T/nobans.conf"
+printf 'set kept { 203.0.113.1, 203.0.113.2 }\nfilter on t0 {\n\tdrop from @kept\n\tdefault pass\n}\n' >"$T/constant.conf"
+plans() { # LINE COMMAND...: the plan has it
+	want=$1
+	shift
+	"$@" >"$T/plan" 2>&1 || { cat "$T/plan"; return 1; }
+	grep -qxE -e "$want" "$T/plan" || { cat "$T/plan"; return 1; }
+}
+case_ "with bans" sh -c "$IN '$SLUICE' down; $IN '$SLUICE' apply '$T/bans.conf' && $IN '$SLUICE' set flush bl && $IN '$SLUICE' ban 10.1.0.0/16 10.2.0.1 2001:db8::1 for 1h in bl && $IN '$SLUICE' ban 203.0.113.1 203.0.113.9 for 1h in kept"
+back="sluice rollback brings them back, unless something else is applied first"
+case_ "a plan says what goes" plans "  warning: set bl goes, and 3 elements that were added at run time with it; $back" s apply --dry-run "$T/nobans.conf"
+case_ "in JSON, too" sh -c "$IN '$SLUICE' -j apply --dry-run '$T/nobans.conf' | jq -e '.plan.sets | map({(.name): .lost_at_run_time}) | add == {\"bl\": 3}'"
+case_ "of a set that becomes constants" plans "  warning: set kept loses 2 elements that were added at run time: it does not keep such any more; $back" s apply --dry-run "$T/constant.conf"
+case_ "applied" s apply "$T/nobans.conf"
+case_ "more of what goes on" s ban 203.0.113.77 for 1h in kept
+case_ "and back" s rollback
+case_ "with what it had" listed bl 10.1.0.0/16 10.2.0.1 198.18.71.50 2001:db8::1
+case_ "and its time" sh -c "$IN '$SLUICE' -j set list bl | jq -e '[.[] | select(.expires_s > 3400 and .expires_s <= 3600)] | length == 3'"
+case_ "and what came" listed kept 203.0.113.1 203.0.113.77 203.0.113.9
+case_ "nothing goes, nothing is said" sh -c "! $IN '$SLUICE' apply --dry-run '$T/bans.conf' | grep warning"
+
+# --- a set that has grown ---
+policy grown.conf 'set bl { }'
+policy grown2.conf 'set bl { }'
+sed -i 's/default pass/count icmp\n\tdefault pass/' "$T/grown2.conf"
+seq 1 100000 | awk '{ printf "10.%d.%d.%d\n", $1 / 65536, $1 / 256 % 256, $1 % 256 }' >"$T/many.netset"
+case_ "an empty set" sh -c "$IN '$SLUICE' down; $IN '$SLUICE' apply '$T/grown.conf' && $IN '$SLUICE' set flush bl"
+says() { # TEXT COMMAND...
+	want=$1
+	shift
+	"$@" >"$T/said" 2>&1
+	printf '%s\n' "$want" | diff - "$T/said"
+}
+case_ "many at once" says "bl: 100000 added, 0 removed, 0 kept" s set load bl "$T/many.netset"
+count() { s -j set list | jq -e ".[] | select(.set == \"bl\") | .ipv4 == $1"; }
+for i in 2 '' 2; do
+	case_ "the next policy has them all" s apply "$T/grown$i.conf"
+	case_ "all of them" count 100000
+done
+case_ "back, to code that knows its map" s rollback
+case_ "all of them" count 100000
+case_ "and more" s set add bl 192.0.2.1
+case_ "back again" s rollback
+case_ "with it" count 100001
+
 # --- whose state is whose, for who may not look at other processes ---
 BLIND="setpriv --bounding-set=-sys_ptrace,-sys_resource --inh-caps=-sys_ptrace,-sys_resource"
 mkfifo "$T/hold" "$T/ready"

@@ -122,11 +122,12 @@ json_t *plan_json(const struct control_plan *plan)
 	for (i = 0; i < plan->n_filters; i++)
 		json_array_append_new(filters, json_filter(plan, i));
 	for (s = plan->sets; s < plan->sets + plan->n_sets; s++)
-		json_array_append_new(sets, json_pack("{s:s, s:s, s:I, s:I, s:I, s:b}", "name",
+		json_array_append_new(sets, json_pack("{s:s, s:s, s:I, s:I, s:I, s:b, s:I}", "name",
 						      s->now ? s->now->name : s->old->name, "change",
 						      words[s->what], "added", (json_int_t)s->added,
 						      "removed", (json_int_t)s->removed, "unchanged",
-						      (json_int_t)s->unchanged, "meaning", s->meaning));
+						      (json_int_t)s->unchanged, "meaning", s->meaning,
+						      "lost_at_run_time", (json_int_t)s->lost));
 	return json_pack("{s:b, s:o, s:o, s:o, s:o, s:o}", "changes", !control_plan_empty(plan), "interfaces",
 			 interfaces, "filters", filters, "sets", sets, "balancers", json_balancers(plan), "services",
 			 json_services(plan));

@@ -63,26 +63,55 @@ static struct names names_of(const struct control_generation *g, enum control_ki
 	return to;
 }
 
+/* What was added at run time and does not go on; for free(). What cannot be asked is not told. */
+static void find_lost(const struct control_ready *r, struct control_lost **v, uint32_t *n)
+{
+	int before = r->live ? control_state_map(r->st, r->live->name, CONTROL_SETS, 0, NULL) : -1, now;
+
+	*v = NULL;
+	*n = 0;
+	if (before < 0)
+		return;
+	now = control_state_map(r->st, r->next->name, CONTROL_SETS, 0, NULL);
+	if (control_sets_lost(before, now, v, n, NULL))
+		*n = 0;
+	close(before);
+	if (now >= 0)
+		close(now);
+}
+
 static int make_plan(const struct control_ready *r, const struct names v[6], struct control_plan **plan,
 		     struct sluice_err *err)
 {
-	const struct control_plan_opts opts = {.old_interfaces = v[0].v,
-					       .n_old_interfaces = v[0].n,
-					       .interfaces = v[1].v,
-					       .n_interfaces = v[1].n,
-					       .lost = v[2].v,
-					       .old_balancers = v[3].v,
-					       .n_old_balancers = v[3].n,
-					       .balancers = v[4].v,
-					       .n_balancers = v[4].n,
-					       .lost_balancers = v[5].v};
-	int i;
+	struct control_lost *lost;
+	struct plan_lost *of;
+	uint32_t n_lost, k;
+	struct control_plan_opts opts = {.old_interfaces = v[0].v,
+					 .n_old_interfaces = v[0].n,
+					 .interfaces = v[1].v,
+					 .n_interfaces = v[1].n,
+					 .lost = v[2].v,
+					 .old_balancers = v[3].v,
+					 .n_old_balancers = v[3].n,
+					 .balancers = v[4].v,
+					 .n_balancers = v[4].n,
+					 .lost_balancers = v[5].v};
+	int i, e;
 
 	*plan = NULL;
 	for (i = 0; i < 6; i++)
 		if (!v[i].v)
 			return err_nomem(err);
-	return control_plan_new(r->old, r->policy, &opts, plan, err);
+	find_lost(r, &lost, &n_lost);
+	of = calloc(n_lost + 1ul, sizeof(*of));
+	for (k = 0; of && k < n_lost; k++)
+		of[k] = (struct plan_lost){lost[k].set, lost[k].n};
+	opts.lost_elements = of;
+	opts.n_lost_elements = of ? n_lost : 0;
+	e = control_plan_new(r->old, r->policy, &opts, plan, err);
+	free(of);
+	free(lost);
+	return e;
 }
 
 static int print_plan(const struct control_ready *r, struct sluice_err *err)

@@ -184,10 +184,10 @@ static int put(struct work *w, const struct store_policy *p, const char *again, 
 	if (e)
 		return e;
 	build_drop(w->st, w->next->name); /* left over from another boot, or another dry run */
-	if (still_fits(w->st, again, w->next))
-		e = build_again(w->st, again, p->policy, w->next, w->err);
-	else
-		e = build_new(w->st, p->policy, w->next, w->err);
+	e = still_fits(w->st, again, w->next) ? build_again(w->st, again, p->policy, w->next, w->err)
+					      : -ESTALE;
+	if (e == -ESTALE)
+		e = build_new(w->st, again, p->policy, w->next, w->err);
 	w->done->load_ns = clock_mono_ns() - at;
 	control_step(w->st, "built");
 	if (!e && w->o->dry_run)

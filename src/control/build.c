@@ -206,22 +206,50 @@ static int make_trial(const struct build *b)
 
 /*
  * Sets that change at run time: those of the policy, with what came into sets of the same name meanwhile; where no
- * policy is in force, until it was taken down.
+ * policy is in force, until it was taken down. Of a policy that comes back, sets that the one in force has not are
+ * as they were when it went, if it is still there.
  */
-static int make_sets(struct build *b, struct filter_sets **sets)
+struct source {
+	int before, again, as; /* maps, -1: none; as: code that goes on knows one of its size */
+};
+
+static int fill_sets(struct build *b, struct filter_sets *sets, const struct source *from)
+{
+	int e = 0;
+
+	if (from->before >= 0)
+		e = control_sets_room(sets, from->before, -1, b->err);
+	if (!e && from->again >= 0)
+		e = control_sets_room(sets, from->again, from->before, b->err);
+	if (!e && from->as >= 0)
+		e = control_sets_like(sets, from->as, b->err);
+	e = e ?: control_sets_make(sets, from->before, &b->maps.sets, b->err);
+	if (!e && from->again >= 0 && b->maps.sets >= 0)
+		e = control_sets_return(b->maps.sets, from->again, from->before, b->err);
+	return e;
+}
+
+static int make_sets(struct build *b, const char *again, bool as_it_was, struct filter_sets **sets)
 {
 	const struct control_record *r = &b->st->record;
-	const char *from = r->live[0] ? r->live : r->before;
-	int e = filter_sets_plan(b->p, sets, b->err), before = -1;
+	const char *name = r->live[0] ? r->live : r->before;
+	struct source from = {-1, -1, -1};
+	int e = filter_sets_plan(b->p, sets, b->err);
 
 	if (e)
 		return e;
-	if (from[0])
-		before = control_state_map(b->st, from, CONTROL_SETS, 0, b->err);
-	if (from[0] && before < 0 && before != -ENOENT)
-		return before;
-	e = control_sets_make(*sets, before, &b->maps.sets, b->err);
-	shut(&before);
+	if (name[0])
+		from.before = control_state_map(b->st, name, CONTROL_SETS, 0, b->err);
+	if (name[0] && from.before < 0 && from.before != -ENOENT)
+		return from.before;
+	if (again[0] && strcmp(again, name) != 0) /* not there: nothing of it is loaded any more */
+		from.again = control_state_map(b->st, again, CONTROL_SETS, 0, NULL);
+	if (as_it_was)
+		from.as = control_state_map(b->st, again, CONTROL_SETS, 0, NULL);
+	e = fill_sets(b, *sets, &from);
+	shut(&from.before);
+	shut(&from.again);
+	shut(&from.as);
 	if (e || b->maps.sets < 0)
 		return e;
 	b->opts.sets = *sets;
@@ -271,8 +299,8 @@ static int options(struct build *b, struct filter_interface **interfaces)
 	return *interfaces ? 0 : err_nomem(b->err);
 }
 
-int build_new(struct control_state *st, const struct policy *p, const struct control_generation *g,
-	      struct sluice_err *err)
+int build_new(struct control_state *st, const char *again, const struct policy *p,
+	      const struct control_generation *g, struct sluice_err *err)
 {
 	struct build b = {.st = st, .p = p, .g = g, .maps = {-1, -1, -1, -1, -1, g->number}, .err = err};
 	struct filter_interface *interfaces = NULL;
@@ -284,7 +312,7 @@ int build_new(struct control_state *st, const struct policy *p, const struct con
 	e = e ?: make_trial(&b);
 	if (!e && st->record.live[0])
 		b.maps.samples = control_state_map(st, st->record.live, CONTROL_SAMPLES, 0, NULL);
-	e = e ?: make_sets(&b, &sets);
+	e = e ?: make_sets(&b, again, false, &sets);
 	for (i = 0; i < p->n_filters && !e; i++)
 		e = build_filter(&b, i);
 	e = e ?: build_balance(&b);
@@ -427,8 +455,7 @@ int build_again(struct control_state *st, const char *from, const struct policy 
 		e = a.e;
 	}
 	e = e ?: make_trial(&b);
-	/* of the same size as before: that is a matter of the policy */
-	e = e ?: make_sets(&b, &sets);
+	e = e ?: make_sets(&b, from, true, &sets);
 	for (i = 0; i < g->n_parts && !e; i++)
 		e = again_part(&a, from, i);
 	e = e ?: build_balance(&b);

@@ -53,10 +53,12 @@ bool build_names(const struct control_part *on, const char *ifname);
  * build_again() makes another generation of what one of the same policy has that is still pinned: counters anew, sets with
  * what came into them since, all else the same.
  *
- * errors:  those of filter_compile() and sluice_object_load(); what was made is gone then
+ * in:      again  the generation that comes back, for what its run-time sets had; "": none
+ * errors:  those of filter_compile() and sluice_object_load(); what was made is gone then; -ESTALE (build_again) its
+ *          code does not fit sets that have grown since: build_new() does
  */
-int build_new(struct control_state *st, const struct policy *p, const struct control_generation *g,
-	      struct sluice_err *err);
+int build_new(struct control_state *st, const char *again, const struct policy *p,
+	      const struct control_generation *g, struct sluice_err *err);
 int build_again(struct control_state *st, const char *from, const struct policy *p, const struct control_generation *g,
 		struct sluice_err *err);
 

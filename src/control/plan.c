@@ -375,7 +375,18 @@ static void count_spans(struct plan_set *s, const struct policy_spans *a, const 
 	}
 }
 
-static void add_set(struct control_plan *plan, const struct policy_set *old, const struct policy_set *now)
+static uint64_t lost_of(const struct control_plan_opts *o, const char *set)
+{
+	uint32_t i;
+
+	for (i = 0; i < o->n_lost_elements; i++)
+		if (!strcmp(o->lost_elements[i].set, set))
+			return o->lost_elements[i].n;
+	return 0;
+}
+
+static void add_set(struct control_plan *plan, const struct policy_set *old, const struct policy_set *now,
+		    const struct control_plan_opts *o)
 {
 	static const struct policy_spans none;
 	struct plan_set s = {.old = old, .now = now};
@@ -385,11 +396,12 @@ static void add_set(struct control_plan *plan, const struct policy_set *old, con
 	s.meaning = old && now &&
 		    (!policy_same_text(old->file, now->file) || old->timeout_ns != now->timeout_ns ||
 		     old->size != now->size || old->counters != now->counters);
-	if (s.what != PLAN_CHANGED || s.added || s.removed || s.meaning)
+	s.lost = old ? lost_of(o, old->name) : 0;
+	if (s.what != PLAN_CHANGED || s.added || s.removed || s.meaning || s.lost)
 		plan->sets[plan->n_sets++] = s;
 }
 
-static bool compare_sets(struct control_plan *plan)
+static bool compare_sets(struct control_plan *plan, const struct control_plan_opts *o)
 {
 	uint32_t n_old, n_now, i = 0, j = 0;
 	const struct policy_set **old = sorted_sets(&plan->arena, plan->old, &n_old);
@@ -401,7 +413,7 @@ static bool compare_sets(struct control_plan *plan)
 		return false;
 	while (i < n_old || j < n_now) {
 		c = i == n_old ? 1 : j == n_now ? -1 : strcmp(old[i]->name, now[j]->name);
-		add_set(plan, c <= 0 ? old[i] : NULL, c >= 0 ? now[j] : NULL);
+		add_set(plan, c <= 0 ? old[i] : NULL, c >= 0 ? now[j] : NULL, o);
 		i += c <= 0;
 		j += c >= 0;
 	}
@@ -425,7 +437,7 @@ int control_plan_new(const struct policy *old, const struct policy *now, const s
 	w.now = calloc(now->n_filters + 1ul, sizeof(*w.now));
 	if (w.old && w.now)
 		ok = compare_interfaces(plan, opts ? opts : &nothing) && find_filters(&w) &&
-		     compare_sets(plan) && plan_balance(plan, opts ? opts : &nothing);
+		     compare_sets(plan, opts ? opts : &nothing) && plan_balance(plan, opts ? opts : &nothing);
 	free(w.old);
 	free(w.now);
 	buf_free(&w.scratch);

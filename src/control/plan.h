@@ -52,6 +52,13 @@ struct plan_set {
 	const struct policy_set *old, *now; /* NULL: not there */
 	uint64_t added, removed, unchanged; /* ranges of addresses that do not touch */
 	bool meaning; /* CHANGED: its file, timeout, size or counters are not what they were */
+	uint64_t lost; /* elements that were added at run time, and that are not in it any more */
+};
+
+/* Of one set; the plan does not ask for it. */
+struct plan_lost {
+	const char *set;
+	uint64_t n;
 };
 
 /* A service that is not what it was. */
@@ -76,7 +83,7 @@ struct control_plan {
 /*
  * On which interfaces the policies' filters are, and their balancers. NULL: on what their blocks say, globs as they are
  * written. lost: those of the old policy where its filter is not to be found any more, NULL after the last; NULL: none;
- * lost_balancers likewise.
+ * lost_balancers likewise. lost_elements: what sets lose that was added at run time.
  */
 struct control_plan_opts {
 	const char *const *old_interfaces, *const *interfaces;
@@ -85,6 +92,8 @@ struct control_plan_opts {
 	const char *const *old_balancers, *const *balancers;
 	uint32_t n_old_balancers, n_balancers;
 	const char *const *lost_balancers;
+	const struct plan_lost *lost_elements;
+	uint32_t n_lost_elements;
 };
 
 /*

@@ -169,6 +169,25 @@ static void print_interfaces(const struct control_plan *plan, bool all, struct b
 		buf_printf(to, "... and %u more interfaces\n", n - PLAN_SHOWN);
 }
 
+static void print_lost(const struct plan_set *s, struct buf *to)
+{
+	const char *plural = s->lost == 1 ? "" : "s", *were = s->lost == 1 ? "was" : "were";
+
+	if (s->lost && !s->now)
+		buf_printf(to,
+			   "  warning: set %s goes, and %" PRIu64
+			   " element%s that %s added at run time with it",
+			   s->old->name, s->lost, plural, were);
+	else if (s->lost)
+		buf_printf(to,
+			   "  warning: set %s loses %" PRIu64
+			   " element%s that %s added at run time: it does not keep such any more",
+			   s->old->name, s->lost, plural, were);
+	if (s->lost)
+		buf_printf(to, "; sluice rollback brings %s back, unless something else is applied first\n",
+			   s->lost == 1 ? "it" : "them");
+}
+
 static void print_set(const struct plan_set *s, struct buf *to)
 {
 	static const char signs[] = {[PLAN_ADDED] = '+', [PLAN_REMOVED] = '-', [PLAN_CHANGED] = '~'};
@@ -189,6 +208,7 @@ static void print_set(const struct plan_set *s, struct buf *to)
 			buf_printf(to, " from %s", set->file);
 	}
 	buf_printf(to, "\n");
+	print_lost(s, to);
 }
 
 bool control_plan_empty(const struct control_plan *plan)

@@ -144,6 +144,15 @@ static int no_room(const struct control_sets *to, uint32_t t, uint64_t lost, str
 		       set->name, size, (unsigned long long)lost, set->name);
 }
 
+/* Does an element of the set before go on in the next one, of these flags, with a file or without? */
+static bool goes_on(const struct control_sets *from, uint32_t f, bool v6, const struct sets_elem *e,
+		    uint32_t flags, bool file)
+{
+	const struct filter_set *old = &from->set[f];
+
+	return e->expires ? flags & SET_EXPIRES : !old->file && !file && !is_given(from, old, v6, e);
+}
+
 static int carry_set(struct control_sets *from, uint32_t f, struct control_sets *to, uint32_t t, uint32_t now,
 		     struct sluice_err *err)
 {
@@ -160,9 +169,7 @@ static int carry_set(struct control_sets *from, uint32_t f, struct control_sets 
 	for (v6 = false;; v6 = true) {
 		e = control_sets_list(from, f, v6, now, &v, &n, err);
 		for (i = 0; i < n && !e; i++) {
-			if (v[i].elem.expires
-				    ? new->flags &SET_EXPIRES
-				    : !old->file && !new->file && !is_given(from, old, v6, &v[i].elem)) {
+			if (goes_on(from, f, v6, &v[i].elem, new->flags, new->file)) {
 				e = sets_keep(to, t, v6, &v[i].elem, now, true, &what, err);
 				if (e == -ENOSPC) {
 					lost++;
@@ -181,22 +188,160 @@ static int carry_set(struct control_sets *from, uint32_t f, struct control_sets 
 	}
 }
 
-static int carry(int before, int fd, struct sluice_err *err)
+/* The map that sets come from, and the one whose sets are passed over. */
+static int open_both(int before, int besides, struct control_sets **from, struct control_sets **not_of,
+		     struct sluice_err *err)
 {
-	struct control_sets *from, *to = NULL;
+	int e = control_sets_open(before, from, err);
+
+	*not_of = NULL;
+	return e || besides < 0 ? e : control_sets_open(besides, not_of, err);
+}
+
+static bool is_passed(const struct control_sets *from, uint32_t f, struct control_sets *not_of)
+{
+	uint32_t nr;
+
+	return !*from->set[f].name || (not_of && !control_sets_find(not_of, from->set[f].name, &nr, NULL));
+}
+
+int control_sets_return(int fd, int before, int besides, struct sluice_err *err)
+{
+	struct control_sets *from, *not_of, *to = NULL;
 	uint32_t f, t, now = control_sets_now();
-	int e = control_sets_open(before, &from, err);
+	int e = open_both(before, besides, &from, &not_of, err);
 
 	if (!e)
 		e = control_sets_open(fd, &to, err);
 	for (f = 0; !e && f < from->n; f++) {
-		if (!*from->set[f].name || control_sets_find(to, from->set[f].name, &t, NULL))
+		if (is_passed(from, f, not_of) || control_sets_find(to, from->set[f].name, &t, NULL))
 			continue;
 		e = carry_set(from, f, to, t, now, err);
 	}
 	control_sets_close(from);
+	control_sets_close(not_of);
 	control_sets_close(to);
 	return e;
+}
+
+static int room_for_set(struct control_sets *from, uint32_t f, struct filter_sets *plan, uint32_t t,
+			uint32_t now, struct sluice_err *err)
+{
+	const struct filter_set_plan *to = &plan->v[t];
+	struct filter_elems kept;
+	struct control_elem *v;
+	size_t n, i;
+	uint32_t v6;
+	int e = 0;
+
+	for (v6 = 0; v6 < 2 && !e; v6++) {
+		e = control_sets_list(from, f, v6, now, &v, &n, err);
+		kept = (struct filter_elems){e ? NULL : malloc((n + 1) * sizeof(*kept.v)), 0};
+		if (!e && !kept.v)
+			e = err_nomem(err);
+		for (i = 0; i < n && !e; i++)
+			if (goes_on(from, f, v6, &v[i].elem, to->flags, to->file))
+				kept.v[kept.n++] = v[i].elem;
+		if (!e && kept.n)
+			e = filter_sets_keep(plan, t, v6, &kept, err);
+		free(kept.v);
+		free(v);
+	}
+	return e;
+}
+
+int control_sets_room(struct filter_sets *plan, int before, int besides, struct sluice_err *err)
+{
+	uint32_t f, t, now = control_sets_now();
+	struct control_sets *from = NULL, *not_of = NULL;
+	int e = plan->n ? open_both(before, besides, &from, &not_of, err) : 0;
+
+	for (f = 0; from && !e && f < from->n; f++)
+		for (t = 0; !is_passed(from, f, not_of) && !e && t < plan->n; t++)
+			if (!strcmp(plan->v[t].name, from->set[f].name))
+				e = room_for_set(from, f, plan, t, now, err);
+	e = e || !from ? e : filter_sets_again(plan, err);
+	control_sets_close(from);
+	control_sets_close(not_of);
+	return e;
+}
+
+static int count_lost(struct control_sets *from, uint32_t f, struct control_sets *to, uint32_t now,
+		      uint64_t *n, struct sluice_err *err)
+{
+	uint32_t t = 0, v6;
+	struct control_elem *v;
+	struct sets *set;
+	size_t count, i;
+	int e = 0;
+
+	*n = 0;
+	if (to && control_sets_find(to, from->set[f].name, &t, NULL))
+		to = NULL;
+	for (v6 = 0; v6 < 2 && !e; v6++) {
+		e = control_sets_list(from, f, v6, now, &v, &count, err);
+		for (i = 0; i < count && !e; i++) {
+			/* what a policy says itself is no loss: that is what is changed */
+			if (!goes_on(from, f, v6, &v[i].elem, SET_EXPIRES, false))
+				continue;
+			set = NULL;
+			if (to)
+				e = sets_block_of(to, t, sets_block_for(to, t, v6, v[i].elem.len), &set, err);
+			*n += !e && (!set || sets_get(set, &v[i].elem, NULL, NULL));
+		}
+		free(v);
+	}
+	return e;
+}
+
+int control_sets_lost(int before, int map, struct control_lost **v, uint32_t *n, struct sluice_err *err)
+{
+	struct control_sets *from, *to = NULL;
+	uint32_t f, now = control_sets_now();
+	uint64_t lost;
+	int e = control_sets_open(before, &from, err);
+
+	*n = 0;
+	*v = NULL;
+	if (e)
+		return e;
+	e = map < 0 ? 0 : control_sets_open(map, &to, err);
+	*v = calloc(from->n + 1ul, sizeof(**v));
+	if (!e && !*v)
+		e = err_nomem(err);
+	for (f = 0; !e && f < from->n; f++) {
+		if (!*from->set[f].name)
+			continue;
+		e = count_lost(from, f, to, now, &lost, err);
+		if (e || !lost)
+			continue;
+		memcpy((*v)[*n].set, from->set[f].name, FILTER_SET_NAME);
+		(*v)[(*n)++].n = lost;
+	}
+	control_sets_close(from);
+	control_sets_close(to);
+	return e;
+}
+
+int control_sets_like(struct filter_sets *plan, int map, struct sluice_err *err)
+{
+	struct control_sets *s;
+	uint32_t i, b, blocks = 0;
+	size_t bytes = 0;
+	int e = control_sets_open(map, &s, err);
+
+	if (e)
+		return e;
+	for (i = 0; i < s->n; i++)
+		for (b = 0; b < FILTER_BLOCKS; b++)
+			blocks |= s->set[i].block[b] ? 1u << b : 0;
+	bytes = (size_t)s->lines * SET_LINE;
+	control_sets_close(s);
+	if (plan->bytes > bytes || plan->config.blocks != blocks)
+		return err_set(err, -ESTALE, "the sets need more memory than they had");
+	plan->bytes = bytes;
+	plan->config.limit = (uint32_t)(bytes - SET_LINE);
+	return 0;
 }
 
 static int fill(const struct filter_sets *plan, int fd, struct sluice_err *err)
@@ -235,7 +380,7 @@ int control_sets_make(const struct filter_sets *plan, int before, int *fd, struc
 	}
 	e = fill(plan, *fd, err);
 	if (!e && before >= 0)
-		e = carry(before, *fd, err);
+		e = control_sets_return(*fd, before, -1, err);
 	if (e) {
 		close(*fd);
 		*fd = -1;

@@ -322,6 +322,7 @@ static int lay_out(struct filter_sets *s, struct sluice_err *err)
 
 	for (set = s->v; set < s->v + s->n; set++)
 		at += sizeof(struct filter_set) + filter_set_more(set);
+	s->config = (struct filter_sets_config){0};
 	s->blocks = (uint32_t)(page_up(at) / SET_LINE);
 	at = page_up(at);
 	for (set = s->v; set < s->v + s->n; set++) {
@@ -331,8 +332,8 @@ static int lay_out(struct filter_sets *s, struct sluice_err *err)
 					   .flags = set->flags};
 
 		for (b = 0; b < 2; b++) {
-			e = filter_sets_blocks(&set->elems[b], b, &room, &set->block[2 * b],
-					       &set->block[2 * b + 1], err);
+			e = filter_sets_blocks(set->kept[b].n ? &set->kept[b] : &set->elems[b], b, &room,
+					       &set->block[2 * b], &set->block[2 * b + 1], err);
 			if (e)
 				return err_prefix(err, "set '%s'", set->name);
 		}
@@ -374,6 +375,39 @@ int filter_sets_plan(const struct policy *p, struct filter_sets **sets, struct s
 	return e;
 }
 
+int filter_sets_keep(struct filter_sets *s, uint32_t nr, bool v6, const struct filter_elems *more,
+		     struct sluice_err *err)
+{
+	const struct filter_elems *own = &s->v[nr].elems[v6];
+	struct sets_elem *v = malloc((own->n + more->n + 1) * sizeof(*v));
+	size_t i = 0, k = 0, n = 0;
+	int c;
+
+	if (!v)
+		return err_nomem(err);
+	while (i < own->n || k < more->n) {
+		c = i == own->n ? 1 : k == more->n ? -1 : sets_order(&own->v[i], &more->v[k]);
+		v[n++] = c <= 0 ? own->v[i] : more->v[k];
+		i += c <= 0;
+		k += c >= 0;
+	}
+	free(s->v[nr].kept[v6].v);
+	s->v[nr].kept[v6] = (struct filter_elems){v, n};
+	return 0;
+}
+
+int filter_sets_again(struct filter_sets *s, struct sluice_err *err)
+{
+	uint32_t i;
+	int e = lay_out(s, NULL);
+
+	if (e != -ENOSPC)
+		return e ? err_nomem(err) : 0;
+	for (i = 0; i < s->n; i++)
+		s->v[i].kept[0].n = s->v[i].kept[1].n = 0;
+	return lay_out(s, err);
+}
+
 void filter_sets_free(struct filter_sets *s)
 {
 	uint32_t i;
@@ -384,6 +418,8 @@ void filter_sets_free(struct filter_sets *s)
 		free(s->v[i].file);
 		free(s->v[i].elems[0].v);
 		free(s->v[i].elems[1].v);
+		free(s->v[i].kept[0].v);
+		free(s->v[i].kept[1].v);
 	}
 	free(s->v);
 	free(s->number);

@@ -38,6 +38,7 @@ struct filter_set_plan {
 	uint32_t what, flags, timeout;
 	uint64_t size;
 	struct filter_elems elems[2]; /* IPv4, IPv6 */
+	struct filter_elems kept[2];  /* these, and what else there is to be room for; n 0: nothing else */
 	struct filter_block_plan block[FILTER_BLOCKS];
 };
 
@@ -69,6 +70,15 @@ struct filter_sets {
  */
 int filter_sets_plan(const struct policy *p, struct filter_sets **sets, struct sluice_err *err);
 void filter_sets_free(struct filter_sets *sets);
+
+/*
+ * filter_sets_keep() tells of elements that set nr is to have room for, too, sorted and without doubles;
+ * filter_sets_again() lays the memory out anew for all that was told of, or leaves it as it is if that is too much.
+ * errors:  -ENOMEM
+ */
+int filter_sets_keep(struct filter_sets *sets, uint32_t nr, bool v6, const struct filter_elems *more,
+		     struct sluice_err *err);
+int filter_sets_again(struct filter_sets *sets, struct sluice_err *err);
 
 /* filter_set_more() is how many bytes a set takes beside its entry in the directory: its path, or its constants. */
 size_t filter_set_more(const struct filter_set_plan *set);
