@@ -16,6 +16,15 @@ said() { grep -qE -e "$1" "$T/said" || { echo "not said: $1"; cat "$T/said"; ret
 unsaid() { ! grep -qE -e "$1" "$T/said" || { echo "said: $1"; cat "$T/said"; return 1; }; }
 apply() { sl apply "$@" >"$T/said" 2>&1 || { cat "$T/said"; return 1; }; }
 
+# --- restore ---
+gone_interface() {
+	forget
+	box ip link add d0 type veth peer name d1 && sed 's/on to1/on to1, d0/' "$T/a.conf" >"$T/d.conf" && apply "$T/d.conf" &&
+		box ip link del d0 && sl restore >"$T/said" 2>&1 && said 'a filter is on d0: there is no such interface here; they are left for later' &&
+		unsaid 'd0: loses' && unsaid 'every packet passes' && meets h1 198.18.1.1 A && sl restore >"$T/said" 2>&1 && said 'is in force on all its interfaces already'
+}
+case_ "restore says nothing of filters on interfaces that are not there" gone_interface
+
 # --- what a policy has and apply does not do ---
 balanced() {
 	policy balance.conf 'filter on to1 {

@@ -2,6 +2,7 @@
 /* What the verbs that change the policy print alike. */
 #include <errno.h>
 #include <inttypes.h>
+#include <net/if.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -51,6 +52,12 @@ struct names {
 	uint32_t n;
 };
 
+/* What was on an interface that is not there any more is nothing to lose. */
+static bool went(const struct control_generation *g, uint32_t part, const bool *lost)
+{
+	return lost && lost[part] && !if_nametoindex(g->parts[part].ifname);
+}
+
 /* lost: of those alone that are not where they were */
 static struct names names_of(const struct control_generation *g, enum control_kind kind, bool only_lost, const bool *lost)
 {
@@ -58,7 +65,7 @@ static struct names names_of(const struct control_generation *g, enum control_ki
 	uint32_t i;
 
 	for (i = 0; to.v && g && i < g->n_all; i++)
-		if (g->parts[i].kind == kind && (!only_lost || (lost && lost[i])))
+		if (g->parts[i].kind == kind && !went(g, i, lost) && (!only_lost || (lost && lost[i])))
 			to.v[to.n++] = g->parts[i].ifname;
 	return to;
 }
@@ -122,7 +129,7 @@ static int print_plan(const struct control_ready *r, struct sluice_err *err)
 	int i, e;
 
 	for (i = 0; i < 2; i++) {
-		v[i * 3] = names_of(r->live, i, false, NULL);
+		v[i * 3] = names_of(r->live, i, false, r->lost);
 		v[i * 3 + 1] = names_of(r->next, i, false, NULL);
 		v[i * 3 + 2] = names_of(r->live, i, true, r->lost);
 	}
