@@ -118,7 +118,17 @@ trial() {
 		expect_fail 2 'confirm takes a time from 100ms to 168h' sl apply "$T/a.conf" --confirm 0 &&
 		expect_fail 2 'takes a time from' sl rollback --confirm 200h &&
 		sl confirm >/dev/null && in_force 2 B && is "left" null "$(st .trial_left)" && is detour runs "$(st '.interfaces[0].state')" &&
-		is "at boot" 2 "$(st '.history[] | select(.at_boot) | .number')" && expect_fail 3 'no policy is on trial' sl confirm
+		is "at boot" 2 "$(st '.history[] | select(.at_boot) | .number')" &&
+		sl confirm >"$T/said" && grep -qE '^nothing to confirm: policy 2-[0-9a-f]{12} is in force$' "$T/said" && in_force 2 B
+}
+scripted() { # apply --confirm, test, confirm: also of the policy that is in force already, whatever was tried before
+	forget
+	expect_fail 3 'no policy is on trial' sl confirm && sl apply "$T/b.conf" >/dev/null && sl apply "$T/a.conf" --confirm 100ms >/dev/null &&
+		sleep 0.2 && expect_fail 3 'rolled back by itself' sl confirm && sl apply "$T/b.conf" --confirm 60s >"$T/said" &&
+		grep -q '^nothing to do: policy 1-' "$T/said" && sl confirm >"$T/said" && grep -q '^nothing to confirm: policy 1-' "$T/said" &&
+		is "JSON" "true 1" "$(sl confirm --json | jq -r '"\(.nothing_to_do) \(.policy | split("-")[0])"')" && in_force 1 B &&
+		sl apply "$T/a.conf" --confirm 60s >/dev/null && sl rollback >/dev/null && expect_fail 3 'no policy is on trial: the trial of policy 3-.* was ended by sluice rollback' sl confirm || return 1
+	sl down >/dev/null && expect_fail 3 'no policy is on trial' sl confirm
 }
 trial_back() {
 	sl apply "$T/a.conf" --confirm 60s >/dev/null && in_force 3 A && sl rollback >/dev/null && in_force 2 B &&
@@ -154,6 +164,7 @@ several() {
 case_ "--confirm: until confirmed it is on trial, and not what comes back at boot" trial
 case_ "rollback ends a trial" trial_back
 case_ "the applying process killed -9, its terminal gone: it rolls back by itself" alone
+case_ "confirm of what is in force for good" scripted
 case_ "a trial from no policy at all" from_nothing
 case_ "two interfaces: trial, filters that come and go" several
 

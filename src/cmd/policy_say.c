@@ -236,7 +236,9 @@ int policy_say_done(const char *word, const struct control_done *done)
 					  "nothing_to_do", done->nothing, "trial_ns", (json_int_t)done->trial_ns,
 					  "load_ns", (json_int_t)done->load_ns, "switch_ns",
 					  (json_int_t)done->switch_ns, "plan", planned ? json_incref(planned) : json_null()));
-	if (done->nothing && done->name[0] && strcmp(word, "restore") != 0)
+	if (done->nothing && done->name[0] && !strcmp(word, "confirm"))
+		printf("nothing to confirm: policy %s is in force\n", done->name);
+	else if (done->nothing && done->name[0] && strcmp(word, "restore") != 0)
 		printf("nothing to do: policy %s is in force\n", done->name);
 	else if (done->nothing && done->name[0])
 		printf("policy %s is in force on all its interfaces already\n", done->name);

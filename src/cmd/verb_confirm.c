@@ -8,7 +8,9 @@ static const struct cli_verb verb = {
 	.name = "confirm",
 	.usage = "",
 	.summary = "keep the policy that is on trial",
-	.text = "After sluice apply --confirm TIME, within that time. Exit status 3 if nothing is on trial (any more).\n",
+	.text = "After sluice apply --confirm TIME, within that time. What is in force for good stays so. "
+		"Exit status 3\n"
+		"if the trial is over, or no policy is in force.\n",
 	.opts = opts,
 };
 

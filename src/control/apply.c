@@ -241,6 +241,17 @@ static int is_in_force(const struct control_state *st, const struct store_policy
 	return e;
 }
 
+static int forget_tried(struct control_state *st, struct sluice_err *err)
+{
+	struct control_record *r = &st->record;
+
+	if (!r->tried[0] && !r->rolled_back_ns)
+		return 0;
+	r->tried[0] = '\0';
+	r->rolled_back_ns = 0;
+	return control_state_record(st, err);
+}
+
 int control_apply(const struct control_opts *o, const char *path, struct store_policy *p, struct control_done *done,
 		  struct sluice_err *err)
 {
@@ -258,10 +269,12 @@ int control_apply(const struct control_opts *o, const char *path, struct store_p
 	e = e ?: is_in_force(w.st, p, false, &done->nothing, err);
 	if (!e && is_live(w.st, p)) /* what is missing is repaired with what is there */
 		snprintf(again, sizeof(again), "%s", w.st->record.live);
-	if (!e && done->nothing)
+	if (!e && done->nothing) {
 		snprintf(done->left, sizeof(done->left), "%s", again);
-	else
+		e = o->dry_run ? 0 : forget_tried(w.st, err); /* what is confirmed now is this one */
+	} else {
 		e = e ?: put(&w, p, again, false);
+	}
 	end(&w, e);
 	return e;
 }
@@ -323,14 +336,32 @@ int control_rollback(const struct control_opts *o, uint32_t number, struct contr
 
 /* --- the others --- */
 
+/* Without a trial: what is in force stays, unless a trial ended since, of what somebody believes to be in force. */
+static int nothing_to_confirm(const struct control_state *st, bool *nothing, struct sluice_err *err)
+{
+	const struct control_record *r = &st->record;
+
+	if (r->rolled_back_ns)
+		return err_set(err, -ENOENT, "the trial of policy %s is over: it rolled back by itself",
+			       r->tried);
+	if (r->tried[0])
+		return err_set(err, -ENOENT,
+			       "no policy is on trial: the trial of policy %s was ended by sluice rollback",
+			       r->tried);
+	*nothing = r->live[0];
+	/* it may be in force without having been noted for the next boot */
+	return r->live[0] ? store_confirm(st, r->live, err) : 0;
+}
+
 int control_confirm(const struct control_opts *o, struct control_done *done, struct sluice_err *err)
 {
 	struct work w;
 	int e = begin(&w, o, done, err);
 
-	if (!e && w.st->record.change != CONTROL_TRIAL && w.st->record.rolled_back_ns)
-		e = err_set(err, -ENOENT, "the trial of policy %s is over: it rolled back by itself", w.st->record.tried);
-	e = e ?: switch_confirm(w.st, err);
+	if (!e && w.st->record.change != CONTROL_TRIAL)
+		e = nothing_to_confirm(w.st, &done->nothing, err);
+	if (!done->nothing)
+		e = e ?: switch_confirm(w.st, err);
 	end(&w, e);
 	return e;
 }

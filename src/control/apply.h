@@ -39,7 +39,7 @@ struct control_done {
 	char left[CONTROL_NAME]; /* before; "" none */
 	uint64_t trial_ns;	 /* it is on trial for so long */
 	uint64_t read_ns, load_ns, switch_ns;
-	bool nothing; /* apply, restore: all is as it should be */
+	bool nothing;		  /* apply, restore, confirm: all is as it should be */
 	struct sluice_err warned; /* code 0: nothing; the first that went wrong without being a failure */
 };
 
@@ -60,7 +60,10 @@ int control_apply(const struct control_opts *o, const char *path, struct store_p
  */
 int control_rollback(const struct control_opts *o, uint32_t number, struct control_done *done, struct sluice_err *err);
 
-/* control_confirm() ends a trial for good. errors: -ENOENT there is none, or it is over */
+/*
+ * control_confirm() ends a trial for good; a policy that is in force without one stays (done->nothing).
+ * errors:  -ENOENT no policy is in force, or the trial is over
+ */
 int control_confirm(const struct control_opts *o, struct control_done *done, struct sluice_err *err);
 
 /*
