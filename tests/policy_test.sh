@@ -61,6 +61,22 @@ json() {
 	"$SLUICE" check sketch.conf --print -j | jq -r .printed | diff - "$G/sketch.print" | grep -c '^[<>] .' | grep -qx 0
 }
 case_ "check: JSON" json
+odd() { # strings are UTF-8 without control characters of either sort: each that is not is a mistake of its own
+	printf 'filter on eth0 {\n\tcount udp as "caf\351"\n\tlog udp to port 7 as "caf\303\251"\n\tdrop tcp as "a\302\2332Jb"\n\tdrop icmp as "x\355\240\200"\n}\n' >odd.conf
+	"$SLUICE" check odd.conf >out 2>&1 && return 1
+	sed -n 's/^odd.conf:\([0-9:]*\): error: /\1 /p; $p' out >got
+	printf '%s\n' '2:19 byte 0xe9 in a string is no UTF-8' '4:16 control character U+009B in a string' '5:17 byte 0xed in a string is no UTF-8' \
+		'sluice check: odd.conf: 3 mistakes' | diff - got && LC_ALL=C grep -c "$(printf '[\200-\377]')" out | grep -qx 0
+}
+case_ "check: strings that are no UTF-8, and control characters" odd
+odd_file() { # its name may be of any bytes, JSON is UTF-8
+	f=$(printf 'na\351\302\233me.conf') && printf 'filter on eth0 {\n\tdrop tcp as "a"\n\tdrop udp as "\377"\n}\n' | sed 3d >"$f" || return 1
+	"$SLUICE" check -p -j "$f" | jq -e '.file == "na???me.conf" and (.printed | startswith("filter on eth0"))' &&
+		"$SLUICE" explain -j "$f" arp | jq -e '.looked_at[0].file == "na???me.conf"' &&
+		"$SLUICE" replay -j "$f" "$G/two.pcap" | jq -e '(.rules | length) == 2 and .rules[0].file == "na???me.conf"' &&
+		"$SLUICE" export nft -j "$f" | jq -e '.ruleset | length > 100'
+}
+case_ "JSON of a policy whose name is no UTF-8" odd_file
 services() {
 	[ "$("$SLUICE" check balance.conf)" = "balance.conf: 0 rules in 0 filters, 0 sets; 8 services, 17 virtual addresses, 14 backends; 0 warnings" ] || return 1
 	"$SLUICE" check balance.conf -j | jq -e '(.services | length) == 8 and

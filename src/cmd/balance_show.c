@@ -67,23 +67,11 @@ void balance_head(const struct balance_run *run, const char *path)
 	putchar('\n');
 }
 
-/* Text of a policy or a command line may be of any bytes, JSON is UTF-8. */
-static json_t *json_harmless(const char *text)
-{
-	char *shown = text ? strdup(text) : NULL;
-	json_t *o = text ? NULL : json_null();
-
-	if (shown)
-		o = json_string(text_harmless(shown));
-	free(shown);
-	return o;
-}
-
 json_t *balance_head_json(const struct balance_run *run, const char *path, const char *key, json_t *value)
 {
-	return json_pack("{s:s?, s:o, s:o, s:o}", "policy", path ? NULL : run->name, "file",
-			 json_harmless(path), "trial_ns",
-			 run->trial_ns ? json_integer((json_int_t)run->trial_ns) : json_null(), key, value);
+	return json_pack("{s:s?, s:s?, s:o, s:o}", "policy", path ? NULL : run->name, "file", path,
+			 "trial_ns", run->trial_ns ? json_integer((json_int_t)run->trial_ns) : json_null(),
+			 key, value);
 }
 
 static json_t *json_virtuals(const struct balance_service *s)
@@ -124,13 +112,11 @@ static json_t *json_check(const struct policy_balance *b)
 
 	if (!h->kind)
 		return json_null();
-	return json_pack("{s:s, s:o, s:o, s:o, s:b, s:o, s:o, s:o, s:b, s:I, s:I, s:i, s:i}", "kind",
-			 kinds[h->kind], "text", json_harmless(h->text), "host", json_harmless(h->host),
-			 "body", json_harmless(h->body), "verify", h->verify, "port", json_some(h->port),
-			 "first_status", json_some(web ? h->status_lo : 0), "last_status",
-			 json_some(web ? h->status_hi : 0), "direct", h->direct, "every_ns",
-			 (json_int_t)h->every_ns, "timeout_ns", (json_int_t)h->timeout_ns, "rise",
-			 (int)h->rise, "fall", (int)h->fall);
+	return json_pack("{s:s, s:s?, s:s?, s:s?, s:b, s:o, s:o, s:o, s:b, s:I, s:I, s:i, s:i}", "kind",
+			 kinds[h->kind], "text", h->text, "host", h->host, "body", h->body, "verify", h->verify, "port",
+			 json_some(h->port), "first_status", json_some(web ? h->status_lo : 0), "last_status",
+			 json_some(web ? h->status_hi : 0), "direct", h->direct, "every_ns", (json_int_t)h->every_ns,
+			 "timeout_ns", (json_int_t)h->timeout_ns, "rise", (int)h->rise, "fall", (int)h->fall);
 }
 
 json_t *balance_service_json(const struct balance_run *run, uint32_t nr)
@@ -142,7 +128,7 @@ json_t *balance_service_json(const struct balance_run *run, uint32_t nr)
 	uint32_t i;
 
 	for (i = 0; b && i < b->on.n; i++)
-		json_array_append_new(on, json_harmless(b->on.v[i].text));
+		json_array_append_new(on, json_string(b->on.v[i].text));
 	return json_pack("{s:s, s:o, s:s, s:o, s:o, s:s, s:i, s:b, s:b, s:i, s:o, s:{s:i, s:i, s:i}}",
 			 "service", s->name, "interfaces", on, "forward", balance_mode_name(s->mode),
 			 "gue_port", s->mode == BALANCE_GUE ? json_integer(s->gue_port) : json_null(),

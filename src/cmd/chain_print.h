@@ -3,7 +3,7 @@
 #ifndef CMD_CHAIN_PRINT_H
 #define CMD_CHAIN_PRINT_H
 
-#include <jansson.h>
+#include "cmd/json.h"
 #include <sluice/chain.h>
 
 /* One run time measured over a while; runs 0: not measured. */

@@ -270,7 +270,7 @@ int cli_json(json_t *value)
 	bool printed, flushed;
 
 	errno = 0;
-	printed = value && !json_dumpf(value, stdout, JSON_COMPACT) && putchar('\n') != EOF;
+	printed = value && !json_lost() && !json_dumpf(value, stdout, JSON_COMPACT) && putchar('\n') != EOF;
 	flushed = written(printed || !ferror(stdout)) && cli_flush();
 	json_decref(value);
 	if (!printed && flushed) {

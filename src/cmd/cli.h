@@ -11,8 +11,9 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
-#include <jansson.h>
 #include <sluice/err.h>
+
+#include "cmd/json.h"
 
 enum exit_code {
 	EXIT_DONE = 0,

@@ -3,7 +3,7 @@
 #ifndef CMD_PLAN_JSON_H
 #define CMD_PLAN_JSON_H
 
-#include <jansson.h>
+#include "cmd/json.h"
 #include "control/plan.h"
 
 /* plan_json() makes an object; NULL without memory. man/sluice-apply.8.scd says what is in it. */

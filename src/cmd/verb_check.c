@@ -93,7 +93,7 @@ static int show_json(const char *path, const struct policy *p)
 
 	if (print && !p->n_errors) {
 		policy_print(p, &text);
-		json_object_set_new(o, "printed", json_stringn((const char *)text.data, text.len));
+		json_object_set_new(o, "printed", json_text_n((const char *)text.data, text.len));
 	}
 	buf_free(&text);
 	return cli_json(o);

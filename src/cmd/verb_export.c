@@ -62,9 +62,10 @@ static int choose(const struct policy *p, uint32_t *filter, struct sluice_err *e
 static int show(const struct nft_text *t)
 {
 	if (cli.json) {
-		cli_json(json_pack("{s:s%, s:I, s:s%}", "ruleset", (const char *)t->ruleset.data, t->ruleset.len,
-				   "n_notes", (json_int_t)t->n_notes, "notes",
-				   t->notes.data ? (const char *)t->notes.data : "", t->notes.len));
+		if (cli_json(json_pack("{s:s%, s:I, s:s%}", "ruleset", (const char *)t->ruleset.data,
+				       t->ruleset.len, "n_notes", (json_int_t)t->n_notes, "notes",
+				       t->notes.data ? (const char *)t->notes.data : "", t->notes.len)))
+			return EXIT_FAILED;
 	} else {
 		fwrite(t->ruleset.data, 1, t->ruleset.len, stdout);
 		if (t->notes.len)

@@ -59,9 +59,11 @@ static int form_of(const char *word)
 static int show(const struct import_text *t)
 {
 	if (cli.json) {
-		cli_json(json_pack("{s:s%, s:I, s:I, s:s%}", "policy", (const char *)t->policy.data, t->policy.len,
-				   "n_rules", (json_int_t)t->n_rules, "n_notes", (json_int_t)t->n_notes, "notes",
-				   t->notes.data ? (const char *)t->notes.data : "", t->notes.len));
+		if (cli_json(json_pack("{s:s%, s:I, s:I, s:s%}", "policy", (const char *)t->policy.data,
+				       t->policy.len, "n_rules", (json_int_t)t->n_rules, "n_notes",
+				       (json_int_t)t->n_notes, "notes",
+				       t->notes.data ? (const char *)t->notes.data : "", t->notes.len)))
+			return EXIT_FAILED;
 	} else {
 		fwrite(t->policy.data, 1, t->policy.len, stdout);
 		if (t->notes.len)

@@ -437,7 +437,7 @@ static int print_json(json_t *json, double ns)
 
 	if (open)
 		json_object_del(json, "packet");
-	text = json_dumps(json, JSON_COMPACT);
+	text = json_lost() ? NULL : json_dumps(json, JSON_COMPACT);
 	if (!text) {
 		cli_warn(&verb, "out of memory");
 		return EXIT_FAILED;
