@@ -114,11 +114,11 @@ checks_json() {
 		check_json tcp '"tcp", text: null, host: null, body: null, verify: false, port: null, first_status: null, last_status: null, direct: false'
 }
 case_ "checks as JSON" checks_json
-odd_bytes() { # JSON is UTF-8, paths and names of files need not be
+odd_bytes() { # JSON is UTF-8, names of files need not be; a policy's strings are
 	odd=$(printf '%s/\377.conf' "$T")
-	printf 'balance web on to1 {\n\tvirtual 203.0.113.10 tcp port 80\n\tforward l2\n\tbackend 198.18.2.2\n\tcheck http "/a\377b" every 2s timeout 500ms rise 2 fall 3\n}\n' >"$odd"
+	printf 'balance web on to1 {\n\tvirtual 203.0.113.10 tcp port 80\n\tforward l2\n\tbackend 198.18.2.2\n\tcheck http "/a\303\251b" every 2s timeout 500ms rise 2 fall 3\n}\n' >"$odd"
 	for v in list show; do
-		bal $v -f "$odd" -j >"$T/j" && jq -e '(.services | length) == 1 and .services[0].service == "web" and .services[0].check.text == "/a?b" and
+		bal $v -f "$odd" -j >"$T/j" && jq -e '(.services | length) == 1 and .services[0].service == "web" and .services[0].check.text == "/a\u00e9b" and
 			(.file | endswith("/?.conf"))' "$T/j" >/dev/null || { echo "$v"; cat "$T/j"; return 1; }
 	done
 }

@@ -92,6 +92,22 @@ explodes() { # 2^16 rules out of 16 chains
 	expect_fail 1 '^sluice import: e.nft: more than 100000 rules, counting those of chains as often as they are jumped to$' timeout 10 "$SLUICE" import e.nft
 }
 case_ "import: chains that become too many rules" explodes
+drops() { # N rules in a chain that is jumped to
+	awk -v n="$1" 'BEGIN { print "*filter\n:INPUT ACCEPT [0:0]\n:x - [0:0]\n-A INPUT -j x"
+		for (i = 0; i < n; i++) printf "-A x -s 10.%d.%d.%d -j DROP\n", i / 65536, i / 256 % 256, i % 256; print "COMMIT" }' >n.save
+}
+bound() { # as many as are promised
+	drops 100000 && timeout 60 "$SLUICE" import n.save >out && [ "$(grep -c drop out)" = 100000 ] || return 1
+	drops 100001 && expect_fail 1 '^sluice import: n.save: more than 100000 rules, ' timeout 60 "$SLUICE" import n.save
+}
+case_ "import: the bound of rules" bound
+comment() { # one that can be no name is none: what is printed is a policy
+	printf 'table netdev t {\nchain i {\ntype filter hook ingress device "eth0" priority 0; policy accept;\ntcp dport 1 drop comment "caf\351"\ntcp dport 2 accept comment "caf\303\251"\n}\n}\n' >o.nft
+	"$SLUICE" import o.nft >o.conf || return 1
+	"$SLUICE" check o.conf -p | grep -v '^}' | sed 's/^\t//; 1d' >got
+	printf '%s\n' 'drop ip tcp to port 1' "$(printf 'pass ip tcp to port 2 as "caf\303\251"')" 'default pass' | diff - got
+}
+case_ "import: a comment that is no UTF-8" comment
 two_chains() { # what the first accepts is not done: the second chain is listed
 	printf '*raw\n:PREROUTING ACCEPT [0:0]\n-A PREROUTING -p tcp -j ACCEPT\nCOMMIT\n*filter\n:INPUT ACCEPT [0:0]\n-A INPUT -p udp -j DROP\nCOMMIT\n' >2.save
 	expect_fail 1 '^2.save:6: what a chain in front of it accepts would still have to go through it: chain INPUT of table ip filter, 1 rules$' "$SLUICE" import 2.save

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "base/text.h"
 #include "policy/import_parts.h"
 #include "policy/parse.h"
 
@@ -40,8 +41,10 @@ const char *import_line(struct import *m, const char *s, size_t len)
 	char *to = arena_text(&m->arena, s, n);
 
 	for (i = 0; to && i < n; i++)
-		if ((unsigned char)to[i] < ' ' || to[i] == 0x7f)
+		if (to[i] == '\t' || to[i] == '\r')
 			to[i] = ' ';
+	if (to)
+		text_harmless(to);
 	return !to ? "" : len > n ? import_say(m, "%s...", to) : to;
 }
 
@@ -139,14 +142,16 @@ static void conditions(struct import *m, const struct import_conds *c)
 static void named(struct import *m, const struct import_rule *r)
 {
 	char **found, *name;
-	size_t i, n = r->name ? strlen(r->name) : 0;
+	size_t i, n = r->name ? strlen(r->name) : 0, glyph;
 	struct buf *to = &m->to->policy;
 
 	if (!n || n > POLICY_NAME_MAX)
 		return;
-	for (i = 0; i < n; i++)
-		if ((unsigned char)r->name[i] < ' ' || r->name[i] == 0x7f)
+	for (i = 0; i < n; i += glyph) {
+		glyph = text_glyph(r->name + i, r->name + n);
+		if (!glyph)
 			return;
+	}
 	name = arena_text(&m->arena, r->name, n);
 	found = name ? tsearch(arena_copy(&m->arena, &name, sizeof(name)), &m->rule_names, by_name) : NULL;
 	if (!found || *(char **)*(void **)found != name)
@@ -190,7 +195,6 @@ static void emit(struct import *m, const struct import_rule *r, const struct imp
 	}
 	named(m, r);
 	buf_printf(to, "  # line %u\n", r->line);
-	m->emitted++;
 	m->to->n_rules++;
 }
 
@@ -305,7 +309,7 @@ static int flatten(struct import *m, size_t index, const struct import_conds *be
 	chain->busy = true;
 	r = rules_of(chain, &n);
 	for (i = 0; i < n && !e; i++) {
-		if (++m->emitted > IMPORT_RULES_MAX)
+		if (++*(r[i].verdict == IMPORT_JUMP ? &m->jumps : &m->emitted) > IMPORT_RULES_MAX)
 			return err_set(err, -ENOSPC, "%s: more than %d rules, counting those of chains as often as they "
 				       "are jumped to", m->name, IMPORT_RULES_MAX);
 		f = r[i].why ? POLICY_N_FIELDS : both(before, &r[i].c, &c);

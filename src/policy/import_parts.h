@@ -55,7 +55,7 @@ struct import {
 	void *chain_names;	 /* tsearch() tree */
 	void *rule_names;
 	struct import_text *to;
-	uint32_t emitted;
+	uint32_t emitted, jumps;
 	struct buf scratch;
 	const char *last_limit; /* the conditions of the limit that was written last, and its tag */
 	const char *last_tag;

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/text.h"
 #include "policy/token.h"
 
 static bool is_word(char c)
@@ -85,34 +86,47 @@ static void skip(struct token_lex *lex)
 	}
 }
 
-/* A string from its quote on. Only \" and \\ are escapes; a line end or a control character ends it as a
- * mistake. */
+/* What ends a string too early: at is where. */
+static void bad_string(struct token_lex *lex, struct token *t, uint32_t at)
+{
+	unsigned char c = at < lex->end ? (unsigned char)lex->text[at] : '\n';
+	struct policy_pos pos = {.at = at, .file = lex->file, .len = 1};
+
+	t->kind = TOKEN_BAD;
+	if (c == '\n' || c == '\r')
+		policy_error(lex->policy, t->pos, "the string does not end on this line, expected '\"'");
+	else if (c < ' ' || c == 0x7f)
+		policy_error(lex->policy, pos, "control character 0x%02x in a string", c);
+	else if (c == 0xc2 && at + 1 < lex->end && (lex->text[at + 1] & 0xe0) == 0x80)
+		policy_error(lex->policy, pos, "control character U+%04X in a string",
+			     (unsigned char)lex->text[at + 1]);
+	else
+		policy_error(lex->policy, pos, "byte 0x%02x in a string is no UTF-8", c);
+}
+
+/* A string from its quote on. Only \" and \\ are escapes; a line end, a control character or what is no UTF-8 ends it as
+ * a mistake. */
 static void string(struct token_lex *lex, struct token *t)
 {
-	uint32_t from = lex->at + 1, at, n = 0;
+	uint32_t from = lex->at + 1, at, n = 0, step;
 	const char *s = lex->text;
 	char *copy;
 
 	t->raw = true;
-	for (at = from; at < lex->end && s[at] != '"'; at++) {
+	for (at = from; at < lex->end && s[at] != '"'; at += step) {
+		step = (uint32_t)text_glyph(s + at, s + lex->end);
+		if (!step)
+			break;
 		if (s[at] == '\\' && at + 1 < lex->end && (s[at + 1] == '"' || s[at + 1] == '\\')) {
 			at++;
 			t->raw = false;
-		} else if ((unsigned char)s[at] < ' ' || s[at] == 0x7f) {
-			break;
 		}
-		n++;
+		n += step;
 	}
 	t->pos.len = span(at - lex->at + (at < lex->end && s[at] == '"'));
 	if (at == lex->end || s[at] != '"') {
 		lex->at = at;
-		t->kind = TOKEN_BAD;
-		if (at == lex->end || s[at] == '\n' || s[at] == '\r')
-			policy_error(lex->policy, t->pos,
-				     "the string does not end on this line, expected '\"'");
-		else
-			policy_error(lex->policy, t->pos, "control character 0x%02x in a string",
-				     (unsigned char)s[at]);
+		bad_string(lex, t, at);
 		while (lex->at < lex->end && s[lex->at] != '\n')
 			lex->at++;
 		return;
