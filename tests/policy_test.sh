@@ -86,7 +86,14 @@ case_ "check: services" services
 bounded() { # a thousand mistakes are not printed
 	{ echo "filter on eth0 {"; yes x | head -n 5000; echo "}"; } >many.conf
 	"$SLUICE" check many.conf 2>err && return 1
-	[ "$(grep -c ': error: ' err)" = 100 ] && grep -qx '\.\.\. and 90[0-9] more' err
+	[ "$(grep -c ': error: ' err)" = 100 ] && grep -qx '\.\.\. and more than 900 more' err && grep -qx 'sluice check: many.conf: more than 1000 mistakes' err &&
+		! grep -q 'is not closed' err || { tail -n 3 err; return 1; }
+	{ echo "filter on eth0 {"; yes x | head -n 1000; echo "}"; } >many.conf
+	"$SLUICE" check many.conf 2>err && return 1
+	tail -n 2 err
+	{ echo "filter on eth0 {"; yes x | head -n 999; echo "}"; } >many.conf
+	"$SLUICE" check many.conf 2>err && return 1
+	grep -qx '\.\.\. and 899 more' err && grep -qx 'sluice check: many.conf: 999 mistakes' err
 }
 case_ "check: a bounded number of mistakes is printed" bounded
 

@@ -35,7 +35,7 @@ void policy_say_mistakes(const struct policy *p)
 
 	say_diags(p, true);
 	if (hidden)
-		fprintf(stderr, "... and %" PRIu64 " more\n", hidden);
+		fprintf(stderr, "... and %s%" PRIu64 " more\n", p->cut ? "more than " : "", hidden);
 }
 
 void policy_say_errors(const struct policy *p)

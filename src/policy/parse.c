@@ -20,8 +20,10 @@ static void filter_body(struct parse *c, struct policy_filter *f);
 void parse_next(struct parse *c)
 {
 	c->last = c->t.pos;
-	if (c->p->n_errors >= POLICY_ERRORS_MAX)
+	if (c->p->n_errors >= POLICY_ERRORS_MAX) {
+		c->p->cut |= c->lex.at < c->lex.end;
 		c->lex.stopped = true;
+	}
 	token_next(&c->lex, &c->t);
 }
 
@@ -90,7 +92,7 @@ void parse_close_block(struct parse *c, struct policy_pos at)
 {
 	if (c->t.kind == TOKEN_CLOSE)
 		parse_next(c);
-	else
+	else if (!c->p->cut)
 		policy_error(c->p, at, "the block that begins here is not closed, expected '}'");
 }
 

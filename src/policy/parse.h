@@ -57,7 +57,7 @@ bool parse_list(struct parse *c, enum policy_field field, struct policy_list *li
 bool parse_value(struct parse *c, enum policy_field field, struct policy_value *v);
 bool parse_number(const struct token *t, uint32_t max, uint32_t *out);
 bool parse_rate(struct parse *c, struct policy_rate *rate, bool bits);
-bool parse_is_rate(const struct token *t);
+bool parse_is_rate(const struct token *t, bool wanted); /* wanted: also what is hardly anything else, without its unit */
 bool parse_amount(struct parse *c, bool bits, uint64_t *out);
 const char *parse_interface(struct parse *c, bool pattern, const char *expected);
 char *parse_name(struct parse *c,

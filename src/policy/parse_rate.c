@@ -8,9 +8,9 @@
 
 #define AMOUNT_MAX UINT64_C(1000000000000)
 
-/* NUMBER[.DIGITS][k|M|G], at most AMOUNT_MAX; the characters read, 0 if there is no number or it is not a
- * whole one. */
-static size_t amount(const char *s, size_t len, uint64_t *out)
+/* NUMBER[.DIGITS][k|M|G], at most AMOUNT_MAX; the characters read, 0 if there is no number, it is not a whole one
+ * or *large. */
+static size_t amount(const char *s, size_t len, uint64_t *out, bool *large)
 {
 	static const struct {
 		char c;
@@ -20,13 +20,17 @@ static size_t amount(const char *s, size_t len, uint64_t *out)
 	bool point = false;
 	size_t at, i;
 
+	*large = false;
+
 	for (at = 0; at < len && ((s[at] >= '0' && s[at] <= '9') || (s[at] == '.' && !point && at)); at++) {
 		if (s[at] == '.') {
 			point = true;
 			continue;
 		}
-		if (v > AMOUNT_MAX || below > 1000000000)
+		if (v > AMOUNT_MAX || below > 1000000000) {
+			*large = !point;
 			return 0;
+		}
 		v = v * 10 + (uint64_t)(s[at] - '0');
 		below *= point ? 10 : 1;
 	}
@@ -35,11 +39,22 @@ static size_t amount(const char *s, size_t len, uint64_t *out)
 	for (i = 0; at < len && i < 3; i++)
 		factor = s[at] == factors[i].c ? factors[i].factor : factor;
 	at += factor > 1;
-	if (v > AMOUNT_MAX || v * factor / factor != v || v * factor % below ||
-	    v * factor / below > AMOUNT_MAX)
+	*large = v / below > AMOUNT_MAX / factor;
+	if (*large || v * factor / factor != v || v * factor % below)
+		return 0;
+	*large = v * factor / below > AMOUNT_MAX;
+	if (*large)
 		return 0;
 	*out = v * factor / below;
 	return at;
+}
+
+static bool too_large(struct parse *c, const char *most)
+{
+	char said[80];
+
+	policy_error(c->p, c->t.pos, "%s is too large, at most %s", token_say(&c->t, said, sizeof(said)), most);
+	return false;
 }
 
 static bool ends(const char *s, size_t len, const char *unit)
@@ -70,23 +85,32 @@ static bool unit(const char *s, size_t len, struct policy_rate *r)
 	return false;
 }
 
-bool parse_is_rate(const struct token *t)
+bool parse_is_rate(const struct token *t, bool wanted)
 {
 	struct policy_rate r;
-	size_t n;
+	bool point = false;
+	size_t n, i;
 
 	if (t->kind != TOKEN_WORD || t->s[0] < '0' || t->s[0] > '9')
 		return false;
-	for (n = 0; n < t->len && ((t->s[n] >= '0' && t->s[n] <= '9') || t->s[n] == '.'); n++)
-		;
+	for (n = 0; n < t->len && ((t->s[n] >= '0' && t->s[n] <= '9') || (t->s[n] == '.' && !point)); n++)
+		point |= t->s[n] == '.';
 	n += n < t->len && memchr("kMG", t->s[n], 3);
-	return unit(t->s + n, t->len - n, &r);
+	if (unit(t->s + n, t->len - n, &r) || !wanted)
+		return unit(t->s + n, t->len - n, &r);
+	for (i = n; i < t->len; i++) /* addresses, prefixes, ranges */
+		if (t->s[i] == '.' || t->s[i] == ':' || t->s[i] == '-')
+			return false;
+	return n == t->len || t->s[n] != '/' || n + 1 == t->len || t->s[n + 1] < '0' || t->s[n + 1] > '9';
 }
 
 bool parse_rate(struct parse *c, struct policy_rate *rate, bool bits)
 {
-	size_t n = c->t.kind == TOKEN_WORD ? amount(c->t.s, c->t.len, &rate->amount) : 0;
+	bool large = false;
+	size_t n = c->t.kind == TOKEN_WORD ? amount(c->t.s, c->t.len, &rate->amount, &large) : 0;
 
+	if (large)
+		return too_large(c, bits ? "1000G/s or 1000Gbit/s" : "1000G/s");
 	if (!n || !rate->amount || !unit(c->t.s + n, c->t.len - n, rate) || (rate->bits && !bits))
 		return parse_expected(c, bits ? "a rate in whole numbers (100/s, 1k/s, 30/m, 10Mbit/s)"
 					      : "a rate in packets (100/s, 1k/s, 30/m)");
@@ -96,15 +120,16 @@ bool parse_rate(struct parse *c, struct policy_rate *rate, bool bits)
 
 bool parse_amount(struct parse *c, bool bits, uint64_t *out)
 {
-	size_t n = c->t.kind == TOKEN_WORD ? amount(c->t.s, c->t.len, out) : 0;
-	bool ok = n && *out;
+	bool large = false;
+	size_t n = c->t.kind == TOKEN_WORD ? amount(c->t.s, c->t.len, out, &large) : 0;
+	bool ok = n && *out, bytes = ok && bits && ends(c->t.s + n, c->t.len - n, "B");
 
-	if (ok && bits && ends(c->t.s + n, c->t.len - n, "B") && *out <= AMOUNT_MAX / 8)
+	if (large || (bytes && *out > AMOUNT_MAX / 8) || (ok && !bits && n == c->t.len && *out > 1000000000))
+		return too_large(c, bits ? "1000Gbit or 125GB" : "1G");
+	if (bytes)
 		*out *= 8;
-	else if (ok && bits)
-		ok = ends(c->t.s + n, c->t.len - n, "bit");
 	else if (ok)
-		ok = n == c->t.len && *out <= 1000000000;
+		ok = bits ? ends(c->t.s + n, c->t.len - n, "bit") : n == c->t.len;
 	if (!ok)
 		return parse_expected(c, bits ? "an amount of data (64kB, 1Mbit)"
 					      : "a number of packets up to 1G (200, 10k)");

@@ -300,7 +300,7 @@ static int limiting(struct parse *c, struct reading *r)
 		struct token t;
 
 		token_next(&ahead, &t);
-		if (t.kind == TOKEN_BAD || !parse_is_rate(&t))
+		if (t.kind == TOKEN_BAD || !parse_is_rate(&t, r->s.action == POLICY_LIMIT && !r->rate))
 			return 0;
 		if (r->s.action != POLICY_LIMIT) {
 			parse_next(c);

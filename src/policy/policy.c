@@ -291,7 +291,7 @@ int policy_read(const char *path, const struct policy_files *files, struct polic
 	qsort(p->diags, p->n_diags, sizeof(*p->diags), by_place);
 	*policy = p;
 	if (p->n_errors)
-		return err_set(err, -EINVAL, "%s: %llu mistake%s", path, (unsigned long long)p->n_errors,
+		return err_set(err, -EINVAL, "%s: %s%llu mistake%s", path, p->cut ? "more than " : "", (unsigned long long)p->n_errors,
 			       p->n_errors == 1 ? "" : "s");
 	return 0;
 }

@@ -71,6 +71,7 @@ struct policy {
 	struct policy_diag diags[POLICY_DIAGS_MAX]; /* in the order of the text */
 	uint32_t n_diags;
 	uint64_t n_errors, n_warnings, n_hints;
+	bool cut; /* after POLICY_ERRORS_MAX mistakes */
 	struct policy_ruleset *rulesets; /* one per filter, without errors only */
 };
 
