@@ -13,7 +13,7 @@
 
 static const char *capture, *interface;
 static uint64_t number = 1;
-static bool all;
+static bool all, numbered;
 
 static const struct cli_opt opts[] = {
 	{.name = "pcap",
@@ -28,6 +28,7 @@ static const struct cli_opt opts[] = {
 	 .to = &number,
 	 .min = 1,
 	 .max = UINT32_MAX,
+	 .given = &numbered,
 	 .help = "its number there, from 1 on (1)"},
 	{.name = "on",
 	 .kind = OPT_TEXT,
@@ -175,7 +176,8 @@ static int from_capture(struct buf *bytes, uint64_t n, uint32_t *length, struct 
 
 	pcap = pcap_open_offline(capture, why);
 	if (!pcap)
-		return err_set(err, strstr(why, "No such file") ? -ENOENT : -ENOEXEC, "%s", why);
+		return err_set(err, strstr(why, "No such file") ? -ENOENT : -ENOEXEC, "%s%s%s",
+			       strstr(why, capture) ? "" : capture, strstr(why, capture) ? "" : ": ", why);
 	if (pcap_datalink(pcap) != DLT_EN10MB)
 		e = err_set(err, -ENOEXEC, "%s holds no Ethernet frames", capture);
 	while (!e && i < n && (got = pcap_next_ex(pcap, &h, &data)) == 1)
@@ -253,6 +255,8 @@ int verb_explain(int argc, char **argv)
 	if (!capture == (n_args < 2))
 		return cli_usage(&verb, capture ? "a packet in words or --pcap, not both"
 						: "which packet? Give it in words, or --pcap");
+	if (numbered && !capture)
+		return cli_usage(&verb, "--packet is the number of one in a capture, which --pcap names");
 	if (get_packet(n_args > 1 ? args[1] : NULL, &bytes, &k, &err)) {
 		rc = cli_fail(&verb, &err);
 	} else if (!policy_read(args[0], NULL, &p, &err)) {

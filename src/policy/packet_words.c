@@ -188,7 +188,8 @@ static int detail(struct words *w, struct spec *s)
 	if (next_is(w, "code"))
 		return number(w, WORDS_NONE, 255, "an ICMP code", &s->icmp_code);
 	if (next_is(w, "length"))
-		return number(w, WORDS_NONE, PACKET_WORDS_MAX - 1, "a length in bytes", &s->length);
+		return number(w, WORDS_NONE, PACKET_WORDS_MAX - 1, "a length in bytes, at most 65535",
+			      &s->length);
 	if (next_is(w, "ttl") || next_is(w, "hoplimit"))
 		return number(w, WORDS_NONE, 255, "a TTL", &s->ttl);
 	if (next_is(w, "dscp"))
