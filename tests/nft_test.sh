@@ -119,6 +119,8 @@ case_ "import: another text" expect_fail 1 "^sluice import: h.nft:1: 'hello', ex
 printf 'table ip t {\0}\n' >z.nft
 case_ "import: no text" expect_fail 1 '^sluice import: z.nft: a byte of value 0, expected text$' "$SLUICE" import z.nft
 
+case_ "import: nothing" expect_fail 1 '^sluice import: <stdin>: nothing to import$' "$SLUICE" import </dev/null
+
 # --- there and back
 case_ "there and back: the same normal form" "$BUILD/tests/nft-round" "${SEED:-1}" 4000
 

@@ -83,6 +83,17 @@ services() {
 		.services[1] == {name: "dns", virtuals: 3, backends: 3, slots: 4093}'
 }
 case_ "check: services" services
+stdin() { # files that it names are in the current folder
+	[ "$("$SLUICE" check - <sketch.conf)" = "<stdin>: 14 rules in 1 filter, 4 sets of 9 elements (33.6M IPv4 addresses and IPv6); 0 warnings" ] || return 1
+	"$SLUICE" check -p - <sketch.conf | diff "$G/sketch.print" - || return 1
+	echo 'filter on eth0 { dorp }' | expect_fail 1 '^<stdin>:1:18: error: unknown word' "$SLUICE" check - && expect_fail 1 '^sluice check: <stdin>: Bad file' "$SLUICE" check - <&-
+}
+case_ "check: standard input" stdin
+back() { # redirected to where it comes from
+	printf 'filter on { v0, v1 } {\n\tredirect to v1 tcp\n\tredirect to v1 udp in v0\n\tredirect to v2 icmp\n}\n' >back.conf
+	"$SLUICE" check back.conf 2>err | grep -q '; 1 warning$' && grep -qxF "back.conf:2:2: warning: this filter is on 'v1' itself: what comes in there is sent back" err
+}
+case_ "check: redirected to itself" back
 bounded() { # a thousand mistakes are not printed
 	{ echo "filter on eth0 {"; yes x | head -n 5000; echo "}"; } >many.conf
 	"$SLUICE" check many.conf 2>err && return 1
@@ -155,6 +166,9 @@ tcp 198.18.0.1:4711 > 203.0.113.10:443 syn vlan 7 length 60
         decides
 pass by the rule in sketch.conf:19
 X
+case_ "explain: no capture" expect_fail 1 '^sluice explain: sketch.conf: unknown file format$' "$SLUICE" explain sketch.conf --pcap sketch.conf
+case_ "explain: a capture that is not there" expect_fail 3 '^sluice explain: none.pcap: No such file or directory$' "$SLUICE" explain sketch.conf --pcap none.pcap
+case_ "explain: a number without a capture" expect_fail 2 '^sluice explain: --packet is the number of one in a capture' "$SLUICE" explain sketch.conf --packet 3 arp
 why() { "$SLUICE" explain sketch.conf 'tcp 198.18.0.1:4711 > 203.0.113.10:443 syn vlan 7 on eth0' | diff why.want -; }
 case_ "explain: why not, rule by rule" why
 cat >edges.conf <<'X'

@@ -16,6 +16,11 @@
 #include "control/plan.h"
 #include "control/sets.h"
 
+const char *policy_file(const char *arg)
+{
+	return !strcmp(arg, "-") ? POLICY_STDIN : arg;
+}
+
 static void say_diags(const struct policy *p, bool warnings)
 {
 	struct buf text = {0};

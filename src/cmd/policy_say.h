@@ -10,6 +10,9 @@
 #define POLICY_TRIAL_LEAST 100000000ull /* the clock that programs read moves in steps of some milliseconds */
 #define POLICY_TRIAL_MOST (168 * 3600000000000ull)
 
+/* policy_file() is the path of a policy that was asked for on the command line: "-" is standard input. */
+const char *policy_file(const char *arg);
+
 /* policy_say_mistakes() prints all mistakes and warnings of a policy to stderr, as sluice check does. */
 void policy_say_mistakes(const struct policy *p);
 

@@ -24,9 +24,10 @@ static const struct cli_opt opts[] = {
 
 static const struct cli_verb verb = {
 	.name = "apply",
-	.usage = "[FILE] [OPTION...]",
+	.usage = "[FILE|-] [OPTION...]",
 	.summary = "put a policy into force, in one atomic switch",
-	.text = "FILE is " POLICY_FILE " if none is given. Packets meet the old policy or the new one, never\n"
+	.text = "FILE is " POLICY_FILE
+		" if none is given, - standard input. Packets meet the old policy or the new one, never\n"
 		"half of each. What goes wrong leaves the old one in force.\n\n"
 		"  sluice apply --dry-run\n"
 		"  sluice apply --confirm 60s        and within the minute: sluice confirm\n"
@@ -135,7 +136,7 @@ int verb_apply(int argc, char **argv)
 	o.trial_ns = trial_ns;
 	o.dry_run = dry_run;
 	guarded = (struct policy_guarded){&verb, force, trial_ns};
-	e = control_apply(&o, n_args ? args[0] : POLICY_FILE, &p, &done, &err);
+	e = control_apply(&o, n_args ? policy_file(args[0]) : POLICY_FILE, &p, &done, &err);
 	if (p.policy)
 		policy_say_mistakes(p.policy);
 	/* mistakes in a file are no mistake of the command line */

@@ -23,9 +23,10 @@ static const struct cli_opt opts[] = {
 
 static const struct cli_verb verb = {
 	.name = "check",
-	.usage = "FILE [OPTION...]",
+	.usage = "FILE|- [OPTION...]",
 	.summary = "find the mistakes of a policy, all of them",
-	.text = "Mistakes and warnings go to standard error, a summary (or with --print the policy) to "
+	.text = "- is standard input. Mistakes and warnings go to standard error, a summary (or with --print "
+		"the policy) to "
 		"standard output.\n"
 		"Exit status 1 if there are mistakes; warnings are none. The language: man sluice.conf\n"
 		"\n"
@@ -145,15 +146,17 @@ int verb_check(int argc, char **argv)
 	struct policy *p;
 	char **args;
 	int n_args, rc = cli_parse(&verb, argc, argv, &args, &n_args), e;
+	const char *path;
 
 	if (rc >= 0)
 		return rc;
-	e = policy_read(args[0], NULL, &p, &err);
+	path = policy_file(args[0]);
+	e = policy_read(path, NULL, &p, &err);
 	if (!p)
 		return cli_fail(&verb, &err);
 	rc = e ? EXIT_FAILED : EXIT_DONE;
 	if (cli.json) {
-		rc = show_json(args[0], p) == EXIT_DONE ? rc : EXIT_FAILED;
+		rc = show_json(path, p) == EXIT_DONE ? rc : EXIT_FAILED;
 	} else {
 		policy_say_mistakes(p);
 		if (e)
@@ -163,7 +166,7 @@ int verb_check(int argc, char **argv)
 			fwrite(text.data, 1, text.len, stdout);
 			buf_free(&text);
 		} else if (!e) {
-			show_summary(args[0], p);
+			show_summary(path, p);
 		}
 	}
 	policy_free(p);

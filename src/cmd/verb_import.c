@@ -45,6 +45,16 @@ static int read_stdin(struct buf *to, struct sluice_err *err)
 	return to->failed ? err_nomem(err) : 0;
 }
 
+static bool is_blank(const struct buf *text)
+{
+	size_t i;
+
+	for (i = 0; i < text->len; i++)
+		if (!memchr(" \t\r\n", text->data[i], 4))
+			return false;
+	return true;
+}
+
 static int form_of(const char *word)
 {
 	static const char *const forms[] = {"nft", "iptables-save", "ip6tables-save"};
@@ -94,6 +104,8 @@ int verb_import(int argc, char **argv)
 	e = path ? policy_disk.read(policy_disk.ctx, path, IMPORT_TEXT_MAX, &text, &err) : read_stdin(&text, &err);
 	if (!e && text.failed)
 		e = err_nomem(&err);
+	if (!e && is_blank(&text))
+		e = err_set(&err, -EBADMSG, "%s: nothing to import", path ? path : "<stdin>");
 	if (!e)
 		e = import_read(form >= 0 ? (enum import_form)form
 					  : import_form_of((const char *)text.data, text.len),

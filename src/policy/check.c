@@ -222,6 +222,22 @@ static void check_in(struct policy *p, const struct policy_filter *f, const stru
 	}
 }
 
+/* A packet that goes back where it came from: hardly what was meant, and a loop if the other end does so, too. */
+static void check_redirect(struct policy *p, const struct policy_filter *f, const struct policy_stmt *s)
+{
+	uint32_t i;
+
+	if (!s->redirect || policy_match_of(s, POLICY_IN))
+		return;
+	for (i = 0; i < f->on.n && p->n_hints++ < HINTS_MAX; i++)
+		if (!strcmp(f->on.v[i].text, s->redirect)) {
+			policy_warn(p, s->pos,
+				    "this filter is on '%s' itself: what comes in there is sent back",
+				    s->redirect);
+			return;
+		}
+}
+
 static void check_stmt(struct policy *p, const struct index_of *sets, const struct policy_filter *f,
 		       const struct policy_stmt *s)
 {
@@ -237,6 +253,7 @@ static void check_stmt(struct policy *p, const struct index_of *sets, const stru
 	}
 	check_ports(p, s);
 	check_icmp(p, s);
+	check_redirect(p, f, s);
 }
 
 /* --- interfaces --- */

@@ -17,7 +17,10 @@
 
 static int disk_read(void *ctx, const char *path, size_t max, struct buf *to, struct sluice_err *err)
 {
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK), e = 0;
+	bool given = !strcmp(path, POLICY_STDIN); /* it may be a pipe */
+	int fd = given ? fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3)
+		       : open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK),
+	    e = 0;
 	size_t had = to->len;
 	struct stat st;
 	ssize_t n;
@@ -27,7 +30,7 @@ static int disk_read(void *ctx, const char *path, size_t max, struct buf *to, st
 	if (fd < 0)
 		return err_set(err, errno == ENOENT || errno == ENOTDIR ? -ENOENT : -EACCES, "%s: %s", path,
 			       strerror(errno));
-	if (fstat(fd, &st) || !S_ISREG(st.st_mode)) {
+	if (!given && (fstat(fd, &st) || !S_ISREG(st.st_mode))) {
 		close(fd);
 		return err_set(err, -ENOEXEC, "%s is not a regular file", path);
 	}

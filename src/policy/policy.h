@@ -37,7 +37,8 @@ struct policy_files {
 	int (*read)(void *ctx, const char *path, size_t max, struct buf *to, struct sluice_err *err);
 	void *ctx;
 };
-extern const struct policy_files policy_disk;
+extern const struct policy_files policy_disk; /* by this name it reads standard input: */
+#define POLICY_STDIN "<stdin>"
 
 enum policy_severity { POLICY_ERROR, POLICY_WARNING };
 
