@@ -152,6 +152,19 @@ veth_target() { # the peer is in another namespace: the fix goes there
 		[ "$(fix "$T/if" redirect_target va)" = "ip netns exec $NB ethtool -K vb gro on" ] && run_fix redirect_target va &&
 		look va && says "$T/if" redirect_target ok "frames can be redirected to it" va
 }
+late() { # GRO came when the other end was up already, and this one too late: the command is true
+	for order in "va vb" "vb va"; do
+		in_a ip link set va down && ip -n $NB link set vb down && ip netns exec $NB ethtool -K vb gro off || return 1
+		in_a ip link set va up && { [ "$order" = "va vb" ] || ip -n $NB link set vb up; } && ip netns exec $NB ethtool -K vb gro on && ip -n $NB link set vb up || return 1
+		look va
+		[ "$order" = "va vb" ] || { says "$T/if" redirect_target ok "frames can be redirected to it" va; continue; }
+		says "$T/if" redirect_target warning "the other end \(vb\) has GRO only since this one was set up" va &&
+			[ "$(fix "$T/if" redirect_target va)" = "ip link set va down && ip link set va up" ] && run_fix redirect_target va &&
+			look va && says "$T/if" redirect_target ok "frames can be redirected to it" va || return 1
+	done
+	ip netns exec $NB ethtool -K vb gro off && ip -n $NB link set vb down && look va && run_fix redirect_target va && ip -n $NB link set vb up &&
+		look va && says "$T/if" redirect_target ok "frames can be redirected to it" va
+}
 veth_target_here() { look p0 && run_fix redirect_target p0 && look p0 && says "$T/if" redirect_target ok "can be redirected" p0; }
 compile() { printf '#include <linux/bpf.h>\n#include <bpf/bpf_helpers.h>\nSEC("xdp") int plain(struct xdp_md *c) { return XDP_PASS; }\nchar _license[] SEC("license") = "GPL";\n' | bpf_cc "$T/plain.o"; }
 xdp_tx() {
@@ -226,6 +239,7 @@ case_ "lo" lo
 case_ "a bridge and its port" bridge
 case_ "what stands on another" macvlan
 case_ "the veth trap, across namespaces, and its fix" veth_target
+case_ "a veth whose other end got GRO too late" late
 case_ "the veth trap in one namespace, and its fix" veth_target_here
 case_ "a program compiles" compile
 case_ "XDP_TX needs a program at the other end" xdp_tx

@@ -30,10 +30,11 @@ struct findings {
 	bool failed; /* out of memory: a line is missing */
 };
 
-/* doctor_say() appends a line; doctor_fix() gives the last one its command. */
+/* doctor_say() appends a line; doctor_fix() gives the last one its command, doctor_fix_then() one more behind it. */
 void doctor_say(struct findings *f, enum level level, const char *ifname, const char *check, const char *fmt,
 		...) __attribute__((format(printf, 5, 6)));
 void doctor_fix(struct findings *f, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+void doctor_fix_then(struct findings *f, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 void doctor_machine(struct findings *f);
 

@@ -30,6 +30,7 @@ struct patient {
 	struct net_ifinfo self, peer; /* peer.index 0: not a veth, or out of sight */
 	char peer_in[80]; /* what a command for the peer begins with: "", or "ip netns exec NAME " */
 	bool peer_named;  /* peer_in holds */
+	bool peer_gro, know_peer_gro;
 	struct net_ifinfo *all;
 	size_t n_all;
 	uint64_t features;
@@ -69,7 +70,7 @@ static bool find_netns(struct patient *p, int nsid, char *to, size_t size)
 		fd = d->d_name[0] == '.' ? -1 : openat(dirfd(dir), d->d_name, O_RDONLY | O_CLOEXEC);
 		found = fd >= 0 && !net_nsid_of(&p->route, fd, &its, NULL) && its == nsid;
 		if (found)
-			snprintf(to, size, "ip netns exec %.60s ", d->d_name);
+			snprintf(to, size, "%.60s", d->d_name);
 		if (fd >= 0)
 			close(fd);
 	}
@@ -78,16 +79,39 @@ static bool find_netns(struct patient *p, int nsid, char *to, size_t size)
 	return found;
 }
 
+/* Asked where the peer is: `in` is its namespace's name, "" this one. */
+static void ask_peer_gro(struct patient *p, const char *in)
+{
+	int home = -1, fd = -1;
+
+	if (*in && (lab_netns_current(&home, NULL) || lab_netns_enter(in, NULL))) {
+		if (home >= 0)
+			close(home);
+		return;
+	}
+	fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	p->know_peer_gro = fd >= 0 && !net_ethtool_feature(fd, p->peer.name, "rx-gro", &p->peer_gro, NULL);
+	if (fd >= 0)
+		close(fd);
+	if (*in)
+		lab_netns_return(home, NULL);
+}
+
 static void find_peer(struct patient *p)
 {
+	char in[64] = "";
+
 	if (!is_kind(p, "veth") || !p->self.lower)
 		return;
 	if (net_ifinfo_read(&p->route, p->self.lower, p->self.lower_nsid, &p->peer, NULL)) {
 		p->peer = (struct net_ifinfo){0};
 		return;
 	}
-	p->peer_named =
-		p->self.lower_nsid < 0 || find_netns(p, p->self.lower_nsid, p->peer_in, sizeof(p->peer_in));
+	p->peer_named = p->self.lower_nsid < 0 || find_netns(p, p->self.lower_nsid, in, sizeof(in));
+	if (*in)
+		snprintf(p->peer_in, sizeof(p->peer_in), "ip netns exec %s ", in);
+	if (p->peer_named)
+		ask_peer_gro(p, in);
 }
 
 static const struct net_ifinfo *by_index(const struct patient *p, int index)
@@ -138,6 +162,44 @@ static void native(struct patient *p)
 		    "driver %s has no native XDP: programs run in generic mode, later and slower", p->driver);
 }
 
+static void fix_again(struct patient *p)
+{
+	doctor_fix_then(p->f, "ip link set %s down", p->self.name);
+	doctor_fix_then(p->f, "ip link set %s up", p->self.name);
+}
+
+/* The kernel looks at the other end when this one is set up, and when GRO is switched while the other one is up. */
+static void redirect_veth(struct patient *p)
+{
+	bool has = p->peer.index && (p->peer.xdp_id[0] || (p->know_peer_gro && p->peer_gro));
+	bool sure = p->know_peer_gro && p->peer.flags & IFF_UP;
+	const char *name = p->peer.name;
+
+	if (!(p->features & NET_XDP_BASIC)) {
+		say(p, LEVEL_WARNING, "redirect_target",
+		    "frames redirected to it vanish: it has no native XDP as things are");
+	} else if (has && !(p->self.flags & IFF_UP)) {
+		say(p, LEVEL_WARNING, "redirect_target",
+		    "frames redirected to it vanish: it is switched off");
+	} else if (has) {
+		say(p, LEVEL_WARNING, "redirect_target",
+		    "frames redirected to it vanish: the other end (%s) has %s only since this one was set "
+		    "up",
+		    name, p->peer.xdp_id[0] ? "its program" : "GRO");
+		fix_again(p);
+	} else {
+		say(p, LEVEL_WARNING, "redirect_target",
+		    "frames redirected to it vanish: the other end%s%s%s has neither GRO nor an XDP "
+		    "program%s",
+		    p->peer.index ? " (" : "", name, p->peer.index ? ")" : "",
+		    p->know_peer_gro ? "" : ", or only since this one was set up");
+		if (p->peer.index && p->peer_named)
+			doctor_fix(p->f, "%sethtool -K %s gro on", p->peer_in, name);
+		if (p->peer.index && p->peer_named && !sure)
+			fix_again(p);
+	}
+}
+
 static void redirect(struct patient *p)
 {
 	if (!p->know_features)
@@ -146,12 +208,7 @@ static void redirect(struct patient *p)
 		say(p, LEVEL_OK, "redirect_target", "frames can be redirected to it%s",
 		    p->features & NET_XDP_TARGET_FRAGS ? ", multi-buffer ones too" : "");
 	} else if (is_kind(p, "veth")) {
-		say(p, LEVEL_WARNING, "redirect_target",
-		    "frames redirected to it vanish: the other end%s%s%s has neither GRO nor an XDP "
-		    "program",
-		    p->peer.index ? " (" : "", p->peer.name, p->peer.index ? ")" : "");
-		if (p->peer.index && p->peer_named)
-			doctor_fix(p->f, "%sethtool -K %s gro on", p->peer_in, p->peer.name);
+		redirect_veth(p);
 	} else {
 		say(p, LEVEL_WARNING, "redirect_target",
 		    "frames cannot be redirected to it as things are; some drivers can once they run a "

@@ -14,6 +14,7 @@
 #include "control/balance_care.h"
 #include "control/guard.h"
 #include "control/plan.h"
+#include "control/redirects.h"
 #include "control/sets.h"
 
 const char *policy_file(const char *arg)
@@ -156,6 +157,23 @@ static int print_plan(const struct control_ready *r, struct sluice_err *err)
 	return e;
 }
 
+/* The policy is the same, and yet it is put into force again. */
+static void say_redirects(const struct control_ready *r)
+{
+	char name[CLI_NAME];
+	struct redirect *v;
+	uint32_t n, i;
+
+	if (!r->live || strcmp(r->live->hash, r->next->hash) != 0 ||
+	    redirects_read(r->st, r->live->name, &v, &n, NULL))
+		return;
+	for (i = 0; i < n; i++)
+		if (redirects_health(&v[i]) == REDIRECT_AGAIN)
+			printf("%s: was made anew, rules redirect to it again\n",
+			       cli_name(v[i].ifname, name));
+	free(v);
+}
+
 int policy_say_plan(const struct control_ready *r, struct sluice_err *err)
 {
 	char name[CLI_NAME];
@@ -164,6 +182,8 @@ int policy_say_plan(const struct control_ready *r, struct sluice_err *err)
 
 	if (r->policy)
 		e = print_plan(r, err);
+	if (r->policy && !cli.json)
+		say_redirects(r);
 	for (i = 0; !cli.json && !r->policy && r->live && i < r->live->n_all; i++)
 		printf("%s: loses its %s\n", cli_name(r->live->parts[i].ifname, name),
 		       r->live->parts[i].kind == CONTROL_FILTER ? "filter" : "balancer");

@@ -6,6 +6,7 @@
 #include "cmd/policy_say.h"
 #include "control/balance_care.h"
 #include "control/build.h"
+#include "control/redirects.h"
 
 #define PARTS_SHOWN 8 /* interfaces in a sentence */
 
@@ -114,6 +115,8 @@ static int ready(void *ctx, const struct control_ready *r, struct sluice_err *er
 
 	if (!e)
 		warn_unfit(r);
+	if (!e)
+		redirects_care(r->policy, r->next, say_care, NULL);
 	e = e ?: balance_care(r->policy, r->old, r->next, say_care, NULL, err);
 	return e ?: policy_say_ready(ctx, r, err);
 }

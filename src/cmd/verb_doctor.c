@@ -68,18 +68,41 @@ void doctor_say(struct findings *f, enum level level, const char *ifname, const 
 	text_printable(text, item->text, sizeof(item->text));
 }
 
+/* People paste it into a shell: an interface may be called x;reboot. */
+static void add_fix(struct findings *f, bool then, const char *fmt, va_list ap)
+{
+	char text[sizeof(f->item->fix)], *fix;
+	int n = vsnprintf(text, sizeof(text), fmt, ap);
+	size_t had, len = n > 0 ? (size_t)n : 0;
+
+	if (!f->n)
+		return;
+	fix = f->item[f->n - 1].fix;
+	had = then ? strlen(fix) : 0;
+	if (!len || had + len + 5 > sizeof(text) || text[strspn(text, SAFE)]) {
+		*fix = '\0';
+		return;
+	}
+	memcpy(fix + had, " && ", 4);
+	memcpy(fix + had + (had ? 4 : 0), text, len + 1);
+}
+
 void doctor_fix(struct findings *f, const char *fmt, ...)
 {
-	char text[sizeof(f->item->fix)];
 	va_list ap;
-	int n;
 
 	va_start(ap, fmt);
-	n = vsnprintf(text, sizeof(text), fmt, ap);
+	add_fix(f, false, fmt, ap);
 	va_end(ap);
-	/* people paste it into a shell: an interface may be called x;reboot */
-	if (f->n && n > 0 && (size_t)n < sizeof(text) && !text[strspn(text, SAFE)])
-		snprintf(f->item[f->n - 1].fix, sizeof(text), "%s", text);
+}
+
+void doctor_fix_then(struct findings *f, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	add_fix(f, true, fmt, ap);
+	va_end(ap);
 }
 
 static int print_json(const struct findings *f)

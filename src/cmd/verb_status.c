@@ -13,8 +13,9 @@ static const struct cli_verb verb = {
 	.name = "status",
 	.usage = "[OPTION...]",
 	.summary = "which policy is in force, where, and which there were before",
-	.text = "Exit status 0 if a policy is in force on all its interfaces, 3 if none is, 1 if one is not where it\n"
-		"should be.\n",
+	.text = "Exit status 0 if a policy is in force on all its interfaces, 3 if none is, 1 if one is not "
+		"where it\n"
+		"should be, or an interface that its rules redirect to is not what it was.\n",
 	.opts = opts,
 };
 
@@ -84,6 +85,17 @@ static void say_part(const struct control_status *s, const struct control_status
 	}
 }
 
+static void say_lost(const struct control_status *s)
+{
+	char name[CLI_NAME];
+	uint32_t i;
+
+	for (i = 0; i < s->n_lost; i++)
+		printf("  %-15s LOST: packets that rules redirect to it, the interface %s\n",
+		       cli_name(s->lost[i].ifname, name),
+		       s->lost[i].gone ? "is gone" : "was made anew; sluice restore");
+}
+
 static void say_history(const struct control_status *s)
 {
 	const struct store_entry *v;
@@ -128,6 +140,7 @@ static void say(const struct control_status *s)
 		printf("  a change was interrupted; the next one finishes or undoes it\n");
 	for (i = 0; i < s->n_parts; i++)
 		say_part(s, &s->parts[i]);
+	say_lost(s);
 	if (s->memory)
 		printf("memory %sB\n", text_si((double)s->memory, size, sizeof(size)));
 	say_history(s);
@@ -177,6 +190,18 @@ static json_t *json_parts(const struct control_status *s)
 	return list;
 }
 
+static json_t *json_lost_redirects(const struct control_status *s)
+{
+	json_t *list = json_array();
+	uint32_t i;
+
+	for (i = 0; i < s->n_lost; i++)
+		json_array_append_new(list, json_pack("{s:s, s:i, s:s}", "interface", s->lost[i].ifname,
+						      "ifindex", s->lost[i].ifindex, "state",
+						      s->lost[i].gone ? "gone" : "made_anew"));
+	return list;
+}
+
 static json_t *json_history(const struct control_status *s)
 {
 	json_t *list = json_array();
@@ -195,13 +220,15 @@ static int say_json(const struct control_status *s)
 {
 	bool left = s->st->record.change != CONTROL_NONE && s->st->record.change != CONTROL_TRIAL;
 
-	return cli_json(json_pack("{s:o, s:s?, s:s?, s:o, s:o, s:o, s:o, s:b, s:b, s:o, s:I, s:o}", "policy",
-				  json_name(s->current), "file", s->gen ? s->gen->path : NULL, "hash",
-				  s->gen ? s->gen->hash : NULL, "since", json_time(s->current[0] ? s->since_ns : 0),
-				  "trial_left", s->trial_ns ? json_real((double)s->trial_ns / 1e9) : json_null(),
+	return cli_json(json_pack("{s:o, s:s?, s:s?, s:o, s:o, s:o, s:o, s:b, s:b, s:o, s:o, s:I, s:o}",
+				  "policy", json_name(s->current), "file", s->gen ? s->gen->path : NULL,
+				  "hash", s->gen ? s->gen->hash : NULL, "since",
+				  json_time(s->current[0] ? s->since_ns : 0), "trial_left",
+				  s->trial_ns ? json_real((double)s->trial_ns / 1e9) : json_null(),
 				  "rolled_back_at", json_time(s->rolled_back_ns), "rolled_back",
-				  s->rolled_back_ns ? json_name(s->tried) : json_null(), "busy", s->busy, "interrupted",
-				  left && !s->busy, "interfaces", json_parts(s), "memory", (json_int_t)s->memory,
+				  s->rolled_back_ns ? json_name(s->tried) : json_null(), "busy", s->busy,
+				  "interrupted", left && !s->busy, "interfaces", json_parts(s),
+				  "lost_redirects", json_lost_redirects(s), "memory", (json_int_t)s->memory,
 				  "history", json_history(s)));
 }
 
@@ -227,6 +254,8 @@ int verb_status(int argc, char **argv)
 	for (i = 0; rc == EXIT_DONE && i < s->n_parts; i++)
 		if (!healthy(&s->parts[i]) && s->parts[i].health != CONTROL_GONE && s->parts[i].health != CONTROL_MISSING)
 			rc = EXIT_FAILED;
+	if (rc == EXIT_DONE && s->n_lost)
+		rc = EXIT_FAILED;
 	control_status_free(s);
 	return rc;
 }

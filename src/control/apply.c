@@ -13,6 +13,7 @@
 #include "control/files.h"
 #include "control/inside.h"
 #include "control/lay.h"
+#include "control/redirects.h"
 #include "control/switch.h"
 
 struct work {
@@ -116,7 +117,7 @@ static int new_generation(struct work *w, const struct store_policy *p, const ch
 	return e;
 }
 
-/* Can what is pinned of a generation be taken as it is? Its interfaces are those that it would get now. */
+/* Can what is pinned of a generation be taken as it is? Its interfaces, and those that it redirects to, are those of now. */
 static bool still_fits(const struct control_state *st, const char *name, const struct control_generation *wanted)
 {
 	struct control_generation *g;
@@ -130,7 +131,7 @@ static bool still_fits(const struct control_state *st, const char *name, const s
 		same = g->parts[i].kind == wanted->parts[i].kind && g->parts[i].ifindex == wanted->parts[i].ifindex &&
 		       g->parts[i].filter == wanted->parts[i].filter;
 	control_generation_free(g);
-	return same;
+	return same && redirects_hold(st, name);
 }
 
 static bool is_lost(const struct control_state *st, const struct control_generation *g, uint32_t part)

@@ -16,6 +16,7 @@
 #include "control/balance_care.h"
 #include "control/balance_ways.h"
 #include "control/build.h"
+#include "control/redirects.h"
 #include "control/sessions.h"
 #include "net/ifinfo.h"
 
@@ -37,7 +38,7 @@ struct care {
 __attribute__((format(printf, 3, 4))) static void tell(const struct care *c, uint32_t block, const char *fmt, ...)
 {
 	struct policy_where w = policy_where(c->p, c->p->balances[block].pos);
-	char text[400], line[800];
+	char text[500], line[900];
 	va_list ap;
 
 	va_start(ap, fmt);
@@ -185,17 +186,16 @@ static void look_mtu(struct care *c, uint32_t block, const struct balance_backen
 
 static void look_target(struct care *c, uint32_t block, const struct way *way, const struct net_ifinfo *in)
 {
-	uint64_t features;
 	char name[IF_NAMESIZE] = "?";
 
-	if ((int)way->hop.ifindex == in->index || !c->genl.sock ||
-	    net_xdp_features(&c->genl, (int)way->hop.ifindex, &features, NULL) || features & NET_XDP_TARGET ||
+	if (!redirects_lost(&c->genl, c->p, in->name, in->index, (int)way->hop.ifindex) ||
 	    !once(c->said_target, &c->n_target, (int)way->hop.ifindex))
 		return;
 	if_indextoname(way->hop.ifindex, name);
-	tell(c, block, "%s takes no packets that are redirected to it, so those to backends behind it are lost; a veth does if its "
-	     "peer has an XDP program or GRO (ethtool -K PEER gro on), others if they have a program of their own",
-	     text_harmless(name));
+	tell(c, block,
+	     "%s takes no packets that are redirected to it, so those to backends behind it are "
+	     "lost; " REDIRECTS_ADVICE,
+	     text_harmless(name), name);
 }
 
 static void look_at_backend(struct care *c, uint32_t block, const struct balance_backend *b, const struct net_ifinfo *in,

@@ -19,6 +19,7 @@
 #include "control/carry.h"
 #include "control/files.h"
 #include "control/inside.h"
+#include "control/redirects.h"
 #include "control/sets.h"
 
 #define CODE_BYTES (64u << 20)
@@ -315,6 +316,7 @@ int build_new(struct control_state *st, const char *again, const struct policy *
 	e = e ?: make_sets(&b, again, false, &sets);
 	for (i = 0; i < p->n_filters && !e; i++)
 		e = build_filter(&b, i);
+	e = e ?: redirects_write(&b);
 	e = e ?: build_balance(&b);
 	e = e ?: control_generation_write(st, g, err);
 	filter_sets_free(sets);
@@ -372,7 +374,8 @@ static void again_file(void *ctx, const char *name)
 	struct again *a = ctx;
 	struct buf bytes = {0};
 
-	if (a->e || (strncmp(name, "config_", 7) != 0 && strncmp(name, "rules_", 6) != 0 && strncmp(name, "report_", 7) != 0))
+	if (a->e || (strncmp(name, "config_", 7) != 0 && strncmp(name, "rules_", 6) != 0 &&
+		     strncmp(name, "report_", 7) != 0 && strcmp(name, "redirects") != 0))
 		return;
 	a->e = files_read(a->dir, name, CODE_BYTES, &bytes, a->b->err) ?:
 	       files_write(a->b->dir, name, bytes.data, bytes.len, false, a->b->err);

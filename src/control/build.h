@@ -7,6 +7,7 @@
  *     RUN/7-0f3a.../parts       what it is made of (control_generation_open())
  *                   part_P      code of part P's program (bpf/code.h); the maps it names are pinned
  *                   config_F, rules_F, report_F    of filter F: struct filter_config, build_rule, filter_report
+ *                   redirects   where rules redirect to (redirects.h)
  *     PINS/7-0f3a.../           enum control_map, and m_ID for every other map the code names
  */
 #ifndef CONTROL_BUILD_H

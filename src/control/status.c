@@ -16,6 +16,7 @@
 #include "control/files.h"
 #include "control/inside.h"
 #include "control/lay.h"
+#include "control/redirects.h"
 #include "control/status.h"
 
 const char *control_health_name(enum control_health health)
@@ -173,6 +174,29 @@ static int ask_others(struct control_status *s, struct sluice_err *err)
 	return failed ? err_nomem(err) : 0;
 }
 
+static int ask_redirects(struct control_status *s, struct sluice_err *err)
+{
+	enum redirect_health health;
+	struct redirect *v;
+	uint32_t n, i;
+	int e = redirects_read(s->st, s->current, &v, &n, err);
+
+	if (!e && n) {
+		s->lost = calloc(n, sizeof(*s->lost));
+		e = s->lost ? 0 : err_nomem(err);
+	}
+	for (i = 0; !e && i < n; i++) {
+		health = redirects_health(&v[i]);
+		if (health == REDIRECT_THERE)
+			continue;
+		s->lost[s->n_lost] = (struct control_status_redirect){.ifindex = v[i].ifindex,
+								      .gone = health == REDIRECT_GONE};
+		memcpy(s->lost[s->n_lost++].ifname, v[i].ifname, sizeof(v[i].ifname));
+	}
+	free(v);
+	return e;
+}
+
 /* --- memory --- */
 
 struct weigh {
@@ -272,6 +296,8 @@ static int ask(struct control_status *s, struct sluice_err *err)
 	for (i = 0; !e && s->gen && i < s->gen->n_all; i++)
 		e = ask_part(s, i, err);
 	e = e ?: ask_others(s, err);
+	if (!e && s->gen)
+		e = ask_redirects(s, err);
 	e = e ?: store_history(s->st, &s->history, &s->n_history, err);
 	if (!e && store_confirmed(s->st, s->confirmed, NULL))
 		s->confirmed[0] = '\0';
@@ -311,6 +337,7 @@ void control_status_free(struct control_status *s)
 	control_generation_free(s->gen);
 	control_state_close(s->st);
 	free(s->parts);
+	free(s->lost);
 	free(s->history);
 	free(s);
 }

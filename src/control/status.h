@@ -45,6 +45,13 @@ struct control_status_part {
 	struct control_balance_report services;
 };
 
+/* Where rules redirect to, and it is gone, or another one of the name: what is sent there is lost. */
+struct control_status_redirect {
+	char ifname[16];
+	int ifindex; /* that packets are sent to */
+	bool gone;   /* false: there is another one */
+};
+
 struct control_status {
 	struct control_state *st;
 	char current[CONTROL_NAME];   /* whose rules packets meet; "": no policy */
@@ -57,6 +64,8 @@ struct control_status {
 	struct control_generation *gen; /* of current, NULL */
 	struct control_status_part *parts;
 	uint32_t n_parts;
+	struct control_status_redirect *lost;
+	uint32_t n_lost;
 	struct store_entry *history; /* the newest first */
 	uint32_t n_history;
 	uint64_t memory; /* bytes of all maps of generations that are kept */
