@@ -63,6 +63,7 @@ static int axes(struct cross *c)
 	const struct services *s = &c->f->services;
 	uint32_t a, i, k, spec;
 	const struct side *side;
+	uint64_t bits;
 
 	for (a = 0; a < 3; a++) {
 		c->axis[a].n = a == SERVICE ? s->n_classes : c->f->side[a].n;
@@ -77,9 +78,12 @@ static int axes(struct cross *c)
 				continue;
 			}
 			spec = s->of_rule[i];
-			for (k = 0; k < s->n_classes; k++)
-				if (s->match[(size_t)k * s->spec_words + spec / 64] >> spec % 64 & 1)
-					c->axis[a].rules[(size_t)k * c->words + i / 64] |= 1ull << i % 64;
+			for (k = 0; k < s->class_words; k++)
+				for (bits = s->classes[(size_t)spec * s->class_words + k]; bits;
+				     bits &= bits - 1)
+					c->axis[a].rules[(k * 64ul + (uint32_t)__builtin_ctzll(bits)) *
+								 c->words +
+							 i / 64] |= 1ull << i % 64;
 		}
 	}
 	return 0;
