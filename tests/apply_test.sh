@@ -242,7 +242,12 @@ few_privileges() {
 no_privilege() {
 	expect_fail 4 'needs a privilege that is missing: CAP_SYS_ADMIN' box setpriv --bounding-set=-all,+bpf,+net_admin,+perfmon --inh-caps=-all "$SLUICE" apply "$T/a.conf" &&
 		expect_fail 4 'privilege that is missing: CAP_BPF, CAP_NET_ADMIN' box setpriv --bounding-set=-all --inh-caps=-all "$SLUICE" apply "$T/a.conf" &&
-		expect_fail 4 'privilege' box setpriv --bounding-set=-all --inh-caps=-all "$SLUICE" status && meets h1 198.18.1.1 A
+		expect_fail 4 'privilege' box setpriv --bounding-set=-all --inh-caps=-all "$SLUICE" status && meets h1 198.18.1.1 A || return 1
+	for v in down confirm rollback restore "apply $T/a.conf" "apply -n $T/a.conf"; do # the folders are root's, which is as it should be
+		# shellcheck disable=SC2086
+		expect_fail 4 "^sluice ${v%% *}: .* needs a privilege that is missing: CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON; run it as root$" \
+			nsenter --net="/run/netns/sluice-$LAB-box" setpriv --reuid=65534 --regid=65534 --clear-groups "$SLUICE" $v || return 1
+	done
 }
 case_ "restore: the last confirmed policy; saying it again changes nothing" restore
 case_ "restore: interfaces that come later" later

@@ -212,6 +212,10 @@ int files_mkdir(const char *path, struct sluice_err *err)
 	}
 	if (lstat(path, &st))
 		return failed("making", path, err);
+	if (S_ISDIR(st.st_mode) && !st.st_uid && geteuid() && !(st.st_mode & 022)) {
+		errno = EACCES; /* root's, as it should be */
+		return failed("making", path, err);
+	}
 	if (!S_ISDIR(st.st_mode) || st.st_uid != geteuid() || st.st_mode & 022)
 		return err_set(err, -EPERM, "%s is not a folder that only its owner can write to", path);
 	return 0;
