@@ -174,6 +174,31 @@ case_ "a filter" shows '/rule 6\n' 'filter: rule 6' '"rule 6"' '60": drop'
 case_ "help" shows h 'by text or by rate' 'no packet has matched since the rule is in force'
 case_ "paused" shows p '[paused]'
 case_ "all keys" shows '12345ssrrhhpp/x\033\033OH\033OA\033OB\033[5~\033[6~' 'filter on a1'
+narrow() { # COLUMNS: the longest line of a screen whose rules have long names; limits' drops are on it
+	tmux -L "rules$$" -f /dev/null new-session -d -x "$1" -y 24 "$IN $SLUICE rules -i 200ms" || return 1
+	wait_until 10 eval 'tmux -L "rules$$" capture-pane -p | grep -q "over it"'
+	tmux -L "rules$$" send-keys / '"long'
+	tmux -L "rules$$" send-keys Enter
+	wait_until 10 eval '! tmux -L "rules$$" capture-pane -p | grep -q "over it"'
+	tmux -L "rules$$" capture-pane -p >"$T/screen"
+	tmux -L "rules$$" kill-server
+	cat "$T/screen"
+	grep -q ' OVER .*SHARE  RULE$' "$T/screen" && grep -qE '^ +3 .* 4 +(0 +)?[0-9.]+%  "long' "$T/screen" &&
+		! sed 1,2d "$T/screen" | grep -vE '^$|^ +[-0-9]|^ {7}|^ ?q quit' | grep . && [ "$(sed 1,2d "$T/screen" | grep -c '[^ ]')" = 5 ]
+}
+wide_rules() {
+	policy wide.conf <<-X
+	filter on a1 {
+		count udp as "over it"
+		drop tcp as "long $(printf '%058d' 1)"
+		limit udp to port 9 to 1/d burst 2 as "long $(printf '%058d' 2)"
+		drop udp to port 9 as "long $(printf '%058d' 3)"
+	}
+	X
+	frames a0 6 "$(udp 9)" && narrow 80 && narrow 120
+}
+if command -v tmux >/dev/null; then case_ "lines end at the edge" wide_rules; else skip "lines end at the edge" "no tmux"; fi
+case_ "sixty rules once more" many
 terminal() { # as it was before
 	screen '' && tail -c 200 "$T/screen" | grep -aq "$(printf '\033')\[?1049l"
 }

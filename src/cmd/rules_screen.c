@@ -11,9 +11,7 @@
 
 #define HEAD_LINES 2
 #define RULE_SHOWN 200
-#define FIGURES 61 /* columns of a row in front of its text */
-#define RARE 16	   /* of them those of OVER and LOGGED, */
-#define WIDE 110   /* for which a terminal of so many has room */
+#define WIDE 110 /* columns for which LOGGED, and blanks between the figures, leave enough for the text */
 
 struct rules_screen {
 	struct screen screen; /* first */
@@ -36,6 +34,24 @@ static bool is_wide(void)
 	return COLS >= WIDE;
 }
 
+/* Figures of a row, the columns' names, or NULL for none; returns how many columns are left behind them. */
+static int figures(int line, const char *const cell[8])
+{
+	static const int wide[] = {6, 8, 8, 8, 8, 7, 7, 6}, narrow[] = {6, 8, 6, 6, 6, 6, 0, 6};
+	const int *width = is_wide() ? wide : narrow;
+	int i, at = 0;
+
+	move(line, 0);
+	for (i = 0; i < 8; i++) {
+		if (!width[i])
+			continue;
+		printw("%s%*s", i ? " " : "", width[i], cell[i]);
+		at += width[i] + (i != 0);
+	}
+	printw("  ");
+	return COLS > at + 2 ? COLS - at - 2 : 0;
+}
+
 static void head(const struct rules_screen *s)
 {
 	static const char *const columns[] = {"", "PACKETS", "BYTES", "PPS", "BIT/S"};
@@ -53,11 +69,10 @@ static void head(const struct rules_screen *s)
 		snprintf(name[i], sizeof(name[i]), "%s%s", (int)run->sort == i && i ? "*" : "", columns[i]);
 	screen_bar(HEAD_LINES - 1);
 	attron(A_REVERSE);
-	mvprintw(HEAD_LINES - 1, 0, "%6s %8s %8s %8s %8s", run->sort == RULES_TEXT ? "*" : "", name[1], name[2],
-		 name[3], name[4]);
-	if (is_wide())
-		printw(" %7s %7s", "OVER", "LOGGED");
-	printw(" %6s  RULE", "SHARE");
+	i = figures(HEAD_LINES - 1,
+		    (const char *const[]){run->sort == RULES_TEXT ? "*" : "", name[1], name[2], name[3],
+					  name[4], "OVER", "LOGGED", "SHARE"});
+	printw("%.*s", i, "RULE");
 	attroff(A_REVERSE);
 }
 
@@ -70,20 +85,24 @@ static bool is_shown(const struct rules_screen *s, uint32_t at, int *line)
 
 static void print_group(const struct rules_group *g, int line)
 {
-	char a[8], b[8], c[8], d[8];
+	char a[8], b[8], c[8], d[8], text[RULE_SHOWN];
+	int room;
 
 	attron(A_BOLD);
-	mvprintw(line, 0, "%6s %8s %8s %8s %8s  filter on %s%s", "",
-		 text_si((double)g->packets, a, sizeof(a)), text_si((double)g->bytes, b, sizeof(b)),
-		 text_si(g->pps, c, sizeof(c)), text_si(g->bps, d, sizeof(d)), g->interfaces,
-		 g->filter->shadow ? ", in shadow: all pass" : "");
+	room = figures(line, (const char *const[]){"", text_si((double)g->packets, a, sizeof(a)),
+						   text_si((double)g->bytes, b, sizeof(b)),
+						   text_si(g->pps, c, sizeof(c)),
+						   text_si(g->bps, d, sizeof(d)), "", "", ""});
+	snprintf(text, sizeof(text), "%sfilter on %s", g->filter->shadow ? "in shadow: all pass, " : "",
+		 g->interfaces);
+	printw("%.*s", room, text);
 	attroff(A_BOLD);
 }
 
 static void print_row(const struct rules_row *row, const char *text, int line)
 {
 	char a[8], b[8], c[8], d[8], e[8], f[8], number[12] = "-", share[12] = "never";
-	int figures = FIGURES - (is_wide() ? 0 : RARE), width = COLS > figures + 10 ? COLS - figures : 10;
+	int room;
 
 	if (row->stmt)
 		snprintf(number, sizeof(number), "%u", row->rule + 1);
@@ -91,13 +110,13 @@ static void print_row(const struct rules_row *row, const char *text, int line)
 		snprintf(share, sizeof(share), "%.1f%%", 100 * row->share);
 	else
 		attron(A_DIM);
-	mvprintw(line, 0, "%6s %8s %8s %8s %8s", number, text_si((double)row->now.packets, a, sizeof(a)),
-		 text_si((double)row->now.bytes, b, sizeof(b)), text_si(row->pps, c, sizeof(c)),
-		 text_si(row->bps, d, sizeof(d)));
-	if (is_wide())
-		printw(" %7s %7s", text_si((double)row->now.over_packets, e, sizeof(e)),
-		       text_si((double)row->now.logged, f, sizeof(f)));
-	printw(" %6s  %.*s", share, width, text);
+	room = figures(line,
+		       (const char *const[]){number, text_si((double)row->now.packets, a, sizeof(a)),
+					     text_si((double)row->now.bytes, b, sizeof(b)),
+					     text_si(row->pps, c, sizeof(c)), text_si(row->bps, d, sizeof(d)),
+					     text_si((double)row->now.over_packets, e, sizeof(e)),
+					     text_si((double)row->now.logged, f, sizeof(f)), share});
+	printw("%.*s", room, text);
 	attroff(A_DIM);
 }
 
@@ -139,7 +158,7 @@ static void draw(struct rules_screen *s)
 		"never: no packet has matched since the rule is in force",
 		"SHARE: of the packets of its filter",
 		"OVER: packets beyond the rule's limit, dropped; PACKETS are those within",
-		"OVER and LOGGED are shown where there are 110 columns",
+		"LOGGED is shown where there are 110 columns",
 	};
 
 	erase();
