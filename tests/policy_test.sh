@@ -89,6 +89,14 @@ stdin() { # files that it names are in the current folder
 	echo 'filter on eth0 { dorp }' | expect_fail 1 '^<stdin>:1:18: error: unknown word' "$SLUICE" check - && expect_fail 1 '^sluice check: <stdin>: Bad file' "$SLUICE" check - <&-
 }
 case_ "check: standard input" stdin
+refused() { # what apply would refuse: tables that do not fit, rates that cannot be kept
+	awk 'BEGIN { print "filter on eth0 {"; for (i = 1; i <= 33000; i++) print "\tdrop tcp to port " i; print "}" }' >services.conf
+	expect_fail 1 '^services.conf:1:1: error: sluice apply would refuse it: IPv4: the rules name 33001 different services, at most 32768' "$SLUICE" check services.conf &&
+		"$SLUICE" check -j services.conf | jq -e '.ok == false and .errors == 1 and .diagnostics[0].line == 1' || return 1
+	printf 'filter on eth0 {\n\tredirect to v1 udp\n}\nfilter on eth1 {\n\tlimit to 200M/s\n}\n' >rate.conf
+	expect_fail 1 '^rate.conf:4:1: error: sluice apply would refuse it: rule 1: a rate above 100 M packets' "$SLUICE" check rate.conf
+}
+case_ "check: what apply would refuse" refused
 back() { # redirected to where it comes from
 	printf 'filter on { v0, v1 } {\n\tredirect to v1 tcp\n\tredirect to v1 udp in v0\n\tredirect to v2 icmp\n}\n' >back.conf
 	"$SLUICE" check back.conf 2>err | grep -q '; 1 warning$' && grep -qxF "back.conf:2:2: warning: this filter is on 'v1' itself: what comes in there is sent back" err

@@ -9,6 +9,7 @@
 #include "base/err.h"
 #include "base/text.h"
 #include "cmd/policy_say.h"
+#include "filter/compile.h"
 
 static bool print;
 
@@ -139,6 +140,52 @@ static void show_summary(const char *path, const struct policy *p)
 	printf("; %" PRIu64 " warning%s\n", p->n_warnings, plural(p->n_warnings));
 }
 
+/* Every interface that rules name is there: which are is not asked. */
+static struct filter_interface *targets(const struct policy_filter *f, uint32_t *n)
+{
+	struct filter_interface *v = calloc(f->n_stmts + 1ul, sizeof(*v));
+	uint32_t i;
+
+	*n = 0;
+	for (i = 0; v && i < f->n_stmts; i++)
+		if (f->stmts[i].redirect && (!*n || strcmp(v[*n - 1].name, f->stmts[i].redirect) != 0))
+			v[(*n)++] = (struct filter_interface){f->stmts[i].redirect, 1};
+	return v;
+}
+
+/* What apply would refuse: tables that would not fit, rates that cannot be kept. Each filter that is, is one more mistake. */
+static int fits(struct policy *p, const char *path, struct sluice_err *err)
+{
+	struct filter_sets *sets = NULL;
+	struct filter_interface *v;
+	struct filter_tables *t;
+	struct filter_opts o = {.n_interfaces = 0};
+	struct sluice_err why = {0};
+	uint32_t i;
+	int e = filter_sets_plan(p, &sets, &why);
+
+	if (e && e != -ENOMEM)
+		policy_error(p, p->n_sets ? p->sets[0].pos : (struct policy_pos){.at = 0}, "%s", why.text);
+	o.sets = sets;
+	for (i = 0; !e && i < p->n_filters; i++) {
+		v = targets(&p->filters[i], &o.n_interfaces);
+		o.interfaces = v;
+		e = v ? filter_compile(p, i, &o, &t, &why) : -ENOMEM;
+		if (!e)
+			filter_tables_free(t);
+		else if (e != -ENOMEM)
+			policy_error(p, p->filters[i].pos, "sluice apply would refuse it: %s", why.text);
+		e = e == -ENOMEM ? e : 0;
+		free(v);
+	}
+	filter_sets_free(sets);
+	if (e == -ENOMEM)
+		return err_nomem(err);
+	return p->n_errors ? err_set(err, -EINVAL, "%s: %" PRIu64 " mistake%s", path, p->n_errors,
+				     p->n_errors == 1 ? "" : "s")
+			   : 0;
+}
+
 int verb_check(int argc, char **argv)
 {
 	struct sluice_err err = {0};
@@ -154,6 +201,8 @@ int verb_check(int argc, char **argv)
 	e = policy_read(path, NULL, &p, &err);
 	if (!p)
 		return cli_fail(&verb, &err);
+	if (!e)
+		e = fits(p, path, &err);
 	rc = e ? EXIT_FAILED : EXIT_DONE;
 	if (cli.json) {
 		rc = show_json(path, p) == EXIT_DONE ? rc : EXIT_FAILED;

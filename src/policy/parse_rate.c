@@ -110,7 +110,7 @@ bool parse_rate(struct parse *c, struct policy_rate *rate, bool bits)
 	size_t n = c->t.kind == TOKEN_WORD ? amount(c->t.s, c->t.len, &rate->amount, &large) : 0;
 
 	if (large)
-		return too_large(c, bits ? "1000G/s or 1000Gbit/s" : "1000G/s");
+		return too_large(c, bits ? "100M/s or 64Gbit/s" : "100M/s");
 	if (!n || !rate->amount || !unit(c->t.s + n, c->t.len - n, rate) || (rate->bits && !bits))
 		return parse_expected(c, bits ? "a rate in whole numbers (100/s, 1k/s, 30/m, 10Mbit/s)"
 					      : "a rate in packets (100/s, 1k/s, 30/m)");
