@@ -309,10 +309,10 @@ two_at_once() {
 	is done 4 "$(grep -l 'is in force$' "$T"/at.* | wc -l)" &&
 		is policy $((7 - $(grep -l '^nothing to do' "$T"/at.* | wc -l))) "$(st .policy | cut -d- -f1)" && meets h1 198.18.1.1 "$(st .file | grep -q a.conf && echo A || echo B)"
 }
+busy() { [ "$(st .busy)" = true ]; }
 locked() {
 	"$BUILD/tests/apply-counts" "sluice-$LAB-box" lock 2 & holder=$!
-	wait_until 5 test "$(st .busy)" = true
-	is busy true "$(st .busy)" && expect_fail 1 "process $holder is changing the policy" "$BUILD/tests/apply-counts" "sluice-$LAB-box" lock 0
+	wait_until 5 busy && expect_fail 1 "process $holder is changing the policy" "$BUILD/tests/apply-counts" "sluice-$LAB-box" lock 0
 	rc=$?
 	wait $holder
 	return $rc

@@ -248,7 +248,7 @@ at_once() {
 case_ "eight at the same time: all are in afterwards, and out again" at_once
 
 locked() {
-	wait_until 40 grep -q ^exit "$T/held.out"
+	wait_until 40 grep -q ^exit "$T/held.out" || { cat "$T/held.out"; return 1; }
 	grep -q '^sluice attach: held: another sluice is changing this interface (it holds .*lock)$' "$T/held.out" &&
 		grep -qE '^exit 1 after (29|30|31|32)$' "$T/held.out" || { cat "$T/held.out"; return 1; }
 	sl list held | grep -q '^held *-$' || return 1

@@ -333,7 +333,7 @@ capabilities() { # those of the unit are enough
 	kill $s1
 	wait_shows 4 "web $H1 down health none to1
 web $H2 up health slots to2" || return 1
-	says_not "CAP_|privilege|ermi"
+	says_not "CAP_|privilege|ermi" || return 1
 	same "$(printf "CapBnd:\t%016x" $((1 << 12 | 1 << 13 | 1 << 19 | 1 << 21 | 1 << 39 | 1 << 2)))" "$(grep CapBnd /proc/$daemon/status)" || return 1
 	kill $daemon
 	wait $daemon

@@ -317,7 +317,7 @@ case_ "targets change, state stays" change
 stall() { # stopped longer than the timeout: servers that answered meanwhile are not blamed
 	in_ box timeout 20 "$TOOL" -s -t 4s http every=100ms timeout=300ms port=1019 -- $H1 $H1 $H1 $H1 $H1 </dev/null >"$T/stall" &
 	tool=$!
-	wait_until 5 test "$(grep -c '^up' "$T/stall")" = 5
+	wait_until 5 eval '[ "$(grep -c "^up" "$T/stall")" = 5 ]' || { cat "$T/stall"; return 1; }
 	for _ in 1 2 3 4; do
 		pid=$(pgrep -f "^$TOOL -s -t 4s" | head -n 1)
 		kill -STOP "$pid" && sleep 0.7 && kill -CONT "$pid" && sleep 0.1

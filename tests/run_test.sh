@@ -82,7 +82,7 @@ in_time() {
 	run "$O:verdicts" --in "$T/late.pcap" --in "$T/all.pcap" --in "$T/early.pcap" --verdicts >"$T/lines" || return 1
 	same "1 900000000.000000000 tx
 2 1000000000.000000000 aborted
-14 2000000000.000000000 drop" "$(sed -n '1,2p;14p' "$T/lines" | cut -d' ' -f1-3)"
+14 2000000000.000000000 drop" "$(sed -n '1,2p;14p' "$T/lines" | cut -d' ' -f1-3)" || return 1
 	run "$O:verdicts" --in "$T/late.pcap" --in "$T/early.pcap" --in-order --verdicts >"$T/lines" || return 1
 	same "1 2000000000.000000000 drop
 2 900000000.000000000 tx" "$(head -n 2 "$T/lines" | cut -d' ' -f1-3)"
@@ -252,7 +252,7 @@ aborted              8            480
 pass                 2            120
 all                 10            600" "$(text <"$T/.out")" || return 1
 	done
-	expect_fail 1 'packet 2: overread' run "$O:overread" --in "$T/fault.pcap" --stop-on-fault
+	expect_fail 1 'packet 2: overread' run "$O:overread" --in "$T/fault.pcap" --stop-on-fault || return 1
 	same "verdict        packets          bytes
 aborted              1             60
 pass                 1             60
