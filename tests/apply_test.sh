@@ -145,6 +145,16 @@ alone() { # the process that applied is killed, its terminal is gone: the kernel
 		sl status | grep -qE '^  policy 4-[0-9a-f]{12} was on trial and rolled back by itself at 20' || return 1
 	sl apply "$T/a.conf" >/dev/null && in_force 5 A
 }
+late() { # confirmed when there was no time left: while the disk was written, and then at the last moment
+	forget
+	sl apply "$T/a.conf" >/dev/null && sl apply "$T/b.conf" --confirm 1s >/dev/null && in_force 2 B &&
+		expect_fail 1 'the time of the trial is up: it rolled back by itself' "$BUILD/tests/apply-counts" "sluice-$LAB-box" confirm 2 ready &&
+		meets h1 198.18.1.1 A && expect_fail 3 'rolled back by itself' sl confirm && in_force 1 A &&
+		is "at boot" 1 "$(st '.history[] | select(.at_boot) | .number')" || return 1
+	sl apply "$T/b.conf" --confirm 1s >/dev/null && "$BUILD/tests/apply-counts" "sluice-$LAB-box" confirm 2 'in time' 2>"$T/err" && in_force 3 B &&
+		grep -q '^confirmed, but late: the time of the trial had been over for [0-9]* ms at most' "$T/err" &&
+		is "on trial" null "$(st .trial_left)" && is "at boot" 3 "$(st '.history[] | select(.at_boot) | .number')" || { cat "$T/err"; return 1; }
+}
 on_trial() { [ "$(st '.trial_left != null')" = true ]; }
 from_nothing() {
 	forget
@@ -165,6 +175,7 @@ case_ "--confirm: until confirmed it is on trial, and not what comes back at boo
 case_ "rollback ends a trial" trial_back
 case_ "the applying process killed -9, its terminal gone: it rolls back by itself" alone
 case_ "confirm of what is in force for good" scripted
+case_ "confirm when the time is up, before and after the last look at the clock" late
 case_ "a trial from no policy at all" from_nothing
 case_ "two interfaces: trial, filters that come and go" several
 

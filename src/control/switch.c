@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* From one generation to the next on live interfaces. Programs and interfaces: lay.c. */
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,7 +33,8 @@ static int note(struct control_state *st, enum control_change change, struct slu
 	return e;
 }
 
-static int store_until(const struct control_state *st, const char *name, uint64_t until_ns, struct sluice_err *err)
+static int store_until(const struct control_state *st, const char *name, uint64_t until_ns,
+		       struct sluice_err *err)
 {
 	int fd = control_state_map(st, name, CONTROL_TRIAL_UNTIL, 0, err), e = 0;
 	uint32_t zero = 0;
@@ -240,7 +242,8 @@ static int switch_one(struct control_state *st, const struct lay_want *want, str
 	return forward(st, err);
 }
 
-static int switch_all(struct control_state *st, const struct lay_want *want, uint64_t trial_ns, struct sluice_err *err)
+static int switch_all(struct control_state *st, const struct lay_want *want, uint64_t trial_ns,
+		      struct sluice_err *err)
 {
 	struct control_record *r = &st->record;
 	int e = note(st, CONTROL_JOINT, err);
@@ -278,7 +281,8 @@ int switch_to(struct control_state *st, const char *name, const struct policy *p
 	return n == 1 && !trial_ns ? switch_one(st, &want, err) : switch_all(st, &want, trial_ns, err);
 }
 
-int switch_verify(struct control_state *st, const char *name, const struct policy *policy, struct sluice_err *err)
+int switch_verify(struct control_state *st, const char *name, const struct policy *policy,
+		  struct sluice_err *err)
 {
 	struct lay_want want = {.policy = policy, .only_verify = true};
 
@@ -291,6 +295,21 @@ static int keep_tried(struct control_state *st, struct sluice_err *err)
 	return note(st, CONTROL_SETTLE, err) ?: settle(st, st->record.before, err);
 }
 
+/* Its time was up between the look at the clock and the store: packets have been back, and forth again. */
+static void say_late(const struct control_state *st, uint64_t until_ns)
+{
+	uint64_t now_ns = clock_mono_ns();
+	struct sluice_err why = {0};
+
+	if (now_ns < until_ns)
+		return;
+	err_set(&why, -ETIME,
+		"the time of the trial had been over for %" PRIu64
+		" ms at most, and packets may have met the policy before it",
+		(now_ns - until_ns) / 1000000 + 1);
+	control_warn(st, &why, "confirmed, but late");
+}
+
 int switch_confirm(struct control_state *st, struct sluice_err *err)
 {
 	struct control_record *r = &st->record;
@@ -299,11 +318,16 @@ int switch_confirm(struct control_state *st, struct sluice_err *err)
 
 	if (r->change != CONTROL_TRIAL)
 		return err_set(err, -ENOENT, "no policy is on trial");
-	e = control_until(st, r->live, &until, err);
+	/* disks may take their time: the clock is looked at behind them */
+	e = store_ready(st, r->live, err);
+	control_step(st, "ready");
+	e = e ?: control_until(st, r->live, &until, err);
 	if (!e && until != UINT64_MAX && clock_mono_ns() >= until)
 		return err_set(err, -ENOENT, "the time of the trial is up: it rolled back by itself");
-	e = e ?: store_ready(st, r->live, err);
+	control_step(st, "in time");
 	e = e ?: store_until(st, r->live, UINT64_MAX, err);
+	if (!e)
+		say_late(st, until);
 	return e ?: keep_tried(st, err);
 }
 
