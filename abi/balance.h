@@ -66,7 +66,9 @@ struct balance_ring {
 	__u32 serial;	 /* the writer's: of the last change that is here whole */
 	__u64 until[BALANCE_EPOCHS]; /* deadlines: nanoseconds of the monotonic clock */
 	__u8 quic_bytes, quic_config; /* of server ids in connection ids, 0: they are not looked at */
-	__u8 unused2[30];
+	__u8 unused2[2];
+	__u32 server_mix; /* balance_server_at() */
+	__u8 unused3[24];
 };
 
 /* Bit 0: packets of known flows may go there. */
@@ -89,7 +91,8 @@ struct balance_target {
 
 /*
  * Server ids (QUIC) of a service: a hash table with as many cells as the service has targets, each in one of them, whichever
- * that is. An id is in one of BALANCE_SERVER_PROBES cells from balance_server_at() on. 0: free.
+ * that is. An id is in one of BALANCE_SERVER_PROBES cells from balance_server_at() on, with a server_mix with which all have one.
+ * 0: free.
  */
 #define BALANCE_SERVER_PROBES 16
 #define BALANCE_SERVER(server, id) (1ull << 63 | (__u64)(id) << 32 | (server))

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
  * balance-quic ENGINE SEED PACKETS: QUIC packets of every kind, and what only looks like them, at random and cut anywhere, to
- * services with server ids of 1 to 4 bytes, while backends drain, go down and change their ids. Where each goes is
+ * services with server ids of 1 to 4 bytes, those of the last all in the same place by the first hash, while backends drain, go down and change their ids. Where each goes is
  * compared with the oracle. First, some by hand.
  */
 #include <stdio.h>
@@ -14,6 +14,8 @@
 
 #define N_SERVICES 4
 #define N_BACKENDS 10
+#define N_MORE 24 /* of the last service */
+#define INVERSE 0x0e8b2f51u
 
 static struct bed bed;
 static uint64_t rng;
@@ -29,7 +31,15 @@ static uint32_t below(uint32_t n)
 
 static uint32_t server_of(uint32_t service, uint32_t backend, uint32_t turn)
 {
-	return (backend * 37 + turn * 11 + (service ? 0x0103 : 0)) & (service == 3 ? ~0u : (1u << 8 * (service + 1)) - 1);
+	if (service ==
+	    3) /* INVERSE times 0x9e3779b1 is 1: more begin in the first cell than there are probes */
+		return INVERSE * (backend + turn % 5 * 32);
+	return (backend * 37 + turn * 11 + (service ? 0x0103 : 0)) & ((1u << 8 * (service + 1)) - 1);
+}
+
+static uint32_t n_backends(uint32_t service)
+{
+	return service == 3 ? N_MORE : N_BACKENDS;
 }
 
 /* Service i has ids of i + 1 bytes in configuration i; the last backend has none. */
@@ -49,13 +59,13 @@ static void make(void)
 		s->quic_config = (uint8_t)i;
 		balance_virtual_add(s, &four, 17, (uint16_t)(443 + i), (uint16_t)(443 + i));
 		balance_virtual_add(s, &six, 17, (uint16_t)(443 + i), (uint16_t)(443 + i));
-		for (k = 0; k < N_BACKENDS; k++) {
+		for (k = 0; k < n_backends(i); k++) {
 			struct balance_backend *one;
 
 			b.bytes[14] = (uint8_t)i;
 			b.bytes[15] = (uint8_t)k;
 			one = balance_backend_add(s, &b);
-			one->has_server = k + 1 < N_BACKENDS;
+			one->has_server = k + 1 < n_backends(i);
 			one->server = one->has_server ? server_of(i, k, 0) : 0;
 		}
 	}
@@ -136,7 +146,8 @@ static struct oracle_packet random_packet(void)
 	if (is_long)
 		p.payload[5] = (uint8_t)(below(4) ? 1 + s->quic_bytes + below(8) : below(256));
 	if (below(8))
-		put_id(p.payload + (is_long ? 6 : 1), service, s->backends[below(N_BACKENDS)].server);
+		put_id(p.payload + (is_long ? 6 : 1), service,
+		       s->backends[below((uint32_t)s->n_backends)].server);
 	for (i = p.n_payload; i < sizeof(p.payload); i++)
 		p.payload[i] = 0;
 	return p;
@@ -145,13 +156,13 @@ static struct oracle_packet random_packet(void)
 static void change(struct oracle *o, uint32_t turn)
 {
 	struct balance_service *s = bed.m.services[below(N_SERVICES)];
-	struct balance_backend *b = &s->backends[below(N_BACKENDS)];
+	struct balance_backend *b = &s->backends[below((uint32_t)s->n_backends)];
 	struct sluice_err err;
 	uint32_t k, service = (uint32_t)s->quic_bytes - 1;
 
 	b->drain = !below(3);
 	b->health = below(3) ? BALANCE_UP : BALANCE_DOWN;
-	for (k = 0; !below(4) && k + 1 < N_BACKENDS; k++) /* all ids move on, some to those of others */
+	for (k = 0; !below(4) && k + 1 < s->n_backends; k++) /* all ids move on, some to those of others */
 		s->backends[k].server = server_of(service, k, turn);
 	if (oracle_change(o, &bed.m, bed.now, &err))
 		fail("%s", err.text);

@@ -62,10 +62,10 @@ BALANCE_FN __u32 balance_slot(const volatile struct balance_ring *r, __u64 hash)
 	return (__u32)((hash >> 32) * r->n_slots >> 32);
 }
 
-/* The first cell of a server id (abi/balance.h): Fibonacci hashing (Knuth, volume 3, 6.4). */
-BALANCE_FN __u32 balance_server_at(__u32 server, __u32 n_targets)
+/* The first cell of a server id (abi/balance.h): multiplicative hashing (Knuth, volume 3, 6.4), Fibonacci's with mix 0. */
+BALANCE_FN __u32 balance_server_at(__u32 server, __u32 n_targets, __u32 mix)
 {
-	return (__u32)((__u64)(server * 0x9e3779b1u) * n_targets >> 32);
+	return (__u32)((__u64)(server * (0x9e3779b1u ^ mix)) * n_targets >> 32);
 }
 
 /* Where in slots a slot begins; two bytes can be read there, of which balance_slot_id() takes what is the slot's. */

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "balance/nat.h"
+#include "balance/tables.h"
 #include "base/err.h"
 
 struct claim { /* a virtual address and whose it is */
@@ -142,8 +143,11 @@ static int compare_servers(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-static void check_servers(struct check *c, const struct balance_service *s, const struct balance_backend **sorted)
+/* Is an id there twice? */
+static bool check_servers(struct check *c, const struct balance_service *s,
+			  const struct balance_backend **sorted)
 {
+	bool twice = false;
 	size_t i, n = 0;
 
 	for (i = 0; i < s->n_backends; i++)
@@ -151,9 +155,33 @@ static void check_servers(struct check *c, const struct balance_service *s, cons
 			sorted[n++] = &s->backends[i];
 	qsort(sorted, n, sizeof(*sorted), compare_servers);
 	for (i = 0; i + 1 < n; i++)
-		if (sorted[i]->server == sorted[i + 1]->server)
+		if (sorted[i]->server == sorted[i + 1]->server) {
 			wrong(c, sorted[i + 1]->line, "service %s: two backends have id %u; give one another",
 			      s->name, sorted[i]->server);
+			twice = true;
+		}
+	return twice;
+}
+
+/* Cells are found here, and not when packets are looked up in them already. */
+static int check_cells(struct check *c, const struct balance_service *s)
+{
+	uint32_t *servers = calloc(s->n_backends + 1, sizeof(*servers)), mix;
+	size_t i, n = 0;
+	int e;
+
+	if (!servers)
+		return err_nomem(c->err);
+	for (i = 0; i < s->n_backends; i++)
+		if (s->backends[i].has_server)
+			servers[n++] = s->backends[i].server;
+	e = tables_server_mix(servers, n, tables_server_cells(s), &mix);
+	free(servers);
+	if (e == -ENOSPC)
+		wrong(c, s->line,
+		      "service %s: its %zu ids find no place beside each other; give backends others",
+		      s->name, n);
+	return e == -ENOMEM ? err_nomem(c->err) : 0;
 }
 
 static void check_virtual(struct check *c, const struct balance_service *s, const struct balance_virtual *v)
@@ -308,6 +336,7 @@ static int check_backends(struct check *c, const struct balance_service *s)
 {
 	const struct balance_backend **sorted;
 	char text[BALANCE_TEXT];
+	bool twice;
 	size_t i;
 
 	for (i = 0; i < s->n_backends; i++)
@@ -328,9 +357,9 @@ static int check_backends(struct check *c, const struct balance_service *s)
 			      "other",
 			      s->name, balance_backend_text(sorted[i + 1], text, sizeof(text)));
 	}
-	check_servers(c, s, sorted);
+	twice = check_servers(c, s, sorted);
 	free(sorted);
-	return 0;
+	return twice || !s->quic_bytes || s->n_backends > MAGLEV_BACKENDS ? 0 : check_cells(c, s);
 }
 
 static void check_pools(struct check *c, const struct balance_service *s)

@@ -47,6 +47,11 @@ static uint32_t n_targets(const struct balance_service *s)
 	return n > BALANCE_ID_MAX + 1 ? BALANCE_ID_MAX + 1 : n;
 }
 
+uint32_t tables_server_cells(const struct balance_service *s)
+{
+	return n_targets(s);
+}
+
 void tables_room(const struct balance_model *m, struct tables_room *room)
 {
 	size_t i;

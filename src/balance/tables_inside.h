@@ -53,9 +53,12 @@ int tables_remember(struct service *s, const struct balance_service *m, struct s
 bool tables_wants_wide(const struct balance_service *m);
 bool tables_fits(const struct service *s, const struct balance_service *m);
 
-/* tables_servers() writes which backend has which server id, while readers look. errors: -ENOSPC no cell is free for one; -ENOMEM */
-int tables_servers(const struct balance_service *m, const struct ring *r, struct balance_target *targets, uint32_t n_targets,
-		   struct sluice_err *err);
+/*
+ * tables_servers() writes which backend has which server id, while readers look; to->server_mix and cells of targets.
+ * errors: -ENOSPC there are no cells for all, and nothing is written; -ENOMEM
+ */
+int tables_servers(const struct balance_service *m, const struct ring *r, struct balance_ring *to,
+		   struct balance_target *targets, uint32_t n_targets, struct sluice_err *err);
 
 static inline void *tables_at(const struct tables *t, uint32_t part, uint32_t n, size_t size)
 {

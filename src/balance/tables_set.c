@@ -253,7 +253,7 @@ int tables_publish_service(struct tables *t, uint32_t number, struct sluice_err 
 	PUT(to->gue_port, htobe16(s->last.gue_port));
 	e = ring_publish(s->ring, s->unseen, to, &memory, err);
 	if (!e)
-		e = tables_servers(&s->last, s->ring, memory.targets, memory.n_targets, err);
+		e = tables_servers(&s->last, s->ring, to, memory.targets, memory.n_targets, err);
 	PUT(to->quic_config, s->last.quic_config);
 	PUT(to->quic_bytes, s->last.quic_bytes);
 	if (e)
