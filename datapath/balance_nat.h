@@ -404,18 +404,6 @@ static __noinline int nat_translate(struct xdp_md *ctx, int does)
 
 /* --- new flows --- */
 
-/*
- * Nobody's: from where no answer gets (is_sender()), or from a virtual address. Its flow would hold a place for nothing, or send
- * what comes back around in here.
- */
-static __always_inline int nat_is_forged(void *m, const struct view *v)
-{
-	struct balance_head *head = m;
-
-	return !is_sender(v) ||
-	       vip_find(m, v->src[0], v->src[1], head->half & 1, BALANCE_VIP_KEY(v->v6, 0, BALANCE_VIP_ADDR, 0)) != VIP_NONE;
-}
-
 /* The backend of a new flow: into the view, and what is kept of it into the work. Returns DOES_BEGIN, or what becomes of the packet instead. */
 static __noinline int nat_begin(void)
 {
@@ -429,7 +417,7 @@ static __noinline int nat_begin(void)
 
 	if (!m || !v || !w)
 		return XDP_DROP;
-	if (nat_is_forged(m, v))
+	if (is_forged()) /* its flow would hold a place for nothing, or send what comes back around in here */
 		return nat_drop(v, BALANCE_DROP_DAMAGED);
 	r = ring_of(m, v);
 	v->id = 0;

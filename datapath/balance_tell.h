@@ -138,17 +138,65 @@ static __always_inline void *answer(struct xdp_md *ctx, const struct view *v, __
 			 v->v6 ? ENCAP_BE16(ETH_P_IPV6) : ENCAP_BE16(ETH_P_IP), room);
 }
 
+/* Nobody answers to these: RFC 1122, 3.2.1.3 and 3.2.2; RFC 4443, 2.4. */
+static __always_inline int is_sender(const struct view *v)
+{
+	__u32 net = (__u32)(v->src[1] >> 24);
+
+	if (v->v6)
+		return v->src[0] >> 56 != 0xff && (v->src[0] || v->src[1] > 1);
+	return net && net != 127 && net < 224;
+}
+
+/*
+ * Nobody's (RFC 1122, 3.2.1.3; RFC 4443, 2.4 e): the packet of the view in balance_scratch is from where no answer gets, or from a
+ * virtual address, to which an answer would come around in here.
+ */
+__noinline int is_forged(void)
+{
+	void *m = bpf_map_lookup_elem(&balance_tables, &map_first);
+	struct view *v = bpf_map_lookup_elem(&balance_scratch, &map_first);
+	struct balance_head *head = m;
+
+	return !m || !v || !is_sender(v) ||
+	       vip_find(m, v->src[0], v->src[1], head->half & 1,
+			BALANCE_VIP_KEY(v->v6, 0, BALANCE_VIP_ADDR, 0)) != VIP_NONE;
+}
+
+/* Whether an ICMP message is an error, or a redirect: of a first fragment, too, which the view does not say. */
+static __always_inline int is_icmp_error(struct xdp_md *ctx, const struct view *v)
+{
+	__u8 type = 0;
+
+	if (v->proto != (v->v6 ? IP_PROTO_ICMPV6 : IP_PROTO_ICMP))
+		return 0;
+	if (bpf_xdp_load_bytes(ctx, v->l4, &type, 1))
+		return 1;
+	if (v->v6)
+		return type < 128 || type == 137;
+	return type < 13 && 1u << type & (1u << 3 | 1u << 4 | 1u << 5 | 1u << 11 | 1u << 12);
+}
+
+/*
+ * Whether the packet of the view in balance_scratch may be answered by an error or a reset: not later fragments, nor ICMP errors
+ * and redirects (RFC 1122, 3.2.2; RFC 4443, 2.4 e), nor what is nobody's.
+ */
+static __always_inline int may_answer(struct xdp_md *ctx, const struct view *v)
+{
+	return v->kind != BALANCE_PACKET_FRAGMENT && v->kind != BALANCE_PACKET_ERROR &&
+	       !is_icmp_error(ctx, v) && !is_forged();
+}
+
 /*
  * An ICMP error with the first quote bytes of the packet, which a constant has to be for the caller's sake: 3 / code (RFC 792,
- * 1191) or type6 / code6 (RFC 4443, 8201). Not about later fragments and ICMP errors (RFC 1122, 3.2.2). Returns 0 if none
- * was sent.
+ * 1191) or type6 / code6 (RFC 4443, 8201). may_answer() has been asked. Returns 0 if none was sent.
  */
 static __always_inline int tell(struct xdp_md *ctx, const struct view *v, __u8 code, __u8 type6, __u8 code6, __u32 mtu,
 				__u32 quote, __u32 pace)
 {
 	void *ip;
 
-	if (v->kind == BALANCE_PACKET_FRAGMENT || v->kind == BALANCE_PACKET_ERROR || v->bytes < quote)
+	if (v->bytes < quote)
 		return 0;
 	if (v->v6) {
 		ip = answer(ctx, v, quote, sizeof(struct ipv6hdr) + 8, sizeof(struct ipv6hdr) + 8 + quote, pace);
@@ -164,11 +212,11 @@ static __always_inline int tell(struct xdp_md *ctx, const struct view *v, __u8 c
 
 /*
  * The packet does not fit on the way: its sender is told what would. Without DF, too: the packet cannot be forwarded, and
- * most senders listen. Returns a verdict.
+ * most senders listen. v: in balance_scratch. Returns a verdict.
  */
 static __always_inline int too_big(struct xdp_md *ctx, const struct view *v, __u32 mtu)
 {
-	int told = tell(ctx, v, 4, 2, 0, mtu, QUOTE, PACE_TOO_BIG);
+	int told = may_answer(ctx, v) && tell(ctx, v, 4, 2, 0, mtu, QUOTE, PACE_TOO_BIG);
 
 	note(v->service, told ? BALANCE_DROP_TOO_BIG_TOLD : BALANCE_DROP_TOO_BIG);
 	return told ? XDP_TX : XDP_DROP;
@@ -187,16 +235,6 @@ struct tcp {
 #define TCP_SYN 2
 #define TCP_RST 4
 #define TCP_ACK 16
-
-/* Nobody answers to these: RFC 1122, 3.2.1.3 and 3.2.2; RFC 4443, 2.4. */
-static __always_inline int is_sender(const struct view *v)
-{
-	__u32 net = (__u32)(v->src[1] >> 24);
-
-	if (v->v6)
-		return v->src[0] >> 56 != 0xff && (v->src[0] || v->src[1] > 1);
-	return net && net != 127 && net < 224;
-}
 
 /* The segment's answer while nobody listens: RFC 9293, 3.10.7.1. Returns 0 if it has none. */
 static __always_inline int reset_of(const struct tcp *in, __u32 bytes, struct tcp *out)
@@ -274,7 +312,7 @@ __noinline int refuse(struct xdp_md *ctx)
 		note(v->service, BALANCE_DROP_DAMAGED);
 		return XDP_DROP;
 	}
-	if (!is_sender(v) || v->kind == BALANCE_PACKET_FRAGMENT || v->kind == BALANCE_PACKET_ERROR)
+	if (!may_answer(ctx, v))
 		told = 0;
 	else if (v->proto == IP_PROTO_TCP)
 		told = !v->more && !bpf_xdp_load_bytes(ctx, v->l4, &in, sizeof(in)) && reset_of(&in, bytes, &out) &&

@@ -291,6 +291,63 @@ static void too_big(void)
 	expect_drop(&in, S44, BALANCE_DROP_TOO_BIG);
 }
 
+/* What is not answered, and takes nothing of the pace: from nobody, errors and redirects, whole and in fragments. */
+static void too_big_silent(void)
+{
+	static const char *const nobody4[] = {"0.0.0.0",	 "127.0.0.1",	 "224.0.0.1",
+					      "255.255.255.255", "203.0.113.10", "203.0.113.14"};
+	static const char *const nobody6[] = {"::", "::1", "ff02::1", "2001:db8::12", "2001:db8::19"};
+	static const uint8_t types4[] = {3, 4, 5, 11, 12}, types6[] = {1, 2, 3, 4, 127};
+	struct make m = tcp4;
+	uint64_t before;
+	struct frame in;
+	size_t i;
+
+	m.payload = 1600;
+	what = "too big, and from nobody";
+	for (i = 0; i < sizeof(nobody4) / sizeof(*nobody4); i++) {
+		m.src = nobody4[i];
+		frame_make(&in, &m);
+		expect_drop(&in, S44, BALANCE_DROP_TOO_BIG);
+	}
+	m = tcp6;
+	m.payload = 1600;
+	for (i = 0; i < sizeof(nobody6) / sizeof(*nobody6); i++) {
+		m.src = nobody6[i];
+		frame_make(&in, &m);
+		expect_drop(&in, S66, BALANCE_DROP_TOO_BIG);
+	}
+	what = "a first fragment of an ICMP error, or a redirect, that is too big";
+	for (i = 0; i < sizeof(types4); i++) {
+		m = (struct make){.src = "198.51.100.7",
+				  .dst = "203.0.113.17",
+				  .proto = 1,
+				  .payload = 1600,
+				  .more = types4[i] != 5};
+		frame_make(&in, &m);
+		in.b[in.l4] = types4[i];
+		expect_drop(&in, ALL, BALANCE_DROP_TOO_BIG);
+	}
+	for (i = 0; i < sizeof(types6); i++) {
+		m = (struct make){.src = "2001:db8:3::7",
+				  .dst = "2001:db8::19",
+				  .proto = 58,
+				  .payload = 1600,
+				  .more = true};
+		frame_make(&in, &m);
+		in.b[in.l4] = types6[i];
+		expect_drop(&in, ALL6, BALANCE_DROP_TOO_BIG);
+	}
+	what = "an echo request that is too big";
+	before = bed_reason(&bed, ALL, BALANCE_DROP_TOO_BIG_TOLD);
+	m = (struct make){.src = "198.51.100.7", .dst = "203.0.113.17", .proto = 1, .payload = 1600};
+	frame_make(&in, &m);
+	in.b[in.l4] = 8;
+	expect(&in, TX, NULL);
+	if (bed_reason(&bed, ALL, BALANCE_DROP_TOO_BIG_TOLD) != before + 1)
+		fail("%s: not counted", what);
+}
+
 /* Errors are sent at a pace. */
 static void pace(void)
 {
@@ -412,6 +469,7 @@ void odd(void)
 	fragments();
 	damaged();
 	too_big();
+	too_big_silent();
 	refused();
 	pace();
 	no_way();

@@ -183,8 +183,9 @@ static void silent(const struct make *m, int service)
 
 static void silence(void)
 {
-	static const char *const nobody4[] = {"0.0.0.1", "127.0.0.1", "224.0.0.1", "255.255.255.255"};
-	static const char *const nobody6[] = {"::", "::1", "ff02::1"};
+	static const char *const nobody4[] = {"0.0.0.1",	 "127.0.0.1",	 "224.0.0.1",
+					      "255.255.255.255", "203.0.113.10", "203.0.113.14"};
+	static const char *const nobody6[] = {"::", "::1", "ff02::1", "2001:db8::12", "2001:db8::19"};
 	struct make m = tcp4;
 	struct frame in, quoted;
 	size_t i;
@@ -206,12 +207,12 @@ static void silence(void)
 	in.len--;
 	expect_drop(&in, S44, BALANCE_DROP_DAMAGED);
 	what = "no answer to nobody";
-	for (i = 0; i < 4; i++) {
+	for (i = 0; i < sizeof(nobody4) / sizeof(*nobody4); i++) {
 		m.src = nobody4[i];
 		silent(&m, S44);
 	}
 	m = tcp6;
-	for (i = 0; i < 3; i++) {
+	for (i = 0; i < sizeof(nobody6) / sizeof(*nobody6); i++) {
 		m.src = nobody6[i];
 		silent(&m, S66);
 	}
@@ -235,6 +236,16 @@ static void silence(void)
 	in.b[in.l4] = 3;
 	memcpy(in.b + in.l4 + 8, quoted.b + quoted.l3, quoted.len - quoted.l3);
 	expect_drop(&in, S44, BALANCE_DROP_NO_BACKEND);
+	what = "no answer to a redirect, nor to a first fragment of an error";
+	for (i = 0; i < 2; i++) {
+		frame_make(&in, &(struct make){.src = "198.51.100.7",
+					       .dst = "203.0.113.17",
+					       .proto = 1,
+					       .payload = 200,
+					       .more = i});
+		in.b[in.l4] = i ? 3 : 5;
+		expect_drop(&in, ALL, BALANCE_DROP_NO_BACKEND);
+	}
 }
 
 /* So many refusals a second; then senders are still told how large packets may be. */
