@@ -27,7 +27,7 @@
 #define NAT_TIME 4095u /* mask of times, in ticks of the flow table */
 
 #define NAT_PORT_FIRST 1024u
-#define NAT_PORT_OWN_END 32768u /* of the balancer's own addresses only ports below: Linux' own begin there */
+#define NAT_PORT_OWN_END 32768u /* of the balancer's own addresses only ports below, or less: Linux's own begin there */
 
 enum nat_state {
 	NAT_FREE,
@@ -110,7 +110,7 @@ struct nat_fragment {
 struct nat_range4 {
 	__u32 first, n; /* host order */
 	__u32 number;
-	__u32 own; /* 1: the balancer's own; what is for no flow is nothing special */
+	__u32 own; /* the balancer's own: ports from this one on are Linux's, what is for no flow is nothing special; 0: they are not */
 };
 
 struct nat_range6 {

@@ -261,7 +261,7 @@ static __always_inline int nat_forth(struct xdp_md *ctx, struct view *v, struct 
 
 /* --- back --- */
 
-/* The number of a pool's address; NAT_NOWHERE: it is none. own: it is the balancer's. */
+/* The number of a pool's address; NAT_NOWHERE: it is none. own: of struct nat_range4. */
 static __always_inline __u32 nat_number4(__u32 addr, __u32 *own)
 {
 	__u32 i;
@@ -334,7 +334,10 @@ static __always_inline int nat_home(struct xdp_md *ctx, struct view *v, struct n
 /* A packet to an address of a pool, looked up by the ports in w: is it a flow's? */
 static __always_inline int nat_is_flows(struct view *v, struct nat_work *w, __u32 number, __u32 own)
 {
-	if (v->v6 ? nat_back_find(v, w, number, 1) : nat_back_find(v, w, number, 0))
+	__u32 found = v->v6 ? nat_back_find(v, w, number, 1) : nat_back_find(v, w, number, 0);
+
+	/* there may be flows in Linux's ports, of when the address was not the balancer's own */
+	if (found && !(own && (w->place & 0xffff) >= own))
 		return 1;
 	if (!own)
 		note(config.n_services, BALANCE_NOTE_UNCLAIMED);

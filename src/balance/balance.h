@@ -62,11 +62,14 @@ struct balance_backend {
 	uint32_t line;
 };
 
-/* Addresses that NAT translates to: n from the first on. own: the balancer's, whose upper ports it leaves to itself. */
+/*
+ * Addresses that NAT translates to: n from the first on. own: some are the balancer's own, whose ports from this one on it leaves to
+ * Linux; 0: none is.
+ */
 struct balance_pool {
 	struct net_addr first;
 	uint32_t n;
-	bool own;
+	uint32_t own;
 	uint32_t line;
 };
 

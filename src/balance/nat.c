@@ -41,7 +41,7 @@ static void ranks(struct nat_config *c)
 	c->rank[NAT_NEW] = c->rank[NAT_ANSWERED] = 1;
 }
 
-static struct net_addr nth(const struct net_addr *first, uint32_t n)
+struct net_addr nat_nth(const struct net_addr *first, uint32_t n)
 {
 	struct net_addr a = *first;
 	uint32_t i = a.v6 ? 16 : 4;
@@ -79,7 +79,7 @@ static int collect(const struct balance_service *s, bool six, struct group *g, s
 			       (unsigned long long)n, family(six), NAT_ADDRS);
 	for (i = 0; i < s->n_pools; i++)
 		for (k = 0; s->pools[i].first.v6 == six && k < s->pools[i].n; k++)
-			g->addr[g->n++] = nth(&s->pools[i].first, k);
+			g->addr[g->n++] = nat_nth(&s->pools[i].first, k);
 	return 0;
 }
 
@@ -202,7 +202,8 @@ static void write_addr(struct nat_config *c, bool six, uint32_t number, const st
 		memcpy(&c->addr4[number], a->bytes, 4);
 }
 
-static int range(struct nat_config *c, const struct net_addr *first, uint32_t n, uint32_t number, bool own)
+static int range(struct nat_config *c, const struct net_addr *first, uint32_t n, uint32_t number,
+		 uint32_t own)
 {
 	uint64_t hi, lo;
 	uint32_t i = 0;
@@ -309,6 +310,21 @@ static uint32_t number_of(const struct nat_config *c, const struct net_addr *a)
 	return NAT_ADDRS;
 }
 
+uint32_t nat_own(const struct nat_config *c, const struct net_addr *a)
+{
+	uint64_t hi, lo;
+	uint32_t i;
+
+	net_addr_words(a, &hi, &lo);
+	for (i = 0; i < NAT_RANGES; i++) {
+		if (a->v6 && c->range6[i].n && c->range6[i].hi == hi && lo - c->range6[i].lo < c->range6[i].n)
+			return c->range6[i].own;
+		if (!a->v6 && (uint32_t)lo - c->range4[i].first < c->range4[i].n)
+			return c->range4[i].own;
+	}
+	return 0;
+}
+
 static void pool_of(const struct nat_config *c, const struct balance_service *s, struct nat_pool *to)
 {
 	uint32_t end = NAT_PORTS, number;
@@ -324,7 +340,7 @@ static void pool_of(const struct nat_config *c, const struct balance_service *s,
 		if (!to->n[p->first.v6])
 			to->first[p->first.v6] = (uint16_t)number;
 		to->n[p->first.v6] = (uint16_t)(to->n[p->first.v6] + p->n);
-		end = p->own ? NAT_PORT_OWN_END : end;
+		end = p->own && p->own < end ? p->own : end;
 	}
 	if (to->n[0] || to->n[1]) {
 		to->bucket = NAT_PORT_FIRST / NAT_WAYS;

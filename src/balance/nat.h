@@ -28,6 +28,12 @@
 int nat_plan(const struct balance_model *m, const struct nat_config *before, struct nat_config *c,
 	     const struct balance_service **whose, struct sluice_err *err);
 
+/* nat_nth() is the address n behind a pool's first. */
+struct net_addr nat_nth(const struct net_addr *first, uint32_t n);
+
+/* nat_own() is what a plan says of an address as of struct balance_pool. */
+uint32_t nat_own(const struct nat_config *c, const struct net_addr *a);
+
 /* nat_times() says after how many ticks, of tick_ns nanoseconds (1 s to 8 s), flows give way. */
 void nat_times(struct nat_config *c, uint64_t tick_ns);
 

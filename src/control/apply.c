@@ -233,7 +233,7 @@ static int is_in_force(const struct control_state *st, const struct store_policy
 	if (!is_live(st, p) || control_generation_open(st, st->record.live, &live, NULL))
 		return 0;
 	e = build_parts(p->policy, missing_ok, &wanted, err);
-	*yes = !e && still_fits(st, live->name, &wanted);
+	*yes = !e && still_fits(st, live->name, &wanted) && build_own_stays(st, live->name, &p->policy->services);
 	for (i = 0; *yes && i < live->n_all; i++)
 		*yes = !control_part_on(st, live, i, &on, NULL) && (on.itself || on.detour);
 	free(wanted.parts);

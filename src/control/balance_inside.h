@@ -64,7 +64,7 @@ int store_serial(const struct balance_live *b, uint32_t service, uint32_t *seria
 /* live_new() makes an empty handle, live_places() what it has of each service, by its policy. errors: -ENOMEM */
 int live_new(struct balance_live **b, struct sluice_err *err);
 int live_places(struct balance_live *b, struct sluice_err *err);
-/* live_copy_model() copies services with virtual addresses and backends. errors: -ENOMEM */
+/* live_copy_model() copies services with virtual addresses, backends and pools. errors: -ENOMEM */
 int live_copy_model(const struct balance_model *from, struct balance_model *to, struct sluice_err *err);
 /* live_maps() duplicates and maps them, and gives the tables their memory. */
 int live_maps(struct balance_live *b, const struct balance_maps *maps, struct sluice_err *err);

@@ -105,9 +105,13 @@ int live_copy_model(const struct balance_model *from, struct balance_model *to, 
 				return err_nomem(err);
 			*x = f->backends[k];
 		}
-		for (k = 0; k < f->n_pools; k++)
-			if (!balance_pool_add(s, &f->pools[k].first, f->pools[k].n))
+		for (k = 0; k < f->n_pools; k++) {
+			struct balance_pool *p = balance_pool_add(s, &f->pools[k].first, f->pools[k].n);
+
+			if (!p)
 				return err_nomem(err);
+			*p = f->pools[k];
+		}
 	}
 	return 0;
 }

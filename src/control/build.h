@@ -84,6 +84,12 @@ int build_rules(const struct control_state *st, const char *name, uint32_t filte
 int build_struct(const struct control_state *st, const char *name, const char *what, uint32_t filter, void *to,
 		 size_t size, struct sluice_err *err);
 
+/*
+ * build_own_stays() tells whether the same of the addresses that m translates to are this host's as when generation live was made, and
+ * their ports end where they did.
+ */
+bool build_own_stays(const struct control_state *st, const char *live, const struct balance_model *m);
+
 /* build_mode() is the mode that a policy wants an interface in. */
 enum sluice_mode build_mode(const struct policy *p, const char *ifname);
 

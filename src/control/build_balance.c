@@ -30,6 +30,7 @@ struct balancer {
 	struct balance_live *live;
 	struct balance_config config;
 	int maps[BALANCE_MAPS];
+	struct balance_model model; /* services that translate, and whose addresses those are */
 	struct nat_config nat;
 	int nat_maps[CONTROL_BALANCE_NAT_MAPS];
 	uint32_t on[BALANCE_SERVICES]; /* bits of the interfaces of each service */
@@ -135,7 +136,7 @@ static int refuse(const struct build *b)
  */
 static int plan_nat(struct balancer *n)
 {
-	const struct balance_model *m = &n->b->p->services;
+	const struct balance_model *m = &n->model;
 	const struct control_state *st = n->b->st;
 	const struct balance_service *whose = NULL;
 	const char *live = st->record.live;
@@ -230,6 +231,7 @@ int build_balance(const struct build *b)
 	e = balance_live_prepare(b->st, b->p, places_of(&n), b->st->record.live, clock_mono_ns(), &n.live, b->err);
 	if (!e)
 		take_maps(&n);
+	e = e ?: build_own(&b->p->services, &n.model, b->err);
 	e = e ?: plan_nat(&n);
 	for (i = b->g->n_parts; i < b->g->n_all && !e; i++)
 		e = build_part(&n, i);
@@ -240,6 +242,7 @@ int build_balance(const struct build *b)
 	for (i = 0; i < CONTROL_BALANCE_NAT_MAPS; i++)
 		if (n.nat_maps[i] >= 0)
 			close(n.nat_maps[i]);
+	balance_model_free(&n.model);
 	balance_live_close(n.live);
 	return e;
 }

@@ -29,6 +29,15 @@ int build_pin_name(const struct build *b, int fd, const char *name);
 int build_keep_code(const struct build *b, const struct code *code, uint32_t part);
 
 /*
+ * build_own() copies services that translate, with their pools alone, and says which of those have addresses of this network
+ * namespace's: their ports end where Linux's begin (net.ipv4.ip_local_port_range), at NAT_PORT_OWN_END at the latest.
+ *
+ * out:     *to  freed by balance_model_free(), also after a failure; zeroed before
+ * errors:  -EADDRINUSE Linux leaves next to no ports (err names service and numbers); -ENOMEM, and others: the kernel could not be asked
+ */
+int build_own(const struct balance_model *from, struct balance_model *to, struct sluice_err *err);
+
+/*
  * build_balance() makes memory and programs of the balance blocks, if there are any. What flows and counters say of the
  * live generation goes on.
  */
