@@ -373,7 +373,8 @@ static const char *before(const struct control_status *s)
 	const struct control_record *r = &s->st->record;
 
 	if (r->change == CONTROL_APPLY || r->change == CONTROL_JOINT)
-		return strcmp(s->current, r->next) != 0 ? r->before : r->live;
+		/* next may be the empty one of a down, which is nobody to those who ask */
+		return strcmp(s->current, r->live) != 0 ? r->live : r->before;
 	if (r->change == CONTROL_DOWN)
 		return s->current[0] ? r->before : r->live;
 	if (r->change == CONTROL_TRIAL && !s->trial_ns)
