@@ -43,6 +43,12 @@ first() { # the common options in front of the verb do what they do behind it
 }
 case_ "common options in front of the verb" first
 case_ "--bpffs in front wants its folder" expect_fail 2 "^sluice: --bpffs wants a value" "$SLUICE" --bpffs
+bounds() { # of times, as the manual has them
+	for t in 0s 1ms 2h; do
+		expect_fail 2 "^sluice serve: --sweep: $t is out of range, 1s to 1h is possible\$" timeout 5 "$SLUICE" serve --sweep $t || return 1
+	done
+}
+case_ "an option's least and most time" bounds
 need_root_for() { [ "$(id -u)" = 0 ] || { skip "$1" "needs root"; return 1; }; }
 need_root_for "verbs on a full disk" || { done_; exit; }
 

@@ -50,6 +50,41 @@ static void help(const struct cli_verb *verb)
 		printf("\n%s", verb->text);
 }
 
+/* A time as the command line has it: in the largest unit that goes into it. */
+static void time_word(uint64_t ns, char to[32])
+{
+	static const struct {
+		uint64_t ns;
+		const char *name;
+	} units[] = {{3600000000000, "h"}, {60000000000, "m"}, {1000000000, "s"},
+		     {1000000, "ms"},	   {1000, "us"},       {1, "ns"}};
+	size_t i = 0;
+
+	while (ns % units[i].ns)
+		i++;
+	snprintf(to, 32, "%llu%s", (unsigned long long)(ns / units[i].ns), units[i].name);
+}
+
+/* Is a time or a rate between the option's bounds? */
+static int within(const struct cli_opt *o, const char *value, struct sluice_err *err)
+{
+	uint64_t v = *(const uint64_t *)o->to, max = o->max ? o->max : UINT64_MAX;
+	char least[32], most[32];
+
+	if (v >= o->min && v <= max)
+		return 0;
+	if (o->kind == OPT_TIME) {
+		time_word(o->min, least);
+		time_word(max, most);
+	} else {
+		snprintf(least, sizeof(least), "%llu/s", (unsigned long long)o->min);
+		snprintf(most, sizeof(most), "%llu/s", (unsigned long long)max);
+	}
+	if (!o->max)
+		return err_set(err, -EINVAL, "%s is too little, %s is the least", value, least);
+	return err_set(err, -EINVAL, "%s is out of range, %s to %s is possible", value, least, most);
+}
+
 static int set_value(const struct cli_opt *o, const char *value, struct sluice_err *err)
 {
 	struct opt_list *list;
@@ -68,9 +103,9 @@ static int set_value(const struct cli_opt *o, const char *value, struct sluice_e
 	case OPT_COUNT:
 		return text_count(value, o->min, o->max ? o->max : UINT64_MAX, o->to, err);
 	case OPT_TIME:
-		return text_time(value, o->to, err);
+		return text_time(value, o->to, err) ?: within(o, value, err);
 	case OPT_RATE:
-		return text_rate(value, o->to, err);
+		return text_rate(value, o->to, err) ?: within(o, value, err);
 	case OPT_LIST:
 		list = o->to;
 		if (list->n == sizeof(list->item) / sizeof(*list->item))

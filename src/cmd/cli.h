@@ -24,13 +24,13 @@ enum exit_code {
 };
 
 enum opt_kind {
-	OPT_FLAG, /* bool: set to true */
-	OPT_TEXT, /* const char *: points into argv */
-	OPT_U64,  /* uint64_t, between min and max */
+	OPT_FLAG,  /* bool: set to true */
+	OPT_TEXT,  /* const char *: points into argv */
+	OPT_U64,   /* uint64_t, between min and max */
 	OPT_COUNT, /* uint64_t, between min and max, with k, M or G behind it if wanted */
-	OPT_TIME, /* uint64_t, nanoseconds */
-	OPT_RATE, /* uint64_t, per second */
-	OPT_LIST, /* struct opt_list: every use appends */
+	OPT_TIME,  /* uint64_t, nanoseconds, between min and max */
+	OPT_RATE,  /* uint64_t, per second, between min and max */
+	OPT_LIST,  /* struct opt_list: every use appends */
 };
 
 struct opt_list {
