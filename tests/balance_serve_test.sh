@@ -232,6 +232,42 @@ web $H2 up health slots to2"
 }
 case_ "the lock is somebody else's: later" locked
 
+elsewhere() { # a bpffs of its own, or none, in place of the one with the policy
+	name=$(ls "$RUN" | grep -E '^[0-9]+-[0-9a-f]{12}$')
+	why="policy $name is in force, but there is no bpffs with it in this mount namespace; nsenter --net=/run/netns/NAME \\(not ip netns exec\\) stays where it is, --bpffs DIR says where\$"
+	other() { box unshare -m sh -c 'mount -t bpf bpf /sys/fs/bpf && exec timeout 10 "$0" "$@"' "$SLUICE" "$@"; }
+	expect_fail 1 "^sluice serve: $why" other serve && same 1 "$(wc -l <"$T/.err")" &&
+		expect_fail 1 "^sluice serve: $why" box timeout 10 "$SLUICE" serve --bpffs "$T" || return 1
+	for v in list stats "drain $H1"; do
+		# shellcheck disable=SC2086
+		expect_fail 3 "^sluice balance ${v%% *}: $why" other balance $v && expect_fail 3 "^sluice balance ${v%% *}: $why" box "$SLUICE" --bpffs "$T" balance $v || return 1
+	done
+}
+case_ "the policy's bpffs is not in this mount namespace" elsewhere
+first_line() {
+	kill $daemon
+	wait $daemon
+	quiet
+	daemon
+	wait_until 5 test -s "$T/said" || return 1
+	sleep 1
+	sed -n 1p "$T/said" | grep -qE '^sluice serve: policy [0-9]+-[0-9a-f]{12}: 1 services, 2 of 2 backends checked$' && same 1 "$(wc -l <"$T/said")" || { cat "$T/said"; return 1; }
+	kill $daemon
+	wait $daemon
+	place down
+	quiet
+	daemon
+	says 3 "neither services nor sets that change are in force; waiting for some" || return 1
+	place put "$T/two.conf"
+	wait_until 5 grep -q "backends checked" "$T/said" || return 1
+	kill $daemon
+	wait $daemon
+	daemon -v
+	wait_shows 4 "web $H1 up health slots to1
+web $H2 up health slots to2"
+}
+case_ "with a balancer alone it speaks of services" first_line
+
 # ---- what is asked
 
 resets() {

@@ -26,6 +26,7 @@
 #define SECOND UINT64_C(1000000000)
 
 static uint64_t sweep_ns = 10 * SECOND;
+static atomic_bool balances; /* there is a balancer in force */
 
 static const struct cli_opt opts[] = {
 	{"sweep", 0, OPT_TIME, "TIME", "how often to take out what has expired (default 10s)", &sweep_ns,
@@ -66,8 +67,11 @@ static void say_set(const struct watch_event *e)
 	case WATCH_POLICY:
 		if (e->name[0])
 			cli_warn(&verb, "policy %s: %u files of sets", e->name, e->n_files);
-		else
-			cli_warn(&verb, "no policy with sets that change is in force; waiting for one");
+		else if (!balances)
+			cli_warn(&verb,
+				 "neither services nor sets that change are in force; waiting for some");
+		else if (cli.verbose)
+			cli_warn(&verb, "no sets that change are in force");
 		return;
 	case WATCH_LOADED:
 		if (e->done.added || e->done.removed || cli.verbose)
@@ -182,6 +186,7 @@ static void status(const struct serve *b, char before[200])
 	char line[200];
 
 	serve_sum(b, &sum);
+	balances = sum.elsewhere || sum.services;
 	if (sum.elsewhere)
 		snprintf(line, sizeof(line), "STATUS=another sluice serve checks the backends");
 	else if (!sum.services)
@@ -225,13 +230,12 @@ static bool take_signal(int signals, struct serve *b, struct sets *s)
 	return false;
 }
 
-static int loop(struct serve *b, struct sets *s, int signals, struct sluice_err *err)
+static int loop(struct serve *b, struct sets *s, int signals, char line[200], struct sluice_err *err)
 {
 	struct pollfd fds[] = {{.fd = serve_fd(b), .events = POLLIN},
 			       {.fd = signals, .events = POLLIN},
 			       {.fd = s->over, .events = POLLIN}};
 	uint64_t wait_ns, dog_ns = watchdog_ns(), barked_ns = clock_mono_ns();
-	char line[200] = "";
 	int e;
 
 	for (;;) {
@@ -274,15 +278,21 @@ static int serve(int signals, struct sluice_err *err)
 {
 	struct serve_options options = {.bpffs = cli.bpffs, .say = say_balance};
 	struct sets sets = {.wake = -1, .over = -1};
+	char line[200] = "";
 	struct serve *b = NULL;
+	uint64_t wait_ns;
 	int e;
 
 	raise_files(&options.nofile);
 	e = serve_new(&options, &b, err);
-	e = e ? e : start_sets(&sets, err);
+	e = e ? e : serve_turn(b, &wait_ns, err); /* services first: sets are spoken of as there are some */
+	if (!e) {
+		status(b, line);
+		e = start_sets(&sets, err);
+	}
 	if (!e) {
 		notify("READY=1");
-		e = loop(b, &sets, signals, err);
+		e = loop(b, &sets, signals, line, err);
 		notify("STOPPING=1");
 	}
 	end_sets(&sets);

@@ -307,11 +307,12 @@ static int open_generation(struct control_state *st, const char *name, enum need
 	if (!there)
 		return need != NEED_ALL ? 0 : nothing_there(name, err);
 	e = open_maps(st, name, &maps, err);
-	if (e == -ENOENT && need != NEED_NOTHING)
-		e = err_set(err, e,
-			    "the maps of policy %s are not pinned any more: there is no %s/%s/balance_memory; sluice apply "
-			    "FILE pins them again",
-			    name, st->pins, name);
+	if (e == -ENOENT && need != NEED_NOTHING && !control_state_pinned(st, name, err))
+		err_set(err, e,
+			"the maps of policy %s are not pinned any more: there is no %s/%s/balance_memory; "
+			"sluice apply "
+			"FILE pins them again",
+			name, st->pins, name);
 	if (!e || (e == -ENOENT && need == NEED_NOTHING))
 		e = open_dir(st, name, dir, e ? NULL : &maps, b, err);
 	shut(&maps.memory);

@@ -297,6 +297,29 @@ static int follow(struct serve *s, const char *name, struct sluice_err *err)
 	return serve_ways_want(s, err);
 }
 
+/*
+ * Is a policy in force whose maps cannot be found from here? Looked at twice: another one may have taken its place in
+ * between.
+ */
+static bool is_lost(const struct serve *s, struct sluice_err *why)
+{
+	struct control_state *st = NULL;
+	char name[CONTROL_NAME] = "";
+	bool lost = true;
+	int i, e;
+
+	for (i = 0; i < 2 && lost; i++) {
+		e = control_state_open(s->o.bpffs, false, &st, NULL);
+		e = e ?: control_state_current(st, name, NULL, NULL);
+		if (e == -ENOENT && st) /* on trial: until when is in a map */
+			snprintf(name, sizeof(name), "%s", st->record.live);
+		lost = (!e || (e == -ENOENT && st)) && name[0] && control_state_pinned(st, name, why);
+		control_state_close(st);
+		st = NULL;
+	}
+	return lost;
+}
+
 static int look(struct serve *s, uint64_t now, struct sluice_err *err)
 {
 	struct control_state *st = NULL;
@@ -312,6 +335,8 @@ static int look(struct serve *s, uint64_t now, struct sluice_err *err)
 	if (!e)
 		inotify_add_watch(s->inotify, st->run, IN_MOVED_TO | IN_ONLYDIR);
 	control_state_close(st);
+	if ((e == -ENOENT || (!e && name[0] && strcmp(name, s->generation) != 0)) && is_lost(s, &why))
+		return err_set(err, -EIO, "%s", why.text);
 	if (!e && (!name[0] || strcmp(name, s->generation))) {
 		e = name[0] ? follow(s, name, &why) : -ENOENT;
 		if (e == -EBUSY)

@@ -25,6 +25,9 @@
 #define NETNS "/run/netns"
 #define RECORD_MAX 4096
 
+#define ELSEWHERE \
+	"nsenter --net=/run/netns/NAME (not ip netns exec) stays where it is, --bpffs DIR says where"
+
 #define FIRST_NETNS 0xeffffff9u /* NET_NS_INIT_INO of <linux/nsfs.h>; before Linux 6.18 none has it */
 
 #ifndef SO_NETNS_COOKIE
@@ -310,6 +313,25 @@ int control_state_reset(const char *bpffs, struct sluice_err *err)
 	return e;
 }
 
+int control_state_pinned(const struct control_state *st, const char *generation, struct sluice_err *err)
+{
+	char path[PATH_MAX];
+
+	if (!st->pins[0] || access(st->pins, F_OK))
+		return err_set(err, -ENOENT,
+			       "policy %s is in force, but there is no bpffs with it in this mount "
+			       "namespace; " ELSEWHERE,
+			       generation);
+	if (snprintf(path, sizeof(path), "%s/%s", st->pins, generation) >= (int)sizeof(path) ||
+	    access(path, F_OK))
+		return err_set(err, -ENOENT,
+			       "the maps of policy %s are not pinned any more: there is no %s; sluice apply "
+			       "FILE pins "
+			       "them again",
+			       generation, path);
+	return 0;
+}
+
 int control_state_map(const struct control_state *st, const char *generation, enum control_map map,
 		      uint32_t which, struct sluice_err *err)
 {
@@ -319,7 +341,10 @@ int control_state_map(const struct control_state *st, const char *generation, en
 	control_map_name(map, which, name);
 	n = snprintf(path, sizeof(path), "%s/%s/%s", st->pins, generation, name);
 	if (!st->pins[0] || n < 0 || (size_t)n >= sizeof(path))
-		return err_set(err, -ENOENT, "there is no bpffs with the maps of policy %s", generation);
+		return err_set(err, -ENOENT,
+			       "there is no bpffs with the maps of policy %s in this mount "
+			       "namespace; " ELSEWHERE,
+			       generation);
 	fd = bpf_obj_get(path);
 	if (fd >= 0)
 		return fd;

@@ -127,6 +127,12 @@ enum control_map {
 int control_state_map(const struct control_state *st, const char *generation, enum control_map map,
 		      uint32_t which, struct sluice_err *err);
 
+/*
+ * control_state_pinned() tells whether the maps of the generation in force are where they can be found from here.
+ * errors:  -ENOENT they are not: the bpffs is another mount namespace's, or somebody has removed them
+ */
+int control_state_pinned(const struct control_state *st, const char *generation, struct sluice_err *err);
+
 /* A program of one interface: a filter, with counters of its own, or the balancer. */
 struct control_part {
 	enum control_kind kind;
