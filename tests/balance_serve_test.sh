@@ -232,6 +232,24 @@ web $H2 up health slots to2"
 }
 case_ "the lock is somebody else's: later" locked
 
+told_once() { # who has the lock, however long it takes
+	place put "$T/two.conf" || return 1
+	wait_shows 4 "web $H1 up health slots to1
+web $H2 up health slots to2" || return 1
+	quiet
+	place lock 9 >"$T/lock" &
+	holder=$!
+	wait_until 2 grep -q locked "$T/lock" || return 1
+	kill $s1
+	wait $holder
+	wait_shows 3 "web $H1 down health none to1
+web $H2 up health slots to2" || return 1
+	same 1 "$(grep -c 'is changing the policy (it holds ' "$T/said")" || { cat "$T/said"; return 1; }
+	server h1 8080; s1=$server
+	wait_shows 4 "web $H1 up health slots to1
+web $H2 up health slots to2"
+}
+case_ "who has the lock for long is told once" told_once
 elsewhere() { # a bpffs of its own, or none, in place of the one with the policy
 	name=$(ls "$RUN" | grep -E '^[0-9]+-[0-9a-f]{12}$')
 	why="policy $name is in force, but there is no bpffs with it in this mount namespace; nsenter --net=/run/netns/NAME \\(not ip netns exec\\) stays where it is, --bpffs DIR says where\$"

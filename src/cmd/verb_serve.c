@@ -61,6 +61,19 @@ static void notify(const char *state)
 		cli_warn(&verb, "%s", err.text);
 }
 
+/* Who has the lock is told once, whichever thread waits for it; stderr is locked. */
+static bool is_told(const char *why)
+{
+	static char holder[SLUICE_ERR_MAX];
+
+	if (!strstr(why, " is changing the policy (it holds "))
+		return false;
+	if (!strcmp(holder, why))
+		return true;
+	snprintf(holder, sizeof(holder), "%s", why);
+	return false;
+}
+
 static void say_set(const struct watch_event *e)
 {
 	switch (e->what) {
@@ -79,9 +92,13 @@ static void say_set(const struct watch_event *e)
 				 e->name, e->done.added, e->done.removed, e->done.kept);
 		return;
 	case WATCH_FAILED:
+		if (is_told(e->why))
+			return;
 		cli_warn(&verb, "set %s stays as it is: %s", e->name, e->why);
 		return;
 	case WATCH_TROUBLE:
+		if (is_told(e->why))
+			return;
 		cli_warn(&verb, "%s", e->why);
 		return;
 	}
@@ -103,7 +120,8 @@ static void say_balance(void *ctx, bool routine, const char *sentence)
 	if (routine && !cli.verbose)
 		return;
 	flockfile(stderr);
-	cli_warn(&verb, "%s", sentence);
+	if (!is_told(sentence))
+		cli_warn(&verb, "%s", sentence);
 	funlockfile(stderr);
 }
 
