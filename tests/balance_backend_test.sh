@@ -225,6 +225,25 @@ if host ip link add sluice-try type ipip local 10.1.0.11 2>/dev/null; then
 	case_ "tunnels come and go" tunnels
 else
 	skip "tunnels come and go" "this kernel has no ipip"
+	failed_json() { # a step that failed was not done, so it is not undone
+		rc=0
+		backend "$T/lb.conf" --apply --json >"$T/out" 2>/dev/null || rc=$?
+		[ $rc = 4 ] && jq -e 'map(.step) | index("ip link del sluice-ipip0") == null' "$T/out" >/dev/null || { echo "exit $rc"; cat "$T/out"; return 1; }
+		backend "$T/lb.conf" --service web --apply >"$T/out" 2>/dev/null
+		! grep 'ip link del' "$T/out" || return 1
+		# something is done before it
+		host ip link add sluice-ipip0 type veth peer name sluice-peer || return 1
+		printf 'balance a on eth0 {\n\tvirtual 10.1.0.101 tcp port 80\n\tforward l2\n\tbackend 10.1.0.11\n}\nbalance b on eth0 {\n\tvirtual 10.1.0.102 tcp port 80\n\tforward ipip\n\tbackend 10.1.0.11\n}\n' >"$T/order.conf"
+		rc=0
+		backend "$T/order.conf" --apply --json >"$T/out" 2>"$T/err" || rc=$?
+		host ip link del sluice-ipip0
+		[ $rc = 1 ] && jq -ec '[.[] | [.step, .state]] == [
+			["sysctl -w net/ipv4/conf/eth0/rp_filter=2", "done"], ["sysctl -w net/ipv4/conf/all/arp_ignore=1", "done"],
+			["sysctl -w net/ipv4/conf/all/arp_announce=2", "done"], ["sysctl -w net/ipv4/conf/all/arp_announce=0", "undone"],
+			["sysctl -w net/ipv4/conf/all/arp_ignore=0", "undone"], ["sysctl -w net/ipv4/conf/eth0/rp_filter=1", "undone"]]' "$T/out" >/dev/null &&
+			undone || { cat "$T/out" "$T/err"; return 1; }
+	}
+	case_ "what was done and undone before a failure, as JSON" failed_json
 	refused() { # what was done before it failed is undone
 		expect_fail 4 "^sluice balance backend: 'ip link add sluice-ipip0 up type ipip local 10.1.0.11' failed; has this kernel tunnels of type ipip \\(modprobe ipip\\)\\?" \
 			nsenter --net="/run/netns/$NS" "$SLUICE" balance backend "$T/lb.conf" --service web --apply && undone
@@ -251,12 +270,44 @@ xdp() {
 	host "$SLUICE" list eth0 --json | jq -e '[.[] | .. | .name? // empty] | index("decap")' >/dev/null || { host "$SLUICE" list eth0 --json; return 1; }
 	backend "$T/lb.conf" --xdp --apply >"$T/out" 2>&1 && ! grep -v '^there: ' "$T/out" || { cat "$T/out"; return 1; }
 	# without the service of GUE it is another program; without --xdp, none
-	backend "$T/lb.conf" --xdp --service web --apply >"$T/out" 2>&1 && grep -qx 'undone: program decap on eth0, GUE port 6081' "$T/out" &&
+	backend "$T/lb.conf" --xdp --service web --apply >"$T/out" 2>&1 && ! grep 'undone: program decap' "$T/out" &&
 		grep -qx 'done:   program decap on eth0' "$T/out" || { cat "$T/out"; return 1; }
 	backend "$T/lb.conf" --service lan --apply >"$T/out" 2>&1 && grep -qx 'undone: program decap on eth0' "$T/out" || { cat "$T/out"; return 1; }
 	backend --undo >/dev/null && undone && host "$SLUICE" list eth0 | grep -q '^eth0 *-$'
 }
 case_ "--xdp comes and goes" xdp
+header() { # WORD...: of IPv4, with its checksum (RFC 1071) for the 0 among the words
+	s=0
+	for w in "$@"; do s=$((s + 0x$w)); done
+	s=$(((s & 0xffff) + (s >> 16)))
+	s=$(printf '%04x' $((0xffff ^ ((s & 0xffff) + (s >> 16)))))
+	for w in "$@"; do [ "$w" = 0 ] && printf '%s' "$s" || printf '%s' "$w"; done
+}
+tunnelled() { # COUNT: IPv4 in IPv4 from a balancer, to 203.0.113.10
+	mac=$(host ip -j link show eth0 | jq -r ".[0].address" | tr -d :)
+	peer "$BUILD/tests/frames" v1 "$1" "${mac}0200000000010800$(header 4500 0028 0001 0000 4004 0 c612 0101 0a01 000b)$(header 4500 0014 0001 0000 4006 0 0a01 0001 cb00 710a)"
+}
+counted() { host nft -j list chain inet count in | jq '[.nftables[].rule? | .expr? // [] | .[].counter? | .packets? // empty] | add'; }
+replaced() { # while packets come: another port of GUE, and none, five times; all of them are taken out
+	backend "$T/lb.conf" --xdp --service web --apply >"$T/out" || { cat "$T/out"; return 1; }
+	host nft -f - <<-N || return 1
+	table inet count { chain in { type filter hook prerouting priority -400; ip daddr 203.0.113.10 ip saddr 10.1.0.1 counter; }; }
+	N
+	: >"$T/go"
+	(n=0; while [ -e "$T/go" ]; do tunnelled 20; n=$((n + 20)); done; echo $n >"$T/sent") &
+	sender=$!
+	for i in 1 2 3 4 5; do
+		backend "$T/lb.conf" --xdp --apply >>"$T/out" && backend "$T/lb.conf" --xdp --service web --apply >>"$T/out" || { cat "$T/out"; rm -f "$T/go"; return 1; }
+	done
+	rm -f "$T/go"
+	wait $sender
+	sleep 0.3
+	n=$(counted)
+	host nft delete table inet count
+	backend --undo >/dev/null && ! grep 'undone: program' "$T/out" || return 1
+	[ "$(cat "$T/sent")" -gt 100 ] && [ "$n" = "$(cat "$T/sent")" ] || { echo "$(cat "$T/sent") were sent, $n came out"; return 1; }
+}
+case_ "another port of GUE: not a packet is lost" replaced
 sed 's/10.1.0.100 tcp port 80/10.1.0.100 tcp port 80; forward gue/; s/\tforward l2//' "$T/lb.conf" >"$T/two.conf"
 case_ "two ports of GUE for one program" expect_fail 4 '^sluice balance backend: services use GUE ports 6081 and 6080 on eth0, the XDP program takes one: leave one of them to the kernel, with --service and without --xdp$' backend "$T/two.conf" --xdp
 case_ "--xdp of another host" expect_fail 4 "^sluice balance backend: --xdp has to know the interface: run it on the backend's host$" backend "$T/lb.conf" --xdp --address 10.1.0.12

@@ -170,8 +170,11 @@ int balance_backend_run(int argc, char **argv)
 	needs_free(&plan);
 	if (!e && o.undo && !said && !cli.json)
 		printf("nothing of sluice balance backend is here\n");
+	if (cli.json && (!e || said)) /* also what was done and undone before it failed */
+		rc = cli_json(json);
+	else
+		json_decref(json);
 	if (cli.json && !e)
-		return cli_json(json);
-	json_decref(json);
+		return rc;
 	return e ? cli_fail(&balance_backend_verb, &err) : EXIT_DONE;
 }

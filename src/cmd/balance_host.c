@@ -33,6 +33,7 @@
 
 struct record {
 	struct needs done; /* in the order in which it was done */
+	struct needs were; /* of it, programs that this call has put others in place of */
 	uint64_t cookie;   /* of the namespace: its number is used again */
 	char name[40];
 	int lock_fd;
@@ -319,40 +320,73 @@ static int open_record(struct record *r, struct sluice_err *err)
 	return e;
 }
 
-/* Takes a step out of the record once it is undone. */
+/* Takes a step out of the record once it is undone; of one that was not there any more, or not yet, nothing is said. */
 static int undo(const struct cli_verb *verb, struct record *r, size_t nr, host_say *say, void *arg,
 		struct sluice_err *err)
 {
 	struct need step = r->done.v[nr];
-	enum host_state state = HOST_UNDONE;
+	enum host_state state = HOST_MISSING;
 	char now[16];
 	int e = 0;
 
 	if (step.kind == NEED_SYSCTL && read_sysctl(step.name, now)) {
-		if (!strcmp(now, step.value))
+		if (!strcmp(now, step.value)) {
 			e = write_sysctl(step.name, step.before, err);
-		else if (strcmp(now, step.before) != 0)
+			state = HOST_UNDONE;
+		} else if (strcmp(now, step.before) != 0) {
 			state = HOST_LEFT;
+		}
 	} else if (step.kind != NEED_SYSCTL && host_look(&step) == HOST_THERE) {
 		e = run(verb, &step, true, err);
+		state = HOST_UNDONE;
 	}
 	if (e)
 		return e;
 	memmove(&r->done.v[nr], &r->done.v[nr + 1], (r->done.n - nr - 1) * sizeof(step));
 	r->done.n--;
 	e = write_record(r, err);
-	if (!e && say)
+	if (!e && say && state != HOST_MISSING)
 		say(arg, &step, state);
+	return e;
+}
+
+/* What is done of the program on that interface; NULL: nothing. */
+static struct need *decap_on(const struct needs *needs, const char *ifname)
+{
+	size_t i;
+
+	for (i = 0; i < needs->n; i++)
+		if (needs->v[i].kind == NEED_DECAP && !strcmp(needs->v[i].name, ifname))
+			return &needs->v[i];
+	return NULL;
+}
+
+/* Another program in place of the one that is there, between two packets; the record says which one it is afterwards. */
+static int replace(struct record *r, struct need *at, const struct need *by, struct sluice_err *err)
+{
+	struct need was = *at;
+	int e = run_decap(by, false, err);
+
+	if (e)
+		return e;
+	*at = *by;
+	e = write_record(r, err);
+	if (!e)
+		return 0;
+	*at = was;
+	run_decap(at, false, NULL);
 	return e;
 }
 
 static int do_step(const struct cli_verb *verb, struct record *r, const struct need *wanted, bool *ours,
 		   struct sluice_err *err)
 {
-	struct need step = *wanted;
+	struct need step = *wanted, *was = step.kind == NEED_DECAP ? decap_on(&r->done, step.name) : NULL;
 	int e;
 
 	*ours = needs_find(&r->done, &step);
+	if (was && !*ours && host_look(&step) == HOST_THERE)
+		return needs_add(&r->were, was, err) ?: replace(r, was, &step, err);
 	if (host_look(&step) == HOST_THERE) {
 		if (step.kind == NEED_LINK && !*ours)
 			return err_set(err, -EEXIST,
@@ -377,6 +411,7 @@ static int do_all(const struct cli_verb *verb, struct record *r, const struct ne
 		  void *arg, struct sluice_err *err)
 {
 	size_t i, n_before = r->done.n;
+	struct need *at, now;
 	bool ours;
 	int e = 0;
 
@@ -390,6 +425,13 @@ static int do_all(const struct cli_verb *verb, struct record *r, const struct ne
 	/* what this call began goes, the last first; what was wrong at first is what is told */
 	while (r->done.n > n_before && !undo(verb, r, r->done.n - 1, say, arg, NULL))
 		;
+	for (i = 0; i < r->were.n; i++) {
+		at = decap_on(&r->done, r->were.v[i].name);
+		now = at ? *at : (struct need){0};
+		if (at && strcmp(now.value, r->were.v[i].value) != 0 &&
+		    !replace(r, at, &r->were.v[i], NULL) && say)
+			say(arg, &now, HOST_UNDONE);
+	}
 	return e;
 }
 
@@ -402,11 +444,13 @@ int host_apply(const struct cli_verb *verb, const struct needs *plan, host_say *
 
 	e = e ?: open_record(&r, err);
 	for (i = r.done.n; !e && i > 0; i--)
-		if (!needs_find(plan, &r.done.v[i - 1]))
+		if (!needs_find(plan, &r.done.v[i - 1]) &&
+		    (r.done.v[i - 1].kind != NEED_DECAP || !decap_on(plan, r.done.v[i - 1].name)))
 			e = undo(verb, &r, i - 1, say, arg, err);
 	e = e ?: do_all(verb, &r, plan, say, arg, err);
 	if (r.lock_fd >= 0)
 		close(r.lock_fd);
 	needs_free(&r.done);
+	needs_free(&r.were);
 	return e;
 }
