@@ -362,6 +362,40 @@ static int check_backends(struct check *c, const struct balance_service *s)
 	return twice || !s->quic_bytes || s->n_backends > MAGLEV_BACKENDS ? 0 : check_cells(c, s);
 }
 
+static uint64_t number(const uint8_t *bytes, size_t len)
+{
+	uint64_t v = 0;
+
+	while (len--)
+		v = v << 8 | *bytes++;
+	return v;
+}
+
+static bool is_in(const struct balance_pool *p, const struct net_addr *a)
+{
+	size_t head = a->v6 ? 8 : 0, len = a->v6 ? 8 : 4;
+
+	return p->first.v6 == a->v6 && !memcmp(p->first.bytes, a->bytes, head) &&
+	       number(a->bytes + head, len) - number(p->first.bytes + head, len) < p->n;
+}
+
+/* What comes from a backend's own address is answered by the backend to itself. */
+static void check_pool(struct check *c, const struct balance_service *s, const struct balance_pool *p)
+{
+	char text[BALANCE_TEXT];
+	size_t i;
+
+	for (i = 0; i < s->n_backends; i++)
+		if (is_in(p, &s->backends[i].addr)) {
+			wrong(c, p->line,
+			      "service %s: backend %s is an address to translate to; its answers would not "
+			      "come back; name "
+			      "addresses that lead to the balancer",
+			      s->name, balance_backend_text(&s->backends[i], text, sizeof(text)));
+			return;
+		}
+}
+
 static void check_pools(struct check *c, const struct balance_service *s)
 {
 	bool has[2] = {false, false};
@@ -374,6 +408,8 @@ static void check_pools(struct check *c, const struct balance_service *s)
 		net_addr_format(&s->pools[i].first, text, sizeof(text));
 		if (what)
 			wrong(c, s->pools[i].line, "service %s: address %s to translate to is %s", s->name, text, what);
+		else
+			check_pool(c, s, &s->pools[i]);
 		has[s->pools[i].first.v6] = true;
 	}
 	for (i = 0; s->mode == BALANCE_NAT && s->n_pools && i < s->n_virtuals; i++)
