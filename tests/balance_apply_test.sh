@@ -19,7 +19,7 @@ block() { # NAME ON PORT BACKENDS...: a block that is served by them
 	printf '\tbackend %s\n' "$@"
 	echo '}'
 }
-H2=198.18.2.2 H3=198.18.3.2
+H2=198.18.2.2 H3=198.18.3.2 H2_6=2001:db8:2::2
 both_answer() { # PORT [HOST]
 	a=$(answers 30 "$@")
 	case $a in "h2 "*" h3 "*) [ "$(echo "$a" | awk '{ print $2 + $4 }')" = 30 ] && return ;; esac
@@ -114,6 +114,11 @@ care() {
 	rc=$?
 	box ip link set dev to2 mtu 1500
 	[ $rc = 0 ] || return 1
+	# several tunnels through one interface: what the largest needs
+	printf 'balance web on to1 {\n\tvirtual 203.0.113.20 tcp port 80\n\tforward ipip\n\tbackend %s\n}\nbalance dns on to1 {\n\tvirtual 203.0.113.21 udp port 53\n\tforward gue\n\tbackend %s\n}\nbalance six on to1 {\n\tvirtual 203.0.113.22 udp port 53\n\tforward gue\n\tbackend %s\n}\nbalance last on to1 {\n\tvirtual 203.0.113.23 udp port 53\n\tforward gue\n\tbackend %s\n}\n' \
+		"$H2" "$H2" "$H2_6" "$H2" >"$T/care.conf"
+	apply "$T/care.conf" --dry-run && said "care.conf:11: balance six: packets from to1 may have 1500 bytes, the tunnel adds 48, and 1500 fit on the way to $H2_6 \\(to2\\): senders of larger ones than 1452 are told by ICMP; an MTU of 1548 there lets all through\$" &&
+		unsaid 'the tunnel adds (20|28)' || return 1
 	policy care.conf "$(block web to1 80 192.0.2.7 198.18.1.1 198.18.2.77)"
 	apply "$T/care.conf" --dry-run && warned 'backend 192.0.2.7 cannot be reached: there is no route to it' &&
 		warned 'backend 198.18.1.1 is an address of this host: packets do not leave it' &&

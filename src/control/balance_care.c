@@ -24,6 +24,14 @@
 #define SETTLE_NS 500000000ull /* neighbours answer within milliseconds, or are not there */
 #define ADVICE "use --force, or --confirm 60s to try"
 
+/* The largest packets on the way out of an interface, and of which backend they are. */
+struct large {
+	int ifindex;
+	uint32_t block, mtu, head, fit; /* what comes in, what the tunnel adds, and what gets through */
+	struct net_addr addr;
+	char from[64];
+};
+
 struct care {
 	const struct policy *p, *old;
 	const struct control_generation *g;
@@ -31,8 +39,9 @@ struct care {
 	void *arg;
 	struct net_nl route, genl;
 	struct ways *ways;
-	int said_mtu[SAID], said_target[SAID]; /* interfaces */
-	uint32_t n_mtu, n_target, n_far;
+	struct large large[SAID]; /* by interface */
+	int said_target[SAID];
+	uint32_t n_large, n_target, n_far;
 };
 
 __attribute__((format(printf, 3, 4))) static void tell(const struct care *c, uint32_t block, const char *fmt, ...)
@@ -171,17 +180,42 @@ static uint32_t head_of(const struct balance_service *s, const struct balance_ba
 static void look_mtu(struct care *c, uint32_t block, const struct balance_backend *b, const struct way *way,
 		     const struct net_ifinfo *in)
 {
-	uint32_t head = head_of(c->p->services.services[block], b);
-	char name[IF_NAMESIZE] = "?", addr[NET_ADDR_TEXT], from[64];
+	struct large l = {.ifindex = (int)way->hop.ifindex,
+			  .block = block,
+			  .mtu = in->mtu,
+			  .head = head_of(c->p->services.services[block], b),
+			  .fit = way->hop.mtu,
+			  .addr = b->addr};
+	uint32_t i;
 
-	if (!head || in->mtu + head <= way->hop.mtu || !once(c->said_mtu, &c->n_mtu, (int)way->hop.ifindex))
+	if (!l.head || l.mtu + l.head <= l.fit)
 		return;
-	if_indextoname(way->hop.ifindex, name);
-	snprintf(from, sizeof(from), "%s", in->name);
-	tell(c, block, "packets from %s may have %u bytes, the tunnel adds %u, and %u fit on the way to %s (%s): senders of larger "
-	     "ones than %u are told by ICMP; an MTU of %u there lets all through",
-	     text_harmless(from), in->mtu, head, way->hop.mtu, net_addr_format(&b->addr, addr, sizeof(addr)), text_harmless(name),
-	     way->hop.mtu - head, in->mtu + head);
+	for (i = 0; i < c->n_large && c->large[i].ifindex != l.ifindex; i++)
+		;
+	if (i == SAID || (i < c->n_large && c->large[i].mtu + c->large[i].head >= l.mtu + l.head))
+		return;
+	snprintf(l.from, sizeof(l.from), "%s", in->name);
+	c->large[i] = l;
+	c->n_large += i == c->n_large;
+}
+
+/* Once for each interface, when all services are known: the largest need is what its MTU is to be. */
+static void tell_mtu(struct care *c)
+{
+	char name[IF_NAMESIZE], addr[NET_ADDR_TEXT];
+	struct large *l;
+
+	for (l = c->large; l < c->large + c->n_large; l++) {
+		snprintf(name, sizeof(name), "?");
+		if_indextoname((unsigned int)l->ifindex, name);
+		tell(c, l->block,
+		     "packets from %s may have %u bytes, the tunnel adds %u, and %u fit on the way to %s "
+		     "(%s): senders of larger "
+		     "ones than %u are told by ICMP; an MTU of %u there lets all through",
+		     text_harmless(l->from), l->mtu, l->head, l->fit,
+		     net_addr_format(&l->addr, addr, sizeof(addr)), text_harmless(name), l->fit - l->head,
+		     l->mtu + l->head);
+	}
 }
 
 static void look_target(struct care *c, uint32_t block, const struct way *way, const struct net_ifinfo *in)
@@ -300,6 +334,7 @@ int balance_care(const struct policy *p, const struct policy *old, const struct 
 	for (i = 0; i < p->services.n_services && !e; i++)
 		if (is_news(&c, i))
 			look_at_block(&c, i);
+	tell_mtu(&c);
 	if (c.n_far > SAID) {
 		char text[80];
 
