@@ -38,8 +38,9 @@ struct control_done {
 	char name[CONTROL_NAME]; /* in force now; "" none */
 	char left[CONTROL_NAME]; /* before; "" none */
 	uint64_t trial_ns;	 /* it is on trial for so long */
-	uint64_t read_ns, load_ns, switch_ns;
-	bool nothing;		  /* apply, restore, confirm: all is as it should be */
+	uint64_t read_ns, load_ns; /* compiling, maps, programs */
+	uint64_t switch_ns;	   /* joining them on each interface, loading that, and the step itself */
+	bool nothing;		   /* apply, restore, confirm: all is as it should be */
 	struct sluice_err warned; /* code 0: nothing; the first that went wrong without being a failure */
 };
 
