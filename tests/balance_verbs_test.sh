@@ -417,6 +417,38 @@ screen() { # the keys of the full screen; what is seen is whatever the last pict
 	grep -q 'sluice balance stats' "$T/screen" && grep -q '198.18.2.2' "$T/screen" && grep -q 'SHARE' "$T/screen" && grep -q 'q quit' "$T/screen"
 }
 case_ "the screen" screen
+# what is on a screen of 80 columns after keys: TERM=vt52 has few sequences, and lines that run over would be seen
+picture() { # KEYS: $T/picture
+	(sleep 1; { printf '%b' "$1"; echo; } | sed 's/~/\n~/g' | while IFS= read -r k; do printf '%s' "${k#"~"}"; sleep 0.4; done; sleep 0.6; printf q) |
+		TERM=vt52 timeout 20 nsenter --net="/run/netns/sluice-$LAB-box" script -qec "stty cols 80 rows 24; $SLUICE balance stats -i 100ms" /dev/null >"$T/screen" 2>&1
+	# the last clearing of the screen is its end
+	LC_ALL=C od -An -v -tu1 -w1 "$T/screen" | awk '
+		function keep() { for (i = 0; i < 24; i++) { shot[i] = ""; for (k = 0; k < 80; k++) shot[i] = shot[i] ((i, k) in c ? c[i, k] : " ") } }
+		{ b = $1 }
+		want == 1 { y = b - 32; want = 2; next }
+		want == 2 { x = b - 32; want = 0; next }
+		esc { esc = 0
+			if (b == 89) want = 1
+			else if (b == 72) x = y = 0
+			else if (b == 65) y--; else if (b == 66) y++; else if (b == 67) x++; else if (b == 68) x--
+			else if (b == 75) for (k = x; k < 80; k++) delete c[y, k]
+			else if (b == 74) { if (!x && !y) keep(); for (k = x; k < 80; k++) delete c[y, k]; for (i = y + 1; i < 24; i++) for (k = 0; k < 80; k++) delete c[i, k] }
+			next }
+		b == 27 { esc = 1; next }
+		b == 13 { x = 0; next } b == 10 { y++; next } b == 8 { x--; next }
+		b >= 32 { c[y, x++] = sprintf("%c", b) }
+		END { for (k = 0; k < 80; k++) if ((0, k) in c) { keep(); break }
+			for (i = 0; i < 24; i++) { sub(/ +$/, "", shot[i]); print shot[i] } }' >"$T/picture"
+}
+narrow() {
+	has() { grep -qE -e "$1" "$T/picture" || { echo "not seen: $1"; cat "$T/picture"; return 1; }; }
+	hasnt() { ! grep -E -e "$1" "$T/picture" || { cat "$T/picture"; return 1; }; }
+	picture '' && has '^\*BACKEND +STATE +PKTS +BYTES +PPS +BIT/S +NEW +ACTIVE +SHARE$' && has '^  198.18.2.2 +up( +[0-9.]+[kMG]?){6} +[0-9.]+%$' && has '^dns' || return 1
+	picture '\033C~\033C' && has '^\*BACKEND +STATE +PPS +BIT/S +NEW +ACTIVE +SHARE +TABLE +SLOT$' || return 1
+	picture h && has 'filter' && has ' contain a text; Enter keeps$' && has '^ +it, Esc drops it$' && has '^  h +this help' || return 1
+	picture '/~d~n~s~\r' && has '^dns' && has '^  198.18.3.2' && hasnt '^web|198.18.2.2'
+}
+case_ "80 columns: all columns, help, the filter" narrow
 off() { # the policy is taken off while it is read
 	rm -f "$T/j"
 	bal stats -j -i 50ms >"$T/j" 2>"$T/err" &

@@ -112,12 +112,39 @@ void screen_bar(int line)
 	attroff(A_REVERSE);
 }
 
+/* As much of a text as fits into room: up to a blank, if there is one. */
+static int fitting(const char *text, int room)
+{
+	int n = (int)strlen(text), k;
+
+	if (n <= room)
+		return n;
+	for (k = room; k > 0 && text[k] != ' '; k--)
+		;
+	return k > 0 ? k : room;
+}
+
 void screen_help(int from, const char *const *lines, size_t n)
 {
+	int width = COLS > 40 ? COLS - 3 : 37, line = from, hang, left, len;
+	const char *at;
 	size_t i;
 
-	for (i = 0; i < n; i++)
-		mvprintw(from + (int)i, 2, "%s", lines[i]);
+	for (i = 0; i < n; i++) {
+		at = strstr(lines[i], "  "); /* behind the key and its blanks what goes on begins */
+		hang = at ? (int)(at - lines[i]) + (int)strspn(at, " ") : 0;
+		hang = hang > width / 2 ? 2 : hang;
+		for (at = lines[i], left = 0;; left = hang) {
+			len = fitting(at, width - left);
+			if (line < LINES - 1)
+				mvaddnstr(line, 2 + left, at, len);
+			line++;
+			at += len;
+			at += strspn(at, " ");
+			if (!*at)
+				break;
+		}
+	}
 }
 
 void screen_foot(const struct screen *s, const char *message, const char *keys)

@@ -44,7 +44,8 @@ void screen_scroll(struct screen *s, int key, int room);
 /* screen_filter() is what rows have to contain now, "" nothing. */
 const char *screen_filter(const struct screen *s);
 
-/* screen_bar() makes a line inverse, for the names of columns; screen_help() writes lines of help. */
+/* screen_bar() makes a line inverse, for the names of columns; screen_help() writes lines of help,
+ * broken where they are too long: "KEY   what it does" goes on behind the blanks. */
 void screen_bar(int line);
 void screen_help(int from, const char *const *lines, size_t n);
 
