@@ -27,7 +27,8 @@ struct serve {
 	bool commit;		    /* although nothing is pending */
 	uint64_t commit_ns;	    /* not before that */
 	uint64_t free_ns;	    /* and in no case before that: commits are to leave time for checks */
-	uint64_t busy_ns;	    /* somebody has had the lock since; 0 */
+	uint64_t busy_ns;	    /* the same process has had the lock since; 0 */
+	char holder[160];	    /* that one, in words */
 	uint64_t look_ns, settle_ns, settled_ns;
 	bool *all_down; /* by service: it was told */
 	uint32_t n_all_down;

@@ -113,10 +113,12 @@ static int lock(struct serve *s, uint64_t now, struct sluice_err *why)
 		s->busy_ns = 0;
 		return e;
 	}
-	if (!s->busy_ns)
+	if (!s->busy_ns || strncmp(s->holder, why->text, sizeof(s->holder) - 1) != 0) {
 		s->busy_ns = now;
-	else if (now - s->busy_ns > BUSY_SAY_NS && s->n_pending)
+		snprintf(s->holder, sizeof(s->holder), "%.159s", why->text);
+	} else if (now - s->busy_ns > BUSY_SAY_NS && s->n_pending) {
 		serve_trouble(s, why->text);
+	}
 	return e;
 }
 
