@@ -250,8 +250,14 @@ web $H2 up health slots to2" || return 1
 web $H2 up health slots to2"
 }
 case_ "who has the lock for long is told once" told_once
+shown() { # up by health checks is how every backend is: nothing is said of it
+	box "$SLUICE" balance show web >"$T/show" || return 1
+	same 2 "$(sed -n '/^  BACKEND/,$p' "$T/show" | grep -cE '^  198\.18\.[12]\.2 +1 +[0-9.]+%  up +to[12] [0-9a-f:]{17} mtu 1500 *$')" &&
+		same 0 "$(sed -n '/^  BACKEND/,$p' "$T/show" | awk 'length > 85' | wc -l)" || { cat "$T/show"; return 1; }
+}
+case_ "show says only what is not as it should be" shown
 elsewhere() { # a bpffs of its own, or none, in place of the one with the policy
-	name=$(ls "$RUN" | grep -E '^[0-9]+-[0-9a-f]{12}$')
+	name=$(sed -n 's/^live //p' "$RUN/record")
 	why="policy $name is in force, but there is no bpffs with it in this mount namespace; nsenter --net=/run/netns/NAME \\(not ip netns exec\\) stays where it is, --bpffs DIR says where\$"
 	other() { box unshare -m sh -c 'mount -t bpf bpf /sys/fs/bpf && exec timeout 10 "$0" "$@"' "$SLUICE" "$@"; }
 	expect_fail 1 "^sluice serve: $why" other serve && same 1 "$(wc -l <"$T/.err")" &&

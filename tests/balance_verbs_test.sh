@@ -373,6 +373,15 @@ known() { # a connection of the backend that drains: by the table; a new one fro
 }
 case_ "why: flow table, previous backend, hash" known
 case_ "none broke" slow_end
+unknown() { # nothing is known of flows before --idle is over
+	bal drain dns 198.18.3.2 --wait 1s >"$T/out"
+	is "exit code" 1 $? && printf '%s\n' '198.18.3.2 of dns drains: no new flows' \
+		'not known yet how many flows are left: --idle 1m is not over; it goes on draining; sluice balance undrain takes that back' | diff - "$T/out" || return 1
+	bal drain dns 198.18.3.2 --wait 1s -j >"$T/out"
+	is "exit code" 1 $? && is JSON '{"result":"time","flows":null,"backends":[{"service":"dns","backend":"198.18.3.2","changed":false,"flows":null}]}' "$(cat "$T/out")" || return 1
+	bal drain dns 198.18.3.2 --idle 5s >"$T/out" && tail -n 1 "$T/out" | grep -qx 'drained: no flow had a packet for 5s' && bal undrain dns 198.18.3.2 >/dev/null
+}
+case_ "how many are left is not known at once" unknown
 case_ "undrain once more" bal undrain web 198.18.2.2
 
 # --- a trial: what is said counts for the policy before it, too

@@ -78,7 +78,8 @@ struct chosen {
 	char service_name[BALANCE_NAME], name[BACKEND_NAME];
 	struct balance_backend before;
 	bool changed;
-	uint64_t left; /* flows */
+	uint64_t left; /* flows, */
+	bool known;    /* if all of them have come into the table */
 };
 
 struct choice {
@@ -172,7 +173,8 @@ static int commit(struct balance_run *run, struct ring_report *report, struct sl
 
 /* --- how many flows are left --- */
 
-static int count_left(struct balance_live *live, struct choice *c, struct sluice_err *err)
+/* for_ns: how long it has been draining while this was watched */
+static int count_left(struct balance_live *live, struct choice *c, uint64_t for_ns, struct sluice_err *err)
 {
 	struct balance_tally *v = NULL;
 	struct balance_live_backend b;
@@ -184,6 +186,8 @@ static int count_left(struct balance_live *live, struct choice *c, struct sluice
 		e = balance_live_backend(live, c->v[i].service, c->v[i].backend, &b, err);
 		c->v[i].left =
 			!e && b.id && b.target < n ? (uint64_t)v[b.target].kept + v[b.target].fresh : 0;
+		c->v[i].known = c->v[i].left || for_ns >= o.idle_ns ||
+				balance_live_model(live)->services[c->v[i].service]->mode == BALANCE_NAT;
 	}
 	free(v);
 	return e;
@@ -197,6 +201,17 @@ static uint64_t sum_left(const struct choice *c)
 	for (i = 0; i < c->n; i++)
 		sum += c->v[i].left;
 	return sum;
+}
+
+/* Does that sum say something? Where it is 0, flows of a backend that nothing is known of may be left. */
+static bool is_known(const struct choice *c)
+{
+	size_t i;
+
+	for (i = 0; i < c->n && !sum_left(c); i++)
+		if (!c->v[i].known)
+			return false;
+	return true;
 }
 
 /*
@@ -276,17 +291,17 @@ static int wait_out(struct balance_run *run, struct choice *c, enum waited *how,
 			*how = WAITED_OVER;
 			return 0;
 		}
-		e = count_left(run->live, c, err);
+		now = clock_mono_ns() - begin;
+		e = count_left(run->live, c, now, err);
 		if (e)
 			return e;
-		now = clock_mono_ns() - begin;
 		*how = cli_stop				  ? WAITED_STOPPED
 		       : !sum_left(c) && now >= o.idle_ns ? WAITED_DONE
 		       : o.wait_given && now >= o.wait_ns ? WAITED_TIME
 							  : WAITED_OVER;
 		if (*how != WAITED_OVER)
 			return 0;
-		if (!cli.json && sum_left(c) != shown) {
+		if (!cli.json && is_known(c) && sum_left(c) != shown) {
 			shown = sum_left(c);
 			printf("%" PRIu64 " flow%s left\n", shown, shown == 1 ? "" : "s");
 			fflush(stdout);
@@ -296,6 +311,11 @@ static int wait_out(struct balance_run *run, struct choice *c, enum waited *how,
 }
 
 /* --- what is printed --- */
+
+static json_t *json_left(uint64_t left, bool known)
+{
+	return known ? json_integer((json_int_t)left) : json_null();
+}
 
 static void say_changed(const struct choice *c, const char *done, const char *same)
 {
@@ -314,7 +334,7 @@ static json_t *json_chosen(const struct choice *c, bool flows)
 		one = json_pack("{s:s, s:s, s:b}", "service", c->v[i].service_name, "backend", c->v[i].name,
 				"changed", c->v[i].changed);
 		if (flows)
-			json_object_set_new(one, "flows", json_integer((json_int_t)c->v[i].left));
+			json_object_set_new(one, "flows", json_left(c->v[i].left, c->v[i].known));
 		json_array_append_new(all, one);
 	}
 	return all;
@@ -331,8 +351,8 @@ static int conclude(const struct choice *c, enum waited how)
 	int rc;
 
 	if (cli.json) {
-		rc = cli_json(json_pack("{s:s, s:I, s:o}", "result", words[how], "flows", (json_int_t)left,
-					"backends", json_chosen(c, true)));
+		rc = cli_json(json_pack("{s:s, s:o, s:o}", "result", words[how], "flows",
+					json_left(left, is_known(c)), "backends", json_chosen(c, true)));
 		return rc ? rc : how == WAITED_DONE ? EXIT_DONE : EXIT_FAILED;
 	}
 	switch (how) {
@@ -344,6 +364,13 @@ static int conclude(const struct choice *c, enum waited how)
 		return EXIT_FAILED;
 	case WAITED_TIME:
 	case WAITED_STOPPED:
+		if (!is_known(c)) {
+			printf("not known yet how many flows are left: --idle %s is not over; it goes on "
+			       "draining; sluice "
+			       "balance undrain takes that back\n",
+			       balance_time(o.idle_ns, idle));
+			return EXIT_FAILED;
+		}
 		printf("%" PRIu64
 		       " flow%s left; it goes on draining; sluice balance undrain takes that back\n",
 		       left, left == 1 ? "" : "s");
@@ -370,10 +397,11 @@ static int drain(struct balance_run *run, struct choice *c, int *rc, struct slui
 		*rc = e ? 0 : conclude(c, how);
 		return e;
 	}
-	e = count_left(run->live, c, err);
+	e = count_left(run->live, c, 0, err);
 	if (!e && cli.json)
-		*rc = cli_json(json_pack("{s:s, s:I, s:o}", "result", "draining", "flows",
-					 (json_int_t)sum_left(c), "backends", json_chosen(c, true)));
+		*rc = cli_json(json_pack("{s:s, s:o, s:o}", "result", "draining", "flows",
+					 json_left(sum_left(c), is_known(c)), "backends",
+					 json_chosen(c, true)));
 	return e;
 }
 

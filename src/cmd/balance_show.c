@@ -32,7 +32,7 @@ const struct cli_verb balance_show_verb = {
 	.text = "WEIGHT is what counts now, and the policy's in parentheses if it is another one. SHARE is "
 		"of the slots,\n"
 		"and so of new flows. SAID is what was set since the policy was applied, by hand or by "
-		"health checks.\n",
+		"health checks, but up.\n",
 	.opts = balance_file_opts,
 	.max_args = -1,
 };
@@ -202,9 +202,12 @@ static void say_said(const struct balance_overlay *o)
 	int i;
 
 	for (i = 0; i < BALANCE_MATTERS; i++) {
-		if (!said_word(o, (enum balance_matter)i, word, sizeof(word)))
+		/* up, as every backend that is in order: STATE says so */
+		if (!said_word(o, (enum balance_matter)i, word, sizeof(word)) ||
+		    (i == BALANCE_MATTER_HEALTH && o->said[i].who == BALANCE_WHO_HEALTH &&
+		     o->said[i].value != BALANCE_DOWN))
 			continue;
-		printf("%s%s by %s since %s", first ? "" : ", ", word, who(o->said[i].who),
+		printf("%s%s by %s since %s", first ? " " : ", ", word, who(o->said[i].who),
 		       policy_time(o->said[i].when_ns, when));
 		first = false;
 	}
@@ -233,12 +236,12 @@ static void say_backend(const struct shown *w, uint32_t i)
 	snprintf(weight, sizeof(weight), "%u", now->weight);
 	if (b && b->policy.weight != now->weight)
 		snprintf(weight, sizeof(weight), "%u (%u)", now->weight, b->policy.weight);
-	printf("  %-22s %9s", backend_name(now, name), weight);
+	printf("  %-22s %7s", backend_name(now, name), weight);
 	if (!b) {
 		printf("  %s\n", backend_state(now));
 		return;
 	}
-	printf(" %5.1f%%  %-8s  %-38s  ", 100.0 * w->live.slots[i] / (w->live.n_slots ? w->live.n_slots : 1),
+	printf(" %5.1f%%  %-8s %-30s", 100.0 * w->live.slots[i] / (w->live.n_slots ? w->live.n_slots : 1),
 	       backend_state(now), way_of(b, way, sizeof(way)));
 	say_said(&b->set);
 	putchar('\n');
@@ -279,10 +282,10 @@ static int show(const struct balance_run *run, uint32_t nr, struct sluice_err *e
 		       w.live.waiting);
 		if (w.live.until > now && w.live.waiting)
 			printf(" for %s more", balance_time(w.live.until - now, left));
-		printf("\n  %-22s %9s %6s  %-8s  %-38s  %s\n", "BACKEND", "WEIGHT", "SHARE", "STATE", "WAY",
+		printf("\n  %-22s %7s %6s  %-8s %-30s %s\n", "BACKEND", "WEIGHT", "SHARE", "STATE", "WAY",
 		       "SAID");
 	} else if (!e) {
-		printf("  %-22s %9s  STATE\n", "BACKEND", "WEIGHT");
+		printf("  %-22s %7s  STATE\n", "BACKEND", "WEIGHT");
 	}
 	for (i = 0; !e && i < w.s->n_backends; i++)
 		say_backend(&w, i);
