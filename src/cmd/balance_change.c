@@ -113,6 +113,12 @@ static int choose(const struct balance_model *m, char **args, int n, struct choi
 	c->v = calloc(m->n_services + 1, sizeof(*c->v));
 	if (!c->v)
 		return err_nomem(err);
+	for (i = 0; n == 1 && i < m->n_services; i++)
+		if (!strcmp(m->services[i]->name, args[0]))
+			return err_set(err, -EINVAL,
+				       "%s is a service; say which of its backends, too (sluice balance show "
+				       "%s lists them)",
+				       args[0], args[0]);
 	if (n == 2) {
 		e = balance_run_service(m, args[0], &i, err);
 		return e ?: add_choice(c, m, i, args[1], err);
@@ -523,6 +529,10 @@ int balance_set_weight_run(int argc, char **argv)
 
 	if (rc >= 0)
 		return rc;
+	if (n == 2 && strpbrk(args[1], ".:")) /* SERVICE BACKEND */
+		return cli_usage(&balance_set_weight_verb,
+				 "which weight? sluice balance set-weight %s %s WEIGHT|policy", args[0],
+				 args[1]);
 	e = balance_run_open(&run, true, &err);
 	e = e ?: choose(run.model, args, n - 1, &c, &err);
 	e = e ?: weigh(&run, &c, args[n - 1], &err);

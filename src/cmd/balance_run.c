@@ -9,6 +9,8 @@
 #include "cmd/balance_run.h"
 #include "cmd/policy_say.h"
 
+#define SOME 4 /* names in a sentence */
+
 int balance_run_open(struct balance_run *run, bool change, struct sluice_err *err)
 {
 	int e;
@@ -54,11 +56,15 @@ void balance_run_close(struct balance_run *run)
 static int no_service(const struct balance_model *m, const char *name, struct sluice_err *err)
 {
 	const char **words = calloc(m->n_services + 1, sizeof(*words));
-	size_t i;
+	char some[SOME * (BALANCE_NAME + 2)] = "";
+	size_t i, at = 0;
 	int hit;
 
 	if (!words)
 		return err_nomem(err);
+	for (i = 0; i < m->n_services && i < SOME; i++)
+		at += (size_t)snprintf(some + at, sizeof(some) - at, "%s%s", i ? ", " : "",
+				       m->services[i]->name);
 	for (i = 0; i < m->n_services; i++)
 		words[i] = m->services[i]->name;
 	hit = text_nearest(name, words, m->n_services);
@@ -66,8 +72,8 @@ static int no_service(const struct balance_model *m, const char *name, struct sl
 		err_set(err, -ENOENT, "no service '%s', did you mean %s?", name, words[hit]);
 	else
 		err_set(err, -ENOENT, "no service '%s'; there %s %zu: %s%s", name,
-			m->n_services == 1 ? "is" : "are", m->n_services, m->n_services ? words[0] : "",
-			m->n_services > 1 ? ", ..." : "");
+			m->n_services == 1 ? "is" : "are", m->n_services, some,
+			m->n_services > SOME ? ", ..." : "");
 	free(words);
 	return -ENOENT;
 }

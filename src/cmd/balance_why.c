@@ -128,23 +128,6 @@ static void say_why(const struct balance_service *s, const struct balance_live_a
 	}
 }
 
-static int nobody(const struct policy_packet *k, bool no_first, const char *said)
-{
-	char to[NET_ADDR_TEXT];
-
-	if (cli.json)
-		return cli_json(json_pack("{s:s, s:n, s:n, s:s}", "packet", said, "service", "backend", "why",
-					  no_first ? "no_first" : "no_service"));
-	if (no_first) {
-		printf("a fragment whose first one was not seen: it is dropped and counted (no_first)\n");
-		return 0;
-	}
-	net_addr_format(&k->to, to, sizeof(to));
-	printf("no service: %s%s is none of the virtual addresses%s; the packet passes to this host\n", to,
-	       k->has_ports ? " with this port" : "", k->in ? " on this interface" : "");
-	return 0;
-}
-
 /* Is the service on the interface that the packet comes in on? */
 static bool is_on(const struct balance_run *run, const struct balance_service *s, const char *ifname)
 {
@@ -172,6 +155,50 @@ static bool is_served(const struct balance_run *run, const struct policy_packet 
 	return false;
 }
 
+/* A virtual address of which nothing but the protocol is another; NULL: there is none. */
+static const struct balance_virtual *other_proto(const struct balance_run *run, const struct policy_packet *k)
+{
+	const struct balance_service *s;
+	const struct balance_virtual *v;
+	size_t i;
+
+	for (i = 0; k->has_ports && i < run->model->n_services; i++) {
+		s = run->model->services[i];
+		for (v = s->virtuals; v < s->virtuals + s->n_virtuals; v++)
+			if (!memcmp(&v->addr, &k->to, sizeof(k->to)) && v->first <= k->to_port &&
+			    v->last >= k->to_port && v->proto != k->proto && v->proto != BALANCE_PROTO_ANY &&
+			    is_on(run, s, k->in))
+				return v;
+	}
+	return NULL;
+}
+
+static int nobody(const struct balance_run *run, const struct policy_packet *k, bool no_first,
+		  const char *said)
+{
+	const struct balance_virtual *v;
+	char to[NET_ADDR_TEXT];
+
+	if (cli.json)
+		return cli_json(json_pack("{s:s, s:n, s:n, s:s}", "packet", said, "service", "backend", "why",
+					  no_first ? "no_first" : "no_service"));
+	if (no_first) {
+		printf("a fragment whose first one was not seen: it is dropped and counted (no_first)\n");
+		return 0;
+	}
+	net_addr_format(&k->to, to, sizeof(to));
+	v = other_proto(run, k);
+	if (v) {
+		printf("no service: %s port %u is a virtual address of %s alone; the packet passes to this "
+		       "host\n",
+		       to, k->to_port, v->proto == TCP ? "TCP" : "UDP");
+		return 0;
+	}
+	printf("no service: %s%s is none of the virtual addresses%s; the packet passes to this host\n", to,
+	       k->has_ports ? " with this port" : "", k->in ? " on this interface" : "");
+	return 0;
+}
+
 static int tell(const struct balance_run *run, const struct policy_packet *k,
 		const struct balance_live_answer *a, uint64_t now)
 {
@@ -184,7 +211,7 @@ static int tell(const struct balance_run *run, const struct policy_packet *k,
 		printf("%s\n", said);
 	s = a->service == BALANCE_LIVE_NONE ? NULL : run->model->services[a->service];
 	if (!s)
-		return nobody(k, a->a.why == BALANCE_WHY_NO_FIRST && is_served(run, k), said);
+		return nobody(run, k, a->a.why == BALANCE_WHY_NO_FIRST && is_served(run, k), said);
 	if (a->backend != BALANCE_LIVE_NONE)
 		b = &s->backends[a->backend];
 	if (cli.json)

@@ -195,7 +195,10 @@ static void say_unserved(const struct control_plan *plan, const struct plan_serv
 				   balance_virtual_text(&s->old->virtuals[i], text, sizeof(text)));
 	}
 	if (n > GONE_SHOWN)
-		buf_printf(to, "%s: %u more virtual addresses are no longer served\n", s->old->name, n - GONE_SHOWN);
+		buf_printf(to,
+			   n == GONE_SHOWN + 1 ? "%s: %u more virtual address is no longer served\n"
+					       : "%s: %u more virtual addresses are no longer served\n",
+			   s->old->name, n - GONE_SHOWN);
 }
 
 static int compare_backends(const void *a, const void *b)
@@ -240,7 +243,8 @@ static bool say_broken(const struct plan_service *s, struct buf *to)
 				   s->now->name, balance_backend_text(&s->old->backends[i], text, sizeof(text)));
 	}
 	if (n > GONE_SHOWN)
-		buf_printf(to, "%s: so do those of %u more backends\n", s->now->name, n - GONE_SHOWN);
+		buf_printf(to, "%s: so do those of %u more backend%s\n", s->now->name, n - GONE_SHOWN,
+			   plan_plural(n - GONE_SHOWN));
 	free(now);
 	return n;
 }
@@ -333,7 +337,7 @@ static void print_places(const struct control_plan *plan, bool all, struct buf *
 		n++;
 	}
 	if (!all && n > PLAN_SHOWN)
-		buf_printf(to, "... and %u more interfaces\n", n - PLAN_SHOWN);
+		buf_printf(to, "... and %u more interface%s\n", n - PLAN_SHOWN, plan_plural(n - PLAN_SHOWN));
 }
 
 static void print_sum(const struct control_plan *plan, struct buf *to)
@@ -369,7 +373,8 @@ static void print_lines(const struct buf *lines, bool all, struct buf *to)
 			buf_printf(to, "  %.*s", (int)(stop - at), at);
 	}
 	if (!all && n > PLAN_SHOWN)
-		buf_printf(to, "  ... and %u more lines about services\n", n - PLAN_SHOWN);
+		buf_printf(to, "  ... and %u more line%s about services\n", n - PLAN_SHOWN,
+			   plan_plural(n - PLAN_SHOWN));
 }
 
 void plan_balance_print(const struct control_plan *plan, bool all, struct buf *to)

@@ -9,6 +9,10 @@
  * there? plan_count() writes "2 rules added", and after the first one ", 1 removed"; nothing if n is 0. */
 const char *plan_mode(const struct policy *p, const char *name);
 bool plan_is_news(const struct plan_interface *i);
+static inline const char *plan_plural(uint32_t n)
+{
+	return n == 1 ? "" : "s";
+}
 void plan_count(uint64_t n, const char *noun, const char *what, bool *first, struct buf *to);
 
 /* plan_balance() compares balance blocks; false: no memory. The others are control_plan_print() and _empty() of them. */

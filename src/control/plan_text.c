@@ -121,7 +121,10 @@ static void print_filter(const struct control_plan *plan, uint32_t number, bool 
 	for (i = 0; i < f->n_rules && (all || i < PLAN_SHOWN); i++)
 		print_line(plan, f, &f->rules[i], all, to);
 	if (i < f->n_rules)
-		buf_printf(to, "  ... and %u more rules that are added, removed, changed or moved\n",
+		buf_printf(to,
+			   f->n_rules - i == 1
+				   ? "  ... and %u more rule that is added, removed, changed or moved\n"
+				   : "  ... and %u more rules that are added, removed, changed or moved\n",
 			   f->n_rules - i);
 }
 
@@ -166,7 +169,7 @@ static void print_interfaces(const struct control_plan *plan, bool all, struct b
 		n++;
 	}
 	if (!all && n > PLAN_SHOWN)
-		buf_printf(to, "... and %u more interfaces\n", n - PLAN_SHOWN);
+		buf_printf(to, "... and %u more interface%s\n", n - PLAN_SHOWN, plan_plural(n - PLAN_SHOWN));
 }
 
 static void print_lost(const struct plan_set *s, struct buf *to)
@@ -232,11 +235,12 @@ void control_plan_print(const struct control_plan *plan, bool all, struct buf *t
 	for (i = 0; i < plan->n_filters && (all || i < PLAN_SHOWN); i++)
 		print_filter(plan, i, all, to);
 	if (i < plan->n_filters)
-		buf_printf(to, "... and %u more filters\n", plan->n_filters - i);
+		buf_printf(to, "... and %u more filter%s\n", plan->n_filters - i,
+			   plan_plural(plan->n_filters - i));
 	for (i = 0; i < plan->n_sets && (all || i < PLAN_SHOWN); i++)
 		print_set(&plan->sets[i], to);
 	if (i < plan->n_sets)
-		buf_printf(to, "... and %u more sets\n", plan->n_sets - i);
+		buf_printf(to, "... and %u more set%s\n", plan->n_sets - i, plan_plural(plan->n_sets - i));
 	plan_balance_print(plan, all, to);
 	if (control_plan_empty(plan))
 		buf_printf(to, "nothing changes\n");
