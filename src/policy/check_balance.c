@@ -159,6 +159,43 @@ static void straight(struct policy *p, const struct policy_balance *b)
 			     b->name, b->mode == BALANCE_NAT ? "nat" : "l2");
 }
 
+/* Addresses that no way leads to, or none out of this host. */
+static const char *nowhere(const struct net_addr *a)
+{
+	static const struct net_addr loopback = {.bytes = {[15] = 1}, .v6 = true};
+
+	if (a->v6 ? !memcmp(a->bytes, loopback.bytes, sizeof(loopback.bytes)) : a->bytes[0] == 127)
+		return "an address of this host: packets do not leave it";
+	if (a->v6 && a->bytes[0] == 0xfe && (a->bytes[1] & 0xc0) == 0x80)
+		return "link-local: there is no way to it without an interface; name another address of it";
+	return NULL;
+}
+
+/* What can be meant, and hardly is. */
+static void doubts(struct policy *p, const struct policy_balance *b)
+{
+	bool any = b->damaged || !b->n_backends;
+	char text[NET_ADDR_TEXT];
+	struct net_addr addr;
+	const char *what;
+	uint32_t i, k;
+
+	for (i = 0; i < b->n_backends; i++) {
+		any |= b->backends[i].weight && !b->backends[i].drain;
+		for (k = 0; k < b->backends[i].addrs.n; k++) {
+			addr = address(&b->backends[i].addrs.v[k]);
+			what = nowhere(&addr);
+			if (what)
+				policy_warn(p, b->backends[i].addrs.v[k].pos, "service %s: backend %s is %s",
+					    b->name, net_addr_format(&addr, text, sizeof(text)), what);
+		}
+	}
+	if (!any)
+		policy_warn(p, b->pos,
+			    "service %s: all backends have weight 0 or drain, so no new flow gets one",
+			    b->name);
+}
+
 int policy_services(struct policy *p, struct sluice_err *err)
 {
 	struct places places = {.p = p};
@@ -170,6 +207,7 @@ int policy_services(struct policy *p, struct sluice_err *err)
 		snprintf(p->services.seed, sizeof(p->services.seed), "%s", p->balance_seed);
 	for (i = 0; ok && i < p->n_balances; i++) {
 		straight(p, &p->balances[i]);
+		doubts(p, &p->balances[i]);
 		ok = service(p, &p->balances[i], &places);
 	}
 	e = ok && !places.all.failed ? balance_check(&p->services, say, &places, NULL) : -ENOMEM;
