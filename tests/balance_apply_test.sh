@@ -131,7 +131,7 @@ care() {
 	h1 ethtool -K eth0 gro off
 	apply "$T/care.conf" --dry-run
 	h1 ethtool -K eth0 gro on
-	warned 'to1 takes no packets that are redirected to it, so those to backends behind it are lost; a veth does if its peer has an XDP program or GRO \(ethtool -K PEER gro on\), others if they have a program of their own' || return 1
+	warned 'to1 takes no packets that are redirected to it, so those to backends behind it are lost; a veth does if its peer has an XDP program or GRO \(ethtool -K PEER gro on; if it is on, set to1 down and up again\), others if they have a program of their own' || return 1
 	policy care.conf "balance web on to1 {
 	virtual 198.18.1.1 tcp port { 22, 80 }
 	forward l2
