@@ -9,6 +9,7 @@
 #   stop NAME             ends its input and waits for it
 #   serve HOST CMD...     a server, until the end of the script; $served is its pid
 #   sum FIELD [NAME]      of an answer of balance-talk on standard input: the numbers behind FIELD added up, of a server or all
+#   kernel_drops          what kernels there say that they dropped, a line each
 #   quiet_errors HOST...  the kernels there saw no wrong checksum
 LIVE=bl$$
 TALK=$BUILD/tests/balance-talk
@@ -86,6 +87,13 @@ serve() {
 	on_exit "kill $served 2>/dev/null"
 }
 sum() { awk -v f="$1" -v n="${2:-}" '$1 == n || n == "" { for (i = 2; i < NF; i++) if ($i == f) s += $(i + 1) } END { print s + 0 }'; }
+kernel_drops() {
+	for host in box $(cd /run/netns && ls | sed -n "s/^sluice-$LIVE-\(h.*\)/\1/p"); do
+		inns $host nstat -asz 2>/dev/null | awk -v h=$host '$1 ~ /^Udp6?(Rcvbuf|Sndbuf)Errors$/ && $2 { print h, $1, $2 }'
+		inns $host ip -s -j link | jq -r --arg h $host '.[] | select(.ifname != "lo") | .ifname as $i | .stats64 |
+			{rx: .rx.dropped, tx: .tx.dropped} | to_entries[] | select(.value > 0) | "\($h) \($i) \(.key) dropped \(.value)"'
+	done
+}
 quiet_errors() {
 	for host; do
 		inns "$host" nstat -asz 2>/dev/null | awk -v h="$host" '$1 ~ /InCsumErrors$|^IpInHdrErrors$/ { n++; if ($2) { print h, $0; e = 1 } }

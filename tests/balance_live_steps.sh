@@ -30,6 +30,8 @@ say() {
 	cat "$T/a"
 	sort "$T"/[tu][46].err | uniq -c
 	counts
+	kernel_drops
+	sort "$T/servers" | uniq -c | tail -n 20
 	return 1
 }
 clients() { # EVERY_MS

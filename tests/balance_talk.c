@@ -21,6 +21,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netdb.h>
+#include <poll.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -144,13 +145,16 @@ static void serve_datagrams(int fd)
 			   .msg_iovlen = 1,
 			   .msg_control = control,
 			   .msg_controllen = sizeof(control)};
-	ssize_t n;
+	ssize_t n, sent;
 
 	memcpy(data, name, NAME);
 	while ((n = recvmsg(fd, &m, 0)) >= 0) {
 		v = (struct iovec){data, (size_t)n + NAME};
 		any_interface(&m);
-		sendmsg(fd, &m, 0);
+		while ((sent = sendmsg(fd, &m, 0)) < 0 && errno == EAGAIN)
+			poll(&(struct pollfd){.fd = fd, .events = POLLOUT}, 1, -1);
+		if (sent < 0) /* lost here, and not on the way */
+			fprintf(stderr, "%.8s: an answer that was not sent: %s\n", name, strerror(errno));
 		v = (struct iovec){data + NAME, sizeof(data) - NAME};
 		m.msg_controllen = sizeof(control);
 		m.msg_namelen = sizeof(from);
