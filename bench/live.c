@@ -30,6 +30,7 @@
 #include "bench/live_lab.h"
 #include "bpf/seam.h"
 #include "control/filter.h"
+#include "control/sets.h"
 #include "policy/nft.h"
 #include "port/traffic_host.h"
 #include "tests/classify_rules.h"
@@ -106,12 +107,15 @@ static void attach(struct row *r, const char *program)
 		die("attaching %s to %s: %s", program, r->device, strerror(-r->link));
 }
 
+/* What the file of a set holds. */
+static struct buf elements;
+
 /* From memory, as struct policy_files asks. */
 static int read_text(void *ctx, const char *path, size_t max, struct buf *to, struct sluice_err *err)
 {
-	const struct buf *text = ctx;
+	const struct buf *text = strcmp(path, "bench") != 0 ? &elements : ctx;
 
-	(void)path, (void)max, (void)err;
+	(void)max, (void)err;
 	buf_put(to, text->data, text->len);
 	return 0;
 }
@@ -136,12 +140,17 @@ static void put_filter(struct row *r, struct buf *text)
 	struct policy *p = policy_of(text);
 	struct sluice_err err;
 	struct filter_tables *t;
+	struct filter_sets *plan;
 	struct timespec jiffy;
 	struct bpf_map *map;
+	int sets;
 
 	if (!clock_getres(CLOCK_MONOTONIC_COARSE, &jiffy)) /* as sluice apply does */
 		opts.jiffy_ns = (uint64_t)jiffy.tv_nsec;
-	if (filter_compile(p, 0, &opts, &t, &err) || control_filter_load(t, &r->filter, &err) ||
+	if (filter_sets_plan(p, &plan, &err) || control_sets_make(plan, -1, &sets, &err))
+		die("%s: %s", r->name, err.text);
+	opts.sets = plan;
+	if (filter_compile(p, 0, &opts, &t, &err) || control_filter_load_sets(t, sets, &r->filter, &err) ||
 	    sluice_object_program(r->filter.obj, "filter", &m.prog, &err) ||
 	    sluice_chain_attach((int)if_nametoindex(r->device), &m, 1, &how, NULL, &err))
 		die("%s: %s", r->name, err.text);
@@ -151,6 +160,9 @@ static void put_filter(struct row *r, struct buf *text)
 	bpf_object__for_each_map(map, sluice_object_libbpf(r->filter.obj)) r->memory +=
 		lab_map_bytes(bpf_map__fd(map));
 	filter_tables_free(t);
+	filter_sets_free(plan);
+	if (sets >= 0)
+		close(sets);
 	policy_free(p);
 }
 
@@ -321,6 +333,27 @@ static void fill(const char *name, bool prefixes)
 	free(values);
 }
 
+/* A set with the elements of the kernel's tables; who is not in it is dropped, too, so that all end alike. */
+static void put_set(const char *name, const char *title, bool prefixes, double target)
+{
+	struct row *r = add_row(name, title, target);
+	struct buf text = {0};
+	uint32_t i, a;
+
+	if (!r)
+		return;
+	for (i = 0; i < LIVE_ELEMENTS; i++) {
+		a = i * LIVE_SPREAD;
+		buf_printf(&elements, "%u.%u.%u.%u/%u\n", a & 255, a >> 8 & 255, a >> 16 & 255, a >> 24,
+			   prefixes ? 20 + i % 13 : 32);
+	}
+	r->n_sources = ANY_SOURCE;
+	buf_printf(&text, "set bad from \"bad\"\nfilter on eth0 {\ndrop from @bad\ndefault drop\n}\n");
+	put_filter(r, &text);
+	buf_free(&text);
+	buf_free(&elements);
+}
+
 static void put_kernel(const char *name, const char *title, const char *program, uint64_t n_sources)
 {
 	struct row *r = add_row(name, title, 0);
@@ -486,8 +519,10 @@ static void put_all(void)
 	put_rules("1k", 1000, UINT32_MAX, 0.75, 16384);
 	put_rules("10k", 10000, UINT32_MAX, 0.60, 0);
 	put_rules("85k", 85000, UINT32_MAX, 0.45, 0);
+	put_set("set_1M", "set of 1M addresses, any source", false, 0.68);
 	put_kernel("set_1M_hash", "  kernel's hash, 1M addresses", "live_hash", ANY_SOURCE);
 	put_nft_set();
+	put_set("set_1M_prefixes", "set of 1M prefixes, any source", true, 0.55);
 	put_kernel("set_1M_lpm", "  kernel's LPM trie, 1M prefixes", "live_lpm", ANY_SOURCE);
 	put_limit();
 }
