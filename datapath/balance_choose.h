@@ -298,10 +298,14 @@ static __always_inline int service_of(void *m, struct view *v)
 	return v->service == BALANCE_VIP_NOBODY ? 1 + BALANCE_DROP_NO_FIRST : 0;
 }
 
+static __always_inline struct balance_ring *ring_at(void *m, __u32 service)
+{
+	return AT(m, struct balance_ring, config.services + (service & (config.n_services - 1)) * sizeof(struct balance_ring));
+}
+
 static __always_inline struct balance_ring *ring_of(void *m, const struct view *v)
 {
-	return AT(m, struct balance_ring,
-		  config.services + (v->service & (config.n_services - 1)) * sizeof(struct balance_ring));
+	return ring_at(m, v->service);
 }
 
 #define CHOOSE_AGAIN 255 /* the slot changed while it was looked at */

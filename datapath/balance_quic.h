@@ -16,8 +16,7 @@ __noinline __u32 server_find(__u32 service, __u32 server)
 
 	if (!m)
 		return 0;
-	r = AT(m, struct balance_ring,
-	       config.services + (service & (config.n_services - 1)) * sizeof(struct balance_ring));
+	r = ring_at(m, service);
 	at = balance_server_at(server, r->n_targets, r->server_mix);
 	for (i = 0; i < BALANCE_SERVER_PROBES; i++) {
 		t = r->targets + at;

@@ -175,7 +175,7 @@ static int check_cells(struct check *c, const struct balance_service *s)
 	for (i = 0; i < s->n_backends; i++)
 		if (s->backends[i].has_server)
 			servers[n++] = s->backends[i].server;
-	e = tables_server_mix(servers, n, tables_server_cells(s), &mix);
+	e = tables_server_mix(servers, n, tables_targets_of(s), &mix);
 	free(servers);
 	if (e == -ENOSPC)
 		wrong(c, s->line,
@@ -362,21 +362,13 @@ static int check_backends(struct check *c, const struct balance_service *s)
 	return twice || !s->quic_bytes || s->n_backends > MAGLEV_BACKENDS ? 0 : check_cells(c, s);
 }
 
-static uint64_t number(const uint8_t *bytes, size_t len)
-{
-	uint64_t v = 0;
-
-	while (len--)
-		v = v << 8 | *bytes++;
-	return v;
-}
-
 static bool is_in(const struct balance_pool *p, const struct net_addr *a)
 {
-	size_t head = a->v6 ? 8 : 0, len = a->v6 ? 8 : 4;
+	uint64_t hi, lo, first_hi, first_lo;
 
-	return p->first.v6 == a->v6 && !memcmp(p->first.bytes, a->bytes, head) &&
-	       number(a->bytes + head, len) - number(p->first.bytes + head, len) < p->n;
+	net_addr_words(a, &hi, &lo);
+	net_addr_words(&p->first, &first_hi, &first_lo);
+	return p->first.v6 == a->v6 && hi == first_hi && lo - first_lo < p->n;
 }
 
 /* What comes from a backend's own address is answered by the backend to itself. */

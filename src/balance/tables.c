@@ -38,18 +38,13 @@ static uint32_t slot_bytes(const struct balance_service *s)
 }
 
 /* With those that went, whose numbers rest (ring.c), and so that there can be twice as many. */
-static uint32_t n_targets(const struct balance_service *s)
+uint32_t tables_targets_of(const struct balance_service *s)
 {
 	uint32_t n = (uint32_t)s->n_backends * 4 + 512;
 
 	if (!tables_wants_wide(s))
 		return BALANCE_ID_NARROW + 1;
 	return n > BALANCE_ID_MAX + 1 ? BALANCE_ID_MAX + 1 : n;
-}
-
-uint32_t tables_server_cells(const struct balance_service *s)
-{
-	return n_targets(s);
 }
 
 void tables_room(const struct balance_model *m, struct tables_room *room)
@@ -67,7 +62,7 @@ void tables_room(const struct balance_model *m, struct tables_room *room)
 
 		room->services++;
 		room->vips += vips_blocks(s);
-		room->targets += n_targets(s);
+		room->targets += tables_targets_of(s);
 		room->slots += s->n_slots;
 		room->slot_bytes += slot_bytes(s);
 		room->hops += (uint32_t)s->n_backends;
@@ -312,7 +307,7 @@ int tables_stretches(struct tables *t, const struct balance_service *m, struct s
 	if (!e)
 		e = place(t, CHANGES, t->config.n_changes, m->n_slots, &changes, err);
 	if (!e)
-		e = place(t, TARGETS, t->config.n_targets, n_targets(m), &targets, err);
+		e = place(t, TARGETS, t->config.n_targets, tables_targets_of(m), &targets, err);
 	if (e)
 		return e;
 	s->slots = slots;

@@ -130,11 +130,12 @@ bool tables_take_turn(struct tables *t, const struct tables *to);
 int tables_prepare_return(struct tables *t, uint32_t number, const struct tables *to, bool *any, struct sluice_err *err);
 
 /*
- * tables_server_mix() finds a mix with which n server ids have a cell each among n_cells: of a service that has no targets yet, as many
- * as it would have. errors: -ENOSPC there is none; -ENOMEM
+ * tables_targets_of() is how many targets a service gets that has none yet.
+ * tables_server_mix() finds a mix with which n server ids have a cell each among n_cells, of which each target has one. errors:
+ * -ENOSPC there is none; -ENOMEM
  */
 int tables_server_mix(const uint32_t *servers, size_t n, uint32_t n_cells, uint32_t *mix);
-uint32_t tables_server_cells(const struct balance_service *s);
+uint32_t tables_targets_of(const struct balance_service *s);
 
 /* tables_service() is a service's number, -1: there is none. tables_ring() its ring; tables_first() the number of its
  * target 0. */
