@@ -19,7 +19,7 @@ usage: ./do COMMAND [ARG...]
   install [DIR]   install under DIR (default /usr/local)
   sanitize        the whole test suite under ASan and UBSan
   fuzz [SECONDS]  the fuzz targets, each for SECONDS (default 60)
-  format          clang-format over the C files
+  format [COMMIT] clang-format over the lines of C changed since COMMIT (default: HEAD)
   clean           remove the build folders
   help            this text
 
@@ -101,7 +101,7 @@ fuzz)	build "build test"; exec tests/fuzz/run "$BUILD" "$@" ;;
 install)
 	build
 	meson configure "$BUILD" -Dprefix="${1:-/usr/local}" && meson install -C "$BUILD" ;;
-format)	git ls-files '*.c' '*.h' | xargs clang-format -i ;;
+format)	git clang-format --force --extensions c,h "${1:-HEAD}" ;;
 clean)	rm -rf build build-asan ;;
 help|-h|--help) usage ;;
 *)	usage >&2; exit 2 ;;
