@@ -32,7 +32,8 @@ int err_prefix(struct sluice_err *err, const char *fmt, ...)
 	n = vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
 	if (n >= 0 && (size_t)n < sizeof(text)) {
-		snprintf(text + n, sizeof(text) - (size_t)n, ": %s", err->text);
+		/* what does not fit is cut */
+		snprintf(text + n, sizeof(text) - (size_t)n, ": %.*s", (int)sizeof(text) - n, err->text);
 		memcpy(err->text, text, sizeof(text));
 	}
 	return err->code ? err->code : -EIO;

@@ -6,10 +6,9 @@
 #include <unistd.h>
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
-#include <linux/membarrier.h>
-#include <sys/syscall.h>
 
 #include "base/err.h"
+#include "base/grace.h"
 #include "bpf/log.h"
 #include "bpf/privilege.h"
 #include "hook/generation.h"
@@ -329,7 +328,7 @@ int generation_counts(const struct state *s, struct generation_counts *counts, s
 
 void generation_wait(void)
 {
-	if (syscall(__NR_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0))
+	if (grace_wait(NULL))
 		usleep(20000);
 }
 

@@ -6,13 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
-#include <bpf/bpf.h>
-#include <linux/membarrier.h>
-
 #include "base/err.h"
+#include "base/grace.h"
 #include "observe/top_table.h"
 
 #define MIN_BLOCK_BITS 4
@@ -67,7 +64,6 @@ int top_table_map(struct top_table *t, int table_fd, int cpus_fd, int epoch_fd, 
 	void *p;
 	int rc;
 
-	t->wait_inner_fd = t->wait_outer_fd = -1;
 	rc = map_one(table_fd, n_blocks * TOP_BLOCK, "top_table", &p, &t->blocks_len, err);
 	if (rc)
 		return rc;
@@ -91,10 +87,6 @@ void top_table_unmap(struct top_table *t)
 		munmap(t->cpus, t->cpus_len);
 	if (t->epoch)
 		munmap(t->epoch, t->epoch_len);
-	if (t->wait_outer_fd > 0)
-		close(t->wait_outer_fd);
-	if (t->wait_inner_fd > 0)
-		close(t->wait_inner_fd);
 	*t = (struct top_table){0};
 }
 
@@ -116,46 +108,10 @@ unsigned int top_table_fill(const struct top_table *t)
 	return (unsigned int)(most * 100 / entries);
 }
 
-/*
- * Changing a map of maps returns only when no program can hold the old inner map any more: that is what we
- * need.
- */
-int top_table_wait_by_map(struct top_table *t, struct sluice_err *err)
-{
-	LIBBPF_OPTS(bpf_map_create_opts, opts);
-	uint32_t zero = 0;
-
-	if (t->wait_outer_fd <= 0) {
-		if (t->wait_inner_fd <= 0)
-			t->wait_inner_fd = bpf_map_create(BPF_MAP_TYPE_ARRAY, "top_wait_in", 4, 4, 1, NULL);
-		if (t->wait_inner_fd < 0)
-			return err_set(err, t->wait_inner_fd, "creating a map to wait with: %s",
-				       strerror(-t->wait_inner_fd));
-		opts.inner_map_fd = (uint32_t)t->wait_inner_fd;
-		t->wait_outer_fd = bpf_map_create(BPF_MAP_TYPE_ARRAY_OF_MAPS, "top_wait_out", 4, 4, 1, &opts);
-		if (t->wait_outer_fd < 0)
-			return err_set(err, t->wait_outer_fd, "creating a map to wait with: %s",
-				       strerror(-t->wait_outer_fd));
-	}
-	if (bpf_map_update_elem(t->wait_outer_fd, &zero, &t->wait_inner_fd, BPF_ANY))
-		return err_set(err, -errno, "waiting for running programs: %s", strerror(errno));
-	return 0;
-}
-
-int top_table_wait(struct top_table *t, struct sluice_err *err)
-{
-	/*
-	 * -EINVAL with nohz_full CPUs, -ENOSYS without CONFIG_MEMBARRIER, -EPERM under some seccomp filters
-	 */
-	if (t->wait_outer_fd <= 0 && !syscall(__NR_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0))
-		return 0;
-	return top_table_wait_by_map(t, err);
-}
-
 int top_table_turn(struct top_table *t, struct sluice_err *err)
 {
 	__atomic_store_n(t->epoch, *t->epoch + 1, __ATOMIC_SEQ_CST);
-	return top_table_wait(t, err);
+	return grace_wait(err);
 }
 
 /* Moves the entries of one block; returns how many there were. */

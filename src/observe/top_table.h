@@ -20,7 +20,6 @@ struct top_table {
 	size_t blocks_len, cpus_len, epoch_len; /* as mapped */
 	uint32_t n_cpus, block_bits;
 	bool wide;
-	int wait_inner_fd, wait_outer_fd; /* -1 until membarrier() turned out to be missing */
 };
 
 /* What a half held. */
@@ -53,10 +52,5 @@ unsigned int top_table_fill(const struct top_table *t);
  */
 int top_table_turn(struct top_table *t, struct sluice_err *err);
 void top_table_drain(struct top_table *t, struct top_keys *keys, struct top_drained *sum);
-
-/* Returns when every BPF program that was running has ended. */
-int top_table_wait(struct top_table *t, struct sluice_err *err);
-/* The second of the two ways it has, by itself: for the test. */
-int top_table_wait_by_map(struct top_table *t, struct sluice_err *err);
 
 #endif

@@ -174,23 +174,6 @@ static void sizes(void **state)
 	assert_int_equal(top_table_bits(0, 2), 4);
 }
 
-/* What takes the place of membarrier() where that is missing. */
-static void waits_by_map(void **state)
-{
-	struct top_table t = {0};
-	struct sluice_err err = {0};
-	int i;
-
-	(void)state;
-	if (geteuid())
-		skip();
-	for (i = 0; i < 3; i++)
-		if (top_table_wait_by_map(&t, &err))
-			fail_msg("%s", err.text);
-	assert_int_equal(top_table_wait(&t, &err), 0);
-	top_table_unmap(&t);
-}
-
 /* Descriptors come and go with the handle. */
 static void leaks_nothing(void **state)
 {
@@ -210,8 +193,11 @@ static void leaks_nothing(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(intervals),	 cmocka_unit_test(overflow), cmocka_unit_test(forgetting),
-		cmocka_unit_test(refused),	 cmocka_unit_test(sizes),    cmocka_unit_test(waits_by_map),
+		cmocka_unit_test(intervals),
+		cmocka_unit_test(overflow),
+		cmocka_unit_test(forgetting),
+		cmocka_unit_test(refused),
+		cmocka_unit_test(sizes),
 		cmocka_unit_test(leaks_nothing),
 	};
 
