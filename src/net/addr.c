@@ -43,6 +43,11 @@ void net_addr_words(const struct net_addr *addr, uint64_t *hi, uint64_t *lo)
 	*lo = addr->v6 ? word(addr->bytes + 8, 8) : word(addr->bytes, 4);
 }
 
+bool net_addr_same(const struct net_addr *a, const struct net_addr *b)
+{
+	return a->v6 == b->v6 && !memcmp(a->bytes, b->bytes, a->v6 ? 16 : 4);
+}
+
 bool net_addr_is_multicast(const struct net_addr *addr)
 {
 	return addr->v6 ? addr->bytes[0] == 0xff : addr->bytes[0] >> 4 == 0xe;

@@ -13,13 +13,17 @@ static void addresses(void **state)
 		 "1.2.3.4 ", ":", ":::",   "1::2::3",	"2001:db8::1%eth0", "host.example", "1.2.3.4/24"};
 	char text[NET_ADDR_TEXT];
 	struct sluice_err err;
-	struct net_addr a;
-	size_t i;
+	struct net_addr a, other;
+	size_t i, k;
 
 	(void)state;
 	for (i = 0; i < sizeof(good) / sizeof(*good); i++) {
 		assert_int_equal(net_addr_parse(good[i], &a, &err), 0);
 		assert_string_equal(net_addr_format(&a, text, sizeof(text)), good[i]);
+		for (k = 0; k < sizeof(good) / sizeof(*good); k++) {
+			assert_int_equal(net_addr_parse(good[k], &other, &err), 0);
+			assert_int_equal(net_addr_same(&a, &other), i == k);
+		}
 	}
 	for (i = 0; i < sizeof(bad) / sizeof(*bad); i++)
 		assert_int_equal(net_addr_parse(bad[i], &a, &err), -EINVAL);

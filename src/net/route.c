@@ -87,6 +87,44 @@ bool net_route_goes_over(struct net_nl *nl, int upper, int index)
 	return false;
 }
 
+static bool is_one_of(const char *kind, const char *const *kinds, size_t n)
+{
+	while (n--)
+		if (!strcmp(kind, kinds[n]))
+			return true;
+	return false;
+}
+
+/* What has no Ethernet and is made by software is one (WireGuard, IPIP, GRE, tun, PPP, XFRM), but for a few. */
+static bool is_tunnel(const struct net_dev *dev)
+{
+	static const char *const ethernet[] = {"vxlan",	    "geneve", "gretap", "ip6gretap", "erspan",
+					       "ip6erspan", "tun",    "macsec", "batadv"};
+	static const char *const others[] = {"ipoib", "bond", "team", "wwan", "rmnet", "netkit"};
+	const char *kind = dev->info.kind;
+
+	if (dev->has_mac)
+		return is_one_of(kind, ethernet, sizeof(ethernet) / sizeof(*ethernet));
+	return kind[0] && !dev->info.is_loopback &&
+	       !is_one_of(kind, others, sizeof(others) / sizeof(*others));
+}
+
+bool net_route_tunnel(struct net_nl *nl, int upper, struct net_dev *tunnel)
+{
+	int at = upper, steps;
+
+	for (steps = 0; at && steps < 8; steps++) {
+		if (net_dev_read(nl, at, NULL, tunnel, NULL))
+			break;
+		if (is_tunnel(tunnel))
+			return true;
+		if (tunnel->info.lower_nsid >= 0 || !strcmp(tunnel->info.kind, "veth"))
+			break;
+		at = tunnel->info.lower;
+	}
+	return false;
+}
+
 int net_route_default_via(struct net_nl *nl, int index, int *via, struct sluice_err *err)
 {
 	static const unsigned char families[] = {AF_INET, AF_INET6};

@@ -7,6 +7,7 @@
 #include <stdint.h>
 #include <sluice/err.h>
 #include "net/addr.h"
+#include "net/dev.h"
 #include "net/nl.h"
 
 /*
@@ -29,9 +30,16 @@ int net_route_to(struct net_nl *nl, const struct net_addr *dst, const struct net
 
 /*
  * net_route_goes_over() tells whether what leaves through interface upper goes over interface index: that is the
- * same, its bridge or bond, or what it stands on (VLAN, macvlan).
+ * same, its bridge or bond, or what it stands on (VLAN, macvlan, a tunnel that names its device).
  */
 bool net_route_goes_over(struct net_nl *nl, int upper, int index);
+
+/*
+ * net_route_tunnel() finds the tunnel that what leaves through interface upper goes into: that is the same, or what it
+ * stands on (VLAN, macvlan). What is beneath sees the tunnel's packets, and not those that are in them. Of a bridge, its
+ * ports are not looked at.
+ */
+bool net_route_tunnel(struct net_nl *nl, int upper, struct net_dev *tunnel);
 
 /* net_route_own_addr() finds an address of the interface; -ENOENT if it has none of the family. */
 int net_route_own_addr(struct net_nl *nl, int index, bool v6, struct net_addr *addr, struct sluice_err *err);
