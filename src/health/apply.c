@@ -119,20 +119,15 @@ static int plan_targets(const struct health *h, struct plan *p, const struct hea
 	return 0;
 }
 
-static bool same_addr(const struct net_addr *a, const struct net_addr *b)
-{
-	return a->v6 == b->v6 && memcmp(a->bytes, b->bytes, sizeof(a->bytes)) == 0;
-}
-
 static bool same_target(const struct target *t, const struct rule *r, const struct health_target *w)
 {
 	const struct health_target *o = &t->t;
 
-	return t->rule == r && same_addr(&o->addr, &w->addr) && o->port == w->port && o->scope == w->scope &&
+	return t->rule == r && net_addr_same(&o->addr, &w->addr) && o->port == w->port && o->scope == w->scope &&
 	       o->mark == w->mark && o->own_port == w->own_port &&
-	       same_addr(&o->through, &w->through) && o->through_port == w->through_port &&
+	       net_addr_same(&o->through, &w->through) && o->through_port == w->through_port &&
 	       o->segment_max == w->segment_max && strcmp(o->interface, w->interface) == 0 &&
-	       o->has_source == w->has_source && (!o->has_source || same_addr(&o->source, &w->source));
+	       o->has_source == w->has_source && (!o->has_source || net_addr_same(&o->source, &w->source));
 }
 
 static void commit_target(struct health *h, struct target *t, struct rule *r, const struct health_target *w,

@@ -55,15 +55,18 @@ static enum http_verdict status_line(struct http_answer *a, char *why, size_t si
 	return HTTP_MORE;
 }
 
-/* The value of a header line if it is of that name. */
-static const char *header(const char *line, const char *name)
+/* The value of a header line if it is of that name; blanks around it are not part of it (RFC 9110, 5.5), and are cut off. */
+static const char *header(char *line, const char *name)
 {
-	size_t n = strlen(name);
+	size_t n = strlen(name), end;
 
 	if (strncasecmp(line, name, n) != 0 || line[n] != ':')
 		return NULL;
 	for (line += n + 1; *line == ' ' || *line == '\t'; line++)
 		;
+	for (end = strlen(line); end && (line[end - 1] == ' ' || line[end - 1] == '\t'); end--)
+		;
+	line[end] = '\0';
 	return line;
 }
 

@@ -107,6 +107,14 @@ static void test_chunks(void **state)
 	   "status 200, but 'nee\r\n3' is not in the body (6 bytes)");
 	is("needle", CHUNKED "A\r\n0123456789\r\n0\r\n\r\n", false,
 	   "status 200, but 'needle' is not in the body (10 bytes)");
+	/* blanks around a value are not part of it */
+	is("needle", OK "Transfer-Encoding: chunked \t \r\n\r\n6\r\nneedle\r\n0\r\n\r\n", true, "status 200");
+	is("needle", OK "Transfer-Encoding:\tchunked\t\n\n6\r\nneedle\r\n0\r\n\r\n", true, "status 200");
+	is(NULL, OK "Transfer-Encoding: gzip, chunked \r\n\r\n", false,
+	   "the answer has Transfer-Encoding 'gzip, chunked', which was not asked for");
+	is(NULL, OK "Transfer-Encoding: \r\n\r\n", false,
+	   "the answer has Transfer-Encoding '', which was not asked for");
+	is("needle", OK "Content-Length: 6 6\t\r\n\r\n", false, "the answer's Content-Length is '6 6'");
 	is("needle", CHUNKED "g\r\n", false, "a chunk of the answer has the size 'g'");
 	is("needle", CHUNKED "\r\n", false, "a chunk of the answer has the size ''");
 	is("needle", CHUNKED "10000000000000000\r\n", false,

@@ -80,8 +80,8 @@ struct flight {
 /*
  * A kind of probe. start() and ready() return how far it got, and write why if that is an end; second: the event is
  * of pidfd. silent() writes why for a deadline that passed. stop() lets go of everything but descriptors, and
- * returns true if the flight has to stay until pidfd is readable (stage is STAGE_DYING then; stop() again waits for
- * that, until over_ns).
+ * returns true if the flight has to stay until pidfd is readable (stage is STAGE_DYING then, and only then; stop() again
+ * waits for that, until over_ns).
  */
 struct kind {
 	enum step (*start)(struct health *h, struct flight *f);

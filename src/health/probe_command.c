@@ -249,11 +249,14 @@ static bool stop(struct health *h, struct flight *f)
 		return false;
 	}
 	kill_group(f);
-	f->stage = STAGE_DYING;
 	if (f->fd >= 0)
 		close(f->fd);
 	f->fd = -1;
-	return reap(f, &info, WNOHANG) == -EAGAIN;
+	/* one that has ended already, or that somebody else reaped, is not dying: its slot is still a running command's */
+	if (reap(f, &info, WNOHANG) != -EAGAIN)
+		return false;
+	f->stage = STAGE_DYING;
+	return true;
 }
 
 const struct kind kind_command = {start, ready, silent, stop};
