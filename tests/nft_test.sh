@@ -92,6 +92,11 @@ explodes() { # 2^16 rules out of 16 chains
 	expect_fail 1 '^sluice import: e.nft: more than 100000 rules, counting those of chains as often as they are jumped to$' timeout 10 "$SLUICE" import e.nft
 }
 case_ "import: chains that become too many rules" explodes
+logged() { # what is logged on its way to another chain
+	printf 'table ip t {\nchain s {\naccept\n}\nchain i {\ntype filter hook input priority 0; policy accept;\ntcp dport 22 log prefix "x" jump s\n}\n}\n' >l.nft
+	"$SLUICE" import l.nft --on eth0 >l.conf && grep -qx "	log ip4 tcp to port 22  # line 7" l.conf && grep -qx "	pass ip4 tcp to port 22  # line 3" l.conf || { cat l.conf; return 1; }
+}
+case_ "import: a jump that logs" logged
 drops() { # N rules in a chain that is jumped to
 	awk -v n="$1" 'BEGIN { print "*filter\n:INPUT ACCEPT [0:0]\n:x - [0:0]\n-A INPUT -j x"
 		for (i = 0; i < n; i++) printf "-A x -s 10.%d.%d.%d -j DROP\n", i / 65536, i / 256 % 256, i % 256; print "COMMIT" }' >n.save

@@ -304,7 +304,7 @@ void random_policy(struct random_state *r, struct policy *p, uint32_t n_rules)
 		snprintf(name, sizeof(name), "set_%u", i);
 		p->sets[i].name = text(p, name);
 		p->sets[i].timeout_ns = one_in(r, 3) ? (1 + random_below(r, 7200)) * UINT64_C(1000000000) : 0;
-		p->sets[i].size = one_in(r, 3) ? 100 + random_below(r, 2) * UINT64_C(999900) : 0;
+		p->sets[i].size = one_in(r, 3) ? 20000 + random_below(r, 2) * UINT64_C(980000) : 0;
 		p->sets[i].counters = one_in(r, 3);
 		if (i == 3) {
 			p->sets[i].file = "list.netset";

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-/* sets-calls: single cases of the calls in sets/set.h: ranges, plans, mistakes with their sentences. */
+/* sets-calls: single cases of the calls in sets/set.h: plans, mistakes with their sentences. */
 #include <errno.h>
 #include <stdbool.h>
 
@@ -11,61 +11,6 @@ static void says(int got, int want, const char *sentence)
 {
 	if (got != want || strcmp(err.text, sentence) != 0)
 		FAIL("%d '%s', not %d '%s'", got, err.text, want, sentence);
-}
-
-struct list {
-	char text[4096];
-	unsigned int n;
-};
-
-static int put(void *arg, const struct sets_elem *e)
-{
-	struct list *l = arg;
-
-	if (l->n++ < 40)
-		snprintf(l->text + strlen(l->text), sizeof(l->text) - strlen(l->text), "%llx:%llx/%u ",
-			 (unsigned long long)e->hi, (unsigned long long)e->lo, e->len);
-	return 0;
-}
-
-static int third(void *arg, const struct sets_elem *e)
-{
-	(void)e;
-	return ++*(int *)arg == 3 ? 33 : 0;
-}
-
-static void range(uint8_t family, uint64_t fh, uint64_t fl, uint64_t lh, uint64_t ll, const char *want)
-{
-	struct list l = {.n = 0};
-
-	if (sets_range(family, fh, fl, lh, ll, put, &l) || strcmp(l.text, want) != 0)
-		FAIL("a range became '%s', not '%s'", l.text, want);
-}
-
-static void ranges(void)
-{
-	struct list l = {.n = 0};
-	int n = 0;
-
-	range(4, 0, 0xc0000205, 0, 0xc0000205, "0:c0000205/32 ");
-	range(4, 0, 0xc0000200, 0, 0xc00002ff, "0:c0000200/24 ");
-	range(4, 0, 0xc0000201, 0, 0xc0000206, "0:c0000201/32 0:c0000202/31 0:c0000204/31 0:c0000206/32 ");
-	range(4, 0, 0, 0, 0xffffffff, "0:0/0 ");
-	range(4, 0, 1, 0, 3, "0:1/32 0:2/31 ");
-	range(6, 0, 0, UINT64_MAX, UINT64_MAX, "0:0/0 ");
-	range(6, 1, UINT64_MAX, 2, 0, "1:ffffffffffffffff/128 2:0/128 ");
-	range(6, 0x20010db8ull << 32, 0, (0x20010db8ull << 32) + 0xffff, UINT64_MAX,
-	      "20010db800000000:0/48 ");
-	if (sets_range(4, 0, 1, 0, 0xfffffffe, put, &l) || l.n != 62)
-		FAIL("the longest IPv4 range became %u prefixes, not 62", l.n);
-	l.n = 0;
-	if (sets_range(6, 0, 1, UINT64_MAX, UINT64_MAX - 1, put, &l) || l.n != 254)
-		FAIL("the longest IPv6 range became %u prefixes, not 254", l.n);
-	if (sets_range(4, 0, 2, 0, 1, put, &l) != -EINVAL ||
-	    sets_range(4, 0, 1, 0, 1ull << 32, put, &l) != -EINVAL)
-		FAIL("a range that is none was taken");
-	if (sets_range(4, 0, 1, 0, 0xfffffffe, third, &n) != 33 || n != 3)
-		FAIL("a call that stops did not stop");
 }
 
 static int stop(void *arg, const struct sets_elem *e, const struct set_count *counts)
@@ -258,7 +203,6 @@ static void full(void)
 
 int main(void)
 {
-	ranges();
 	mistakes();
 	default_route(&variants[4]);
 	default_route(&variants[6]);

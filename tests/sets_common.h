@@ -77,6 +77,38 @@ static inline uint32_t hit(const struct variant *v, void *mem, size_t bytes, uin
 			      : set_hit4(mem, bytes - SET_LINE, 0, (uint32_t)lo, len, now);
 }
 
+struct listed {
+	struct sets_elem *v;
+	size_t n, room;
+};
+
+static inline int list_one(void *arg, const struct sets_elem *e, const struct set_count *counts)
+{
+	struct listed *l = (struct listed *)arg;
+
+	(void)counts;
+	if (l->n == l->room) {
+		l->room = l->room * 2 + 1000;
+		l->v = (struct sets_elem *)realloc(l->v, l->room * sizeof(*l->v));
+		if (!l->v)
+			FAIL("out of memory");
+	}
+	l->v[l->n++] = *e;
+	return 0;
+}
+
+/* All elements, sorted, for free(). */
+static inline struct sets_elem *list_of(struct sets *set, size_t *n)
+{
+	struct listed l = {NULL, 0, 0};
+
+	sets_walk(set, list_one, &l);
+	if (l.n)
+		qsort(l.v, l.n, sizeof(*l.v), sets_order);
+	*n = l.n;
+	return l.v;
+}
+
 static inline const char *text(const struct variant *v, const struct sets_elem *e)
 {
 	static char to[4][64];

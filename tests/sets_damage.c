@@ -86,10 +86,9 @@ static void host(const struct variant *v, uint8_t *mem, size_t bytes)
 			FAIL("a change in damaged memory gave %d: %s", error, err.text);
 		sets_test(set, e.hi, e.lo, &e);
 	}
-	if (!sets_list(set, &list, &k, &err)) {
-		sets_apply(set, list, k, list, k / 2, &done, &err);
-		free(list);
-	}
+	list = list_of(set, &k);
+	sets_apply(set, list, k, list, k / 2, &done, &err);
+	free(list);
 	sets_expire(set, 50, &n, &err);
 	sets_stats(set, &stats);
 	sets_free(set);

@@ -129,11 +129,9 @@ static void compare(const struct variant *v, struct side *sides, size_t n_sides)
 	uint64_t hits = 0, expired = 0, counted[ELEMS] = {0};
 	struct sets_elem *list, found;
 	struct set_count counts;
-	struct sluice_err err;
 	size_t n, i, k, j;
 
-	if (sets_list(sides[0].set, &list, &n, &err))
-		FAIL("%s", err.text);
+	list = list_of(sides[0].set, &n);
 	for (i = 0; i < LOOKUPS; i++) {
 		struct sets_elem e = i % 3 ? any(v) : list[rnd((uint32_t)n)];
 		uint32_t now = i % 2 ? 50 : 0;
@@ -213,12 +211,10 @@ static void *change(void *unused)
 static void race(const struct variant *v, struct side *s)
 {
 	struct sets_elem *list;
-	struct sluice_err err;
 	pthread_t thread;
 	size_t n, i;
 
-	if (sets_list(s->set, &list, &n, &err))
-		FAIL("%s", err.text);
+	list = list_of(s->set, &n);
 	churn.side = s, churn.v = v, churn.stop = false, churn.changes = 0;
 	if (pthread_create(&thread, NULL, change, NULL))
 		FAIL("no thread");

@@ -7,6 +7,7 @@
 #include <sys/random.h>
 
 #include "base/err.h"
+#include "base/grace.h"
 #include "control/sets_inside.h"
 
 #define PAGE_LINES (FILTER_SETS_PAGE / SET_LINE)
@@ -121,7 +122,7 @@ int sets_block_grow(struct control_sets *s, uint32_t nr, enum filter_block block
 		return e;
 	__atomic_store_n(&s->set[nr].block[block], at, __ATOMIC_RELEASE);
 	/* programs may still read the old one, whose room is free from now on */
-	sets_grace(NULL);
+	grace_wait(NULL);
 	return sets_block_of(s, nr, block, &c.to, err);
 }
 

@@ -26,44 +26,16 @@ struct parts {
 
 /* --- addresses to prefixes --- */
 
-static bool below(struct policy_addr6 a, struct policy_addr6 b)
+/* A span is a union of prefixes. */
+static void add_span(struct buf *to, struct policy_span6 span)
 {
-	return policy_addr6_cmp(a, b) < 0;
-}
-
-/* The last address of the prefix of 128 - bits that begins at a. */
-static struct policy_addr6 last_of(struct policy_addr6 a, uint32_t bits)
-{
-	if (bits >= 64)
-		return (struct policy_addr6){a.hi | (bits == 128 ? UINT64_MAX
-								 : (UINT64_C(1) << (bits - 64)) - 1),
-					     UINT64_MAX};
-	return (struct policy_addr6){a.hi, a.lo | ((UINT64_C(1) << bits) - 1)};
-}
-
-static bool bit_set(struct policy_addr6 a, uint32_t bit)
-{
-	return (bit < 64 ? a.lo >> bit : a.hi >> (bit - 64)) & 1;
-}
-
-/* A span is a union of prefixes: from its begin on always the largest that fits. */
-static void add_span(struct buf *to, struct policy_addr6 first, struct policy_addr6 last)
-{
-	struct policy_addr6 end;
 	struct prefix prefix;
-	uint32_t bits;
+	bool more = true;
 
-	for (;;) {
-		bits = 0;
-		while (bits < 128 && !bit_set(first, bits) && !below(last, last_of(first, bits + 1)))
-			bits++;
-		prefix = (struct prefix){first, (uint8_t)(128 - bits)};
+	while (more && !to->failed) {
+		prefix.addr = span.first;
+		prefix.len = (uint8_t)policy_span6_take(&span, &more);
 		buf_put(to, &prefix, sizeof(prefix));
-		end = last_of(first, bits);
-		if (!below(end, last) || to->failed)
-			return;
-		first.lo = end.lo + 1;
-		first.hi = end.hi + !first.lo;
 	}
 }
 
@@ -131,9 +103,10 @@ static int prefixes(const struct policy *p, const struct filter_opts *opts, cons
 
 	for (i = 0; i < (v6 ? s.n6 : s.n4); i++) {
 		if (v6)
-			add_span(to, s.v6[i].first, s.v6[i].last);
+			add_span(to, s.v6[i]);
 		else
-			add_span(to, high4(s.v4[i].first, 0), high4(s.v4[i].last, UINT64_MAX));
+			add_span(to, (struct policy_span6){high4(s.v4[i].first, 0),
+							   high4(s.v4[i].last, UINT64_MAX)});
 	}
 	policy_spans_free(&s);
 	return e || to->failed ? -ENOMEM : 0;
@@ -185,9 +158,6 @@ static void cubes(struct buf *to, const struct policy_bytes *b, bool asked)
 
 /* --- service --- */
 
-static const struct policy_bytes with_ports = {
-	{1u << 6 | 1u << 17 | UINT64_C(1) << 33, 0, 1u << (132 - 128) | 1u << (136 - 128)}};
-
 static bool all_in(const struct policy_bytes *in, const struct policy_bytes *of)
 {
 	uint32_t i;
@@ -213,7 +183,7 @@ uint32_t filter_extras(const struct policy_rule *r, bool v6, bool *ask_proto)
 		has &= 1u << HAS_PORTS_FLAGS;
 	if (icmp)
 		has &= 1u << HAS_ICMP;
-	if ((ports && all_in(&with_ports, proto)) || (flags && policy_bytes_has(proto, 6)) ||
+	if ((ports && all_in(&policy_with_ports, proto)) || (flags && policy_bytes_has(proto, 6)) ||
 	    (icmp && policy_bytes_has(proto, v6 ? 58 : 1)))
 		*ask_proto = false;
 	for (fragment = 0; fragment < 3; fragment++)

@@ -529,6 +529,10 @@ int filter_compile(const struct policy *p, uint32_t filter, const struct filter_
 		c->t = *tables;
 		c->err = err;
 		e = compile(c);
+		if (e == -ERANGE || e == -EINVAL) /* what the text asks for, not what the caller does, or the kernel cannot */
+			e = -EBADMSG;
+		if (e && err)
+			err->code = e;
 		buf_free(&c->boxes.rules);
 		buf_free(&c->boxes.ids);
 		buf_free(&c->boxes.goes_on);

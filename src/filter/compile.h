@@ -69,7 +69,7 @@ struct filter_tables {
  * owns:    the caller frees with filter_tables_free()
  * errors:  -ENOSPC it would not fit: err has the numbers; -ENODEV a rule redirects to an interface that is
  * not there;
- *          -ERANGE, -EINVAL a rate that cannot be kept (limit.h); -ENOMEM
+ *          -EBADMSG a rate that cannot be kept (limit.h), a CPU of too large a number; -ENOMEM
  */
 int filter_compile(const struct policy *p, uint32_t filter, const struct filter_opts *opts,
 		   struct filter_tables **tables, struct sluice_err *err);

@@ -231,15 +231,48 @@ static void test_interfaces(void **state)
 	filter_tables_free(t);
 }
 
+/* What the size of a set counts is what is put into it. */
+static void test_elements(void **state)
+{
+	uint64_t rnd = 1, n, many, got;
+	struct filter_elems elems[2];
+	struct policy_spans s;
+	struct policy_range r;
+	uint32_t i, k, v6;
+
+	(void)state;
+	for (i = 0; i < 3000; i++) {
+		s = (struct policy_spans){0};
+		for (k = 0; k < i % 40; k++) {
+			rnd = rnd * 6364136223846793005u + 1442695040888963407u;
+			r = (struct policy_range){.v6 = rnd >> 63};
+			r.first.lo =
+				r.v6 ? UINT64_MAX - 40 + (rnd >> 33) % 64 : 0x0a000000 + (rnd >> 33) % 64;
+			r.first.hi = r.v6 && r.first.lo < 64;
+			r.last.lo = r.first.lo + (rnd >> 40) % 9;
+			r.last.hi = r.first.hi + (r.last.lo < r.first.lo);
+			policy_spans_add(&s, &r);
+		}
+		for (v6 = 0, got = 0; v6 < 2; v6++) {
+			assert_int_equal(filter_sets_elems(&s, v6, &elems[v6], NULL), 0);
+			got += elems[v6].n;
+			free(elems[v6].v);
+		}
+		assert_int_equal(policy_spans_prefixes(&s, 0, &n), 0);
+		assert_int_equal(n, got);
+		assert_int_equal(policy_spans_prefixes(&s, UINT64_MAX, &many), 0);
+		assert_true(many >= n);
+		policy_spans_free(&s);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_refused),
-		cmocka_unit_test(test_expressions),
-		cmocka_unit_test(test_place),
-		cmocka_unit_test(test_same_bytes),
-		cmocka_unit_test(test_simple),
-		cmocka_unit_test(test_interfaces),
+		cmocka_unit_test(test_refused),	 cmocka_unit_test(test_expressions),
+		cmocka_unit_test(test_place),	 cmocka_unit_test(test_same_bytes),
+		cmocka_unit_test(test_simple),	 cmocka_unit_test(test_interfaces),
+		cmocka_unit_test(test_elements),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -307,7 +307,7 @@ static uint64_t page_up(uint64_t bytes)
 size_t filter_set_more(const struct filter_set_plan *set)
 {
 	if (set->file)
-		return PATH_MAX; /* whoever writes it down makes it absolute */
+		return PATH_MAX; /* whoever has it written down makes it absolute */
 	return set->what & FILTER_SET_PART
 		       ? 0
 		       : (set->elems[0].n + set->elems[1].n) * sizeof(struct filter_set_given);

@@ -104,6 +104,7 @@ static int load_set(struct policy *p, struct policy_set *s, const struct policy_
 		    struct sluice_err *err)
 {
 	bool failed;
+	uint64_t n;
 	uint32_t i;
 
 	for (i = 0; i < s->list.n; i++) {
@@ -119,9 +120,11 @@ static int load_set(struct policy *p, struct policy_set *s, const struct policy_
 	if (failed || policy_spans_copy(&s->spans, &s->listed))
 		return err_nomem(err);
 	policy_spans_sort(&s->spans);
-	if (s->size && (uint64_t)s->spans.n4 + s->spans.n6 > s->size)
+	if (s->size && policy_spans_prefixes(&s->listed, s->size, &n))
+		return err_nomem(err);
+	if (s->size && n > s->size)
 		policy_error(p, s->pos, "set '%s' has %llu elements, more than its size of %llu", s->name,
-			     (unsigned long long)s->spans.n4 + s->spans.n6, (unsigned long long)s->size);
+			     (unsigned long long)n, (unsigned long long)s->size);
 	if (!s->used)
 		policy_warn(p, s->pos, "set '%s' is never used", s->name);
 	return 0;
@@ -131,7 +134,7 @@ static int load_set(struct policy *p, struct policy_set *s, const struct policy_
 
 static bool has_ports(uint32_t proto)
 {
-	return proto == 6 || proto == 17 || proto == 33 || proto == 132 || proto == 136;
+	return policy_bytes_has(&policy_with_ports, (uint8_t)proto);
 }
 
 /* Whether a list of protocols leaves one for which is() holds. */

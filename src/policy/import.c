@@ -296,6 +296,16 @@ static int jump(struct import *m, const struct import_chain *from, const struct 
 	return flatten(m, (size_t)(to - (struct import_chain *)(void *)m->chains.data), c, depth + 1, drops, err);
 }
 
+/* What is logged before it goes elsewhere: a rule of its own. */
+static void emit_log(struct import *m, const struct import_rule *r, const struct import_conds *c)
+{
+	struct import_rule log = *r;
+
+	log.verdict = IMPORT_GOES_ON;
+	if (r->log)
+		emit(m, &log, c);
+}
+
 static int flatten(struct import *m, size_t index, const struct import_conds *before, int depth, bool drops,
 		   struct sluice_err *err)
 {
@@ -324,12 +334,15 @@ static int flatten(struct import *m, size_t index, const struct import_conds *be
 		} else if (not_of_proto(&c)) {
 			skipped(m, r[i].line, not_of_proto(&c), r[i].text, false);
 		} else if (r[i].verdict == IMPORT_JUMP) {
+			emit_log(m, &r[i], &c);
 			e = jump(m, chain, &r[i], &c, depth, drops, err);
 		} else if (r[i].verdict == IMPORT_RETURN) {
 			as = r[i];
 			as.verdict = drops ? IMPORT_DROP : IMPORT_ACCEPT;
 			if (depth == 0)
 				emit(m, &as, &c);
+			else
+				emit_log(m, &r[i], &c);
 		} else {
 			emit(m, &r[i], &c);
 		}

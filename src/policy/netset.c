@@ -262,13 +262,3 @@ int policy_netset_read(const char *text, size_t len, struct policy_spans *s, str
 	}
 	return s->failed ? err_nomem(err) : 0;
 }
-
-int policy_netset_parse(const char *text, size_t len, struct policy_spans *s, struct policy_netset_stat *stat,
-			struct sluice_err *err)
-{
-	int e = policy_netset_read(text, len, s, stat, err);
-
-	if (!e)
-		policy_spans_sort(s);
-	return e;
-}

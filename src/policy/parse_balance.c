@@ -138,9 +138,11 @@ static bool forward(struct parse *c)
 	static const char *const words[] =
 		{[BALANCE_IPIP] = "ipip", [BALANCE_GUE] = "gue", [BALANCE_L2] = "l2", [BALANCE_NAT] = "nat"};
 	struct policy_balance *b = &c->balance->b;
+	struct policy_pos at;
 	uint8_t i;
 
 	parse_next(c);
+	at = c->t.pos;
 	for (i = 0; i < 4 && !token_is(&c->t, words[i]); i++)
 		;
 	if (i == 4)
@@ -150,6 +152,8 @@ static bool forward(struct parse *c)
 	parse_next(c);
 	if (i == BALANCE_NAT && token_is(&c->t, "from"))
 		return pools(c, &b->from);
+	if (i == BALANCE_NAT)
+		policy_error(c->p, at, "forward nat needs addresses that packets come from: forward nat from ADDRESSES");
 	if (i != BALANCE_GUE || !token_is(&c->t, "port"))
 		return true;
 	parse_next(c);

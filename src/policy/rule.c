@@ -285,33 +285,24 @@ static uint64_t bits(const struct policy_match *m, unsigned int n)
 	return n == 64 ? b.w[0] : b.w[0] & ((UINT64_C(1) << n) - 1);
 }
 
-static bool spans16_have(const struct policy_spans16 *s, uint16_t v)
-{
-	uint32_t i;
-
-	for (i = 0; i < s->n; i++)
-		if (s->v[i].first <= v && v <= s->v[i].last)
-			return true;
-	return false;
-}
+const struct policy_bytes policy_with_ports = {
+	{1u << 6 | 1u << 17 | UINT64_C(1) << 33, 0, 1u << (132 - 128) | 1u << (136 - 128)}};
 
 /* What the fields say about each other. */
 static void together(struct policy_rule *r)
 {
 	static const struct policy_bytes tcp = {{1u << 6}};
-	static const struct policy_bytes with_ports = {
-		{1u << 6 | 1u << 17 | UINT64_C(1) << 33, 0, 1u << (132 - 128) | 1u << (136 - 128)}};
 
 	if (r->fields & BIT(POLICY_FLAGS))
 		only(r, &tcp);
 	if (r->fields & (BIT(POLICY_FROM_PORT) | BIT(POLICY_TO_PORT)))
-		only(r, &with_ports);
+		only(r, &policy_with_ports);
 	if (r->fields & BIT(POLICY_MALFORMED) &&
 	    !(r->malformed & (1 << POLICY_WELL_FORMED | 1 << POLICY_MAL_CUT | 1 << POLICY_MAL_DEEP)))
 		r->families &= POLICY_NO_IP;
-	if (r->fields & BIT(POLICY_ETHER_TYPE) && !spans16_have(&r->ether_type, 0x0800))
+	if (r->fields & BIT(POLICY_ETHER_TYPE) && !policy_spans16_have(&r->ether_type, 0x0800))
 		r->families &= (uint8_t)~POLICY_V4;
-	if (r->fields & BIT(POLICY_ETHER_TYPE) && !spans16_have(&r->ether_type, 0x86dd))
+	if (r->fields & BIT(POLICY_ETHER_TYPE) && !policy_spans16_have(&r->ether_type, 0x86dd))
 		r->families &= (uint8_t)~POLICY_V6;
 }
 

@@ -108,6 +108,11 @@ static inline bool policy_bytes_has(const struct policy_bytes *b, uint8_t v)
 	return b->w[v / 64] >> (v % 64) & 1;
 }
 
+bool policy_spans16_have(const struct policy_spans16 *s, uint32_t v);
+
+/* The protocols with ports: TCP, UDP, DCCP, SCTP and UDP-Lite. */
+extern const struct policy_bytes policy_with_ports;
+
 /* policy_rule_covers(): every packet that matches b matches a. false also if that would be hard to tell. */
 bool policy_rule_covers(const struct policy_rule *a, const struct policy_rule *b);
 

@@ -9,7 +9,7 @@
 
 #define HAS(r, field) ((r)->fields >> (field)&1)
 
-static bool spans16_have(const struct policy_spans16 *s, uint32_t v)
+bool policy_spans16_have(const struct policy_spans16 *s, uint32_t v)
 {
 	uint32_t i;
 
@@ -56,9 +56,9 @@ static bool match_ip(const struct policy *p, const struct policy_rule *r, const 
 		return false;
 	if (HAS(r, POLICY_TO) && !addrs_have(p, &ip->to, &k->to))
 		return false;
-	if (HAS(r, POLICY_FROM_PORT) && (!k->has_ports || !spans16_have(&r->from_port, k->from_port)))
+	if (HAS(r, POLICY_FROM_PORT) && (!k->has_ports || !policy_spans16_have(&r->from_port, k->from_port)))
 		return false;
-	if (HAS(r, POLICY_TO_PORT) && (!k->has_ports || !spans16_have(&r->to_port, k->to_port)))
+	if (HAS(r, POLICY_TO_PORT) && (!k->has_ports || !policy_spans16_have(&r->to_port, k->to_port)))
 		return false;
 	if (HAS(r, POLICY_FLAGS) && (!k->has_flags || !policy_bytes_has(&r->flags, k->flags)))
 		return false;
@@ -78,12 +78,13 @@ static bool match_frame(const struct policy_rule *r, const struct policy_packet 
 	uint32_t i;
 	bool in = false;
 
-	if (HAS(r, POLICY_VLAN) && !spans16_have(&r->vlan, k->n_tags ? k->vlan[0] : POLICY_VLAN_NONE))
+	if (HAS(r, POLICY_VLAN) && !policy_spans16_have(&r->vlan, k->n_tags ? k->vlan[0] : POLICY_VLAN_NONE))
 		return false;
 	if (HAS(r, POLICY_INNER_VLAN) &&
-	    !spans16_have(&r->inner_vlan, k->n_tags > 1 ? k->vlan[1] : POLICY_VLAN_NONE))
+	    !policy_spans16_have(&r->inner_vlan, k->n_tags > 1 ? k->vlan[1] : POLICY_VLAN_NONE))
 		return false;
-	if (HAS(r, POLICY_ETHER_TYPE) && (!k->has_type || !spans16_have(&r->ether_type, k->ether_type)))
+	if (HAS(r, POLICY_ETHER_TYPE) &&
+	    (!k->has_type || !policy_spans16_have(&r->ether_type, k->ether_type)))
 		return false;
 	if (HAS(r, POLICY_ETHER_FROM) && (!k->has_macs || !macs_have(&r->ether_from, k->ether_from)))
 		return false;

@@ -264,3 +264,62 @@ unsigned int policy_span6_take(struct policy_span6 *span, bool *more)
 	span->first = (struct policy_addr6){(uint64_t)(first >> 64), (uint64_t)first};
 	return 128 - host;
 }
+
+struct prefix {
+	struct policy_addr6 addr;
+	unsigned int len; /* IPv4: from 129 on */
+};
+
+static int by_prefix(const void *a, const void *b)
+{
+	const struct prefix *x = a, *y = b;
+	int c = policy_addr6_cmp(x->addr, y->addr);
+
+	return c ? c : x->len < y->len ? -1 : x->len > y->len;
+}
+
+/* How many there are with doubles; to: room for them, or NULL. */
+static uint64_t take_all(const struct policy_spans *s, struct prefix *to)
+{
+	struct policy_span4 s4;
+	struct policy_span6 s6;
+	struct prefix p;
+	uint64_t n = 0;
+	uint32_t i;
+	bool more;
+
+	for (i = 0; i < s->n4; i++)
+		for (s4 = s->v4[i], more = true; more; n++) {
+			p.addr = (struct policy_addr6){0, s4.first};
+			p.len = 129 + policy_span4_take(&s4, &more);
+			if (to)
+				to[n] = p;
+		}
+	for (i = 0; i < s->n6; i++)
+		for (s6 = s->v6[i], more = true; more; n++) {
+			p.addr = s6.first;
+			p.len = policy_span6_take(&s6, &more);
+			if (to)
+				to[n] = p;
+		}
+	return n;
+}
+
+int policy_spans_prefixes(const struct policy_spans *s, uint64_t enough, uint64_t *n)
+{
+	uint64_t all = take_all(s, NULL), i;
+	struct prefix *v;
+
+	*n = all;
+	if (all <= enough)
+		return 0;
+	v = calloc(all, sizeof(*v));
+	if (!v)
+		return -ENOMEM;
+	take_all(s, v);
+	qsort(v, all, sizeof(*v), by_prefix);
+	for (i = 1, *n = 1; i < all; i++)
+		*n += by_prefix(&v[i - 1], &v[i]) != 0;
+	free(v);
+	return 0;
+}

@@ -80,11 +80,21 @@ unsigned int policy_span4_take(struct policy_span4 *span, bool *more);
 unsigned int policy_span6_take(struct policy_span6 *span, bool *more);
 
 /*
- * policy_netset_parse() adds the addresses of a text: one address, prefix or range a line, # and ; begin
- * comments, blanks around are allowed. Sorted at the end.
+ * policy_spans_prefixes() counts the different prefixes of the spans of both families, each span for itself: what a
+ * set holds as elements, and its size counts (filter_sets_elems() in src/filter/sets.h makes them).
  *
- * out:     *lines  the lines that hold an element; *loose those with bits beyond their prefix length
- *          *bad_at, *bad_len where the first wrong element stands, on -EINVAL
+ * in:      enough  doubles are left out only if there would be more than these
+ * errors:  -ENOMEM
+ * cost:    no memory up to enough; beyond it n log n
+ */
+int policy_spans_prefixes(const struct policy_spans *s, uint64_t enough, uint64_t *n);
+
+/*
+ * policy_netset_read() adds the addresses of a text as they stand in it: one address, prefix or range a line, # and ;
+ * begin comments, blanks around are allowed.
+ *
+ * out:     *stat  elements: the lines that hold one; loose: those with bits beyond their prefix length;
+ *          bad_at, bad_len, bad_line: where the first wrong element stands, on -EINVAL
  * cost:    a million prefixes in a tenth of a second or so
  */
 struct policy_netset_stat {
@@ -92,10 +102,7 @@ struct policy_netset_stat {
 	size_t bad_at, bad_len;
 	uint32_t bad_line;
 };
-/* policy_netset_read() does the same but for sorting: the spans are as they stand in the text. */
 int policy_netset_read(const char *text, size_t len, struct policy_spans *s, struct policy_netset_stat *stat,
 		       struct sluice_err *err);
-int policy_netset_parse(const char *text, size_t len, struct policy_spans *s, struct policy_netset_stat *stat,
-			struct sluice_err *err);
 
 #endif

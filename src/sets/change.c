@@ -97,50 +97,6 @@ int sets_walk(struct sets *set,
 	return r;
 }
 
-struct list {
-	struct sets_elem *elems;
-	size_t n, room;
-};
-
-static int collect(void *arg, const struct sets_elem *e, const struct set_count *counts)
-{
-	struct list *l = arg;
-
-	(void)counts;
-	if (l->n == l->room)
-		return -ENOSPC; /* more than the head says: damaged */
-	l->elems[l->n++] = *e;
-	return 0;
-}
-
-int sets_list(struct sets *set, struct sets_elem **elems, size_t *n, struct sluice_err *err)
-{
-	uint64_t most = set->has_book	? set->book.n_slots
-			: set->prefixes ? set->front.n_slots * 30 + (2u << set->most_short)
-					: set->front.n_slots;
-	struct list l = {.room = set->head->n};
-	int e;
-
-	*elems = NULL;
-	*n = 0;
-	if (l.room > most)
-		return err_set(err, -EBADMSG, "a set says it has %zu elements, more than fit; build it again",
-			       l.room);
-	l.elems = malloc((l.room + 1) * sizeof(*l.elems));
-	if (!l.elems)
-		return err_nomem(err);
-	e = sets_walk(set, collect, &l);
-	if (e) {
-		free(l.elems);
-		return err_set(err, -EBADMSG, "a set has more elements than the %zu it says; build it again",
-			       l.room);
-	}
-	qsort(l.elems, l.n, sizeof(*l.elems), sets_order);
-	*elems = l.elems;
-	*n = l.n;
-	return 0;
-}
-
 static int additions(struct sets *set, const struct sets_elem *old, size_t n_old, const struct sets_elem *now,
 		     size_t n_now, struct sets_change *done, struct sluice_err *err)
 {
@@ -188,18 +144,11 @@ static int removals(struct sets *set, const struct sets_elem *old, size_t n_old,
 int sets_apply(struct sets *set, const struct sets_elem *old, size_t n_old, const struct sets_elem *now,
 	       size_t n_now, struct sets_change *done, struct sluice_err *err)
 {
-	struct sets_elem *own = NULL;
-	int e = 0;
+	int e;
 
 	*done = (struct sets_change){0};
-	if (!old)
-		e = sets_list(set, &own, &n_old, err);
-	if (!e)
-		e = additions(set, own ? own : old, n_old, now, n_now, done, err);
-	if (!e)
-		e = removals(set, own ? own : old, n_old, now, n_now, done, err);
-	free(own);
-	return e;
+	e = additions(set, old, n_old, now, n_now, done, err);
+	return e ? e : removals(set, old, n_old, now, n_now, done, err);
 }
 
 int sets_expire(struct sets *set, uint32_t now, uint64_t *n, struct sluice_err *err)

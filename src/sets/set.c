@@ -3,21 +3,19 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/syscall.h>
-#include <unistd.h>
-#include <linux/membarrier.h>
 
 #include "base/err.h"
+#include "base/grace.h"
 #include "sets/inside.h"
 
 #define MOST_BYTES (512u << 20) /* what the verifier lets a program reach from one constant */
 #define DEEP_BITS 2		/* entries of deep a bucket (log2): doc/sets.md */
 #define FREED_MIN 4096		/* slots freed before room is asked for unasked */
 
-int sets_grace(void *unused)
+static int kernel_grace(void *unused)
 {
 	(void)unused;
-	return syscall(__NR_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0) ? -EOPNOTSUPP : 0;
+	return grace_wait(NULL);
 }
 
 /* Everything of the head that the spec decides; the size in lines. */
@@ -106,7 +104,7 @@ static struct sets *handle(void *mem, size_t bytes, int (*grace)(void *arg), voi
 	set->v6 = head->family == 6;
 	set->flags = head->flags;
 	set->has_book = set->prefixes && head->flags;
-	set->grace = grace ? grace : sets_grace;
+	set->grace = grace ? grace : kernel_grace;
 	set->grace_arg = arg;
 	table_open(&set->front, mem, &head->front);
 	if (set->has_book)

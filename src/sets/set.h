@@ -34,16 +34,9 @@ struct sets_spec {
 	uint64_t cells;		 /* of them in prefix sets, sets_plan() counts; 0: as many as elements */
 	uint8_t root_bits;	 /* of prefix sets, 16 or 20; 0: as the number of cells suggests */
 	uint64_t seed;		 /* unknown to those whose packets are looked up */
-	int (*grace)(void *arg); /* 0 once every lookup that ran has ended; NULL: sets_grace() */
+	int (*grace)(void *arg); /* 0 once every lookup that ran has ended; NULL: grace_wait() */
 	void *grace_arg;
 };
-
-/*
- * sets_grace() waits until every program that the kernel ran at the call has ended (membarrier(2), which
- * waits for a grace period of RCU; XDP and TC programs run within its read side). -EOPNOTSUPP where the
- * kernel has it not.
- */
-int sets_grace(void *unused);
 
 /* sets_plan() picks kind and counts for elements sorted by sets_order(); it leaves the rest. */
 void sets_plan(struct sets_spec *spec, const struct sets_elem *elems, size_t n);
@@ -102,14 +95,10 @@ struct sets_change {
 
 /*
  * sets_apply() changes a set from one list to another, element by element, additions first, so that an
- * address in both is never missing. Both lists sorted by sets_order() without doubles; old NULL: what the set
- * holds.
+ * address in both is never missing. Both lists sorted by sets_order() without doubles.
  */
 int sets_apply(struct sets *set, const struct sets_elem *old, size_t n_old, const struct sets_elem *now,
 	       size_t n_now, struct sets_change *done, struct sluice_err *err);
-
-/* sets_list() copies all elements, sorted; the caller frees *elems. */
-int sets_list(struct sets *set, struct sets_elem **elems, size_t *n, struct sluice_err *err);
 
 /* sets_expire() takes out what expires at or before now; *n of them. */
 int sets_expire(struct sets *set, uint32_t now, uint64_t *n, struct sluice_err *err);
@@ -125,12 +114,5 @@ struct sets_stats {
 	uint64_t bytes, read; /* all memory; the part of it that lookups without a hit touch */
 };
 void sets_stats(const struct sets *set, struct sets_stats *stats);
-
-/*
- * sets_range() splits first to last (inclusive, host order) into the fewest prefixes, in order. Returns what
- * a call returned if that was not 0; -EINVAL if the range ends before it begins.
- */
-int sets_range(uint8_t family, uint64_t first_hi, uint64_t first_lo, uint64_t last_hi, uint64_t last_lo,
-	       int (*each)(void *arg, const struct sets_elem *elem), void *arg);
 
 #endif
