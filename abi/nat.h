@@ -61,6 +61,14 @@ struct nat_flow {
 	__u16 hop_time; /* when that was found */
 };
 
+/* hop and hop_time at once. */
+union nat_flow_hop {
+	struct {
+		__u16 hop, time;
+	} is;
+	__u32 word;
+};
+
 /* Addresses in host order. */
 struct nat_flow4 {
 	__u32 client, virtual;

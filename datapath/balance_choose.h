@@ -72,8 +72,10 @@ __attribute__((noinline)) __u32 vip_blocks_call(__u64 dst0, __u64 dst1, __u32 wh
 	return head ? vip_blocks(head, dst0, dst1, what, port) : VIP_NONE;
 }
 
-/* The service of a packet with or without a port; BALANCE_VIP_NOBODY: it is for an address that has some; VIP_NONE: for
- * another. */
+/*
+ * The service of a packet with or without a port; VIP_NONE: it is for nobody. BALANCE_VIP_NOBODY: for an address that has some, of
+ * which it is none's, or its port is not known; told of those without a port, and of first fragments.
+ */
 static __always_inline __u32 vip_of(void *m, const struct view *v, __u32 has_port)
 {
 	__u32 port = v->ports & 0xffff, service = VIP_NONE;
@@ -85,7 +87,7 @@ static __always_inline __u32 vip_of(void *m, const struct view *v, __u32 has_por
 	if (service == VIP_NONE && head->levels >> 1)
 		service = vip_blocks(head, v->dst[0], v->dst[1],
 				     (__u32)v->proto << 8 | v->v6 << 1 | has_port, port);
-	if (service == VIP_NONE && !has_port)
+	if (service == VIP_NONE && (!has_port || v->more))
 		service = vip_find(m, v->dst[0], v->dst[1], head->half & 1,
 				   BALANCE_VIP_KEY(v->v6, 0, BALANCE_VIP_ADDR, 0));
 	return service;
@@ -113,7 +115,7 @@ static __always_inline volatile __u64 *bucket_of(void *map, __u64 hash, __u32 sh
 
 #define FRAGMENT_IDLE 8 /* ticks: no packet is in pieces for so long (RFC 1122: 60 to 120 s) */
 
-/* The service of a fragment and, in the view, its backend, from the table of fragments; -1: not there. */
+/* The service of a fragment and, in the view, its backend (0: the first one passed), from the table of fragments; -1: not there. */
 static __always_inline int fragment_find(struct view *v)
 {
 	__u64 hash = fragment_hash(v), key = BALANCE_FLOW_KEY(flow_tag(hash, config.fragment_shift), 0);
@@ -279,7 +281,10 @@ static __always_inline struct balance_choice choose_fragment(void *m, const stru
 	return balance_choose(r, word, v->kind, v->id, (__u8)target_state(m, r, v->id), 0, 0);
 }
 
-/* The view's service. Returns -1: it is for none; 0; else a reason to drop, plus one. */
+/*
+ * The view's service. Returns -1: it is for none; 0; else a reason to drop, plus one. Of a first fragment that is for no service of an
+ * address that has some, it is kept that it passed: later ones, which do not say their port, pass, too.
+ */
 static __always_inline int service_of(void *m, struct view *v)
 {
 	int service = -1;
@@ -288,14 +293,20 @@ static __always_inline int service_of(void *m, struct view *v)
 		service = fragment_find(v);
 	if (service >= 0) {
 		v->service = (__u32)service;
-		return 0;
+		return v->id ? 0 : -1;
 	}
 	v->service = vip_of(m, v, v->kind != BALANCE_PACKET_FRAGMENT && !v->damaged);
 	if (v->service == VIP_NONE)
 		return -1;
 	if (v->damaged)
 		return 1 + BALANCE_DROP_DAMAGED;
-	return v->service == BALANCE_VIP_NOBODY ? 1 + BALANCE_DROP_NO_FIRST : 0;
+	if (v->service != BALANCE_VIP_NOBODY)
+		return 0;
+	if (!v->more)
+		return 1 + BALANCE_DROP_NO_FIRST;
+	v->service = v->id = 0;
+	fragment_record(v);
+	return -1;
 }
 
 static __always_inline struct balance_ring *ring_at(void *m, __u32 service)

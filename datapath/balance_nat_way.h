@@ -80,12 +80,14 @@ static __always_inline long nat_ask(struct xdp_md *ctx, const struct view *v, st
 	return e;
 }
 
-static __always_inline void nat_set_hop(const struct nat_work *w, __u32 six, __u32 hop)
+/* In one store, so that no packet finds a way with another one's time. */
+static __always_inline void nat_set_hop(const struct nat_work *w, __u32 six, __u32 hop, __u32 now)
 {
+	union nat_flow_hop to = {.is = {(__u16)hop, (__u16)now}};
 	char *b = nat_bucket_at(six, w->place / NAT_WAYS);
 
 	if (b && NAT_TAG(*nat_word_at(b, w->place)) == NAT_TAG(w->word))
-		*(volatile __u32 *)&nat_flow_at(six, b, w->place)->hop = hop;
+		*(volatile __u32 *)&nat_flow_at(six, b, w->place)->hop = to.word;
 }
 
 static __noinline int nat_find_way(struct xdp_md *ctx)
@@ -102,11 +104,11 @@ static __noinline int nat_find_way(struct xdp_md *ctx)
 		return NAT_PASS;
 	if (e)
 		return BALANCE_DROP_NO_ROUTE;
-	hop = nat_hop_keep(&v->hop, now) | now << 16;
+	hop = nat_hop_keep(&v->hop, now);
 	if (v->v6)
-		nat_set_hop(w, 1, hop);
+		nat_set_hop(w, 1, hop, now);
 	else
-		nat_set_hop(w, 0, hop);
+		nat_set_hop(w, 0, hop, now);
 	return NAT_GO;
 }
 

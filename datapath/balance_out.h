@@ -12,8 +12,22 @@ static __always_inline int leave(struct xdp_md *ctx, __u32 ifindex)
 	return ifindex == ctx->ingress_ifindex ? XDP_TX : (int)bpf_redirect(ifindex, 0);
 }
 
-/* The way to a target for whom nobody has looked it up: costs more than all the rest. */
-static __always_inline int hop_lookup(struct xdp_md *ctx, const struct balance_target *t,
+/* Does the way lead by a router? bpf_fib_lookup() has put its address, of either family, where the target's was. */
+static __always_inline int is_routed(const struct bpf_fib_lookup *f, const struct balance_target *t)
+{
+	const __u32 *to = (const __u32 *)t->addr;
+	__u32 other = f->ipv6_dst[0] ^ to[0];
+
+	if (t->v6)
+		other |= (f->ipv6_dst[1] ^ to[1]) | (f->ipv6_dst[2] ^ to[2]) | (f->ipv6_dst[3] ^ to[3]);
+	return other || f->family != (t->v6 ? 10 : 2);
+}
+
+/*
+ * The way to a target for whom nobody has looked it up: costs more than all the rest. direct: the packet stays for the virtual address,
+ * so that a router would send it back to here, again and again.
+ */
+static __always_inline int hop_lookup(struct xdp_md *ctx, const struct balance_target *t, __u32 direct,
 				      struct balance_hop *to)
 {
 	struct bpf_fib_lookup f = {.ifindex = ctx->ingress_ifindex};
@@ -27,6 +41,8 @@ static __always_inline int hop_lookup(struct xdp_md *ctx, const struct balance_t
 		__builtin_memcpy(&f.ipv4_dst, t->addr, 4);
 	}
 	e = bpf_fib_lookup(ctx, &f, sizeof(f), 0);
+	if (direct && (!e || e == BPF_FIB_LKUP_RET_NO_NEIGH) && is_routed(&f, t))
+		return BALANCE_DROP_NO_ROUTE;
 	if (e == BPF_FIB_LKUP_RET_NO_NEIGH)
 		return BALANCE_DROP_NO_NEIGH;
 	if (e)
@@ -40,13 +56,13 @@ static __always_inline int hop_lookup(struct xdp_md *ctx, const struct balance_t
 
 /* -1: it is there; else why not */
 static __always_inline int hop_of(struct xdp_md *ctx, void *m, const struct view *v,
-				  const struct balance_target *t, struct balance_hop *to)
+				  const struct balance_target *t, __u32 direct, struct balance_hop *to)
 {
 	const struct balance_hop *h;
 
 	if (!t->hop) {
 		note(v->service, BALANCE_NOTE_LOOKUP);
-		return hop_lookup(ctx, t, to);
+		return hop_lookup(ctx, t, direct, to);
 	}
 	h = AT(m, struct balance_hop, config.hops + (t->hop & (config.n_hops - 1)) * sizeof(*h));
 	*to = *h;
@@ -108,7 +124,7 @@ __noinline int forward(struct xdp_md *ctx)
 		return XDP_DROP;
 	}
 	hop = &v->hop;
-	e = hop_of(ctx, m, v, t, hop);
+	e = hop_of(ctx, m, v, t, is_l2, hop);
 	if (e >= 0) {
 		note(v->service, (__u32)e);
 		return XDP_DROP;

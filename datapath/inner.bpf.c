@@ -7,7 +7,9 @@
  *
  * The host's own routing finds interface and neighbour, since outside the packet goes to the backend's address as before.
  * Outer headers are those of the balancer's packets (lib/encap.h), the outer source is one of its range. TCP and ICMP
- * echo; what is not marked is left alone, and what is marked never leaves without a tunnel. Answers are known by both ends and
+ * echo; what is not marked is left alone, and what is marked never leaves without a tunnel. What is in its tunnel has no mark
+ * any more: an interface upon another (VLAN, bond, bridge) hands it down to that one's programs. Answers come up from the lower
+ * one first, are the backend's from there on, and nothing to the upper one's program. They are known by both ends and
  * the port, for as long as the check waits for one. Errors by ICMP about a packet in a tunnel find no way back: the check
  * has no answer then.
  */
@@ -187,6 +189,7 @@ int inner_out(struct __sk_buff *skb)
 	if (readdress(skb, &s, s.v6 ? L3 + 24 : L3 + 16, s.dst, key.virtual, 0) ||
 	    (s.v6 ? encap6(skb, &s, way->gue_port, hash) : encap4(skb, &s, way->gue_port, hash)))
 		return TC_ACT_SHOT;
+	skb->mark = 0; /* the socket keeps its own for what it sends again */
 	return NEXT;
 }
 

@@ -120,7 +120,7 @@ static struct oracle_packet random_packet(void)
 	p.src.bytes[six ? 15 : 3] = (uint8_t)below(12);
 	p.dst = addr(to[six][service]);
 	p.sport = (uint16_t)(1024 + below(60));
-	p.dport = (uint16_t)(80 + service);
+	p.dport = (uint16_t)(80 + service + (below(8) ? 0 : 10)); /* 90 and up: no service's */
 	p.more = !below(6);
 	p.ident = p.more ? ++ident & 0x3fff : 0;
 	if (p.more)
@@ -165,6 +165,8 @@ static void frame_of(const struct oracle_packet *p, struct frame *f)
 	memcpy(f->b + f->l4 + 8, quoted.b + quoted.l3, quoted.len - quoted.l3);
 }
 
+static uint32_t n_passed[BALANCE_PACKET_ERROR + 1];
+
 static void compare(struct oracle *o, const struct oracle_packet *p, uint32_t *seen)
 {
 	struct frame in, a = {.len = 0}, b = {.len = 0};
@@ -179,6 +181,12 @@ static void compare(struct oracle *o, const struct oracle_packet *p, uint32_t *s
 	other = bed_run(&two, &in, &b);
 	if (got != other || a.len != b.len || memcmp(a.b, b.b, a.len))
 		fail("two balancers: verdicts %u and %u", got, other);
+	if (!answer.service && answer.why == BALANCE_WHY_HASH) {
+		if (got != 2 || a.len != in.len || memcmp(a.b, in.b, in.len))
+			fail("a packet of kind %u to port %u: verdict %u; to the oracle it is for no service", p->kind, p->dport, got);
+		n_passed[p->kind]++;
+		return;
+	}
 	seen[answer.why]++;
 	if (answer.backend ? got == 3 && !memcmp(a.b + 14 + 24, answer.backend->addr.bytes, 16) : got == 1)
 		return;
@@ -234,6 +242,8 @@ static void random_packets(uint32_t n)
 	for (i = 0; i <= BALANCE_WHY_NO_FIRST; i++)
 		if (!seen[i] && i != BALANCE_WHY_NO_BACKEND && !(kernel && i == BALANCE_WHY_CURRENT))
 			fail("no packet was decided for reason %u", i);
+	if (!n_passed[BALANCE_PACKET_FRAGMENT] || !n_passed[BALANCE_PACKET_GOES_ON])
+		fail("no packet, or no fragment, passed");
 	printf("%u packets: %u by hash, %u known, %u new, %u to the previous, %u to the current one, %u "
 	       "nobody, %u without their "
 	       "first\n",

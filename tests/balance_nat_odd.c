@@ -336,6 +336,42 @@ static void no_ack(void)
 		fail("%s: a RST does not close the flow", what);
 }
 
+/*
+ * The backend crashed while the flow was half closed, and its client takes the same port again: the backend's SYN-ACK begins a
+ * connection, which is kept as long as any. The client's SYN alone changes nothing.
+ */
+static void begun_again(void)
+{
+	static const uint8_t syn_ack = 0x12, fin = 0x11;
+	struct known k = {6, {"198.51.100.79", 816}, {"203.0.113.10", 80}, {"", 0}, {"", 0}, false};
+	uint32_t back, word;
+
+	for (back = 0; back < 2; back++) {
+		what = "a new connection over a half closed one";
+		k.client.port++;
+		k.pool.port = 0;
+		k = *nat_forth(&k, &syn);
+		nat_back(&k, &(struct make){.flags = syn_ack, .payload = 8});
+		nat_forth(&k, &ack);
+		if (back)
+			nat_back(&k, &(struct make){.flags = fin, .payload = 8});
+		else
+			nat_forth(&k, &(struct make){.flags = fin, .payload = 8});
+		word = word_of(&k);
+		if (NAT_STATE(word) != (back ? NAT_BACKEND_ENDS : NAT_CLIENT_ENDS))
+			fail("%s: it is not half closed", what);
+		nat_forth(&k, &syn);
+		if (word_of(&k) != word)
+			fail("%s: its SYN changes the flow", what);
+		nat_back(&k, &(struct make){.flags = syn_ack, .payload = 8});
+		if (NAT_STATE(word_of(&k)) != NAT_ANSWERED)
+			fail("%s: it is not answered", what);
+		nat_forth(&k, &ack);
+		if (NAT_STATE(word_of(&k)) != NAT_KEPT)
+			fail("%s: it is not kept", what);
+	}
+}
+
 /* First fragments of n packets of udp4's flow: identifications that they got are marked in seen. Returns how many had no room. */
 static uint32_t first_fragments(uint32_t n, uint8_t *seen, uint8_t mark)
 {
@@ -446,6 +482,7 @@ void nat_odd(void)
 	fragments(&tcp6, false);
 	fragments(&tcp6, true);
 	no_ack();
+	begun_again();
 	identifications();
 	damage();
 }

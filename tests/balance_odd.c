@@ -79,6 +79,60 @@ static void errors(void)
 	expect(&in, PASS, &in);
 }
 
+/* The host's own traffic at a virtual address: later fragments go where the first one went, which passed. */
+static void later_passes(void)
+{
+	static const struct make firsts[] = {
+		{.src = "198.51.100.9", .dst = "203.0.113.10", .sport = 500, .dport = 500, .proto = 17},
+		{.src = "198.51.100.9", .dst = "203.0.113.10", .proto = 1},
+		{.src = "2001:db8:3::9", .dst = "2001:db8::12", .sport = 500, .dport = 500, .proto = 17},
+		{.src = "2001:db8:3::9", .dst = "2001:db8::12", .proto = 58},
+		{.src = "198.51.100.9", .dst = "203.0.113.10", .proto = 50},
+	};
+	struct make m, to_service;
+	struct frame in;
+	size_t i;
+
+	for (i = 0; i < sizeof(firsts) / sizeof(*firsts); i++) {
+		what = "a later fragment before its first, which will pass";
+		m = firsts[i];
+		m.payload = 64;
+		m.ident = 4242 + 16 * (uint32_t)i; /* of IPv6, protocols are not told apart */
+		m.offset = 8;
+		frame_make(&in, &m);
+		expect_drop(&in, -1, BALANCE_DROP_NO_FIRST);
+		what = "a first fragment for no service";
+		m.offset = 0;
+		m.more = true;
+		frame_make(&in, &m);
+		expect(&in, PASS, &in);
+		what = "a later fragment whose first one passed";
+		m.offset = 8;
+		frame_make(&in, &m);
+		expect(&in, PASS, &in);
+		m.offset = 16;
+		m.more = false;
+		frame_make(&in, &m);
+		expect(&in, PASS, &in);
+		what = "a later fragment of another packet, whose first one did not come";
+		m.ident++;
+		frame_make(&in, &m);
+		expect_drop(&in, -1, BALANCE_DROP_NO_FIRST);
+	}
+	what = "the same identification, of a packet to a service";
+	m = (struct make){.src = "198.51.100.9", .dst = "203.0.113.10", .sport = 7, .dport = 81, .proto = 6, .more = true};
+	m.payload = 64;
+	to_service = m;
+	to_service.dport = 80;
+	frame_make(&in, &m);
+	expect(&in, PASS, &in);
+	encapsulated(&to_service, false, 0);
+	m.more = false;
+	m.offset = 8;
+	frame_make(&in, &m);
+	expect(&in, TX, NULL);
+}
+
 static void fragments(void)
 {
 	struct make m = {.src = "198.51.100.7",
@@ -127,6 +181,7 @@ static void fragments(void)
 		frame_make(&in, &m);
 		expect_drop(&in, -1, BALANCE_DROP_NO_FIRST);
 	}
+	later_passes();
 	what = "an atomic fragment";
 	m = tcp6;
 	m.fragment = true;

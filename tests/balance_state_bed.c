@@ -203,6 +203,30 @@ static struct oracle_packet random_packet(void)
 	return p;
 }
 
+/* A first fragment for no service of an address that has some passes; what is told of the later one, and of another packet's. */
+static void passed(struct balance_live *b)
+{
+	struct make m = {.src = "198.51.100.99", .dst = "203.0.113.10", .sport = 500, .dport = 500, .proto = 17};
+	struct answer_packet p = {.src = addr(m.src), .dst = addr(m.dst), .proto = m.proto, .kind = BALANCE_PACKET_FRAGMENT};
+	struct balance_live_answer a, other;
+	struct sluice_err err;
+	struct frame in, out;
+	static uint32_t ident;
+
+	m.more = true;
+	m.payload = 8;
+	m.ident = ++ident;
+	frame_make(&in, &m);
+	if (bed_run(&state_bed, &in, &out) != 2)
+		fail("a first fragment for no service did not pass");
+	memcpy(&p.ident, in.b + in.l3 + 4, 2);
+	state_must(balance_live_why(b, &p, ~0u, state_bed.now, &a, &err), &err);
+	p.ident ^= 1u << 15;
+	state_must(balance_live_why(b, &p, ~0u, state_bed.now, &other, &err), &err);
+	if (a.service != BALANCE_LIVE_NONE || a.a.why == BALANCE_WHY_NO_FIRST || other.a.why != BALANCE_WHY_NO_FIRST)
+		fail("a later fragment, whose first one passed: %u, of another packet: %u", a.a.why, other.a.why);
+}
+
 void state_packets(struct balance_live *b, uint32_t n)
 {
 	struct oracle_packet p;
@@ -211,6 +235,7 @@ void state_packets(struct balance_live *b, uint32_t n)
 		p = random_packet();
 		packet(b, &p);
 	}
+	passed(b);
 }
 
 /* --- changes --- */

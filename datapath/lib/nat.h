@@ -130,7 +130,11 @@ NAT_FN __u32 nat_event(__u32 back, __u32 flags)
 	{                                                                                                           \
 		NAT_FREE, NAT_CLOSED, NAT_CLOSED, NAT_CLOSED, NAT_CLOSED, NAT_CLOSED, NAT_CLOSED, NAT_CLOSED, NAT_CLAIMED \
 	}
-/* [from the backend][event][state]. A FIN before there was an answer keeps no place. */
+/*
+ * [from the backend][event][state]. A FIN before there was an answer keeps no place. A backend's SYN-ACK on a half closed flow begins
+ * another connection (the backend crashed, the client took its port again). If it is forged, or came late, the flow counts as begun
+ * only until the client's next segment with ACK, as after a RST in another's name it would count as closed.
+ */
 static const __u8 nat_steps[2][NAT_EVENTS][NAT_STATES] = {
 	{
 		[NAT_RESETS] = NAT_OVER,
@@ -144,8 +148,8 @@ static const __u8 nat_steps[2][NAT_EVENTS][NAT_STATES] = {
 	},
 	{
 		[NAT_RESETS] = NAT_OVER,
-		[NAT_OPENS] = {NAT_FREE, NAT_ANSWERED, NAT_ANSWERED, NAT_KEPT, NAT_TALKS, NAT_CLIENT_ENDS,
-			       NAT_BACKEND_ENDS, NAT_CLOSED, NAT_CLAIMED},
+		[NAT_OPENS] = {NAT_FREE, NAT_ANSWERED, NAT_ANSWERED, NAT_KEPT, NAT_TALKS, NAT_ANSWERED,
+			       NAT_ANSWERED, NAT_CLOSED, NAT_CLAIMED},
 		[NAT_ENDS] = {NAT_FREE, NAT_ANSWERED, NAT_ANSWERED, NAT_BACKEND_ENDS, NAT_TALKS, NAT_CLOSED,
 			      NAT_BACKEND_ENDS, NAT_CLOSED, NAT_CLAIMED},
 		[NAT_GOES_ON] = {NAT_FREE, NAT_ANSWERED, NAT_ANSWERED, NAT_KEPT, NAT_TALKS, NAT_CLIENT_ENDS,

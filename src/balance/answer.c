@@ -161,10 +161,13 @@ void answer_packet(const struct answer_memory *m, const struct answer_packet *p,
 		if (place.entry && ((m->ticks - BALANCE_FLOW_TIME(place.entry)) & 1023) > FRAGMENT_IDLE)
 			place.entry = 0;
 	}
-	to->service = place.entry ? BALANCE_FLOW_SERVICE(place.entry) : vip_of(&l, !fragment);
+	if (!place.entry)
+		to->service = vip_of(&l, !fragment);
+	else if (BALANCE_FLOW_ID(place.entry))
+		to->service = BALANCE_FLOW_SERVICE(place.entry); /* else its first one passed, and so does this */
 	if (to->service == ANSWER_NONE || to->service == BALANCE_VIP_NOBODY) {
 		if (to->service == ANSWER_NONE)
-			to->why = BALANCE_WHY_NO_BACKEND; /* it passes; of an address that has services it does not */
+			to->why = BALANCE_WHY_NO_BACKEND; /* it passes; a fragment for an address that has services does not */
 		to->service = ANSWER_NONE;
 		return;
 	}

@@ -32,7 +32,7 @@ struct answer_memory {
 };
 
 struct answer {
-	uint32_t service; /* its number; ANSWER_NONE: for no virtual address, or a fragment for one (BALANCE_WHY_NO_FIRST) */
+	uint32_t service; /* its number; ANSWER_NONE: it passes, or is a fragment of which that is not known (BALANCE_WHY_NO_FIRST) */
 	uint32_t id;	  /* of its backends; 0: none */
 	enum balance_why why;
 	bool affinity;	  /* the slot is the source's */

@@ -85,7 +85,7 @@ struct balance_service {
 	uint32_t hold_s; /* how long flows that nobody knows go to the slot's previous backend */
 	struct balance_virtual *virtuals;
 	struct balance_backend *backends;
-	struct balance_pool *pools; /* with NAT; none: the balancer's own address on the way to the backends */
+	struct balance_pool *pools; /* with NAT: at least one */
 	size_t n_virtuals, n_backends, n_pools;
 	uint32_t line;
 };

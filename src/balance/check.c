@@ -224,11 +224,6 @@ static int compare_claims(const void *a, const void *b)
 	return order ? order : (x->v > y->v) - (x->v < y->v);
 }
 
-static bool same_addr(const struct net_addr *a, const struct net_addr *b)
-{
-	return a->v6 == b->v6 && !memcmp(a->bytes, b->bytes, sizeof(a->bytes));
-}
-
 static void told_overlap(struct check *c, const struct claim *a, const struct claim *b)
 {
 	const struct claim *later = a->v->line > b->v->line ? a : b, *earlier = later == a ? b : a;
@@ -254,7 +249,7 @@ static void check_overlaps(struct check *c)
 	for (i = 0; i < c->n_claims; i++) {
 		at = &c->claims[i];
 		kind = at->v->proto == 6 ? 0 : at->v->proto == 17 ? 1 : 2;
-		if (i && !same_addr(&at->v->addr, &at[-1].v->addr))
+		if (i && !net_addr_same(&at->v->addr, &at[-1].v->addr))
 			far[0] = far[1] = far[2] = NULL;
 		for (k = 0; k < 3; k++) {
 			other = far[k];

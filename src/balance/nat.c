@@ -155,43 +155,99 @@ static bool is_at(const struct nat_config *c, const struct group *g, bool six, u
 	return i == g->n;
 }
 
-static bool is_free(const struct plan *p, uint32_t number, uint32_t n)
-{
-	uint32_t i;
+_Static_assert(NAT_ADDRS == 64, "numbers are bits of a word");
 
-	for (i = 0; i < p->n; i++)
-		if (p->group[i].placed && number < p->group[i].number + p->group[i].n &&
-		    p->group[i].number < number + n)
-			return false;
-	return number + n <= NAT_ADDRS;
+static uint64_t bits(uint32_t number, uint32_t n)
+{
+	return n ? (~0ull >> (NAT_ADDRS - n)) << number : 0;
 }
 
-/* Numbers that the plan before gave to none are taken first: at others there may still be flows. */
-static int place(struct plan *p, const struct nat_config *before, bool six, struct sluice_err *err)
+uint64_t nat_given(const struct nat_config *c, bool six)
+{
+	uint64_t all = 0;
+	uint32_t i;
+
+	for (i = 0; i < NAT_RANGES; i++)
+		all |= six ? bits(c->range6[i].number, c->range6[i].n)
+			   : bits(c->range4[i].number, c->range4[i].n);
+	return all;
+}
+
+uint64_t nat_kept(const struct nat_config *before, const struct nat_config *c, bool six)
+{
+	uint64_t both = nat_given(before, six) & nat_given(c, six);
+	struct net_addr a, b;
+	uint32_t i;
+
+	for (i = 0; i < NAT_ADDRS; i++) {
+		a = numbered(before, six, i);
+		b = numbered(c, six, i);
+		if (!same(&a, &b))
+			both &= ~(1ull << i);
+	}
+	return both;
+}
+
+bool nat_goes_on(const struct nat_config *before, const struct nat_config *c, bool six)
+{
+	return before->n_addrs[six] == c->n_addrs[six] &&
+	       (nat_given(before, six) & nat_given(c, six)) == nat_kept(before, c, six);
+}
+
+/* The first of n numbers in a row that are not taken; NAT_ADDRS: there are none. */
+static uint32_t row(uint64_t taken, uint32_t n)
+{
+	uint32_t k;
+
+	for (k = 0; k + n <= NAT_ADDRS; k++)
+		if (!(taken & bits(k, n)))
+			return k;
+	return NAT_ADDRS;
+}
+
+/* false: what stays where it was leaves no n numbers in a row. */
+static bool place_rest(struct plan *p, uint64_t taken, uint64_t before)
 {
 	struct group *g;
-	uint32_t i, k, used = before ? before->n_addrs[six] : 0;
+	uint32_t i;
 
-	for (i = 0; before && i < p->n; i++)
-		for (k = 0, g = &p->group[i]; k < used && !g->placed; k++)
-			if (is_at(before, g, six, k) && is_free(p, k, g->n)) {
-				g->number = k;
-				g->placed = true;
-			}
 	for (i = 0; i < p->n; i++) {
 		g = &p->group[i];
-		for (k = 0; k < 2 * NAT_ADDRS && !g->placed; k++)
-			if (is_free(p, (k + used) % NAT_ADDRS, g->n) && (k >= NAT_ADDRS || k + used < NAT_ADDRS || !used)) {
-				g->number = (k + used) % NAT_ADDRS;
-				g->placed = true;
-			}
-		if (!g->placed)
-			return err_set(err, -EINVAL,
-				       "service %s: no %u numbers in a row are left for %s addresses to translate to; "
-				       "name fewer addresses",
-				       g->s->name, g->n, family(six));
+		if (g->placed)
+			continue;
+		g->number = row(taken | before, g->n);
+		if (g->number == NAT_ADDRS)
+			g->number = row(taken, g->n);
+		if (g->number == NAT_ADDRS)
+			return false;
+		taken |= bits(g->number, g->n);
 	}
-	return 0;
+	return true;
+}
+
+/*
+ * Groups of the plan before stay where they were. Others take the lowest numbers that it gave to none: nobody uses their
+ * places; else those that nobody has any more; and if these do not lie together, all begin anew.
+ */
+static void place(struct plan *p, const struct nat_config *before, bool six)
+{
+	uint64_t taken = 0;
+	struct group *g;
+	uint32_t i, k, top = 0;
+
+	for (i = 0; before && i < p->n; i++)
+		for (k = 0, g = &p->group[i]; k < before->n_addrs[six] && !g->placed; k++)
+			if (is_at(before, g, six, k) && !(taken & bits(k, g->n))) {
+				g->number = k;
+				g->placed = true;
+				taken |= bits(k, g->n);
+			}
+	if (place_rest(p, taken, before ? nat_given(before, six) : 0))
+		return;
+	for (i = 0; i < p->n; i++) {
+		p->group[i].number = top;
+		top += p->group[i].n;
+	}
 }
 
 static void write_addr(struct nat_config *c, bool six, uint32_t number, const struct net_addr *a)
@@ -266,7 +322,9 @@ static int plan_family(const struct balance_model *m, const struct nat_config *b
 	}
 	free(g);
 	if (!e)
-		e = place(p, before, six, err);
+		place(p, before, six);
+	if (!p->n) /* memory grows by turns, and goes as a whole */
+		c->n_addrs[six] = 0;
 	for (k = 0; !e && k < p->n; k++) {
 		*whose = p->group[k].s;
 		e = write_group(c, &p->group[k], six, err);

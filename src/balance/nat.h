@@ -4,7 +4,9 @@
  *
  *     model ── nat_plan() ──> struct nat_config ── nat_service(), for each; nat_times() ──> constants of the program
  *
- * Numbers are places in memory that outlives a model: nat_plan() keeps those that a plan before gave to the same addresses.
+ * Numbers are places in memory that outlives a model: nat_plan() keeps those that a plan before gave to the same addresses,
+ * and gives others to addresses that come, as long as there are any. Flows of a number whose address has changed are nobody's: who
+ * makes the memory of a plan out of that of the one before forgets them (nat_kept(), nat_goes_on()).
  */
 #ifndef BALANCE_NAT_H
 #define BALANCE_NAT_H
@@ -19,7 +21,7 @@
  *
  * in:      m       services whose mode is not NAT, or that have no pools, take no part
  *          before  the plan that memory was made for; NULL: there is none
- * out:     *c      n_addrs is no less than before's; if it is the same, the memory can be used on
+ * out:     *c      n_addrs of a family is no less than before's, unless it is 0: then there is nothing to translate to
  *          *whose  of what is wrong, the service; may be NULL
  *          without idle, which is nat_times()'s
  * errors:  -EINVAL more than NAT_ADDRS addresses of a family, or NAT_RANGES stretches of them; pools of two services that
@@ -27,6 +29,18 @@
  */
 int nat_plan(const struct balance_model *m, const struct nat_config *before, struct nat_config *c,
 	     const struct balance_service **whose, struct sluice_err *err);
+
+/* nat_given() are the numbers that addresses of a family have, as bits. */
+uint64_t nat_given(const struct nat_config *c, bool six);
+
+/* nat_kept() are those that have the same addresses in two plans: their flows go on. */
+uint64_t nat_kept(const struct nat_config *before, const struct nat_config *c, bool six);
+
+/*
+ * nat_goes_on() tells whether the memory of a family is also the next plan's: of the same size, and no number has another address
+ * than before. Numbers that the plan before had not given may have flows of one still earlier.
+ */
+bool nat_goes_on(const struct nat_config *before, const struct nat_config *c, bool six);
 
 /* nat_nth() is the address n behind a pool's first. */
 struct net_addr nat_nth(const struct net_addr *first, uint32_t n);

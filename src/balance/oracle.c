@@ -27,7 +27,7 @@ struct ring_of {
 };
 
 struct known { /* a flow, or a packet in fragments */
-	char service[BALANCE_NAME];
+	char service[BALANCE_NAME]; /* "": none, the first fragment passed */
 	struct oracle_packet flow;
 	bool fragments;
 	struct who at;
@@ -61,14 +61,9 @@ void oracle_free(struct oracle *o)
 	free(o);
 }
 
-static bool same_addr(const struct net_addr *a, const struct net_addr *b)
-{
-	return a->v6 == b->v6 && !memcmp(a->bytes, b->bytes, sizeof(a->bytes));
-}
-
 static bool same_who(const struct who *a, const struct who *b)
 {
-	return a->is && b->is && a->port == b->port && same_addr(&a->addr, &b->addr);
+	return a->is && b->is && a->port == b->port && net_addr_same(&a->addr, &b->addr);
 }
 
 /* Does a take its turn k before b its turn l? At the same time the order of backends decides. */
@@ -116,7 +111,7 @@ static const struct balance_backend *backend_of(const struct balance_service *s,
 	size_t i;
 
 	for (i = 0; w->is && i < s->n_backends; i++)
-		if (s->backends[i].port == w->port && same_addr(&s->backends[i].addr, &w->addr))
+		if (s->backends[i].port == w->port && net_addr_same(&s->backends[i].addr, &w->addr))
 			return &s->backends[i];
 	return NULL;
 }
@@ -245,13 +240,25 @@ static const struct balance_service *service_of(const struct oracle *o, const st
 		for (k = 0; k < o->m->services[i]->n_virtuals; k++) {
 			const struct balance_virtual *v = &o->m->services[i]->virtuals[k];
 
-			if (!same_addr(&v->addr, &p->dst) || (v->proto && v->proto != p->proto))
+			if (!net_addr_same(&v->addr, &p->dst) || (v->proto && v->proto != p->proto))
 				continue;
 			if ((!v->first && v->last == 65535) ||
 			    (!later && p->dport >= v->first && p->dport <= v->last))
 				return o->m->services[i];
 		}
 	return NULL;
+}
+
+/* Is there any service at the packet's address? */
+static bool is_served(const struct oracle *o, const struct oracle_packet *p)
+{
+	size_t i, k;
+
+	for (i = 0; i < o->m->n_services; i++)
+		for (k = 0; k < o->m->services[i]->n_virtuals; k++)
+			if (net_addr_same(&o->m->services[i]->virtuals[k].addr, &p->dst))
+				return true;
+	return false;
 }
 
 /* The product of (seed + lower half) and (seed + upper half) of each 64-bit word, as datapath/lib/hash.h says. */
@@ -284,7 +291,7 @@ static uint32_t slot_of(const struct oracle *o, const struct balance_service *s,
 	return (uint32_t)((sum >> 32) * s->n_slots / (UINT64_C(1) << 32));
 }
 
-/* s: NULL for any service */
+/* s: NULL for any service, and for none */
 static struct known *find_known(struct oracle *o, const struct balance_service *s,
 				const struct oracle_packet *p, bool fragments)
 {
@@ -294,8 +301,8 @@ static struct known *find_known(struct oracle *o, const struct balance_service *
 		struct known *k = &o->known[i];
 
 		if ((s && strcmp(k->service, s->name)) || k->fragments != fragments ||
-		    k->flow.proto != p->proto || !same_addr(&k->flow.src, &p->src) ||
-		    !same_addr(&k->flow.dst, &p->dst))
+		    k->flow.proto != p->proto || !net_addr_same(&k->flow.src, &p->src) ||
+		    !net_addr_same(&k->flow.dst, &p->dst))
 			continue;
 		if (fragments ? k->flow.ident == p->ident
 			      : k->flow.sport == p->sport && k->flow.dport == p->dport)
@@ -304,6 +311,7 @@ static struct known *find_known(struct oracle *o, const struct balance_service *
 	return NULL;
 }
 
+/* s: NULL if the packet passes, at: nobody then */
 static int remember(struct oracle *o, const struct balance_service *s, const struct oracle_packet *p,
 		    bool fragments, const struct who *at, struct sluice_err *err)
 {
@@ -317,7 +325,7 @@ static int remember(struct oracle *o, const struct balance_service *s, const str
 		k += o->n_known++;
 		*k = (struct known){.flow = *p, .fragments = fragments};
 	}
-	memcpy(k->service, s->name, sizeof(k->service));
+	memcpy(k->service, s ? s->name : "", s ? sizeof(k->service) : 1);
 	k->at = *at;
 	return 0;
 }
@@ -407,8 +415,8 @@ int oracle_packet(struct oracle *o, const struct oracle_packet *given, uint64_t 
 {
 	struct oracle_packet packet = *given, *p = &packet;
 	const struct slot *slot;
-	bool initial;
-	struct who at;
+	bool initial, passed = false;
+	struct who at = {.is = false};
 	int e = 0;
 
 	if (given->kind == BALANCE_PACKET_ERROR) {
@@ -421,12 +429,18 @@ int oracle_packet(struct oracle *o, const struct oracle_packet *given, uint64_t 
 	if (p->kind == BALANCE_PACKET_FRAGMENT) {
 		struct known *first = find_known(o, NULL, p, true);
 
-		if (first && balance_service_find(o->m, first->service))
+		passed = first && !*first->service;
+		if (passed)
+			a->service = NULL;
+		else if (first && balance_service_find(o->m, first->service))
 			a->service = balance_service_find(o->m, first->service);
 		p->sport = p->dport = 0;
 	}
 	if (!a->service) {
-		a->why = p->kind == BALANCE_PACKET_FRAGMENT ? BALANCE_WHY_NO_FIRST : BALANCE_WHY_HASH;
+		if (p->kind == BALANCE_PACKET_FRAGMENT)
+			a->why = passed ? BALANCE_WHY_HASH : BALANCE_WHY_NO_FIRST;
+		else if (p->more && is_served(o, p))
+			return remember(o, NULL, p, true, &at, err);
 		return 0;
 	}
 	a->backend = named(a->service, p, &initial);

@@ -28,7 +28,7 @@ struct oracle_packet {
 
 struct oracle_answer {
 	const struct balance_service
-		*service; /* NULL: not for a virtual address, or a fragment of which that is not known */
+		*service; /* NULL: for none, the packet passes; BALANCE_WHY_NO_FIRST: a fragment of which that is not known */
 	const struct balance_backend *backend; /* of that service; NULL: none */
 	enum balance_why why;
 };
