@@ -149,11 +149,12 @@ fragments() { # and the datagrams come back with eight bytes more
 	[ "$(echos h2 IpReasmOKs)" -ge 60 ] && [ "$(echos h2 Ip6ReasmOKs)" -ge 60 ] && [ "$(echos h1 IpReasmOKs)" -ge 60 ] && [ "$(echos h1 Ip6ReasmOKs)" -ge 60 ] ||
 		{ inns h2 nstat -as; return 1; }
 }
-# ports of the client's, two virtual ports, one port of the backend's: pairs of connections at the same time
+# ports of the client's, two virtual ports, one port of the backend's: pairs of connections at the same time;
+# below the ports that the kernel gives away, some of which connections of the cases before wait on
 twice() {
 	for vip in $VIP4 $VIP6; do
 		for kind in tcp udp; do
-			begin one h1 "$TALK" $kind $vip 80 300 50 41000 && begin two h1 "$TALK" $kind $vip $(other_port $kind) 300 50 41000 &&
+			begin one h1 "$TALK" $kind $vip 80 300 50 21000 && begin two h1 "$TALK" $kind $vip $(other_port $kind) 300 50 21000 &&
 				ask one "more 50" >"$T/a" && ask two "more 50" >"$T/a" && ask one round >"$T/a" && ask two round >>"$T/a"
 			rc=$?
 			stop one
@@ -182,7 +183,7 @@ said() { # datagrams of one socket, one after the other: the first finds its bac
 		is "active flows" '[[1,0]]' "$(jq -c '[.services[].backends[] | [.active_kept, .active_new] | select(. != [0, 0])]' "$T/said")" &&
 		is flows "[\"web\",\"10.9.$at.2\",1,0]" "$(sl balance flows -j | jq -c '.backends[] | select(.kept + .new > 0) | [.service, .backend, .kept, .new]')" &&
 		is "one flow" "web 10.9.$at.2 kept" "$(sl balance flows -e | awk 'NR == 2 { print $1, $2, $3 }')" &&
-		is why "service web, backend 10.9.$at.2 (forward nat)" "$(sed -n 2p "$T/why")" && is slot 'by hash: slot 33326 of 65537 never changed' "$(sed -n 3p "$T/why")"
+		is why "service web, backend 10.9.$at.2 (forward nat)" "$(sed -n 2p "$T/why")" && is slot 'by hash: slot 33326 of 65537 is settled' "$(sed -n 3p "$T/why")"
 }
 waits() { # for flows that go on, and not for others
 	was=$(date +%s)
@@ -195,9 +196,17 @@ waits() { # for flows that go on, and not for others
 	done
 	wait $drains && grep -q '^drained: no flow had a packet for 5s$' "$T/said" && [ $(($(date +%s) - was)) -ge 7 ] || { date +%s; echo $was; cat "$T/said"; return 1; }
 }
+unclaimed() { sl balance stats -1 -j | jq .no_service.notes.unclaimed; }
 strangers() { # to the pool, but of no flow: counted, and the kernel's as if there were no pool
-	inns h2 bash -c 'echo hello >/dev/udp/192.0.2.8/5000; echo hello >/dev/udp/2001:db8:99::9/5000'
-	is unclaimed 2 "$(sl balance stats -1 -j | jq .no_service.notes.unclaimed)" && stop nc
+	stop nc
+	for try in 1 2 3 4 5; do # a backend may still be saying goodbye to connections of the cases before
+		was=$(unclaimed)
+		inns h2 bash -c 'echo hello >/dev/udp/192.0.2.8/5000; echo hello >/dev/udp/2001:db8:99::9/5000'
+		now=$(unclaimed)
+		[ $((now - was)) != 2 ] || return 0
+	done
+	echo "unclaimed: $was, then $now (try $try)"
+	return 1
 }
 nothing_left() {
 	ours_now >>"$T/ours"

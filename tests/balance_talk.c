@@ -33,19 +33,14 @@
 #include <time.h>
 #include <unistd.h>
 
-#define NAME 8
+#include "balance_talk.h"
+
 #define TALKS 40000
 #define AT_ONCE 256 /* connections that are being opened */
 #define STALLED_MS 10000
 #define LOST_MS 1000
 #define LATE 30 /* so many sendings ago at most */
 #define NAMES 64
-
-static _Noreturn void die(const char *what)
-{
-	fprintf(stderr, "balance-talk: %s: %s\n", what, strerror(errno));
-	exit(1);
-}
 
 static uint64_t now_ms(void)
 {
@@ -60,146 +55,9 @@ static void many_files(void)
 	struct rlimit r;
 
 	if (getrlimit(RLIMIT_NOFILE, &r))
-		die("RLIMIT_NOFILE");
+		talk_die("RLIMIT_NOFILE");
 	r.rlim_cur = r.rlim_max;
 	setrlimit(RLIMIT_NOFILE, &r);
-}
-
-static void watch(int epoll, int fd, uint32_t events, void *ptr)
-{
-	struct epoll_event e = {.events = events, .data.ptr = ptr};
-
-	if (epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &e))
-		die("epoll_ctl");
-}
-
-/* --- the server --- */
-
-struct guest {
-	int fd;
-	size_t at, len; /* of what is still to be sent */
-	char out[65536];
-};
-
-static char name[NAME];
-
-/* Returns false when the connection is over. */
-static bool serve_one(struct guest *g)
-{
-	ssize_t n;
-
-	for (;;) {
-		while (g->at < g->len) {
-			n = send(g->fd, g->out + g->at, g->len - g->at, MSG_NOSIGNAL);
-			if (n < 0)
-				return errno == EAGAIN;
-			g->at += (size_t)n;
-		}
-		n = recv(g->fd, g->out, sizeof(g->out), 0);
-		if (n <= 0)
-			return n < 0 && errno == EAGAIN;
-		g->at = 0;
-		g->len = (size_t)n;
-	}
-}
-
-static void serve_new(int epoll, int listener)
-{
-	struct guest *g;
-	int fd;
-
-	while ((fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK)) >= 0) {
-		g = malloc(sizeof(*g)); /* untouched pages cost nothing */
-		if (!g)
-			die("a connection");
-		g->fd = fd;
-		g->at = 0;
-		g->len = NAME;
-		memcpy(g->out, name, NAME);
-		watch(epoll, fd, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, g);
-		if (!serve_one(g)) {
-			close(fd);
-			free(g);
-		}
-	}
-}
-
-/* The answer comes from the address that was asked, by whatever way leads to the client. */
-static void any_interface(struct msghdr *m)
-{
-	struct cmsghdr *c = CMSG_FIRSTHDR(m);
-
-	if (c && c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_PKTINFO)
-		((struct in6_pktinfo *)(void *)CMSG_DATA(c))->ipi6_ifindex = 0;
-}
-
-static void serve_datagrams(int fd)
-{
-	static char data[NAME + 65536];
-	_Alignas(struct cmsghdr) char control[256];
-	struct sockaddr_in6 from;
-	struct iovec v = {data + NAME, sizeof(data) - NAME};
-	struct msghdr m = {.msg_name = &from,
-			   .msg_namelen = sizeof(from),
-			   .msg_iov = &v,
-			   .msg_iovlen = 1,
-			   .msg_control = control,
-			   .msg_controllen = sizeof(control)};
-	ssize_t n, sent;
-
-	memcpy(data, name, NAME);
-	while ((n = recvmsg(fd, &m, 0)) >= 0) {
-		v = (struct iovec){data, (size_t)n + NAME};
-		any_interface(&m);
-		while ((sent = sendmsg(fd, &m, 0)) < 0 && errno == EAGAIN)
-			poll(&(struct pollfd){.fd = fd, .events = POLLOUT}, 1, -1);
-		if (sent < 0) /* lost here, and not on the way */
-			fprintf(stderr, "%.8s: an answer that was not sent: %s\n", name, strerror(errno));
-		v = (struct iovec){data + NAME, sizeof(data) - NAME};
-		m.msg_controllen = sizeof(control);
-		m.msg_namelen = sizeof(from);
-	}
-}
-
-static int listener(int type, uint16_t port)
-{
-	struct sockaddr_in6 any = {.sin6_family = AF_INET6, .sin6_port = htons(port)};
-	int fd = socket(AF_INET6, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), one = 1, room = 1 << 26;
-
-	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
-	setsockopt(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, &one, sizeof(one));
-	/* a datagram counts as a page, and all clients may speak at once */
-	if (type == SOCK_DGRAM)
-		setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &room, sizeof(room));
-	if (fd < 0 || bind(fd, (struct sockaddr *)&any, sizeof(any)) ||
-	    (type == SOCK_STREAM && listen(fd, 4096)))
-		die("listening");
-	return fd;
-}
-
-static _Noreturn void serve(uint16_t port)
-{
-	int tcp = listener(SOCK_STREAM, port), udp = listener(SOCK_DGRAM, port),
-	    epoll = epoll_create1(EPOLL_CLOEXEC), n, i;
-	struct epoll_event ready[256];
-
-	watch(epoll, tcp, EPOLLIN, &tcp);
-	watch(epoll, udp, EPOLLIN, &udp);
-	for (;;) {
-		n = epoll_wait(epoll, ready, 256, -1);
-		for (i = 0; i < n; i++) {
-			struct guest *g = ready[i].data.ptr;
-
-			if (ready[i].data.ptr == &tcp) {
-				serve_new(epoll, tcp);
-			} else if (ready[i].data.ptr == &udp) {
-				serve_datagrams(udp);
-			} else if (!serve_one(g)) {
-				close(g->fd);
-				free(g);
-			}
-		}
-	}
 }
 
 /* --- clients --- */
@@ -281,13 +139,15 @@ static void named(struct talk *t)
 static void send_some(struct talk *t)
 {
 	static uint8_t out[65536];
+	int tries = 0;
 	uint32_t i;
 	ssize_t n;
 
 	while (t->state == BUSY && t->sent < bytes) {
 		for (i = t->sent; i < bytes; i++)
 			out[i] = pattern(t, t->tries, i);
-		n = send(t->fd, out + t->sent, bytes - t->sent, MSG_NOSIGNAL);
+		while ((n = send(t->fd, out + t->sent, bytes - t->sent, MSG_NOSIGNAL)) < 0 && udp && talk_again(&tries))
+			;
 		if (n < 0 && errno != EAGAIN && !udp)
 			broken(t, strerror(errno));
 		if (n < 0)
@@ -365,6 +225,8 @@ static void receive_datagrams(struct talk *t)
 		n = recv(t->fd, in, sizeof(in), 0);
 		if (n < 0 && errno == EAGAIN)
 			return;
+		if (n < 0)
+			talk_forget(t->fd);
 		if (n != (ssize_t)bytes + NAME)
 			continue;
 		ago = sent_ago(t, in + NAME);
@@ -395,7 +257,7 @@ static void from(const struct talk *t)
 	a.sin6_family = (sa_family_t)server->ai_family;
 	setsockopt(t->fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
 	if (bind(t->fd, (struct sockaddr *)&a, server->ai_addrlen))
-		die("a port to send from");
+		talk_die("a port to send from");
 }
 
 static void open_one(void)
@@ -407,7 +269,9 @@ static void open_one(void)
 	t->fresh = true;
 	t->fd = socket(server->ai_family, server->ai_socktype | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (t->fd < 0)
-		die("socket");
+		talk_die("socket");
+	if (udp)
+		talk_told(t->fd);
 	if (from_port)
 		from(t);
 	n_opening++;
@@ -418,7 +282,7 @@ static void open_one(void)
 		broken(t, strerror(e));
 		return;
 	}
-	watch(epoll_fd, t->fd, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, t);
+	talk_watch(epoll_fd, t->fd, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, t);
 	if (udp) {
 		begin(t);
 		t->state = NAMING;
@@ -542,7 +406,7 @@ static bool command(void)
 		waits_for = EXCHANGED;
 	} else {
 		errno = EINVAL;
-		die(line);
+		talk_die(line);
 	}
 	return true;
 }
@@ -555,7 +419,7 @@ static int talk(void)
 
 	setvbuf(stdin, NULL, _IONBF, 0);
 	epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-	watch(epoll_fd, 0, EPOLLIN, NULL);
+	talk_watch(epoll_fd, 0, EPOLLIN, NULL);
 	while (more) {
 		while (n_talks < want_talks && n_opening < AT_ONCE)
 			open_one();
@@ -580,19 +444,16 @@ int main(int argc, char **argv)
 	struct addrinfo hints = {.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV};
 
 	many_files();
-	if (argc == 4 && !strcmp(argv[1], "serve")) {
-		memset(name, ' ', NAME);
-		memcpy(name, argv[3], strlen(argv[3]) < NAME ? strlen(argv[3]) : NAME);
-		serve((uint16_t)strtoul(argv[2], NULL, 10));
-	}
+	if (argc == 4 && !strcmp(argv[1], "serve"))
+		talk_serve((uint16_t)strtoul(argv[2], NULL, 10), argv[3]);
 	if (argc != 6 && argc != 7)
-		die("usage: see the head of balance_talk.c");
+		talk_die("usage: see the head of balance_talk.c");
 	udp = !strcmp(argv[1], "udp");
 	hints.ai_socktype = udp ? SOCK_DGRAM : SOCK_STREAM;
 	bytes = (uint32_t)strtoul(argv[4], NULL, 10);
 	every_ms = (uint32_t)strtoul(argv[5], NULL, 10);
 	from_port = argc == 7 ? (uint32_t)strtoul(argv[6], NULL, 10) : 0;
 	if (getaddrinfo(argv[2], argv[3], &hints, &server) || !bytes || bytes > 65000)
-		die("no such address, or too many bytes");
+		talk_die("no such address, or too many bytes");
 	return talk();
 }
