@@ -155,7 +155,7 @@ static void put_filter(struct row *r, struct buf *text)
 	    sluice_chain_attach((int)if_nametoindex(r->device), &m, 1, &how, NULL, &err))
 		die("%s: %s", r->name, err.text);
 	r->is_filter = true;
-	r->tables = t->len + (size_t)t->n_cells * 8;
+	r->tables = t->len + (size_t)t->n_cells * 8 + (sets >= 0 ? lab_map_bytes(sets) : 0);
 	r->counters = FILTER_HITS_STRIDE(r->filter.n_rules) * (size_t)seam_n_cpus();
 	bpf_object__for_each_map(map, sluice_object_libbpf(r->filter.obj)) r->memory +=
 		lab_map_bytes(bpf_map__fd(map));
