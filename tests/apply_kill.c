@@ -526,7 +526,7 @@ int main(int argc, char **argv)
 	enter(argv[1]);
 	for (i = 0; i < 2; i++) {
 		files[i] = argv[4 + i];
-		if (store_read(NULL, files[i], false, &p, &err))
+		if (store_read(NULL, files[i], NULL, false, &p, &err))
 			fail("%s", err.text);
 		memcpy(hashes[i], p.hash, sizeof(hashes[i]));
 		store_free(&p);

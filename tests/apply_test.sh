@@ -107,7 +107,22 @@ $([ $i = 3 ] && echo '	limit tcp to 5/s per destination burst 10')
 	sl apply "$T/limit1.conf" >/dev/null && packets 14 && answered 11
 }
 case_ "counters of the same rules go on: apply, rollback, a trial and its end" counters
+limits_of_second() { # a filter in front that is on no interface changes nothing of that
+	forget
+	for i in 1 2; do
+		policy second$i.conf "filter on nowhere* {
+	default drop
+}
+filter on to1 {
+	limit icmp to 4/h per source burst 10
+$([ $i = 1 ] || echo '	limit udp to 5/s per source burst 10')
+	default pass
+}"
+	done
+	sl apply "$T/second1.conf" >/dev/null 2>&1 && packets 14 && answered 10 && sl apply "$T/second2.conf" >/dev/null 2>&1 && packets 3 && answered 0
+}
 case_ "what limits know goes on where the limit is the same" limits
+case_ "also behind a filter that is on no interface" limits_of_second
 
 # --- trials ---
 trial() {

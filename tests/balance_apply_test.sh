@@ -132,6 +132,12 @@ care() {
 	apply "$T/care.conf" --dry-run
 	h1 ethtool -K eth0 gro on
 	warned 'to1 takes no packets that are redirected to it, so those to backends behind it are lost; a veth does if its peer has an XDP program or GRO \(ethtool -K PEER gro on; if it is on, set to1 down and up again\), others if they have a program of their own' || return 1
+	policy care.conf "$(block web to1 80 $H2)"
+	h1 ethtool -K eth0 tx on >/dev/null
+	apply "$T/care.conf" --dry-run
+	h1 ethtool -K eth0 tx off >/dev/null
+	warned 'to1 is a veth: packets that begin at its other end are lost when they are balanced, since their checksums are left to hardware that there is not; ethtool -K eth0 tx off there' || return 1
+	apply "$T/care.conf" --dry-run && unsaid 'is a veth' || return 1
 	policy care.conf "balance web on to1 {
 	virtual 198.18.1.1 tcp port { 22, 80 }
 	forward l2
@@ -162,8 +168,26 @@ guarded() {
 	unset SSH_CONNECTION
 	return $rc
 }
+behind_router() { # h2 would take the packets, which stay for the virtual address; another router would send them back
+	box ip route add 192.0.2.0/24 via $H2
+	box ip -6 route add 2001:db8:f::/64 via $H2_6
+	policy l2.conf "balance web on to1 {
+	virtual $VIP tcp port 80
+	forward l2
+	backend 192.0.2.7
+}"
+	apply "$T/l2.conf" && said "backend 192.0.2.7 is behind the router $H2: 'forward l2' needs it in a network of this host's" && nobody 80 || return 1
+	sed 's/192.0.2.7/2001:db8:f::7/' "$T/l2.conf" >"$T/l2six.conf" && apply "$T/l2six.conf" && nobody 80 || return 1
+	sl balance stats -1 --json | jq -e '[.. | .no_route? | numbers] | add >= 6' >/dev/null || { sl balance stats -1; return 1; }
+	sed "s/192.0.2.7/$H2/" "$T/l2.conf" >"$T/l2.direct.conf" && apply "$T/l2.direct.conf" && only h2 80
+	rc=$?
+	box ip route del 192.0.2.0/24
+	box ip -6 route del 2001:db8:f::/64
+	apply "$T/web3.conf" && return $rc
+}
 case_ "routes, neighbours, MTU, drivers, own addresses: what is amiss is said" care
 case_ "without forwarding ways are not looked up" forwarding
+case_ "forward l2: no packet goes to a router" behind_router
 case_ "the guard: a virtual address would take the session away" guarded
 
 # --- with a filter ---

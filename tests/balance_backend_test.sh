@@ -25,7 +25,7 @@ balance lan on eth0 {
 }
 balance inside on eth0 {
 	virtual 203.0.113.99 tcp port 80
-	forward nat
+	forward nat from 192.0.2.200
 	backend 10.1.0.14 port 8080
 }
 X

@@ -201,6 +201,31 @@ other_family() { # an IPv4 packet is nothing that an IPv6 socket could send
 	return $rc
 }
 case_ "a backend of another family than all virtual addresses" other_family
+move() { # FROM TO N: the addresses on the way to host N, and its neighbours
+	box ip addr flush dev "$1" scope global && box ip addr add 198.18.$3.1/24 dev "$2" &&
+		box ip addr add 2001:db8:$3::1/64 dev "$2" nodad &&
+		box ip neigh replace 198.18.$3.2 lladdr 02:00:c6:12:0$3:02 dev "$2" &&
+		box ip neigh replace 2001:db8:$3::2 lladdr 02:00:c6:12:0$3:02 dev "$2"
+}
+apart() { move upon1 to1 1; move upon2 to2 2; box ip link del upon1; box ip link del upon2; }
+# An interface upon another: packets pass the programs of both, and those upon a bridge or a bond likewise. VLAN devices, which hand
+# packets down by the same dev_queue_xmit(), are not in the build machines' kernel.
+stacked() {
+	box ip link add link to1 name upon1 type macvlan mode passthru && box ip link set upon1 up &&
+		box ip link add upon2 address 02:00:c6:12:02:01 type bridge && box ip link set to2 master upon2 &&
+		box ip link set upon2 up && move to1 upon1 1 && move to2 upon2 2 || return 1
+	for forward in ipip gue; do
+		for kind in tcp 'http "/"' icmp; do
+			conf web "$(web $forward "$kind")" && backend h1 && backend h2 || return 1
+			daemon
+			case $kind in tcp) why=connected ;; icmp) why="echo reply" ;; *) why="status 200" ;; esac
+			all_up "$why" && [ "$(links)" = 10 ] || { echo "$forward $kind"; apart; return 1; }
+			stop
+		done
+	done
+	apart
+}
+case_ "interfaces upon others: a macvlan, a bridge" stacked
 many() { # 100 services behind two hosts: each answer finds its own
 	{
 		i=0

@@ -73,6 +73,13 @@ web $H2 up health slots to2" || return 1
 	[ $took -lt 2500 ] # and what two looks at the state take
 }
 case_ "a backend that is gone gets no slots, within an interval" down
+failed_checks() { box "$SLUICE" balance show -j | jq -c '[.services[].backends[].failed_check]'; }
+is_failed() { [ "$(failed_checks)" = "$1" ]; }
+why_down() {
+	wait_until 3 is_failed '[{"asked":true,"why":"connection refused"},null]' || { failed_checks; return 1; }
+	box "$SLUICE" balance show | grep -Eq "^  $H1 .* down .* down by health checks since .*, last check: connection refused\$"
+}
+case_ "why is shown" why_down
 all_down() {
 	kill $s2
 	says 3 "service web: no backend is up, its packets are dropped" || return 1
@@ -250,7 +257,9 @@ web $H2 up health slots to2" || return 1
 web $H2 up health slots to2"
 }
 case_ "who has the lock for long is told once" told_once
-shown() { # up by health checks is how every backend is: nothing is said of it
+said_nothing() { ! box "$SLUICE" balance show web | grep -q 'last check'; }
+shown() { # up by health checks is how every backend is: nothing is said of it (the daemon writes what checks say twice a second)
+	wait_until 3 said_nothing || return 1
 	box "$SLUICE" balance show web >"$T/show" || return 1
 	same 2 "$(sed -n '/^  BACKEND/,$p' "$T/show" | grep -cE '^  198\.18\.[12]\.2 +1 +[0-9.]+%  up +to[12] [0-9a-f:]{17} mtu 1500 *$')" &&
 		same 0 "$(sed -n '/^  BACKEND/,$p' "$T/show" | awk 'length > 85' | wc -l)" || { cat "$T/show"; return 1; }

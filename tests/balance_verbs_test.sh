@@ -236,9 +236,9 @@ why() { # WANT WORDS: the lines behind the first
 	printf '%s\n' "$1" | diff - "$T/got"
 }
 case_ "by hash" why "service web, backend $(who 'tcp 198.18.1.2:4711 > 203.0.113.10:80') (forward l2)
-by hash: slot N of 251 never changed" 'tcp 198.18.1.2:4711 > 203.0.113.10:80'
+by hash: slot N of 251 is settled" 'tcp 198.18.1.2:4711 > 203.0.113.10:80'
 case_ "by affinity" why 'service dns, backend 198.18.3.2 (forward l2)
-by affinity: slot N of its source address of 65537 never changed' 'udp 198.18.1.2:4711 > 203.0.113.53:53'
+by affinity: slot N of its source address of 65537 is settled' 'udp 198.18.1.2:4711 > 203.0.113.53:53'
 nowhere() {
 	bal why 'tcp 198.18.1.2:4711 > 203.0.113.99:80' >"$T/out"
 	[ $? = 3 ] && sed 1d "$T/out" | grep -qx 'no service: 203.0.113.99 with this port is none of the virtual addresses; the packet passes to this host' || { cat "$T/out"; return 1; }
@@ -409,15 +409,43 @@ goes_on() { # over apply
 }
 case_ "over apply" goes_on
 case_ "all get connections at the end" curls
+NO_NEW='has no backend left that takes new flows'
 none() { # nobody is left: dropped, counted, and said so
-	bal drain 198.18.2.2 -n >/dev/null && bal drain 198.18.3.2 -n >"$T/out" && is "what drain says" '198.18.3.2 of web drains: no new flows
+	bal drain 198.18.2.2 -n >/dev/null 2>"$T/err" && is "of the first" '' "$(cat "$T/err")" && bal drain 198.18.3.2 -n >"$T/out" 2>"$T/err" &&
+		printf '%s\n' "sluice balance drain: web $NO_NEW: they are dropped; sluice balance show web has all" \
+			"sluice balance drain: dns $NO_NEW: they are dropped; sluice balance show dns has all" | diff - "$T/err" && is "what drain says" '198.18.3.2 of web drains: no new flows
 198.18.3.2 of dns drains: no new flows' "$(cat "$T/out")" || return 1
 	bal why 'tcp 198.18.1.2:9 > 203.0.113.10:80 syn' >"$T/out"
 	is "exit code" 3 $? && sed 1d "$T/out" >"$T/got" && printf '%s\n' 'service web, no backend' \
 		'no backend takes it, all are down or draining: it is dropped and counted (no_backend)' | diff - "$T/got" || return 1
-	bal undrain 198.18.2.2 >/dev/null && bal undrain 198.18.3.2 >/dev/null && bal why 'tcp 198.18.1.2:9 > 203.0.113.10:80 syn' >/dev/null
+	bal undrain 198.18.2.2 >/dev/null && bal undrain 198.18.3.2 >/dev/null && bal why 'tcp 198.18.1.2:9 > 203.0.113.10:80 syn' >/dev/null || return 1
+	bal set-weight dns 198.18.3.2 0 2>"$T/err" && grep -q "^sluice balance set-weight: dns $NO_NEW: they are dropped" "$T/err" && bal set-weight dns 198.18.3.2 policy 2>"$T/err" && is "said" '' "$(cat "$T/err")"
 }
 case_ "none is left" none
+quic_sends() { # short headers: configuration 0, server id 1
+	h1 bash -c 'exec 3<>/dev/udp/203.0.113.10/443; while sleep 0.3; do printf "\x40\x00\x00\x01and sixteen more" >&3; done' >/dev/null 2>&1
+}
+quic() { # its connections are in no table, but their packets are counted
+	printf 'balance quic on to1 {\n\tvirtual 203.0.113.10 udp port 443\n\tforward l2\n\tquic server-id 2 bytes\n\tbackend 198.18.2.2 id 1\n\tbackend 198.18.3.2 id 2\n}\n' >"$T/lbq.conf"
+	sl apply "$T/lbq.conf" --force >"$T/out" 2>&1 || { cat "$T/out"; return 1; }
+	words='udp 198.18.1.2:9 > 203.0.113.10:443'
+	bal why "$words" >"$T/out" && is "why" "unless its connection id names a backend's server id: that one gets it then" "$(tail -n 1 "$T/out")" &&
+		is JSON '[true,null]' "$(bal why "$words" -j | jq -c '[has("server_id"), .server_id]')" || return 1
+	quic_sends &
+	sender=$!
+	bal drain quic 198.18.2.2 --idle 5s --wait 9s >"$T/out"
+	rc=$?
+	# shellcheck disable=SC2046
+	kill $(pgrep -P $sender) $sender
+	wait $sender
+	is "exit code" 1 $rc && printf '%s\n' '198.18.2.2 of quic drains: no new flows' \
+		'no flow left that is counted, but 198.18.2.2 of quic still gets packets: of connections whose ids name it' \
+		'not known how many flows are left: 198.18.2.2 of quic had packets within --idle 5s; it goes on draining; sluice balance undrain takes that back' |
+		diff - "$T/out" || return 1
+	bal drain quic 198.18.2.2 --idle 5s --wait 30s >"$T/out" && tail -n 1 "$T/out" | grep -qx 'drained: no flow had a packet for 5s' || { cat "$T/out"; return 1; }
+	sl apply "$T/lb2.conf" --force >/dev/null 2>&1
+}
+case_ "drain waits for connections whose ids name the backend" quic
 tunnels() { # the same through IP in IP, taken off by the program on each backend
 	sed 's/forward l2/forward ipip/' "$T/lb2.conf" >"$T/lb3.conf"
 	for h in h2 h3; do

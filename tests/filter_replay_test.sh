@@ -106,4 +106,34 @@ explained() { # what replay does to each packet is what explain says of it
 	"$SLUICE" replay one.conf r.pcap -j | jq -e ".pass == $pass" >/dev/null
 }
 case_ "replay does what explain says" explained
+large() { # a list that would not fit if its prefixes were part of the rules, in two of them
+	awk 'BEGIN { for (i = 0; i < 200000; i++) printf "%d.%d.%d.%d/31\n", 20 + i / 65536, i / 256 % 256, i % 256, i * 6 % 256 }' >large.netset
+	printf '2001:db8::/32\n198.51.100.7\n' >>large.netset
+	cat >large.conf <<-'X'
+		set blocked from "large.netset"
+		filter on eth0 {
+			drop udp to @blocked port 53
+			drop from { @blocked, 192.0.2.0/24 }
+			default pass
+		}
+	X
+	set --
+	for a in 14000000 14000107 14000108 16ffffff 170d3f7a 170d407e c6336407 c0000205 0a000001; do # 20.0.0.0, ...
+		set -- "$@" "${eth}0800450000260000000040110000${a}0a000002000900350012000000000000000000000000" \
+			"${eth}08004500002600000000401100000a000002${a}000900350012000000000000000000000000" \
+			"${eth}08004500002600000000401100000a000002${a}000900360012000000000000000000000000"
+	done
+	"$BUILD/tests/capture" large.pcap "$@"
+	n=1 drop=0
+	while [ $n -le $# ]; do
+		"$SLUICE" explain large.conf --pcap large.pcap -n $n -j >one || return 1
+		jq -e '.verdict == "drop"' one >/dev/null && drop=$((drop + 1))
+		n=$((n + 1))
+	done
+	[ $drop -gt 6 ] || return 1
+	"$SLUICE" replay large.conf large.pcap --against large.conf -j >all || return 1
+	jq -e ".packets == $# and .drop == $drop and .different_packets == 0 and .rules[0].packets > 2 and .rules[1].packets > 2" all >/dev/null ||
+		{ jq . all; return 1; }
+}
+case_ "sets of any size are looked up as in force" large
 done_

@@ -61,6 +61,16 @@ default drop' "$S"
 case_ "ARP passes" guard "" 'pass tcp to port 22
 pass ether type arp
 default drop' "$S"
+DROPS_ARP="would drop ARP, and so end $YOURS"
+case_ "ARP asks everybody" guard "2: drop ether to ff:ff:ff:ff:ff:ff $DROPS_ARP" 'drop ether to ff:ff:ff:ff:ff:ff' "$S"
+case_ "ARP answers, too" guard "4: default drop $DROPS_ARP" 'pass tcp to port 22
+pass ether to ff:ff:ff:ff:ff:ff
+default drop' "$S"
+b0=$(ip -n $B -o link show b0 | sed 's/.*ether \([0-9a-f:]*\) .*/\1/')
+case_ "ARP: a question to this host alone is not needed" guard "" "pass tcp to port 22
+pass ether to ff:ff:ff:ff:ff:ff
+pass ether to $b0 ether type arp matching \"arp[6:2] = 2\"
+default drop" "$S"
 S6='2001:db8::7 50022 2001:db8::1 22' YOURS6='your session from 2001:db8::7 port 50022 (SSH_CONNECTION)'
 case_ "IPv6" guard "2: drop tcp from 2001:db8::/32 would cut off $YOURS6" 'drop tcp from 2001:db8::/32' "$S6"
 case_ "neighbour discovery is needed too" guard "3: default drop would drop neighbour discovery, and so end $YOURS6" 'pass tcp to port 22
@@ -68,6 +78,19 @@ default drop' "$S6"
 case_ "neighbour discovery passes" guard "" 'pass tcp to port 22
 pass icmp type { neighbor-solicitation, neighbor-advertisement }
 default drop' "$S6"
+DROPS_ND="would drop neighbour discovery, and so end $YOURS6"
+case_ "neighbour discovery asks a group" guard "2: drop to ff00::/8 $DROPS_ND" 'drop to ff00::/8' "$S6"
+case_ "which is of the address" guard "2: drop to ff02::1:ff00:1 $DROPS_ND" 'drop to ff02::1:ff00:1' "$S6"
+case_ "and of no other" guard "" 'drop to ff02::1:ff00:2' "$S6"
+case_ "on the link, too" guard "2: drop ether to 33:33:ff:00:00:01 $DROPS_ND" 'drop ether to 33:33:ff:00:00:01' "$S6"
+case_ "what is to the address alone is not enough" guard "3: default drop $DROPS_ND" 'pass ip6 to 2001:db8::1
+default drop' "$S6"
+case_ "with the group it is" guard "" 'pass ip6 to { 2001:db8::1, ff02::1:ff00:0/104 }
+default drop' "$S6"
+case_ "neighbours answer, too" guard "4: default drop $DROPS_ND" 'pass tcp to port 22
+pass icmp type neighbor-solicitation
+default drop' "$S6"
+case_ "with hop limit 255" guard "" 'drop icmp ttl < 255' "$S6"
 ON=b1
 SB='198.51.100.7 50022 198.51.100.1 22' YOURSB='your session from 198.51.100.7 port 50022 (SSH_CONNECTION)'
 case_ "through a bridge" guard "2: drop tcp would cut off $YOURSB" 'drop tcp' "$SB"
@@ -86,6 +109,40 @@ mac=$(ip -n $P -o link show p0 | sed 's/.*ether \([0-9a-f:]*\) .*/\1/')
 in_peer ping -qc 1 -W 2 192.0.2.1 >/dev/null
 case_ "its MAC address is known" guard "2: drop ether from $mac would cut off $YOURS" "drop ether from $mac" "$S"
 case_ "another MAC address" guard "" 'drop ether from 02:00:00:00:99:99' "$S"
+
+# --- through a tunnel: t0, of a process that is not there, and vx0, which says what it is on
+NOT_LOOKED="a tunnel: whether the policy lets the tunnel's own packets in is not looked at"
+warned() { # WANT RULES SSH_CONNECTION: it is let in; "" nothing else is said
+	printf 'filter on %s {\n%s\n}\n' "${ON:-b0}" "$2" >"$T/sluice.conf"
+	cd "$T" || return 1
+	in_box "$BUILD/tests/guard-tool" sluice.conf "$3" >said 2>&1 && rc=0 || rc=$?
+	cat said
+	[ $rc = 0 ] && [ "$(cat said)" = "${1:+$1, $NOT_LOOKED}" ]
+}
+in_box ip link add vx0 type vxlan id 7 remote 192.0.2.7 dstport 4789 dev b0
+in_box ip addr add 10.8.1.1/24 dev vx0
+in_box ip link set vx0 up
+SX='10.8.1.7 50022 10.8.1.1 22' YOURSX='your session from 10.8.1.7 port 50022 (SSH_CONNECTION)'
+case_ "beneath a tunnel its own packets are" warned "$YOURSX comes in by vx0" 'pass udp to port 4789
+default drop' "$SX"
+case_ "and not those in it" warned "$YOURSX comes in by vx0" 'pass tcp to port 22
+pass ether type arp
+default drop' "$SX"
+ON=vx0
+case_ "on the tunnel they are" guard "2: drop tcp would cut off $YOURSX" 'drop tcp' "$SX"
+case_ "where nothing else has a filter" warned "" 'drop udp' "$SX"
+ON='{ vx0, b0 }'
+case_ "where something has" warned "$YOURSX comes in by vx0" 'drop udp' "$SX"
+ON=b0
+case_ "not in a tunnel: not a word" warned "" 'drop udp' "$S"
+if in_box ip tuntap add dev t0 mode tun 2>/dev/null; then
+	in_box ip addr add 10.8.0.1/24 dev t0
+	in_box ip link set t0 up
+	case_ "an interface without Ethernet" warned "your session from 10.8.0.7 port 50022 (SSH_CONNECTION) comes in by t0" 'pass tcp to port 22
+default drop' '10.8.0.7 50022 10.8.0.1 22'
+else
+	skip "an interface without Ethernet" "there is no /dev/net/tun"
+fi
 
 # --- who is connected: a listener on 22, and one whose program calls itself sshd
 cp "$BUILD/tests/guard-tool" "$T/sshd"
@@ -148,6 +205,11 @@ unchanged() { in_box "$SLUICE" status | head -n 1 | grep -q '^policy 1-'; }
 case_ "apply: the policy before is in force" unchanged
 case_ "apply --dry-run: it would" refused "4: drop from @blocked would cut off $YOURS" --dry-run
 case_ "apply --force" applied --force
+tunnelled() {
+	printf 'filter on b0 {\n\tcount icmp\n}\n' >tunnel.conf
+	in_box env SSH_CONNECTION="$SX" "$SLUICE" apply --dry-run tunnel.conf >out 2>err && [ "$(cat err)" = "sluice apply: $YOURSX comes in by vx0, $NOT_LOOKED" ] || { cat out err; return 1; }
+}
+case_ "apply: a session through a tunnel" tunnelled
 trial() { # a warning; the same policy once more would be nothing to do
 	echo 192.0.2.0/27 >blocked.netset
 	applied --confirm 60s && [ "$(cat err)" = "sluice apply: sluice.conf:4: drop from @blocked would cut off $YOURS; tried all the same: it is taken back unless sluice confirm comes" ] || { cat out err; return 1; }
@@ -157,5 +219,11 @@ if "$SLUICE" ban --help >/dev/null 2>&1; then
 	echo 192.0.2.9 >blocked.netset
 	banned() { in_box "$SLUICE" down >out && applied && in_box "$SLUICE" ban 192.0.2.7 >out 2>err && sed -i 's/^}$/\tcount icmp\n}/' sluice.conf && refused "5: drop from @banned would cut off $YOURS"; }
 	case_ "apply: an address that was banned at run time" banned
+	group() { # of neighbour discovery, in a set that nobody's address is in
+		printf 'set banned { } timeout 1h\nfilter on b0 {\n\tdrop to @banned\n}\n' >sluice.conf
+		S=$S6
+		in_box "$SLUICE" down >out && applied && in_box "$SLUICE" ban ff02::1:ff00:0/104 >out 2>err && sed -i 's/^}$/\tcount icmp\n}/' sluice.conf && refused "3: drop to @banned $DROPS_ND"
+	}
+	case_ "apply: a group that was" group
 fi
 done_

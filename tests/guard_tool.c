@@ -2,6 +2,7 @@
 /*
  * guard-tool FILE [SSH_CONNECTION]    would the policy cut somebody off? The sentence, and 0 no, 1 yes, 2 anything else
  * guard-tool listen ADDR PORT         a server that takes every connection and keeps it
+ * guard-tool session ADDR PORT COMMAND...    a server that takes one connection, and runs a command in it
  * guard-tool connect FROM PORT TO PORT    a client that stays
  */
 #include <arpa/inet.h>
@@ -10,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "control/guard.h"
@@ -45,6 +47,26 @@ static int serve(char **argv)
 	return 2;
 }
 
+/* As sshd does it: the process that has the connection does not listen, and waits for the command, which has none of both. */
+static int run_session(char **argv)
+{
+	int s = bound(argv[2], argv[3]), c, status;
+
+	if (listen(s, 8) || (c = accept(s, NULL, NULL)) < 0)
+		return 2;
+	if (fork()) {
+		close(c);
+		return wait(&status) > 0 && WIFEXITED(status) ? WEXITSTATUS(status) : 2;
+	}
+	close(s);
+	if (!fork()) {
+		close(c);
+		execvp(argv[4], argv + 4);
+		return 2;
+	}
+	return wait(&status) > 0 && WIFEXITED(status) ? WEXITSTATUS(status) : 2;
+}
+
 static int stay(char **argv)
 {
 	struct sockaddr_in to = place(argv[4], argv[5]);
@@ -54,15 +76,23 @@ static int stay(char **argv)
 	return pause();
 }
 
+static void warn(void *ctx, const char *sentence)
+{
+	(void)ctx;
+	fprintf(stderr, "%s\n", sentence);
+}
+
 int main(int argc, char **argv)
 {
-	struct control_guard_opts o = {.ssh_connection = argc > 2 ? argv[2] : NULL};
+	struct control_guard_opts o = {.ssh_connection = argc > 2 ? argv[2] : NULL, .warn = warn};
 	struct sluice_err err = {0};
 	struct policy *p = NULL;
 	int e;
 
 	if (argc == 4 && !strcmp(argv[1], "listen"))
 		return serve(argv);
+	if (argc > 4 && !strcmp(argv[1], "session"))
+		return run_session(argv);
 	if (argc == 6 && !strcmp(argv[1], "connect"))
 		return stay(argv);
 	e = argc < 2 ? -EINVAL : policy_read(argv[1], NULL, &p, &err);

@@ -6,10 +6,13 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/test.h"
+#include "base/test_without.h"
 #include "bpf/seam.h"
 #include "control/sets_watch.h"
 #include "vm/vm.h"
@@ -174,6 +177,48 @@ static void grows(void **state)
 	drop(&m);
 }
 
+/* Without anybody who sweeps: what has expired makes room before a set grows. */
+static void reused(void **state)
+{
+	struct made m = make("set a { } timeout 10m\nfilter on eth0 {\n drop from @a\n}\n", -1);
+	struct filter_elems elems[2] = {{calloc(FILTER_SETS_ROOM, sizeof(struct sets_elem)),
+					 FILTER_SETS_ROOM},
+					{NULL, 0}};
+	struct control_set before, after;
+	uint32_t i, now = control_sets_now();
+	enum control_added what;
+	struct sets_change done;
+	struct sluice_err err;
+	struct sets_elem e;
+
+	(void)state;
+	assert_non_null(elems[0].v);
+	assert_int_equal(control_sets_get(m.sets, 0, &before, &err), 0);
+	for (i = 0; i < 10 * FILTER_SETS_ROOM; i++) { /* a new one every second, each for ten minutes */
+		e = addr4(0x0a000000 + i, 32, now + i + 600);
+		assert_int_equal(control_sets_add(m.sets, 0, false, &e, now + i, &what, &err), 0);
+		e = addr4(0x14000000 + i * 256, 24, now + i + 600);
+		assert_int_equal(control_sets_add(m.sets, 0, false, &e, now + i, &what, &err), 0);
+	}
+	assert_int_equal(control_sets_get(m.sets, 0, &after, &err), 0);
+	assert_int_equal(after.bytes, before.bytes);
+	/* the same of a list */
+	for (i = 0; i < FILTER_SETS_ROOM; i++) {
+		e = addr4(0x1e000000 + i, 32, 1);
+		assert_int_equal(control_sets_add(m.sets, 0, false, &e, 0, &what, &err), 0);
+		elems[0].v[i] = addr4(0x28000000 + i, 32, 0);
+	}
+	assert_int_equal(control_sets_get(m.sets, 0, &before, &err), 0);
+	assert_int_equal(control_sets_load(m.sets, 0, elems, &done, &err), 0);
+	assert_int_equal(done.added, FILTER_SETS_ROOM);
+	assert_int_equal(done.kept, 0);
+	assert_int_equal(control_sets_get(m.sets, 0, &after, &err), 0);
+	assert_int_equal(after.bytes, before.bytes);
+	assert_true(after.n[0] < before.n[0] + FILTER_SETS_ROOM);
+	free(elems[0].v);
+	drop(&m);
+}
+
 /* A list that the set has to grow for is counted as any other. */
 static void counted(void **state)
 {
@@ -325,6 +370,73 @@ static void smaller(void **state)
 	drop(&m);
 }
 
+/* Elements come and go in a child whose kernel has no membarrier(2): 0, or what went wrong. */
+static int churn(struct made *m)
+{
+	struct control_set before, after;
+	enum control_added what;
+	struct sluice_err err;
+	struct sets_elem e;
+	uint32_t i;
+
+	if (control_sets_get(m->sets, 0, &before, &err))
+		return 1;
+	for (i = 0; i < 10 * FILTER_SETS_ROOM; i++) {
+		e = (struct sets_elem){.hi = 7, .lo = i, .len = 128};
+		if (control_sets_add(m->sets, 0, true, &e, 1, &what, &err) ||
+		    control_sets_del(m->sets, 0, true, &e, 1, &err))
+			return 2;
+	}
+	return control_sets_get(m->sets, 0, &after, &err) || after.bytes != before.bytes ? 3 : 0;
+}
+
+/* Nothing to wait with: a set that grows says so, and has what it had. */
+static int cannot_wait(struct made *m)
+{
+	struct sets_elem e = {.hi = 7, .len = 128}, found;
+	enum control_added what;
+	struct sluice_err err;
+	int rc = 0;
+
+	for (e.lo = 0; !rc && e.lo < 10 * FILTER_SETS_ROOM; e.lo++)
+		rc = control_sets_add(m->sets, 0, true, &e, 1, &what, &err);
+	if (rc != -EPERM ||
+	    strcmp(err.text, "set 'a' grew: creating a map to wait for running programs with: "
+			     "Operation not permitted") != 0)
+		return 1;
+	for (e.lo--; e.lo--;)
+		if (control_sets_test(m->sets, 0, true, 7, e.lo, 1, &found, NULL, &err))
+			return 2;
+	return 0;
+}
+
+static void no_membarrier(void **state)
+{
+	int (*const what[2])(struct made * m) = {churn, cannot_wait};
+	const uint32_t other[2] = {__NR_membarrier, __NR_bpf};
+	int i, status;
+	struct made m;
+	pid_t pid;
+
+	(void)state;
+	if (geteuid())
+		skip();
+	for (i = 0; i < 2; i++) {
+		pid = fork();
+		if (!pid) {
+			seam_engine(NULL); /* in the kernel */
+			m = make("set a { } timeout 10m\nfilter on eth0 {\n drop from @a\n}\n", -1);
+			_exit(test_without(__NR_membarrier, other[i], EPERM) ? 77 : what[i](&m));
+		}
+		assert_int_equal(waitpid(pid, &status, 0), pid);
+		assert_true(WIFEXITED(status));
+		if (WEXITSTATUS(status) == 77)
+			skip();
+		if (WEXITSTATUS(status))
+			fail_msg("%d: %d", i, WEXITSTATUS(status));
+	}
+}
+
 /* Every byte of the directory, and the heads of blocks, damaged in turn: an error or an answer, no fault. */
 static void damaged(void **state)
 {
@@ -398,6 +510,7 @@ int main(void)
 		cmocka_unit_test(which_and_how), cmocka_unit_test(full),    cmocka_unit_test(grows),
 		cmocka_unit_test(counted),	 cmocka_unit_test(room),    cmocka_unit_test(carried),
 		cmocka_unit_test(smaller),	 cmocka_unit_test(damaged), cmocka_unit_test(notifies),
+		cmocka_unit_test(no_membarrier), cmocka_unit_test(reused),
 	};
 
 	return cmocka_run_group_tests(tests, start, stop);

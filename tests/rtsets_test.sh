@@ -82,6 +82,11 @@ banned fd09:0:0:0:1::/80 in banned for 10m" sh -c "$IN '$SLUICE' ban fd09:0:0:0:
 case_ "IPv4" no_ping 10.9.0.11 10.9.0.2
 case_ "IPv6" no_ping fd09:0:0:0:1::1 fd09::2
 case_ "beside them" pings fd09::1 fd09::2
+case_ "from standard input" says "banned 192.0.2.8/31 in banned for 10m
+banned 192.0.2.77 in banned for 10m
+banned 2001:db8::/32 in banned for 10m" sh -c "printf '# some\n192.0.2.8-192.0.2.9\n2001:db8::/32 # and one\n' | $IN '$SLUICE' ban - 192.0.2.77"
+case_ "and out" sh -c "printf '192.0.2.8/31\n2001:db8::/32\n192.0.2.77\n' | $IN '$SLUICE' set del banned -"
+case_ "with a mistake none" expect_fail 2 "^sluice ban: <stdin>:2: 'x' is not an address, a prefix or a range\$" sh -c "printf '192.0.2.8\nx\n' | $IN '$SLUICE' ban -"
 case_ "a part of one" expect_fail 3 "^sluice unban: 10.9.0.11 is not in set 'banned'; 10.9.0.10/31 covers it\$" s unban 10.9.0.11
 case_ "elements have counted" sh -c "$IN '$SLUICE' -j set list banned | jq -e '.[] | select(.element == \"10.9.0.10/31\") | .packets >= 1 and .bytes >= 98'"
 case_ "the whole of them" s unban 10.9.0.10/31 fd09:0:0:0:1::/80
@@ -191,6 +196,53 @@ case_ "with force" sh -c "$SSH set add --force banned 10.9.0.0/24 && $SSH set lo
 case_ "it is" no_ping 10.9.0.1 10.9.0.2
 case_ "and not any more" sh -c "$IN '$SLUICE' set flush banned && $IN '$SLUICE' set flush few"
 
+# --- the same below sudo, which drops SSH_CONNECTION: whose server has run us ---
+cp "$BUILD/tests/guard-tool" "$T/sshd"
+cp "$BUILD/tests/guard-tool" "$T/httpd"
+listens() { [ -n "$($IN ss -Htln "sport = :$1")" ]; }
+below() { # SERVER PORT ARG...: sluice in a session from 10.9.0.1; a shell stands for sudo
+	server=$1 port=$2
+	shift 2
+	timeout 60 $IN "$T/$server" session 10.9.0.2 "$port" env -u SSH_CONNECTION sh -c '"$@"; exit $?' sh "$SLUICE" "$@" >"$T/below" 2>&1 &
+	server=$!
+	wait_until 5 listens "$port"
+	nsenter --net=/run/netns/$A "$BUILD/tests/guard-tool" connect 10.9.0.1 0 10.9.0.2 "$port" &
+	client=$!
+	wait $server && rc=0 || rc=$?
+	kill $client
+	wait $client 2>/dev/null
+	cat "$T/below"
+	return $rc
+}
+refused() { # VERB PORT ARG...
+	verb=$1 port=$2
+	shift 2
+	below sshd "$port" "$@" && return 1
+	[ $rc = 1 ] && grep -qxF "sluice $verb: 10.9.0.0/24 has 10.9.0.1 in it, where this session comes from (connected to port $port); --force bans it all the same" "$T/below"
+}
+case_ "ban below sshd" refused ban 22 ban 10.9.0.0/24
+case_ "on another port" refused ban 2022 ban 10.9.0.0/24
+case_ "set add" refused "set add" 22 set add banned 10.9.0.0/24
+case_ "another address" below sshd 22 ban 10.9.0.77
+case_ "nothing was done" pings 10.9.0.1 10.9.0.2
+case_ "below another server" below httpd 22 ban 10.9.0.1
+case_ "it is banned" no_ping 10.9.0.1 10.9.0.2
+case_ "and not any more" s set flush banned
+stranger() { # connected to sshd, while something that is not below it bans him
+	$IN "$T/sshd" listen 10.9.0.2 22 &
+	server=$!
+	wait_until 5 listens 22
+	nsenter --net=/run/netns/$A "$BUILD/tests/guard-tool" connect 10.9.0.1 0 10.9.0.2 22 &
+	client=$!
+	wait_until 5 sh -c "[ -n \"\$($IN ss -Htn state established 'sport = :22')\" ]" && s ban 10.9.0.1 && rc=0 || rc=$?
+	kill $server $client
+	wait $server $client 2>/dev/null
+	return $rc
+}
+case_ "who tries passwords is banned" stranger
+case_ "he is" no_ping 10.9.0.1 10.9.0.2
+case_ "and not any more" s set flush banned
+
 # --- what is listed ---
 case_ "no element" expect_fail 2 "^sluice set add: no element is given for set 'few'" s set add few for 5s
 case_ "three of three" s set add few 10.9.0.77 10.9.0.78 2001:db8::7
@@ -258,6 +310,61 @@ case_ "ban meanwhile" s ban 10.9.0.1
 case_ "it is" no_ping 10.9.0.1 10.9.0.2
 case_ "and the one before has it" sh -c "$IN '$SLUICE' rollback >/dev/null"
 case_ "still" no_ping 10.9.0.1 10.9.0.2
+
+# --- where the policy was, its files are, wherever one stands ---
+mkdir "$T/elsewhere.d"
+printf '10.9.0.1\n' >"$T/elsewhere.d/blocked.netset"
+number=$(stat -Lc %i /run/netns/$B)
+away() { (cd "$T/elsewhere.d" && s "$@"); }
+file_is() { got=$(away -j set list | jq -r '.[] | select(.set == "blocked").file'); [ "$got" = "$1" ] || { echo "$got"; return 1; }; }
+boot() { s detach q0 --all --force && rm -rf "/run/sluice/policy-net$number" "/sys/fs/bpf/sluice/net${number}_policy"; }
+case_ "back to what is loaded no more" away rollback 1
+case_ "the file is that of the policy" file_is "$T/blocked.netset"
+case_ "and it is read" says "blocked: 3 added, 3 removed, 0 kept" away set load blocked
+case_ "applied in its folder" sh -c "cd '$T' && sed -i 's/count icmp/count udp/' p.conf && $IN '$SLUICE' apply p.conf"
+case_ "it is whole" file_is "$T/blocked.netset"
+case_ "a boot" boot
+case_ "restored from another folder" away restore
+case_ "the file is where it was" file_is "$T/blocked.netset"
+case_ "and read" says "blocked: 0 added, 0 removed, 3 kept" away set load blocked
+$FOREGROUND sh -c "cd '$T/elsewhere.d' && exec $IN '$SLUICE' serve" 2>"$T/serve" &
+serve=$!
+on_exit "kill -9 $serve 2>/dev/null"
+case_ "serve watches" said ': 1 files of sets$'
+printf '10.9.0.12\n' >"$T/elsewhere.d/blocked.netset"
+printf '10.9.0.11\n' | replace
+case_ "it, and no other" said '^sluice serve: set blocked: 0 added, 2 removed, 1 kept$'
+kill -TERM $serve
+case_ "to its end" ends
+
+# --- a set that lets one in ---
+printf '10.9.0.1\n' >"$T/admins"
+cat >"$T/admins.conf" <<X
+set admins from "admins" size 10
+set others { } size 10
+filter on q0 {
+	pass from @admins
+	pass from @others
+	pass ether type arp
+	default drop
+}
+X
+out="admins lets in 10.9.0.1, where this session comes from \\(SSH_CONNECTION\\), by 10.9.0.1; --force takes it out all the same\$"
+case_ "a policy that lets in a set" s apply --force "$T/admins.conf"
+case_ "one comes in by it" pings 10.9.0.1 10.9.0.2
+case_ "set del of one's own session" expect_fail 1 "^sluice set del: $out" sh -c "$SSH set del admins 10.9.0.1"
+case_ "unban" expect_fail 1 "^sluice unban: $out" sh -c "$SSH unban 10.9.0.1 in admins"
+case_ "set flush" expect_fail 1 "^sluice set flush: $out" sh -c "$SSH set flush admins"
+below_out() { ! below sshd 22 set flush admins && [ $rc = 1 ] && grep -q "^sluice set flush: admins lets in 10.9.0.1, where this session comes from (connected to port 22), by 10.9.0.1; --force" "$T/below"; }
+case_ "below sshd" below_out
+case_ "set load" expect_fail 1 "^sluice set load: $out" sh -c "$SSH set load admins '$T/good'"
+case_ "all of them left it" pings 10.9.0.1 10.9.0.2
+case_ "another address goes" sh -c "$SSH set add admins 10.9.0.12 && $SSH set del admins 10.9.0.12"
+case_ "a file that has it, too" sh -c "printf '10.9.0.0/24\n' >'$T/wide' && $SSH set load admins '$T/wide'"
+case_ "who comes in by it" expect_fail 1 "^sluice set flush: admins lets in 10.9.0.1, .* by 10.9.0.0/24; --force" sh -c "$SSH set flush admins"
+case_ "a set that one is not in" sh -c "$SSH set flush others"
+case_ "with force" sh -c "$SSH set flush --force admins"
+case_ "one is out" no_ping 10.9.0.1 10.9.0.2
 printf 'filter on q0 {\n\tdefault pass\n}\n' >"$T/bare.conf"
 case_ "a policy without sets" s apply "$T/bare.conf"
 case_ "says so" expect_fail 3 "^sluice set list: the policy in force has no sets that change at run time" s set list

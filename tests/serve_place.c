@@ -57,7 +57,7 @@ static void put(struct control_state *st, const char *conf)
 
 	must(control_state_lock(st, CONTROL_WAIT_NS, &err), "lock");
 	must(realpath(conf, path) ? 0 : -1, conf);
-	must(store_read(st, path, true, &p, &err), conf);
+	must(store_read(st, path, NULL, true, &p, &err), conf);
 	must(store_name(st, &p, NULL, &entry, &err) ?: store_put(st, &p, &entry, &err), "store");
 	snprintf(g.name, sizeof(g.name), "%s", entry.name);
 	snprintf(g.hash, sizeof(g.hash), "%s", p.hash);

@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/text.h"
+#include "cmd/balance_left.h"
 #include "cmd/balance_run.h"
 
 #define SECOND UINT64_C(1000000000)
@@ -70,21 +71,6 @@ const struct cli_verb balance_set_weight_verb = {
 	.opts = no_opts,
 	.min_args = 2,
 	.max_args = 3,
-};
-
-/* A backend of a service, by place; and by name, for when the generation is another one. */
-struct chosen {
-	uint32_t service, backend;
-	char service_name[BALANCE_NAME], name[BACKEND_NAME];
-	struct balance_backend before;
-	bool changed;
-	uint64_t left; /* flows, */
-	bool known;    /* if all of them have come into the table */
-};
-
-struct choice {
-	struct chosen *v;
-	size_t n;
 };
 
 static int add_choice(struct choice *c, const struct balance_model *m, uint32_t service, const char *backend,
@@ -177,49 +163,6 @@ static int commit(struct balance_run *run, struct ring_report *report, struct sl
 	return e;
 }
 
-/* --- how many flows are left --- */
-
-/* for_ns: how long it has been draining while this was watched */
-static int count_left(struct balance_live *live, struct choice *c, uint64_t for_ns, struct sluice_err *err)
-{
-	struct balance_tally *v = NULL;
-	struct balance_live_backend b;
-	uint32_t n = 0;
-	size_t i;
-	int e = balance_live_tally(live, clock_mono_ns(), (uint32_t)(o.idle_ns / SECOND), &v, &n, err);
-
-	for (i = 0; !e && i < c->n; i++) {
-		e = balance_live_backend(live, c->v[i].service, c->v[i].backend, &b, err);
-		c->v[i].left =
-			!e && b.id && b.target < n ? (uint64_t)v[b.target].kept + v[b.target].fresh : 0;
-		c->v[i].known = c->v[i].left || for_ns >= o.idle_ns ||
-				balance_live_model(live)->services[c->v[i].service]->mode == BALANCE_NAT;
-	}
-	free(v);
-	return e;
-}
-
-static uint64_t sum_left(const struct choice *c)
-{
-	uint64_t sum = 0;
-	size_t i;
-
-	for (i = 0; i < c->n; i++)
-		sum += c->v[i].left;
-	return sum;
-}
-
-/* Does that sum say something? Where it is 0, flows of a backend that nothing is known of may be left. */
-static bool is_known(const struct choice *c)
-{
-	size_t i;
-
-	for (i = 0; i < c->n && !sum_left(c); i++)
-		if (!c->v[i].known)
-			return false;
-	return true;
-}
-
 /*
  * Another policy may have been put into force while we wait. 1: what is waited for is not there any more.
  */
@@ -278,11 +221,13 @@ enum waited { WAITED_DONE, WAITED_TIME, WAITED_STOPPED, WAITED_OVER };
 
 /*
  * Waits until no flow is left. What is silent for o.idle_ns is over; flows that the table does not know yet
- * come into it with their next packet (doc/balance.md), so nothing is known before so long.
+ * come into it with their next packet (doc/balance.md), so nothing is known before so long. Connections that their id sends to
+ * the backend are over when no packet came to it for so long.
  */
 static int wait_out(struct balance_run *run, struct choice *c, enum waited *how, struct sluice_err *err)
 {
 	uint64_t begin = clock_mono_ns(), now, shown = UINT64_MAX;
+	bool said = false;
 	struct timespec t = {.tv_nsec = LOOK_NS};
 	int e;
 
@@ -298,18 +243,23 @@ static int wait_out(struct balance_run *run, struct choice *c, enum waited *how,
 			return 0;
 		}
 		now = clock_mono_ns() - begin;
-		e = count_left(run->live, c, now, err);
+		e = left_count(run->live, c, o.idle_ns, now, err);
 		if (e)
 			return e;
-		*how = cli_stop				  ? WAITED_STOPPED
-		       : !sum_left(c) && now >= o.idle_ns ? WAITED_DONE
-		       : o.wait_given && now >= o.wait_ns ? WAITED_TIME
-							  : WAITED_OVER;
+		*how = cli_stop						   ? WAITED_STOPPED
+		       : !left_sum(c) && now >= o.idle_ns && !left_busy(c) ? WAITED_DONE
+		       : o.wait_given && now >= o.wait_ns		   ? WAITED_TIME
+									   : WAITED_OVER;
 		if (*how != WAITED_OVER)
 			return 0;
-		if (!cli.json && is_known(c) && sum_left(c) != shown) {
-			shown = sum_left(c);
+		if (!cli.json && left_known(c) && left_sum(c) != shown) {
+			shown = left_sum(c);
 			printf("%" PRIu64 " flow%s left\n", shown, shown == 1 ? "" : "s");
+			fflush(stdout);
+		} else if (!cli.json && !said && now >= o.idle_ns && !left_sum(c)) {
+			said = true;
+			printf("no flow left that is counted, but %s of %s still gets packets: of connections whose ids name it\n",
+			       left_busy(c)->name, left_busy(c)->service_name);
 			fflush(stdout);
 		}
 		nanosleep(&t, NULL);
@@ -352,13 +302,14 @@ static int conclude(const struct choice *c, enum waited how)
 					    [WAITED_TIME] = "time",
 					    [WAITED_STOPPED] = "interrupted",
 					    [WAITED_OVER] = "over"};
-	uint64_t left = sum_left(c);
+	const struct chosen *got = left_busy(c);
+	uint64_t left = left_sum(c);
 	char idle[BALANCE_TIME];
 	int rc;
 
 	if (cli.json) {
 		rc = cli_json(json_pack("{s:s, s:o, s:o}", "result", words[how], "flows",
-					json_left(left, is_known(c)), "backends", json_chosen(c, true)));
+					json_left(left, left_known(c)), "backends", json_chosen(c, true)));
 		return rc ? rc : how == WAITED_DONE ? EXIT_DONE : EXIT_FAILED;
 	}
 	switch (how) {
@@ -370,11 +321,14 @@ static int conclude(const struct choice *c, enum waited how)
 		return EXIT_FAILED;
 	case WAITED_TIME:
 	case WAITED_STOPPED:
-		if (!is_known(c)) {
-			printf("not known yet how many flows are left: --idle %s is not over; it goes on "
-			       "draining; sluice "
-			       "balance undrain takes that back\n",
-			       balance_time(o.idle_ns, idle));
+		if (!left_known(c)) {
+			balance_time(o.idle_ns, idle);
+			if (got && got->still_ns)
+				printf("not known how many flows are left: %s of %s had packets within --idle %s", got->name,
+				       got->service_name, idle);
+			else
+				printf("not known yet how many flows are left: --idle %s is not over", idle);
+			puts("; it goes on draining; sluice balance undrain takes that back");
 			return EXIT_FAILED;
 		}
 		printf("%" PRIu64
@@ -383,6 +337,26 @@ static int conclude(const struct choice *c, enum waited how)
 		return EXIT_FAILED;
 	}
 	return EXIT_FAILED;
+}
+
+/* Services that have nobody left for new flows. With all-down open those that are down get some, but none that drains. */
+static void warn_none(const struct cli_verb *verb, const struct balance_run *run, const struct choice *c)
+{
+	const struct balance_service *s;
+	const struct balance_backend *b;
+	size_t i, k;
+
+	for (i = 0; i < c->n; i++) {
+		s = run->model->services[c->v[i].service];
+		for (k = 0; k < s->n_backends; k++) {
+			b = &s->backends[k];
+			if (!b->drain && b->weight && (b->health == BALANCE_UP || s->fallback == BALANCE_OPEN))
+				break;
+		}
+		if (k == s->n_backends)
+			cli_warn(verb, "%s has no backend left that takes new flows: they are %s; sluice balance show %s has all", s->name,
+				 s->fallback == BALANCE_RESET ? "refused" : "dropped", s->name);
+	}
 }
 
 static int drain(struct balance_run *run, struct choice *c, int *rc, struct sluice_err *err)
@@ -398,15 +372,16 @@ static int drain(struct balance_run *run, struct choice *c, int *rc, struct slui
 		return e;
 	say_changed(c, "drains: no new flows", "is draining already");
 	fflush(stdout);
+	warn_none(&balance_drain_verb, run, c);
 	if (!o.no_wait) {
 		e = wait_out(run, c, &how, err);
 		*rc = e ? 0 : conclude(c, how);
 		return e;
 	}
-	e = count_left(run->live, c, 0, err);
+	e = left_count(run->live, c, o.idle_ns, 0, err);
 	if (!e && cli.json)
 		*rc = cli_json(json_pack("{s:s, s:o, s:o}", "result", "draining", "flows",
-					 json_left(sum_left(c), is_known(c)), "backends",
+					 json_left(left_sum(c), left_known(c)), "backends",
 					 json_chosen(c, true)));
 	return e;
 }
@@ -538,6 +513,7 @@ int balance_set_weight_run(int argc, char **argv)
 	e = e ?: weigh(&run, &c, args[n - 1], &err);
 	if (!e) {
 		warn_idle(&balance_set_weight_verb, &run, &c);
+		warn_none(&balance_set_weight_verb, &run, &c);
 		rc = cli.json ? cli_json(json_weights(&run, &c)) : EXIT_DONE;
 	}
 	free(c.v);

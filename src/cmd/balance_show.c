@@ -12,6 +12,7 @@
 #include "base/text.h"
 #include "cmd/balance_show.h"
 #include "cmd/policy_say.h"
+#include "control/balance_checks.h"
 #include "policy/print.h"
 
 const char *balance_file;
@@ -32,7 +33,8 @@ const struct cli_verb balance_show_verb = {
 	.text = "WEIGHT is what counts now, and the policy's in parentheses if it is another one. SHARE is "
 		"of the slots,\n"
 		"and so of new flows. SAID is what was set since the policy was applied, by hand or by "
-		"health checks, but up.\n",
+		"health checks, but up,\n"
+		"and what the last check said, unless it was good.\n",
 	.opts = balance_file_opts,
 	.max_args = -1,
 };
@@ -143,12 +145,14 @@ struct shown {
 	const struct balance_service *s;
 	struct balance_live_service live;
 	struct balance_live_backend *backends;
+	struct buf checks; /* what the last ones said */
 };
 
 static void shown_free(struct shown *w)
 {
 	free(w->live.slots);
 	free(w->backends);
+	buf_free(&w->checks);
 }
 
 static int look(const struct balance_run *run, uint32_t nr, struct shown *w, struct sluice_err *err)
@@ -166,7 +170,7 @@ static int look(const struct balance_run *run, uint32_t nr, struct shown *w, str
 	e = balance_live_service(run->live, nr, &w->live, err);
 	for (i = 0; !e && i < w->s->n_backends; i++)
 		e = balance_live_backend(run->live, nr, i, &w->backends[i], err);
-	return e;
+	return e ?: balance_checks_read(run->live, nr, &w->checks, err);
 }
 
 static const char *who(uint32_t by)
@@ -195,7 +199,7 @@ static bool said_word(const struct balance_overlay *o, enum balance_matter matte
 	return true;
 }
 
-static void say_said(const struct balance_overlay *o)
+static void say_said(const struct balance_overlay *o, const struct balance_check_said *check)
 {
 	char word[32], when[32];
 	bool first = true;
@@ -211,6 +215,9 @@ static void say_said(const struct balance_overlay *o)
 		       policy_time(o->said[i].when_ns, when));
 		first = false;
 	}
+	if (check)
+		printf("%s%s: %s", first ? " " : ", ", check->asked ? "last check" : "cannot be checked",
+		       check->why);
 }
 
 static char *way_of(const struct balance_live_backend *b, char *to, size_t size)
@@ -232,6 +239,7 @@ static void say_backend(const struct shown *w, uint32_t i)
 	const struct balance_backend *now = &w->s->backends[i];
 	const struct balance_live_backend *b = w->backends ? &w->backends[i] : NULL;
 	char name[BACKEND_NAME], weight[32], way[CLI_NAME + 48];
+	struct balance_check_said check;
 
 	snprintf(weight, sizeof(weight), "%u", now->weight);
 	if (b && b->policy.weight != now->weight)
@@ -243,7 +251,7 @@ static void say_backend(const struct shown *w, uint32_t i)
 	}
 	printf(" %5.1f%%  %-8s %-30s", 100.0 * w->live.slots[i] / (w->live.n_slots ? w->live.n_slots : 1),
 	       backend_state(now), way_of(b, way, sizeof(way)));
-	say_said(&b->set);
+	say_said(&b->set, balance_checks_find(&w->checks, &now->addr, now->port, &check) ? &check : NULL);
 	putchar('\n');
 }
 
@@ -330,6 +338,15 @@ static json_t *json_way(const struct balance_live_backend *b)
 			 net_mac_format(b->hop.dmac, mac, sizeof(mac)), "mtu", (int)b->hop.mtu);
 }
 
+static json_t *json_last_check(const struct shown *w, const struct balance_backend *b)
+{
+	struct balance_check_said check;
+
+	if (!balance_checks_find(&w->checks, &b->addr, b->port, &check))
+		return json_null();
+	return json_pack("{s:b, s:s}", "asked", check.asked, "why", check.why);
+}
+
 static json_t *json_backend(const struct shown *w, uint32_t i)
 {
 	const struct balance_backend *now = &w->s->backends[i];
@@ -345,6 +362,7 @@ static json_t *json_backend(const struct shown *w, uint32_t i)
 	json_object_set_new(o, "slots", json_integer(w->live.slots[i]));
 	json_object_set_new(o, "way", json_way(b));
 	json_object_set_new(o, "said", json_said(&b->set));
+	json_object_set_new(o, "failed_check", json_last_check(w, now));
 	return o;
 }
 

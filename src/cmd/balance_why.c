@@ -31,6 +31,7 @@ const struct cli_verb balance_why_verb = {
 };
 
 #define TCP 6
+#define UDP 17
 #define ICMP4 1
 #define ICMP6 58
 #define SYN 0x02
@@ -69,7 +70,7 @@ static const char *const ids[] = {
 	[BALANCE_WHY_HASH] = "hash",	     [BALANCE_WHY_TABLE] = "flow_table",
 	[BALANCE_WHY_NEW] = "new",	     [BALANCE_WHY_PREVIOUS] = "previous",
 	[BALANCE_WHY_CURRENT] = "current",   [BALANCE_WHY_NO_BACKEND] = "no_backend",
-	[BALANCE_WHY_NO_FIRST] = "no_first", [BALANCE_WHY_SERVER] = "server_id",
+	[BALANCE_WHY_NO_FIRST] = "no_first",
 };
 
 /* What would not be the packet's answer if the slot's backend did not exist. */
@@ -87,7 +88,7 @@ static void say_why(const struct balance_service *s, const struct balance_live_a
 
 	switch (a->a.why) {
 	case BALANCE_WHY_HASH:
-		printf("by %s: slot %u%s of %u never changed\n", a->a.affinity ? "affinity" : "hash",
+		printf("by %s: slot %u%s of %u is settled\n", a->a.affinity ? "affinity" : "hash",
 		       a->a.slot, of, s->n_slots);
 		break;
 	case BALANCE_WHY_TABLE:
@@ -119,11 +120,10 @@ static void say_why(const struct balance_service *s, const struct balance_live_a
 		       s->fallback == BALANCE_RESET ? "it is answered with a reset (all-down reset)"
 						    : "it is dropped and counted (no_backend)");
 		break;
-	case BALANCE_WHY_SERVER:
-		printf("by the server id in its connection id\n");
-		break;
 	case BALANCE_WHY_NO_FIRST:
 		printf("a fragment whose first one was not seen: it is dropped and counted (no_first)\n");
+		break;
+	case BALANCE_WHY_SERVER: /* words have no connection id */
 		break;
 	}
 }
@@ -199,12 +199,19 @@ static int nobody(const struct balance_run *run, const struct policy_packet *k, 
 	return 0;
 }
 
+/* A connection id may name a backend, and would decide; words do not have one. */
+static bool may_name(const struct balance_service *s, const struct policy_packet *k)
+{
+	return s->quic_bytes && k->proto == UDP && k->has_ports;
+}
+
 static int tell(const struct balance_run *run, const struct policy_packet *k,
 		const struct balance_live_answer *a, uint64_t now)
 {
 	const struct balance_backend *b = NULL;
 	const struct balance_service *s;
 	char said[PACKET_SAY], name[BACKEND_NAME];
+	json_t *all;
 
 	packet_say(k, said, sizeof(said));
 	if (!cli.json)
@@ -214,21 +221,25 @@ static int tell(const struct balance_run *run, const struct policy_packet *k,
 		return nobody(run, k, a->a.why == BALANCE_WHY_NO_FIRST && is_served(run, k), said);
 	if (a->backend != BALANCE_LIVE_NONE)
 		b = &s->backends[a->backend];
-	if (cli.json)
-		return cli_json(json_pack("{s:s, s:s, s:s?, s:s, s:s, s:b, s:o, s:o}", "packet", said,
-					  "service", s->name, "backend", b ? backend_name(b, name) : NULL,
-					  "forward", balance_mode_name(s->mode), "why", chosen_by(a),
-					  "affinity", a->a.affinity, "slot", json_integer(a->a.slot),
-					  "until_ns",
-					  a->a.why == BALANCE_WHY_PREVIOUS && a->a.until > now
-						  ? json_integer((json_int_t)(a->a.until - now))
-						  : json_null()));
+	if (cli.json) {
+		all = json_pack("{s:s, s:s, s:s?, s:s, s:s, s:b, s:o, s:o}", "packet", said, "service", s->name, "backend",
+				b ? backend_name(b, name) : NULL, "forward", balance_mode_name(s->mode), "why", chosen_by(a),
+				"affinity", a->a.affinity, "slot", json_integer(a->a.slot), "until_ns",
+				a->a.why == BALANCE_WHY_PREVIOUS && a->a.until > now
+					? json_integer((json_int_t)(a->a.until - now))
+					: json_null());
+		if (may_name(s, k))
+			json_object_set_new(all, "server_id", json_null());
+		return cli_json(all);
+	}
 	if (b)
 		printf("service %s, backend %s (forward %s)\n", s->name, backend_name(b, name),
 		       balance_mode_name(s->mode));
 	else
 		printf("service %s, no backend\n", s->name);
 	say_why(s, a, now);
+	if (may_name(s, k))
+		printf("unless its connection id names a backend's server id: that one gets it then\n");
 	return 0;
 }
 

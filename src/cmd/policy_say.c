@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <net/if.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -48,6 +49,62 @@ void policy_say_errors(const struct policy *p)
 {
 	if (p)
 		say_diags(p, false);
+}
+
+/*
+ * What is about to happen is told before it does, while others wait for the lock. Whoever is slow to read it (a pager, a
+ * terminal that stands still) has them wait no longer than this: the rest is written meanwhile, and to its end afterwards.
+ */
+#define TELL_NS 1000000000ull
+
+static struct {
+	struct buf text;
+	size_t at; /* the writer's, until it is joined */
+	pthread_t writer;
+	bool writes;
+} told;
+
+static void *tell(void *arg)
+{
+	ssize_t n = 0;
+
+	(void)arg;
+	for (; told.at < told.text.len && (n >= 0 || errno == EINTR); told.at += n > 0 ? (size_t)n : 0)
+		n = write(STDOUT_FILENO, told.text.data + told.at, told.text.len - told.at);
+	return NULL;
+}
+
+/* What was not written, stdio writes: it keeps why that fails. */
+static void tell_end(void)
+{
+	if (told.at < told.text.len)
+		fwrite(told.text.data + told.at, 1, told.text.len - told.at, stdout);
+	cli_flush();
+	buf_free(&told.text);
+	told.at = 0;
+}
+
+static void tell_all(void)
+{
+	struct timespec until;
+
+	cli_flush();
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_sec += TELL_NS / 1000000000;
+	told.writes = told.text.len && !pthread_create(&told.writer, NULL, tell, NULL);
+	if (told.writes && pthread_clockjoin_np(told.writer, NULL, CLOCK_MONOTONIC, &until))
+		return;
+	told.writes = false;
+	tell_end();
+}
+
+void policy_say_rest(void)
+{
+	if (!told.writes)
+		return;
+	pthread_join(told.writer, NULL);
+	told.writes = false;
+	tell_end();
 }
 
 static json_t *planned; /* for policy_say_done(), where JSON is wanted */
@@ -130,7 +187,6 @@ static int make_plan(const struct control_ready *r, const struct names v[6], str
 static int print_plan(const struct control_ready *r, struct sluice_err *err)
 {
 	struct control_plan *plan;
-	struct buf text = {0};
 	struct names v[6];
 	int i, e;
 
@@ -144,13 +200,8 @@ static int print_plan(const struct control_ready *r, struct sluice_err *err)
 		json_decref(planned);
 		planned = plan_json(plan);
 	} else if (!e) {
-		control_plan_print(plan, cli.verbose, &text);
-		if (text.failed)
-			e = err_nomem(err);
-		else if (text.len)
-			fwrite(text.data, 1, text.len, stdout);
+		control_plan_print(plan, cli.verbose, &told.text);
 	}
-	buf_free(&text);
 	control_plan_free(plan);
 	for (i = 0; i < 6; i++)
 		free(v[i].v);
@@ -169,8 +220,8 @@ static void say_redirects(const struct control_ready *r)
 		return;
 	for (i = 0; i < n; i++)
 		if (redirects_health(&v[i]) == REDIRECT_AGAIN)
-			printf("%s: was made anew, rules redirect to it again\n",
-			       cli_name(v[i].ifname, name));
+			buf_printf(&told.text, "%s: was made anew, rules redirect to it again\n",
+				   cli_name(v[i].ifname, name));
 	free(v);
 }
 
@@ -185,9 +236,14 @@ int policy_say_plan(const struct control_ready *r, struct sluice_err *err)
 	if (r->policy && !cli.json)
 		say_redirects(r);
 	for (i = 0; !cli.json && !r->policy && r->live && i < r->live->n_all; i++)
-		printf("%s: loses its %s\n", cli_name(r->live->parts[i].ifname, name),
-		       r->live->parts[i].kind == CONTROL_FILTER ? "filter" : "balancer");
-	cli_flush();
+		buf_printf(&told.text, "%s: loses its %s\n", cli_name(r->live->parts[i].ifname, name),
+			   r->live->parts[i].kind == CONTROL_FILTER ? "filter" : "balancer");
+	if (!e && told.text.failed)
+		e = err_nomem(err);
+	if (e)
+		buf_free(&told.text);
+	else
+		tell_all();
 	return e;
 }
 
@@ -205,9 +261,20 @@ static int in_set(void *sets, const char *name, const struct net_addr *addr)
 	return !control_sets_test(sets, nr, addr->v6, hi, lo, control_sets_now(), &elem, NULL, &err);
 }
 
-static int guard(const struct control_ready *r, bool trial, struct sluice_err *err)
+static void warn(void *ctx, const char *sentence)
 {
-	struct control_guard_opts opts = {.ssh_connection = getenv("SSH_CONNECTION"), .n_interfaces = r->next->n_parts};
+	const struct policy_guarded *by = ctx;
+
+	cli_warn(by->verb, "%s", sentence);
+}
+
+/* by: a struct policy_guarded, or NULL */
+static int guard(const struct control_ready *r, void *by, bool trial, struct sluice_err *err)
+{
+	struct control_guard_opts opts = {.ssh_connection = getenv("SSH_CONNECTION"),
+					  .n_interfaces = r->next->n_parts,
+					  .warn = by ? warn : NULL,
+					  .warn_ctx = by};
 	struct net_if *v = calloc(r->next->n_parts + 1ul, sizeof(*v));
 	int e = v ? 0 : err_nomem(err), fd = control_state_map(r->st, r->next->name, CONTROL_SETS, 0, NULL);
 	struct control_sets *sets = NULL;
@@ -242,7 +309,7 @@ int policy_say_ready(void *ctx, const struct control_ready *r, struct sluice_err
 
 	if (e || !r->policy || (g && g->force))
 		return e;
-	e = guard(r, trial, err);
+	e = guard(r, ctx, trial, err);
 	if (e != -EBUSY || !trial)
 		return e;
 	/* a trial ends by itself: who was cut off is let in again */
@@ -251,8 +318,18 @@ int policy_say_ready(void *ctx, const struct control_ready *r, struct sluice_err
 	return 0;
 }
 
+int policy_fail(const struct cli_verb *verb, const struct sluice_err *err)
+{
+	int rc;
+
+	policy_say_rest();
+	rc = cli_fail(verb, err);
+	return err->code == -EINVAL ? EXIT_FAILED : rc;
+}
+
 int policy_say_done(const char *word, const struct control_done *done)
 {
+	policy_say_rest();
 	if (done->warned.code)
 		fprintf(stderr, "sluice %s: %s\n", word, done->warned.text);
 	if (cli.json)

@@ -20,7 +20,8 @@ void policy_say_mistakes(const struct policy *p);
 void policy_say_errors(const struct policy *p);
 
 /*
- * policy_say_plan() prints what is about to happen, unless JSON is wanted.
+ * policy_say_plan() prints what is about to happen, unless JSON is wanted; what nobody reads within a second is left to
+ * policy_say_rest(), when the lock is gone (policy_fail() and policy_say_done() call it).
  * policy_say_ready() is control_opts.ready: prints the plan, then asks the guard. ctx: a struct policy_guarded; NULL:
  * neither forced nor on trial. On trial, what the guard refuses is a warning.
  */
@@ -30,7 +31,11 @@ struct policy_guarded {
 	uint64_t trial_ns;
 };
 int policy_say_plan(const struct control_ready *r, struct sluice_err *err);
+void policy_say_rest(void);
 int policy_say_ready(void *ctx, const struct control_ready *r, struct sluice_err *err);
+
+/* policy_fail() is cli_fail() where a mistake is one of a policy's text or interfaces (-EINVAL), none of the command line. */
+int policy_fail(const struct cli_verb *verb, const struct sluice_err *err);
 
 /* policy_say_done() prints what happened: "policy 7-0f3a... is in force", or JSON; returns the exit code. */
 int policy_say_done(const char *word, const struct control_done *done);

@@ -167,15 +167,6 @@ static int make_groups(struct rules_run *run, struct sluice_err *err)
 	return 0;
 }
 
-static void add_counts(struct filter_count *to, const struct filter_count *c)
-{
-	to->packets += c->packets;
-	to->bytes += c->bytes;
-	to->over_packets += c->over_packets;
-	to->over_bytes += c->over_bytes;
-	to->logged += c->logged;
-}
-
 /* Does a packet that the rule matches go no further? What is over a limit does not, either. */
 static bool decides(const struct policy_stmt *s)
 {
@@ -235,7 +226,7 @@ static void add_up(struct rules_run *run)
 		c = &run->counts->parts[i];
 		g = group_of(run, i);
 		for (k = 0; g && k < g->n_rows && k < c->n; k++)
-			add_counts(&g->rows[k].now, &c->v[k]);
+			counts_add(&g->rows[k].now, &c->v[k]);
 	}
 	for (i = 0; i < run->n_groups; i++) {
 		work_out(run, &run->groups[i]);

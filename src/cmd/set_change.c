@@ -9,28 +9,27 @@
 
 static bool force;
 
-static const struct cli_opt opts[] = {{0}};
-
-static const struct cli_opt guarded[] = {
-	{"force", 0, OPT_FLAG, NULL, "also the address that this session comes from", &force, 0, 0, NULL},
+static const struct cli_opt opts[] = {
+	{"force", 0, OPT_FLAG, NULL, "also if that would cut off this session", &force, 0, 0, NULL},
 	{0},
 };
 
 const struct cli_verb set_add_verb = {
 	.name = "set add",
-	.usage = "SET ADDR|PREFIX|FIRST-LAST... [for TIME]",
+	.usage = "SET ADDR|PREFIX|FIRST-LAST|-... [for TIME]",
 	.summary = "put elements into a set",
-	.text = "Without TIME they expire after the set's timeout, or not at all where it has none. Elements "
+	.text = "- is what stands in standard input, as in files of sets.\n"
+		"Without TIME they expire after the set's timeout, or not at all where it has none. Elements "
 		"that are\n"
 		"there get the new time, but those of the policy's text and of files stay for good.\n",
-	.opts = guarded,
+	.opts = opts,
 	.min_args = 2,
 	.max_args = -1,
 };
 
 const struct cli_verb set_del_verb = {
 	.name = "set del",
-	.usage = "SET ADDR|PREFIX|FIRST-LAST...",
+	.usage = "SET ADDR|PREFIX|FIRST-LAST|-...",
 	.summary = "take elements out of a set",
 	.text = "Just as they are listed: a part of a prefix cannot be taken out of it. What is in the "
 		"policy's text\n"
@@ -59,7 +58,7 @@ const struct cli_verb set_load_verb = {
 		"was put in for a time stays until it expires. What sluice set save wrote with a time has "
 		"that time\n"
 		"left. A file with a mistake changes nothing.\n",
-	.opts = guarded,
+	.opts = opts,
 	.min_args = 1,
 	.max_args = 2,
 };
@@ -95,8 +94,9 @@ int set_del_run(int argc, char **argv)
 
 	if (rc >= 0)
 		return rc;
-	rc = set_elems(args + 1, n - 1, elems, &err) ? cli_fail(&set_del_verb, &err)
-						     : set_take(&set_del_verb, "deleted", args[0], elems);
+	rc = set_elems(args + 1, n - 1, elems, &err)
+		     ? cli_fail(&set_del_verb, &err)
+		     : set_take(&set_del_verb, "deleted", args[0], elems, force);
 	set_elems_free(elems);
 	return rc;
 }
@@ -113,6 +113,7 @@ int set_flush_run(int argc, char **argv)
 	if (rc >= 0)
 		return rc;
 	if (set_open(&live, &err) || control_sets_find(live.sets, args[0], &nr, &err) ||
+	    (!force && set_guard_out(&live, nr, NULL, NULL, NULL, &err)) ||
 	    control_live_flush(&live, nr, &gone, &err))
 		rc = cli_fail(&set_flush_verb, &err);
 	else if (cli.json)
@@ -170,7 +171,8 @@ static int load(struct control_live *live, const char *name, const char *file, s
 	if (!e)
 		e = read_file(file ? file : set.file, &set, elems, timed, err);
 	if (!e && !force)
-		e = set_guard_in(name, elems, err) ?: set_guard_in(name, timed, err);
+		e = set_guard_in(name, elems, err) ?: set_guard_in(name, timed, err) ?:
+		    set_guard_out(live, nr, NULL, elems, timed, err);
 	if (!e)
 		e = control_live_load(live, nr, elems, timed, done, err);
 	set_elems_free(elems);

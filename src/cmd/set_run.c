@@ -9,6 +9,7 @@
 #include "base/err.h"
 #include "base/text.h"
 #include "cmd/set_run.h"
+#include "policy/policy.h"
 #include "policy/spans.h"
 
 #define SECOND UINT64_C(1000000000)
@@ -55,6 +56,22 @@ int set_words(char **args, int *n_args, bool in, struct set_words *words, struct
 	return 0;
 }
 
+/* Standard input, as files of sets are written. */
+static int read_stdin(struct policy_spans *spans, struct sluice_err *err)
+{
+	struct policy_netset_stat stat = {0};
+	struct sluice_err why = {0};
+	struct buf text = {0};
+	int e = policy_disk.read(policy_disk.ctx, POLICY_STDIN, POLICY_SET_MAX, &text, err);
+
+	if (!e && text.failed)
+		e = err_nomem(err);
+	if (!e && policy_netset_read((const char *)text.data, text.len, spans, &stat, &why))
+		e = err_set(err, why.code, "%s:%u: %s", POLICY_STDIN, stat.bad_line, why.text);
+	buf_free(&text);
+	return e;
+}
+
 int set_elems(char **args, int n_args, struct filter_elems elems[2], struct sluice_err *err)
 {
 	struct policy_spans spans = {0};
@@ -63,6 +80,10 @@ int set_elems(char **args, int n_args, struct filter_elems elems[2], struct slui
 
 	elems[0] = elems[1] = (struct filter_elems){NULL, 0};
 	for (i = 0; i < n_args && !e; i++) {
+		if (!strcmp(args[i], "-")) {
+			e = read_stdin(&spans, err);
+			continue;
+		}
 		e = policy_range_parse(args[i], strlen(args[i]), &r, NULL, err);
 		if (!e)
 			policy_spans_add(&spans, &r);
@@ -126,8 +147,8 @@ char *set_left(uint32_t s, char to[SET_LEFT])
 static const char *const results[] =
 	{[CONTROL_ADDED] = "added", [CONTROL_CHANGED] = "changed", [CONTROL_FOR_GOOD] = "permanent"};
 
-static void say_put(const char *word, const struct control_set *set, const char *elem, enum control_added what,
-		    uint32_t seconds)
+static void say_put(const char *word, const struct control_set *set, const char *elem,
+		    enum control_added what, uint32_t seconds)
 {
 	char left[SET_LEFT];
 
@@ -249,18 +270,25 @@ int set_put(const struct cli_verb *verb, const char *word, const char *in, const
 	struct control_live live = {.fd = -1, .other_fd = -1};
 	struct sluice_err err = {0};
 	uint32_t nr = 0;
-	int rc = open_set(in, &live, &nr, &err) ? cli_fail(verb, &err) : put(verb, word, &live, nr, elems, for_ns);
+	int rc = open_set(in, &live, &nr, &err) ? cli_fail(verb, &err)
+						: put(verb, word, &live, nr, elems, for_ns);
 
 	control_live_close(&live);
 	return rc;
 }
 
-int set_take(const struct cli_verb *verb, const char *word, const char *in, const struct filter_elems elems[2])
+int set_take(const struct cli_verb *verb, const char *word, const char *in,
+	     const struct filter_elems elems[2], bool force)
 {
 	struct control_live live = {.fd = -1, .other_fd = -1};
 	struct sluice_err err = {0};
 	uint32_t nr = 0;
-	int rc = open_set(in, &live, &nr, &err) ? cli_fail(verb, &err) : take(verb, word, &live, nr, elems);
+	int rc;
+
+	if (open_set(in, &live, &nr, &err) || (!force && set_guard_out(&live, nr, elems, NULL, NULL, &err)))
+		rc = cli_fail(verb, &err);
+	else
+		rc = take(verb, word, &live, nr, elems);
 
 	control_live_close(&live);
 	return rc;

@@ -29,7 +29,7 @@ struct set_words {
 };
 int set_words(char **args, int *n_args, bool in, struct set_words *words, struct sluice_err *err);
 
-/* set_elems() reads addresses, prefixes and ranges; the caller frees both v. -EINVAL */
+/* set_elems() reads addresses, prefixes and ranges, "-": those that stand in standard input; the caller frees both v. -EINVAL */
 int set_elems(char **args, int n_args, struct filter_elems elems[2], struct sluice_err *err);
 void set_elems_free(struct filter_elems elems[2]);
 
@@ -39,6 +39,16 @@ void set_elems_free(struct filter_elems elems[2]);
  */
 int set_guard(const struct filter_elems elems[2], struct sluice_err *err);
 int set_guard_in(const char *set, const struct filter_elems elems[2], struct sluice_err *err);
+
+/*
+ * set_guard_out() refuses to take the address that this session comes from out of a set that lets it in by a rule of the policy in
+ * force. errors: -EBUSY
+ *
+ * in:      gone          what goes, of both families; NULL: everything
+ *          stays, timed  what is in it afterwards, besides what expires; NULL: nothing
+ */
+int set_guard_out(struct control_live *live, uint32_t nr, const struct filter_elems *gone,
+		  const struct filter_elems *stays, const struct filter_elems *timed, struct sluice_err *err);
 
 /* set_until() is when what is added now expires: after for_ns, else the set's timeout, 0: never. */
 uint32_t set_until(const struct control_set *set, uint64_t for_ns);
@@ -55,10 +65,12 @@ char *set_left(uint32_t seconds, char to[SET_LEFT]);
  * set_put() adds elements to a set of the policy in force and prints what became of each, word in front: "banned
  * 192.0.2.1 in banned for 10m". set_take() deletes them. Both return the exit code.
  *
- * in:      in  the set's name; NULL: the one that control_live_choose() finds
+ * in:      in     the set's name; NULL: the one that control_live_choose() finds
+ *          force  set_guard_out() is not asked
  */
 int set_put(const struct cli_verb *verb, const char *word, const char *in, const struct filter_elems elems[2],
 	    uint64_t for_ns);
-int set_take(const struct cli_verb *verb, const char *word, const char *in, const struct filter_elems elems[2]);
+int set_take(const struct cli_verb *verb, const char *word, const char *in,
+	     const struct filter_elems elems[2], bool force);
 
 #endif

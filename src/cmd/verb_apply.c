@@ -140,13 +140,11 @@ int verb_apply(int argc, char **argv)
 	o.dry_run = dry_run;
 	guarded = (struct policy_guarded){&verb, force, trial_ns};
 	e = control_apply(&o, n_args ? policy_file(args[0]) : POLICY_FILE, &p, &done, &err);
+	policy_say_rest();
 	if (p.policy)
 		policy_say_mistakes(p.policy);
-	/* mistakes in a file are no mistake of the command line */
-	if (e == -EINVAL)
-		err.code = -EBADMSG;
 	if (e)
-		rc = cli_fail(&verb, &err);
+		rc = policy_fail(&verb, &err);
 	else if (dry_run && !cli.json && !done.nothing)
 		rc = printf("nothing was changed\n") < 0 ? EXIT_FAILED : EXIT_DONE;
 	else

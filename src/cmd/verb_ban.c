@@ -11,12 +11,13 @@ static const struct cli_opt ban_opts[] = {
 
 static const struct cli_verb ban_verb = {
 	.name = "ban",
-	.usage = "ADDR|PREFIX|FIRST-LAST... [for TIME] [in SET]",
+	.usage = "ADDR|PREFIX|FIRST-LAST|-... [for TIME] [in SET]",
 	.summary = "put addresses into a set of the policy in force, for a time",
 	.text = "Without TIME it is the set's timeout. Without SET it is the only set with a timeout, or the "
 		"one that\n"
 		"is called banned. Packets meet the change at once; nothing else of the policy is "
-		"touched.\n\n"
+		"touched.\n"
+		"- is what stands in standard input, as in files of sets.\n\n"
 		"  sluice ban 198.51.100.7 for 1h\n"
 		"  sluice ban 2001:db8:66::/48 203.0.113.0-203.0.113.9 in blocked\n",
 	.opts = ban_opts,
@@ -24,11 +25,14 @@ static const struct cli_verb ban_verb = {
 	.max_args = -1,
 };
 
-static const struct cli_opt unban_opts[] = {{0}};
+static const struct cli_opt unban_opts[] = {
+	{"force", 0, OPT_FLAG, NULL, "also the address that this session is let in by", &force, 0, 0, NULL},
+	{0},
+};
 
 static const struct cli_verb unban_verb = {
 	.name = "unban",
-	.usage = "ADDR|PREFIX|FIRST-LAST... [in SET]",
+	.usage = "ADDR|PREFIX|FIRST-LAST|-... [in SET]",
 	.summary = "take addresses out of a set of the policy in force",
 	.text = "Just as they were banned: an address of a banned prefix cannot be taken out of it.\n"
 		"Without SET it is the only set with a timeout, or the one that is called banned.\n",
@@ -71,7 +75,7 @@ int verb_unban(int argc, char **argv)
 	else if (words.for_ns)
 		rc = cli_usage(&unban_verb, "'for' has no meaning here: what is unbanned is so at once");
 	else
-		rc = set_take(&unban_verb, "unbanned", words.in, elems);
+		rc = set_take(&unban_verb, "unbanned", words.in, elems, force);
 	set_elems_free(elems);
 	return rc;
 }

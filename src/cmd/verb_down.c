@@ -31,6 +31,6 @@ int verb_down(int argc, char **argv)
 		return rc;
 	o.bpffs = cli.bpffs;
 	if (control_down(&o, force, &done, &err))
-		return cli_fail(&verb, &err);
+		return policy_fail(&verb, &err);
 	return policy_say_done("down", &done);
 }

@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include <linux/bpf.h>
 
 #include "base/err.h"
@@ -11,6 +12,7 @@
 #include "cmd/policy_say.h"
 #include "cmd/replay_flows.h"
 #include "control/filter.h"
+#include "control/sets.h"
 #include "replay/in.h"
 #include "vm/worker.h"
 
@@ -54,6 +56,7 @@ struct side {
 	const char *path;
 	struct policy *p;
 	uint32_t filter;
+	struct filter_sets *sets; /* looked up as in force: as constants, large ones would not fit */
 	struct filter_tables *t;
 	struct control_filter f;
 	struct vm_worker *worker;
@@ -114,12 +117,27 @@ static int compile(struct side *s, struct sluice_err *err)
 		if (k == o.n_interfaces)
 			v[o.n_interfaces++] = (struct filter_interface){filter->stmts[i].redirect, k + 2};
 	}
-	e = filter_compile(s->p, s->filter, &o, &s->t, err);
+	e = filter_sets_plan(s->p, &s->sets, err);
+	o.sets = s->sets;
+	if (!e)
+		e = filter_compile(s->p, s->filter, &o, &s->t, err);
 	if (e)
 		err_prefix(err, "%s", s->path);
 	else
 		s->t->config.shadow = 0;
 	free(v);
+	return e;
+}
+
+static int load_side(struct side *s, struct sluice_err *err)
+{
+	int fd, e = control_sets_make(s->sets, -1, &fd, err);
+
+	if (e)
+		return err_prefix(err, "%s", s->path);
+	e = control_filter_load_sets(s->t, fd, &s->f, err);
+	if (fd >= 0)
+		close(fd);
 	return e;
 }
 
@@ -140,7 +158,7 @@ static int load(struct replay *r, struct sluice_err *err)
 		return e;
 	seam_engine(r->vm);
 	for (s = r->side; s < r->side + r->n_sides && !e; s++) {
-		e = control_filter_load(s->t, &s->f, err);
+		e = load_side(s, err);
 		if (!e)
 			e = vm_worker_new(r->vm, s->f.prog_fd, &worker, &s->worker, err);
 	}
@@ -355,6 +373,7 @@ static void close_all(struct replay *r)
 		vm_worker_free(s->worker);
 		control_filter_close(&s->f);
 		filter_tables_free(s->t);
+		filter_sets_free(s->sets);
 		policy_free(s->p);
 		free(s->counts);
 	}

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* sluice restore: the last confirmed policy, after a boot. */
+#include <errno.h>
 #include <stdlib.h>
 
 #include "cmd/policy_say.h"
@@ -22,14 +23,14 @@ static const struct cli_verb verb = {
 	.opts = opts,
 };
 
-/* Interfaces that the policy names and that are not there. */
+/* Interfaces that the policy names and that are not there, or by a name that is not their own. */
 static int plan(void *ctx, const struct control_ready *r, struct sluice_err *err)
 {
 	struct control_generation g = {.n_parts = 0};
 	struct sluice_err why = {0};
 
 	if (r->policy && build_parts(r->policy, false, &g, &why))
-		cli_warn(&verb, "%s; they are left for later", why.text);
+		cli_warn(&verb, "%s%s", why.text, why.code == -ENODEV ? "; they are left for later" : "");
 	free(g.parts);
 	free(g.on);
 	(void)ctx;
@@ -49,6 +50,6 @@ int verb_restore(int argc, char **argv)
 	o.bpffs = cli.bpffs;
 	o.any = boot;
 	if (control_restore(&o, &done, &err))
-		return cli_fail(&verb, &err);
+		return policy_fail(&verb, &err);
 	return policy_say_done("restore", &done);
 }

@@ -49,7 +49,8 @@ int verb_rollback(int argc, char **argv)
 	o.dry_run = dry_run;
 	guarded = (struct policy_guarded){&verb, force, trial_ns};
 	if (control_rollback(&o, (uint32_t)number, &done, &err))
-		return cli_fail(&verb, &err);
+		return policy_fail(&verb, &err);
+	policy_say_rest();
 	if (dry_run && !cli.json)
 		return printf("nothing was changed\n") < 0 ? EXIT_FAILED : EXIT_DONE;
 	return policy_say_done(dry_run ? "dry_run" : "rollback", &done);

@@ -75,6 +75,10 @@ static void say_part(const struct control_status *s, const struct control_status
 	case CONTROL_MISSING:
 		printf("there is no such interface\n");
 		break;
+	case CONTROL_ALIAS:
+		printf("NOT IN FORCE: it is another name of %s; write that into the policy, and sluice apply\n",
+		       cli_name(p->why, name));
+		break;
 	case CONTROL_LEFT:
 		printf("%s, a %s that this policy does not know of; sluice apply, or sluice down --force\n",
 		       sluice_mode_name(p->mode), what);
@@ -172,6 +176,8 @@ static json_t *json_parts(const struct control_status *s)
 		}
 		if (p->health == CONTROL_FOREIGN)
 			json_object_set_new(o, "program", json_string(p->program));
+		if (p->health == CONTROL_ALIAS)
+			json_object_set_new(o, "own_name", json_string(p->why));
 		if (p->has_report) {
 			json_object_set_new(o, "filter", json_integer(p->filter));
 			json_object_set_new(o, "rules", json_integer(p->report.n_rules));

@@ -253,19 +253,55 @@ static int forget_tried(struct control_state *st, struct sluice_err *err)
 	return control_state_record(st, err);
 }
 
+/* Standard input, which is the policy and no other file of it. */
+struct given {
+	struct buf text;
+	bool there;
+};
+
+static int given_read(void *ctx, const char *path, size_t max, struct buf *to, struct sluice_err *err)
+{
+	struct given *g = ctx;
+
+	if (strcmp(path, POLICY_STDIN) != 0)
+		return policy_disk.read(policy_disk.ctx, path, max, to, err);
+	if (!g->there)
+		return err_set(err, -ENOENT, POLICY_STDIN " is read as the policy alone: no file of a policy has that name");
+	g->there = false;
+	buf_put(to, g->text.data, g->text.len);
+	return to->failed ? err_nomem(err) : 0;
+}
+
+/* Whoever types the policy, or pipes it, keeps nobody waiting: it is there before the lock is taken. */
+static int given_take(struct given *g, const char *path, struct sluice_err *err)
+{
+	memset(g, 0, sizeof(*g));
+	g->there = !strcmp(path, POLICY_STDIN);
+	return g->there ? policy_disk.read(policy_disk.ctx, path, POLICY_TEXT_MAX, &g->text, err) : 0;
+}
+
 int control_apply(const struct control_opts *o, const char *path, struct store_policy *p, struct control_done *done,
 		  struct sluice_err *err)
 {
 	char again[CONTROL_NAME] = "";
+	struct given given;
+	const struct policy_files files = {.read = given_read, .ctx = &given};
 	struct work w;
 	uint64_t at;
 	int e;
 
 	memset(p, 0, sizeof(*p));
+	memset(done, 0, sizeof(*done));
+	e = given_take(&given, path, err);
+	if (e) {
+		buf_free(&given.text);
+		return e;
+	}
 	e = begin(&w, o, done, err);
 	e = e ?: no_trial(w.st, "another apply", err);
 	at = clock_mono_ns();
-	e = e ?: store_read(w.st, path, !o->dry_run, p, err);
+	e = e ?: store_read(w.st, path, &files, !o->dry_run, p, err);
+	buf_free(&given.text);
 	done->read_ns = clock_mono_ns() - at;
 	e = e ?: is_in_force(w.st, p, false, &done->nothing, err);
 	if (!e && is_live(w.st, p)) /* what is missing is repaired with what is there */

@@ -46,7 +46,7 @@ struct control_done {
 
 /*
  * control_apply() puts the policy of a file into force. If that is the one in force, on every interface, nothing
- * happens (done->nothing), and ready() is not called.
+ * happens (done->nothing), and ready() is not called. Standard input (POLICY_STDIN) is read before the lock is taken.
  *
  * out:     *p  the policy read, also after a failure (its mistakes), for store_free()
  * errors:  those of store_read(), build_parts(), build_new(), switch_to(); -EBUSY a policy is on trial, or another

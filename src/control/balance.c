@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <time.h>
+#include <unistd.h>
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 
@@ -119,9 +120,11 @@ static int map(struct control_balance *b, const char *name, size_t len, void **t
 	return err_set(err, -errno, "mapping %s: %s", name, strerror(errno));
 }
 
-static size_t pages(size_t bytes)
+size_t control_balance_pages(size_t bytes)
 {
-	return (bytes + 4095) / 4096 * 4096;
+	size_t page = (size_t)sysconf(_SC_PAGESIZE);
+
+	return (bytes + page - 1) / page * page;
 }
 
 /* Opened, with its constants and the sizes of its maps. */
@@ -136,7 +139,7 @@ static int prepare(const struct tables *t, const struct control_balance_opts *op
 	e = settings(t, opts, b, err);
 	if (e)
 		return e;
-	b->memory_len = pages(tables_bytes(t));
+	b->memory_len = control_balance_pages(tables_bytes(t));
 	b->flows_len = 64ull << (64 - b->config.flow_shift);
 	fragments = 64ull << (64 - b->config.fragment_shift);
 	e = sluice_object_open_mem(object, len, "balance", &b->obj, err);
@@ -188,7 +191,7 @@ int control_balance_load_from(struct tables *t, const struct control_balance_opt
 	if (!e)
 		b->memory = memory;
 	if (!e)
-		e = map(b, "balance_flows", pages(b->flows_len), &flows, err);
+		e = map(b, "balance_flows", control_balance_pages(b->flows_len), &flows, err);
 	if (e)
 		return e;
 	b->flows = flows;
@@ -253,7 +256,7 @@ void control_balance_close(struct control_balance *b)
 	if (b->memory)
 		munmap(b->memory, b->memory_len);
 	if (b->flows)
-		munmap(b->flows, pages(b->flows_len));
+		munmap(b->flows, control_balance_pages(b->flows_len));
 	sluice_object_free(b->obj);
 	memset(b, 0, sizeof(*b));
 	b->prog_fd = -1;

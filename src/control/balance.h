@@ -72,6 +72,7 @@ enum control_balance_map {
 	BALANCE_MAP_REASONS,
 	BALANCE_MAPS
 };
+size_t control_balance_pages(size_t bytes); /* as much as is mapped of a map of so many */
 const char *control_balance_map_name(enum control_balance_map map);
 
 /*

@@ -19,6 +19,7 @@
 #include "control/redirects.h"
 #include "control/sessions.h"
 #include "net/ifinfo.h"
+#include "net/peer.h"
 
 #define SAID 16		      /* of a kind */
 #define SETTLE_NS 500000000ull /* neighbours answer within milliseconds, or are not there */
@@ -40,8 +41,8 @@ struct care {
 	struct net_nl route, genl;
 	struct ways *ways;
 	struct large large[SAID]; /* by interface */
-	int said_target[SAID];
-	uint32_t n_large, n_target, n_far;
+	int said_target[SAID], said_veth[SAID];
+	uint32_t n_large, n_target, n_veth, n_far;
 };
 
 __attribute__((format(printf, 3, 4))) static void tell(const struct care *c, uint32_t block, const char *fmt, ...)
@@ -83,17 +84,12 @@ static bool address_of(const struct sockaddr *sa, struct net_addr *to)
 	return true;
 }
 
-static bool same_addr(const struct net_addr *a, const struct net_addr *b)
-{
-	return a->v6 == b->v6 && !memcmp(a->bytes, b->bytes, a->v6 ? 16 : 4);
-}
-
 static const char *owner_of(const struct ifaddrs *all, const struct net_addr *addr)
 {
 	struct net_addr own;
 
 	for (; all; all = all->ifa_next)
-		if (address_of(all->ifa_addr, &own) && same_addr(&own, addr))
+		if (address_of(all->ifa_addr, &own) && net_addr_same(&own, addr))
 			return all->ifa_name;
 	return NULL;
 }
@@ -232,6 +228,28 @@ static void look_target(struct care *c, uint32_t block, const struct way *way, c
 	     text_harmless(name), name);
 }
 
+/*
+ * What the other end of a veth sends by itself has its checksums still to be filled in, by hardware that there is not: whoever gets it
+ * redirected, or with other addresses, drops it.
+ */
+static void look_veth(struct care *c, uint32_t block, const struct net_ifinfo *in)
+{
+	char peer[16], name[16];
+	bool on;
+	int e;
+
+	if (strcmp(in->kind, "veth") != 0)
+		return;
+	e = net_peer_feature(&c->route, in, "tx-checksum-ip-generic", peer, &on, NULL);
+	if ((!e && !on) || !once(c->said_veth, &c->n_veth, in->index))
+		return;
+	snprintf(name, sizeof(name), "%s", in->name);
+	tell(c, block,
+	     "%s is a veth: packets that begin at its other end are lost when they are balanced%s, since their checksums are left to "
+	     "hardware that there is not; ethtool -K %s tx off there",
+	     text_harmless(name), e ? " unless that is switched off" : "", *peer ? text_harmless(peer) : "PEER");
+}
+
 static void look_at_backend(struct care *c, uint32_t block, const struct balance_backend *b, const struct net_ifinfo *in,
 			    bool first)
 {
@@ -262,6 +280,7 @@ static void look_at_block(struct care *c, uint32_t block)
 		if (!(bits & 1u << c->g->parts[i].filter) ||
 		    net_ifinfo_read(&c->route, c->g->parts[i].ifindex, -1, &in, NULL))
 			continue;
+		look_veth(c, block, &in);
 		for (k = 0; k < s->n_backends; k++)
 			look_at_backend(c, block, &s->backends[k], &in, first);
 		first = false;
@@ -351,7 +370,7 @@ int balance_care(const struct policy *p, const struct policy *old, const struct 
 
 static bool takes(const struct balance_virtual *v, const struct control_session *s)
 {
-	return same_addr(&v->addr, &s->local) && (v->proto == IPPROTO_TCP || v->proto == BALANCE_PROTO_ANY) &&
+	return net_addr_same(&v->addr, &s->local) && (v->proto == IPPROTO_TCP || v->proto == BALANCE_PROTO_ANY) &&
 	       v->first <= s->local_port && v->last >= s->local_port;
 }
 

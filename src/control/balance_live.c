@@ -10,6 +10,7 @@
 #include <bpf/bpf.h>
 
 #include "base/err.h"
+#include "control/balance.h"
 #include "control/balance_inside.h"
 #include "control/files.h"
 #include "control/inside.h"
@@ -31,15 +32,10 @@ static void shut(int *fd)
 	*fd = -1;
 }
 
-static size_t pages(size_t bytes)
-{
-	return (bytes + 4095) / 4096 * 4096;
-}
-
 static void unmap(void *at, size_t bytes)
 {
 	if (at)
-		munmap(at, pages(bytes));
+		munmap(at, control_balance_pages(bytes));
 }
 
 void balance_live_close(struct balance_live *b)
@@ -179,7 +175,7 @@ static int map_one(int from, const char *what, size_t want, int *fd, void **to, 
 	if (info.value_size != want)
 		return err_set(err, -EBADMSG, "the balancer's %s have %u bytes, and %zu is what its files say", what,
 			       info.value_size, want);
-	at = mmap(NULL, pages(want), PROT_READ | PROT_WRITE, MAP_SHARED, *fd, 0);
+	at = mmap(NULL, control_balance_pages(want), PROT_READ | PROT_WRITE, MAP_SHARED, *fd, 0);
 	if (at == MAP_FAILED)
 		return err_set(err, -errno, "mapping the balancer's %s: %s", what, strerror(errno));
 	*to = at;

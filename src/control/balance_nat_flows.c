@@ -6,16 +6,11 @@
 #include <unistd.h>
 #include <bpf/bpf.h>
 
-#include "abi/nat.h"
+#include "balance/nat.h"
 #include "base/err.h"
+#include "control/balance.h"
 #include "control/balance_inside.h"
-
-static size_t pages(size_t n)
-{
-	size_t page = (size_t)sysconf(_SC_PAGESIZE);
-
-	return (n + page - 1) / page * page;
-}
+#include "control/build.h"
 
 bool live_is_translated(const struct balance_live *b, uint32_t service)
 {
@@ -42,26 +37,34 @@ static int visit(uint32_t word, const struct nat_flow *f, uint32_t now, live_nat
 	return each(arg, &flow);
 }
 
-static int walk4(const struct nat_bucket4 *v, size_t n, uint32_t now, live_nat_each *each, void *arg)
+/* What addresses had that have no number any more is nobody's. */
+static bool is_given(uint64_t given, size_t bucket)
+{
+	return bucket / NAT_BUCKETS < NAT_ADDRS && given >> bucket / NAT_BUCKETS & 1;
+}
+
+static int walk4(const struct nat_bucket4 *v, size_t n, uint64_t given, uint32_t now, live_nat_each *each,
+		 void *arg)
 {
 	size_t i;
 	uint32_t k;
 	int e = 0;
 
 	for (i = 0; !e && i < n; i++)
-		for (k = 0; !e && k < NAT_WAYS; k++)
+		for (k = 0; !e && is_given(given, i) && k < NAT_WAYS; k++)
 			e = visit(__atomic_load_n(&v[i].word[k], __ATOMIC_ACQUIRE), &v[i].flow[k].f, now, each, arg);
 	return e;
 }
 
-static int walk6(const struct nat_bucket6 *v, size_t n, uint32_t now, live_nat_each *each, void *arg)
+static int walk6(const struct nat_bucket6 *v, size_t n, uint64_t given, uint32_t now, live_nat_each *each,
+		 void *arg)
 {
 	size_t i;
 	uint32_t k;
 	int e = 0;
 
 	for (i = 0; !e && i < n; i++)
-		for (k = 0; !e && k < NAT_WAYS; k++)
+		for (k = 0; !e && is_given(given, i) && k < NAT_WAYS; k++)
 			e = visit(__atomic_load_n(&v[i].word[k], __ATOMIC_ACQUIRE), &v[i].flow[k].f, now, each, arg);
 	return e;
 }
@@ -71,24 +74,32 @@ static int walk(const struct balance_live *b, bool six, uint32_t now, live_nat_e
 {
 	struct bpf_map_info info = {0};
 	__u32 len = sizeof(info);
+	struct nat_config plan;
+	uint64_t given;
 	void *at;
 	int fd = control_state_map(b->st, b->generation, six ? CONTROL_BALANCE_NAT6 : CONTROL_BALANCE_NAT4, 0, err), e;
 
 	if (fd < 0)
 		return fd == -ENOENT ? 0 : fd;
+	e = build_struct(b->st, b->generation, "nat", 0, &plan, sizeof(plan), err);
+	if (e) {
+		close(fd);
+		return e;
+	}
+	given = nat_given(&plan, six);
 	if (bpf_obj_get_info_by_fd(fd, &info, &len)) {
 		e = err_set(err, -errno, "the balancer's translated flows: %s", strerror(errno));
 		close(fd);
 		return e;
 	}
-	at = mmap(NULL, pages(info.value_size), PROT_READ, MAP_SHARED, fd, 0);
+	at = mmap(NULL, control_balance_pages(info.value_size), PROT_READ, MAP_SHARED, fd, 0);
 	e = at == MAP_FAILED ? err_set(err, -errno, "mapping the balancer's translated flows: %s", strerror(errno)) : 0;
 	close(fd);
 	if (e)
 		return e;
-	e = six ? walk6(at, info.value_size / sizeof(struct nat_bucket6), now, each, arg)
-		: walk4(at, info.value_size / sizeof(struct nat_bucket4), now, each, arg);
-	munmap(at, pages(info.value_size));
+	e = six ? walk6(at, info.value_size / sizeof(struct nat_bucket6), given, now, each, arg)
+		: walk4(at, info.value_size / sizeof(struct nat_bucket4), given, now, each, arg);
+	munmap(at, control_balance_pages(info.value_size));
 	return e;
 }
 

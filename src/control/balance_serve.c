@@ -294,6 +294,7 @@ static int follow(struct serve *s, const char *name, struct sluice_err *err)
 		   balance_live_model(b)->n_services, s->t.n_targets, s->t.n);
 	s->followed = true;
 	reconcile(s);
+	serve_checks_anew(s);
 	return serve_ways_want(s, err);
 }
 
@@ -397,12 +398,16 @@ int serve_turn(struct serve *s, uint64_t *wait_ns, struct sluice_err *err)
 	if (!e && s->b)
 		e = serve_settle(s, clock_mono_ns(), err);
 	now = clock_mono_ns();
+	if (!e)
+		serve_checks(s, now);
 	*wait_ns = ways_ns;
 	sooner(wait_ns, s->look_ns, now);
 	if (s->b && (s->commit || s->n_pending || s->n_ways))
 		sooner(wait_ns, s->commit_ns > s->free_ns ? s->commit_ns : s->free_ns, now);
 	if (s->b)
 		sooner(wait_ns, s->settle_ns, now);
+	if (s->checks_ns)
+		sooner(wait_ns, s->checks_ns, now);
 	return e;
 }
 

@@ -30,6 +30,7 @@ struct serve {
 	uint64_t busy_ns;	    /* the same process has had the lock since; 0 */
 	char holder[160];	    /* that one, in words */
 	uint64_t look_ns, settle_ns, settled_ns;
+	uint64_t checks_ns; /* what checks say is to be written then; 0: it is */
 	bool *all_down; /* by service: it was told */
 	uint32_t n_all_down;
 	char trouble[512]; /* told last */
@@ -47,5 +48,7 @@ int serve_settle(struct serve *s, uint64_t now, struct sluice_err *err);
 int serve_ways_want(struct serve *s, struct sluice_err *err);
 void serve_way_changed(void *arg, const struct way *way);
 void serve_say_all_down(struct serve *s);
+void serve_checks(struct serve *s, uint64_t now); /* writes for others what checks say, if it is time */
+void serve_checks_anew(struct serve *s);	  /* of all: another generation is followed */
 
 #endif

@@ -382,6 +382,12 @@ int targets_make(const struct balance_model *m, const struct policy *p, const st
 	return err_nomem(err);
 }
 
+static void free_one(struct checked *c)
+{
+	free(c->why);
+	free(c);
+}
+
 static void free_rest(struct targets *t)
 {
 	char **words = (char **)(void *)t->words.data;
@@ -404,7 +410,7 @@ void targets_drop(const struct targets *before, struct targets *made)
 
 	for (i = 0; i < made->n; i++)
 		if (find(before, made->v[i]) != made->v[i])
-			free(made->v[i]);
+			free_one(made->v[i]);
 	free_rest(made);
 }
 
@@ -418,7 +424,7 @@ void targets_replace(struct targets *t, const struct balance_model *m, struct ta
 		set_places(m, by);
 	for (i = 0; i < t->n; i++)
 		if (!t->v[i]->kept)
-			free(t->v[i]);
+			free_one(t->v[i]);
 	free_rest(t);
 	if (by->n)
 		qsort(by->v, by->n, sizeof(*by->v), by_key);
@@ -431,6 +437,6 @@ void targets_free(struct targets *t)
 	size_t i;
 
 	for (i = 0; i < t->n; i++)
-		free(t->v[i]);
+		free_one(t->v[i]);
 	free_rest(t);
 }

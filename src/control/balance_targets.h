@@ -19,6 +19,8 @@ struct checked {
 	/* of the daemon */
 	bool up, pending; /* pending: a verdict that does not count for packets yet */
 	bool untold;	  /* it was told that it cannot be checked */
+	char *why;	  /* what its last check said, unless that was good; freed with it */
+	bool why_asked, why_new; /* it could be asked; not written yet */
 };
 
 struct targets {

@@ -7,10 +7,12 @@
 
 #include "base/clock.h"
 #include "base/err.h"
+#include "control/balance_checks.h"
 #include "control/balance_serve_inside.h"
 
 #define ROUTINE_NS MS(200) /* what changes nothing for packets is written together */
 #define BUSY_NS MS(5)	   /* somebody has the lock */
+#define CHECKS_NS MS(500)  /* what checks say is written together, for whoever looks */
 #define BUSY_SAY_NS MS(5000)
 #define AGAIN_NS MS(1000) /* after a failure */
 #define FREE_MAX_NS MS(50)
@@ -41,6 +43,58 @@ static void on_change(void *arg, const struct health_event *e)
 	serve_pend(s, c, e->up, changes);
 }
 
+/* Keeps what a check said, for serve_checks(). */
+static void keep_why(struct serve *s, struct checked *c, const struct health_result *r)
+{
+	bool asked = r->outcome != HEALTH_UNTOLD;
+
+	if (r->outcome == HEALTH_GOOD ? !c->why : c->why && c->why_asked == asked && !strcmp(c->why, r->why))
+		return;
+	free(c->why);
+	c->why = r->outcome == HEALTH_GOOD ? NULL : strdup(r->why);
+	c->why_asked = asked;
+	c->why_new = true;
+	if (!s->checks_ns)
+		s->checks_ns = clock_mono_ns() + CHECKS_NS;
+}
+
+void serve_checks_anew(struct serve *s)
+{
+	size_t i;
+
+	for (i = 0; i < s->t.n; i++)
+		s->t.v[i]->why_new = true;
+	s->checks_ns = clock_mono_ns() + CHECKS_NS;
+}
+
+/* Nothing depends on it: what cannot be written is told once, and not tried again until something else is said. */
+void serve_checks(struct serve *s, uint64_t now)
+{
+	struct sluice_err why;
+	struct checked *c;
+	size_t i, k;
+	bool is_new;
+
+	if (!s->checks_ns || now < s->checks_ns)
+		return;
+	s->checks_ns = 0;
+	for (i = 0; s->b && i < s->t.n; i = k) {
+		struct buf lines = {0};
+
+		for (k = i, is_new = false; k < s->t.n && s->t.v[k]->at_service == s->t.v[i]->at_service;
+		     k++) {
+			c = s->t.v[k];
+			is_new |= c->why_new;
+			c->why_new = false;
+			if (c->is_checked && c->why)
+				balance_checks_line(&lines, &c->addr, c->port, c->why_asked, c->why);
+		}
+		if (is_new && balance_checks_write(s->b, s->t.v[i]->at_service, &lines, &why))
+			serve_trouble(s, why.text);
+		buf_free(&lines);
+	}
+}
+
 static void on_result(void *arg, const struct health_result *r)
 {
 	struct checked *c = (struct checked *)(uintptr_t)r->id;
@@ -50,6 +104,7 @@ static void on_result(void *arg, const struct health_result *r)
 		serve_tell(arg, false, "%s stays %s: %s", targets_name(c, name), c->up ? "up" : "down",
 			   r->why);
 	c->untold = r->outcome == HEALTH_UNTOLD;
+	keep_why(arg, c, r);
 }
 
 int serve_health_new(struct serve *s, struct sluice_err *err)

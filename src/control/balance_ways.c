@@ -99,16 +99,11 @@ static unsigned int bucket_of(int index, const struct net_addr *a)
 	       BUCKETS;
 }
 
-static bool same_addr(const struct net_addr *a, const struct net_addr *b)
-{
-	return a->v6 == b->v6 && !memcmp(a->bytes, b->bytes, 16);
-}
-
 static struct neighbour **neighbour_at(struct ways *w, int index, const struct net_addr *addr)
 {
 	struct neighbour **at = &w->buckets[bucket_of(index, addr)];
 
-	while (*at && ((*at)->index != index || !same_addr(&(*at)->addr, addr)))
+	while (*at && ((*at)->index != index || !net_addr_same(&(*at)->addr, addr)))
 		at = &(*at)->next;
 	return at;
 }

@@ -20,7 +20,6 @@
 #include "control/files.h"
 #include "control/inside.h"
 #include "control/redirects.h"
-#include "control/sets.h"
 
 #define CODE_BYTES (64u << 20)
 
@@ -205,58 +204,6 @@ static int make_trial(const struct build *b)
 	return e;
 }
 
-/*
- * Sets that change at run time: those of the policy, with what came into sets of the same name meanwhile; where no
- * policy is in force, until it was taken down. Of a policy that comes back, sets that the one in force has not are
- * as they were when it went, if it is still there.
- */
-struct source {
-	int before, again, as; /* maps, -1: none; as: code that goes on knows one of its size */
-};
-
-static int fill_sets(struct build *b, struct filter_sets *sets, const struct source *from)
-{
-	int e = 0;
-
-	if (from->before >= 0)
-		e = control_sets_room(sets, from->before, -1, b->err);
-	if (!e && from->again >= 0)
-		e = control_sets_room(sets, from->again, from->before, b->err);
-	if (!e && from->as >= 0)
-		e = control_sets_like(sets, from->as, b->err);
-	e = e ?: control_sets_make(sets, from->before, &b->maps.sets, b->err);
-	if (!e && from->again >= 0 && b->maps.sets >= 0)
-		e = control_sets_return(b->maps.sets, from->again, from->before, b->err);
-	return e;
-}
-
-static int make_sets(struct build *b, const char *again, bool as_it_was, struct filter_sets **sets)
-{
-	const struct control_record *r = &b->st->record;
-	const char *name = r->live[0] ? r->live : r->before;
-	struct source from = {-1, -1, -1};
-	int e = filter_sets_plan(b->p, sets, b->err);
-
-	if (e)
-		return e;
-	if (name[0])
-		from.before = control_state_map(b->st, name, CONTROL_SETS, 0, b->err);
-	if (name[0] && from.before < 0 && from.before != -ENOENT)
-		return from.before;
-	if (again[0] && strcmp(again, name) != 0) /* not there: nothing of it is loaded any more */
-		from.again = control_state_map(b->st, again, CONTROL_SETS, 0, NULL);
-	if (as_it_was)
-		from.as = control_state_map(b->st, again, CONTROL_SETS, 0, NULL);
-	e = fill_sets(b, *sets, &from);
-	shut(&from.before);
-	shut(&from.again);
-	shut(&from.as);
-	if (e || b->maps.sets < 0)
-		return e;
-	b->opts.sets = *sets;
-	return build_pin(b, b->maps.sets, CONTROL_SETS, 0);
-}
-
 static int make_dirs(struct build *b)
 {
 	int e = control_generation_dir(b->st, b->g->name, b->dir, b->err);
@@ -265,11 +212,27 @@ static int make_dirs(struct build *b)
 	return e ?: files_mkdir(b->dir, b->err) ?: files_mkdir(b->pins, b->err);
 }
 
-/* The hashes' seeds stay the same: with others no cell of a limit would be found again. */
+/* The hashes' seeds stay the same: with others no cell of a limit would be found again. Filters that are nowhere have none. */
+static bool seed_before(struct build *b)
+{
+	struct control_generation *live;
+	struct filter_config config;
+	bool found = false;
+	uint32_t i;
+
+	if (!b->st->record.live[0] || control_generation_open(b->st, b->st->record.live, &live, NULL))
+		return false;
+	for (i = 0; i < live->n_parts && !found; i++)
+		found = !build_struct(b->st, live->name, "config", live->parts[i].filter, &config, sizeof(config), NULL);
+	control_generation_free(live);
+	if (found)
+		memcpy(b->opts.seed, config.seed, sizeof(b->opts.seed));
+	return found;
+}
+
 static int options(struct build *b, struct filter_interface **interfaces)
 {
 	struct if_nameindex *all = if_nameindex();
-	struct filter_config config;
 	struct timespec tick;
 	uint32_t n = 0, i;
 
@@ -292,10 +255,7 @@ static int options(struct build *b, struct filter_interface **interfaces)
 	b->opts.n_interfaces = n;
 	if (!clock_getres(CLOCK_MONOTONIC_COARSE, &tick) && !tick.tv_sec)
 		b->opts.jiffy_ns = (uint64_t)tick.tv_nsec;
-	if (b->st->record.live[0] &&
-	    !build_struct(b->st, b->st->record.live, "config", 0, &config, sizeof(config), NULL))
-		memcpy(b->opts.seed, config.seed, sizeof(b->opts.seed));
-	else if (getrandom(b->opts.seed, sizeof(b->opts.seed), 0) != sizeof(b->opts.seed))
+	if (!seed_before(b) && getrandom(b->opts.seed, sizeof(b->opts.seed), 0) != sizeof(b->opts.seed))
 		return err_set(b->err, -EIO, "no random numbers: %s", strerror(errno));
 	return *interfaces ? 0 : err_nomem(b->err);
 }
@@ -313,7 +273,7 @@ int build_new(struct control_state *st, const char *again, const struct policy *
 	e = e ?: make_trial(&b);
 	if (!e && st->record.live[0])
 		b.maps.samples = control_state_map(st, st->record.live, CONTROL_SAMPLES, 0, NULL);
-	e = e ?: make_sets(&b, again, false, &sets);
+	e = e ?: build_sets(&b, again, false, &sets);
 	for (i = 0; i < p->n_filters && !e; i++)
 		e = build_filter(&b, i);
 	e = e ?: redirects_write(&b);
@@ -458,7 +418,7 @@ int build_again(struct control_state *st, const char *from, const struct policy 
 		e = a.e;
 	}
 	e = e ?: make_trial(&b);
-	e = e ?: make_sets(&b, from, true, &sets);
+	e = e ?: build_sets(&b, from, true, &sets);
 	for (i = 0; i < g->n_parts && !e; i++)
 		e = again_part(&a, from, i);
 	e = e ?: build_balance(&b);

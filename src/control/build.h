@@ -13,6 +13,7 @@
 #ifndef CONTROL_BUILD_H
 #define CONTROL_BUILD_H
 
+#include <net/if.h>
 #include <sluice/chain.h>
 
 #include "abi/filter.h"
@@ -38,12 +39,16 @@ struct build_rule {
  * build_parts() finds the interfaces of a policy's filters and balance blocks.
  * out:     g->parts, on, and how many
  * errors:  -ENODEV an interface that is named is not there (err has all that are missing); missing_ok: it is left
- *          out; -EINVAL an interface is in two filters (by globs); balance blocks are on too many
+ *          out, as is one that is named by another name of it, else -EINVAL, and also if rules name it so;
+ *          -EINVAL an interface is in two filters (by globs); balance blocks are on too many
  */
 int build_parts(const struct policy *p, bool missing_ok, struct control_generation *g, struct sluice_err *err);
 
 /* build_bits() are the bits of the interfaces that a balance block is on. */
 uint32_t build_bits(const struct control_generation *g, uint32_t balance);
+
+/* build_alias(): is it another name of an interface (ip link property add altname)? Then own is that one's own. */
+bool build_alias(const char *name, char own[IF_NAMESIZE]);
 
 /* build_names(): does a name or glob of a generation's `on` mean the interface? */
 bool build_names(const struct control_part *on, const char *ifname);

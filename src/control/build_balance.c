@@ -16,6 +16,7 @@
 #include "control/balance_nat.h"
 #include "control/build.h"
 #include "control/build_inside.h"
+#include "control/carry_nat.h"
 #include "control/files.h"
 #include "control/inside.h"
 #include "control/status.h"
@@ -113,27 +114,25 @@ static int build_part(struct balancer *n, uint32_t part)
 	return e;
 }
 
-/* What can be written and not be done. */
-static int refuse(const struct build *b)
+/*
+ * What the live generation knows of translated flows goes on in the same maps, where it can: a family's flows, the ways to clients,
+ * packets in fragments, all by the numbers of places, which stay. Else it is copied when programs are switched (carry_nat()).
+ */
+static void take_nat_maps(struct balancer *n, const struct nat_config *before)
 {
-	struct policy_where w;
+	const struct control_state *st = n->b->st;
+	char path[PATH_MAX];
 	uint32_t i;
 
-	for (i = 0; i < b->p->n_balances; i++) {
-		if (b->p->balances[i].mode != BALANCE_NAT || b->p->services.services[i]->n_pools)
-			continue;
-		w = policy_where(b->p, b->p->balances[i].pos);
-		return err_set(b->err, -EOPNOTSUPP,
-			       "%s:%u: balance %s: forward nat needs addresses that packets come from: forward nat from ADDRESSES", w.path,
-			       w.line, b->p->balances[i].name);
-	}
-	return 0;
+	for (i = 0; i < CONTROL_BALANCE_NAT_MAPS; i++)
+		if (i < 2)
+			n->nat_maps[i] = carry_nat_map(st, before, &n->nat, i, !n->b->g->number);
+		else if (snprintf(path, sizeof(path), "%s/%s/%s", st->pins, st->record.live,
+				  control_balance_nat_maps[i]) < (int)sizeof(path))
+			n->nat_maps[i] = bpf_obj_get(path);
 }
 
-/*
- * Addresses that packets are translated to. Those that stay have the same numbers as before, and flows go on where there is room
- * for the same number of them.
- */
+/* Addresses that packets are translated to. Those that stay have the same numbers as before. */
 static int plan_nat(struct balancer *n)
 {
 	const struct balance_model *m = &n->model;
@@ -143,7 +142,6 @@ static int plan_nat(struct balancer *n)
 	struct nat_config before;
 	struct sluice_err why = {0};
 	bool known = live[0] && !build_struct(st, live, "nat", 0, &before, sizeof(before), NULL);
-	char path[PATH_MAX];
 	size_t i;
 	int e = nat_plan(m, known ? &before : NULL, &n->nat, &whose, &why), number;
 
@@ -156,10 +154,8 @@ static int plan_nat(struct balancer *n)
 	}
 	if (e)
 		return err_set(n->b->err, e, "balance %s: %.1000s", whose ? whose->name : "?", why.text);
-	for (i = 0; i < CONTROL_BALANCE_NAT_MAPS; i++)
-		if (known && !memcmp(before.n_addrs, n->nat.n_addrs, sizeof(before.n_addrs)) &&
-		    snprintf(path, sizeof(path), "%s/%s/%s", st->pins, live, control_balance_nat_maps[i]) < (int)sizeof(path))
-			n->nat_maps[i] = bpf_obj_get(path);
+	if (known)
+		take_nat_maps(n, &before);
 	return files_write(n->b->dir, "nat_0", &n->nat, sizeof(n->nat), false, n->b->err);
 }
 
@@ -224,10 +220,10 @@ int build_balance(const struct build *b)
 {
 	struct balancer n = {.b = b, .maps = {-1, -1, -1, -1, -1}, .nat_maps = {-1, -1, -1, -1}};
 	uint32_t i;
-	int e = refuse(b);
+	int e;
 
-	if (e || b->g->n_all == b->g->n_parts)
-		return e;
+	if (b->g->n_all == b->g->n_parts)
+		return 0;
 	e = balance_live_prepare(b->st, b->p, places_of(&n), b->st->record.live, clock_mono_ns(), &n.live, b->err);
 	if (!e)
 		take_maps(&n);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* A generation that is being made: what build.c and build_balance.c share. */
+/* A generation that is being made: what build.c, build_sets.c and build_balance.c share. */
 #ifndef CONTROL_BUILD_INSIDE_H
 #define CONTROL_BUILD_INSIDE_H
 
@@ -36,6 +36,15 @@ int build_keep_code(const struct build *b, const struct code *code, uint32_t par
  * errors:  -EADDRINUSE Linux leaves next to no ports (err names service and numbers); -ENOMEM, and others: the kernel could not be asked
  */
 int build_own(const struct balance_model *from, struct balance_model *to, struct sluice_err *err);
+
+/*
+ * build_sets() makes the memory of the sets that change at run time and pins it.
+ *
+ * in:      again  the generation that comes back; "": none. as_it_was  its code goes on, and knows memory of one size
+ * out:     b->maps.sets, b->opts.sets; *sets also after a failure, for filter_sets_free() when b is done
+ * errors:  -ESTALE (as_it_was) the sets have grown; those of filter_sets_plan(), control_sets_make()
+ */
+int build_sets(struct build *b, const char *again, bool as_it_was, struct filter_sets **sets);
 
 /*
  * build_balance() makes memory and programs of the balance blocks, if there are any. What flows and counters say of the

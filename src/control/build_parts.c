@@ -96,6 +96,79 @@ static void look(const struct policy_list *on, bool *any, struct missing *m)
 	}
 }
 
+bool build_alias(const char *name, char own[IF_NAMESIZE])
+{
+	unsigned int index = if_nametoindex(name);
+
+	return index && if_indextoname(index, own) && strcmp(name, own) != 0;
+}
+
+static void add_list(struct buf *to, const struct policy_list *list)
+{
+	uint32_t i;
+
+	for (i = 0; i < list->n; i++)
+		if (!is_glob(list->v[i].text))
+			buf_put(to, &list->v[i].text, sizeof(list->v[i].text));
+}
+
+static void add_rule(struct buf *to, const struct policy_stmt *s)
+{
+	const struct policy_match *in = policy_match_of(s, POLICY_IN);
+
+	if (in)
+		add_list(to, &in->list);
+	if (s->redirect)
+		buf_put(to, &s->redirect, sizeof(s->redirect));
+}
+
+static int by_text(const void *a, const void *b)
+{
+	return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+static int say_aliases(const char *const *v, size_t n, struct sluice_err *err)
+{
+	char list[512] = "", own[512] = "", name[IF_NAMESIZE];
+	size_t i, n_list = 0, n_own = 0;
+	bool any = false;
+
+	for (i = 0; i < n; i++) {
+		if ((i && !strcmp(v[i - 1], v[i])) || !build_alias(v[i], name) || n_list + 64 > sizeof(list))
+			continue;
+		n_list += (size_t)snprintf(list + n_list, sizeof(list) - n_list, any ? ", %s of %s" : "%s is another name of %s",
+					   v[i], name);
+		n_own += (size_t)snprintf(own + n_own, sizeof(own) - n_own, "%s%s", any ? ", " : "", name);
+		any = true;
+	}
+	return any ? err_set(err, -EINVAL, "%s; write %s", list, own) : 0;
+}
+
+/* The kernel understands other names of an interface, but shows its own: a filter on such a name would be nowhere. */
+static int aliases(const struct policy *p, struct sluice_err *err)
+{
+	struct buf names = {0};
+	uint32_t i, k;
+	size_t n;
+	int e;
+
+	for (i = 0; i < p->n_filters; i++) {
+		add_list(&names, &p->filters[i].on);
+		for (k = 0; k < p->filters[i].n_stmts; k++)
+			add_rule(&names, &p->filters[i].stmts[k]);
+	}
+	for (i = 0; i < p->n_balances; i++)
+		add_list(&names, &p->balances[i].on);
+	for (i = 0; i < p->n_interfaces; i++)
+		buf_put(&names, &p->interfaces[i].name, sizeof(p->interfaces[i].name));
+	n = names.len / sizeof(const char *);
+	if (n && !names.failed)
+		qsort(names.data, n, sizeof(const char *), by_text);
+	e = names.failed ? err_nomem(err) : say_aliases((const char *const *)(const void *)names.data, n, err);
+	buf_free(&names);
+	return e;
+}
+
 /* All names that are missing at once, as check tells all mistakes at once. */
 static int missing(const struct policy *p, struct sluice_err *err)
 {
@@ -128,7 +201,7 @@ int build_parts(const struct policy *p, bool missing_ok, struct control_generati
 {
 	struct if_nameindex *all;
 	uint32_t i;
-	int e = missing_ok ? 0 : missing(p, err);
+	int e = missing_ok ? 0 : aliases(p, err) ?: missing(p, err);
 
 	g->n_filters = p->n_filters;
 	g->n_balances = p->n_balances;

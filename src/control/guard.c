@@ -8,6 +8,7 @@
 #include <sluice/packet.h>
 
 #include "base/err.h"
+#include "base/text.h"
 #include "control/guard.h"
 #include "net/dev.h"
 #include "net/route.h"
@@ -15,11 +16,12 @@
 
 #define FRAME_MAX 256
 #define RULE_SHOWN 200 /* bytes of the rule in the sentence */
+#define TUNNELS 8      /* that are warned of */
 #define ADVICE "use --force, or --confirm 60s to try"
 
 /*
  * Time between two packets: the slowest limit there is, one packet a day, lets each in. 2^64 ns have room for 213,000
- * packets: those of all sessions on 50 interfaces.
+ * packets: those of all sessions on 40 interfaces.
  */
 #define PAUSE_NS (UINT64_C(86400) * 1000000000)
 
@@ -33,6 +35,8 @@ struct guard {
 	struct policy_oracle **oracles; /* per filter, made when first asked */
 	uint64_t now_ns;
 	uint32_t refused; /* sessions */
+	int warned[TUNNELS];
+	uint32_t n_warned;
 	struct sluice_err first;
 };
 
@@ -43,42 +47,95 @@ struct arrival {
 	uint16_t vlan; /* 0: no tag */
 	bool ethernet; /* neighbours are asked for their address */
 	uint8_t peer_mac[6], own_mac[6];
-	struct net_addr hop;
+	struct net_addr hop, group; /* group: where the neighbour asks for the own address; of IPv6 */
 };
 
-enum packet { PACKET_ACK, PACKET_DATA, PACKET_SYN, PACKET_NEIGHBOUR, N_PACKETS };
+enum packet { PACKET_ACK, PACKET_DATA, PACKET_SYN, PACKET_QUESTION, PACKET_ANSWER, N_PACKETS };
+
+static void put_hex(struct buf *to, const uint8_t *bytes, size_t n)
+{
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		buf_printf(to, "%02x", bytes[i]);
+}
+
+/* RFC 4291, 2.7.1: whoever asks for the address asks the group that the end of it stands for. */
+static struct net_addr group_of(const struct net_addr *a)
+{
+	struct net_addr g = {.v6 = true, .bytes = {0xff, 0x02, [11] = 1, [12] = 0xff}};
+
+	memcpy(g.bytes + 13, a->bytes + 13, 3);
+	return g;
+}
+
+/* Where on the link a packet goes. A neighbour that asks this host alone, and is not heard, asks the whole link next. */
+static void link_to(const struct arrival *a, enum packet which, uint8_t mac[6])
+{
+	memcpy(mac, a->own_mac, 6);
+	if (which == PACKET_QUESTION && a->s->peer.v6) {
+		mac[0] = mac[1] = 0x33;
+		memcpy(mac + 2, a->group.bytes + 12, 4);
+	} else if (which == PACKET_QUESTION) {
+		memset(mac, 0xff, 6);
+	}
+}
+
+/* What the neighbour asks for this host's address with, and what it answers with when it is asked for its own. */
+static void put_neighbour(const struct arrival *a, bool question, struct buf *to)
+{
+	char local[NET_ADDR_TEXT], hop[NET_ADDR_TEXT], group[NET_ADDR_TEXT], peer[NET_MAC_TEXT],
+		own[NET_MAC_TEXT];
+
+	net_addr_format(&a->s->local, local, sizeof(local));
+	net_addr_format(&a->hop, hop, sizeof(hop));
+	net_mac_format(a->peer_mac, peer, sizeof(peer));
+	if (!a->s->peer.v6) {
+		buf_printf(to, "arp op %d sha %s spa %s tha %s tpa %s", question ? 1 : 2, peer, hop,
+			   question ? "00:00:00:00:00:00" : net_mac_format(a->own_mac, own, sizeof(own)),
+			   local);
+		return;
+	}
+	/* RFC 4861, 4.3 and 4.4: flags (here solicited, override), the target's address, one's own MAC address */
+	buf_printf(to, "ipv6 src %s dst %s hop 255 / icmp6 type %d code 0 id %u / hex ", hop,
+		   question ? net_addr_format(&a->group, group, sizeof(group)) : local, question ? 135 : 136,
+		   question ? 0u : 0x6000u);
+	put_hex(to, question ? a->s->local.bytes : a->hop.bytes, 16);
+	buf_printf(to, question ? "0101" : "0201");
+	put_hex(to, a->peer_mac, 6);
+}
+
+static void put_segment(const struct arrival *a, enum packet which, struct buf *to)
+{
+	char peer[NET_ADDR_TEXT], local[NET_ADDR_TEXT];
+
+	buf_printf(to, "%s src %s dst %s / tcp sport %u dport %u flags %s%s", a->s->peer.v6 ? "ipv6" : "ipv4",
+		   net_addr_format(&a->s->peer, peer, sizeof(peer)),
+		   net_addr_format(&a->s->local, local, sizeof(local)), a->s->peer_port, a->s->local_port,
+		   which == PACKET_SYN	  ? "syn"
+		   : which == PACKET_DATA ? "psh,ack"
+					  : "ack",
+		   which == PACKET_DATA	 ? " / zeros 100"
+		   : which == PACKET_SYN ? " options 020405b4"
+					 : "");
+}
 
 static int build(const struct arrival *a, enum packet which, uint8_t *to, size_t *len, struct sluice_err *err)
 {
-	char peer[NET_ADDR_TEXT], local[NET_ADDR_TEXT], hop[NET_ADDR_TEXT], src[NET_MAC_TEXT],
-		dst[NET_MAC_TEXT];
-	const char *ip = a->s->peer.v6 ? "ipv6" : "ipv4";
+	char src[NET_MAC_TEXT], dst[NET_MAC_TEXT];
 	struct buf text = {0};
+	uint8_t mac[6];
 	int e;
 
-	net_addr_format(&a->s->peer, peer, sizeof(peer));
-	net_addr_format(&a->s->local, local, sizeof(local));
-	net_addr_format(&a->hop, hop, sizeof(hop));
+	link_to(a, which, mac);
 	buf_printf(&text, "eth src %s dst %s / ", net_mac_format(a->peer_mac, src, sizeof(src)),
-		   net_mac_format(a->own_mac, dst, sizeof(dst)));
+		   net_mac_format(mac, dst, sizeof(dst)));
 	if (a->vlan)
 		buf_printf(&text, "vlan id %u / ", a->vlan);
-	if (which != PACKET_NEIGHBOUR)
-		buf_printf(&text, "%s src %s dst %s / tcp sport %u dport %u flags %s%s", ip, peer, local,
-			   a->s->peer_port, a->s->local_port,
-			   which == PACKET_SYN	  ? "syn"
-			   : which == PACKET_DATA ? "psh,ack"
-						  : "ack",
-			   which == PACKET_DATA	 ? " / zeros 100"
-			   : which == PACKET_SYN ? " options 020405b4"
-						 : "");
-	else if (
-		a->s->peer
-			.v6) /* RFC 4861, 4.3: reserved, and the target's address; checked with hop limit 255 */
-		buf_printf(&text, "ipv6 src %s dst %s hop 255 / icmp6 type 135 code 0 / zeros 16", hop,
-			   local);
+	if (which < PACKET_QUESTION)
+		put_segment(a, which, &text);
 	else
-		buf_printf(&text, "arp op 1 sha %s spa %s tpa %s", src, hop, local);
+		put_neighbour(a, which == PACKET_QUESTION, &text);
 	buf_printf(&text, " / pad 60");
 	e = text.failed ? err_nomem(err)
 			: sluice_packet_build((const char *)text.data, to, FRAME_MAX, len, err);
@@ -97,27 +154,34 @@ static void say_rule(const struct policy *p, const struct policy_filter *f, uint
 	policy_rule_print(f, s, RULE_SHOWN, to);
 }
 
+static void say_session(const struct control_session *s, struct buf *to)
+{
+	char peer[SESSION_SAY];
+
+	buf_printf(to, "%s session from %s (", s->own ? "your" : "the",
+		   control_session_say(s, peer, sizeof(peer)));
+	if (s->own)
+		buf_printf(to, "SSH_CONNECTION)");
+	else
+		buf_printf(to, "connected to port %u)", s->local_port);
+}
+
 static void refuse(struct guard *g, const struct arrival *a, const struct policy_filter *f, uint32_t rule,
 		   enum packet which)
 {
 	static const char *const does[] = {"would cut off", "would cut off",
 					   "would refuse another connection like",
-					   "would drop ARP, and so end"};
-	const char *what = which == PACKET_NEIGHBOUR && a->s->peer.v6
+					   "would drop ARP, and so end", "would drop ARP, and so end"};
+	const char *what = which >= PACKET_QUESTION && a->s->peer.v6
 				   ? "would drop neighbour discovery, and so end"
 				   : does[which];
-	char peer[SESSION_SAY], from[48];
 	struct buf text = {0};
 
 	if (g->refused++)
 		return;
-	if (a->s->own)
-		snprintf(from, sizeof(from), "SSH_CONNECTION");
-	else
-		snprintf(from, sizeof(from), "connected to port %u", a->s->local_port);
 	say_rule(g->p, f, rule, &text);
-	buf_printf(&text, " %s %s session from %s (%s)", what, a->s->own ? "your" : "the",
-		   control_session_say(a->s, peer, sizeof(peer)), from);
+	buf_printf(&text, " %s ", what);
+	say_session(a->s, &text);
 	err_set(&g->first, -EBUSY, "%s",
 		text.failed ? "a rule would cut off your session" : (char *)text.data);
 	buf_free(&text);
@@ -145,7 +209,7 @@ static int ask(struct guard *g, const struct arrival *a, bool *refused, struct s
 		if (e)
 			return e;
 	}
-	for (which = 0; which < (a->ethernet ? N_PACKETS : PACKET_NEIGHBOUR) && !*refused; which++) {
+	for (which = 0; which < (a->ethernet ? N_PACKETS : PACKET_QUESTION) && !*refused; which++) {
 		e = build(a, (enum packet)which, frame, &len, err);
 		if (e)
 			return e;
@@ -183,21 +247,22 @@ static void free_set(struct guard *g, uint32_t i)
 }
 
 /* Sets as they will be, as far as this session's addresses are concerned. */
-static int take_sets(struct guard *g, const struct control_session *s, const struct net_addr *hop,
-		     struct sluice_err *err)
+static int take_sets(struct guard *g, const struct arrival *a, struct sluice_err *err)
 {
-	const struct net_addr *const addrs[] = {&s->peer, &s->local, hop};
+	const struct net_addr *const addrs[] = {&a->s->peer, &a->s->local, &a->hop, &a->group};
+	const size_t n = a->s->peer.v6 ? 4 : 3;
 	struct policy_set *set;
-	uint32_t i, k;
+	uint32_t i;
+	size_t k;
 	int in;
 
 	for (i = 0; g->opts->in_set && i < g->p->n_sets; i++) {
 		set = &g->asked.sets[i];
 		free_set(g, i);
-		if (g->opts->in_set(g->opts->ctx, set->name, &s->peer) < 0)
+		if (g->opts->in_set(g->opts->ctx, set->name, &a->s->peer) < 0)
 			continue;
 		set->spans = (struct policy_spans){0};
-		for (k = 0; k < 3; k++) {
+		for (k = 0; k < n; k++) {
 			in = g->opts->in_set(g->opts->ctx, set->name, addrs[k]);
 			if (in > 0)
 				add_address(&set->spans, addrs[k]);
@@ -269,21 +334,64 @@ static int way_to(struct guard *g, struct arrival *a)
 	return index;
 }
 
+/* The packets that a tunnel is made of come in elsewhere, and nobody here knows what they look like. */
+static void warn_tunnel(struct guard *g, const struct control_session *s, const struct net_dev *tunnel)
+{
+	struct buf text = {0};
+	char name[16];
+	uint32_t i;
+
+	for (i = 0; i < g->n_warned; i++)
+		if (g->warned[i] == tunnel->info.index)
+			return;
+	if (!g->opts->warn || g->n_warned == TUNNELS)
+		return;
+	g->warned[g->n_warned++] = tunnel->info.index;
+	snprintf(name, sizeof(name), "%s", tunnel->info.name);
+	say_session(s, &text);
+	buf_printf(&text,
+		   " comes in by %s, a tunnel: whether the policy lets the tunnel's own packets in is not "
+		   "looked at",
+		   text_harmless(name));
+	g->opts->warn(g->opts->warn_ctx,
+		      text.failed ? "your session comes in by a tunnel, whose own packets are not looked at"
+				  : (char *)text.data);
+	buf_free(&text);
+}
+
+/* Do a session's packets come in there? As themselves: those of a tunnel that is on top of it do not. */
+static bool carries(struct guard *g, int index, int tunnel, int at)
+{
+	if (!index || index == at)
+		return true;
+	return net_route_goes_over(&g->nl, index, at) &&
+	       (!tunnel || tunnel == at || !net_route_goes_over(&g->nl, tunnel, at));
+}
+
 static int look_at(struct guard *g, const struct control_session *s, struct sluice_err *err)
 {
 	struct arrival a = {.s = s};
-	bool refused = false;
-	int index = way_to(g, &a), e;
+	bool refused = false, elsewhere = false;
+	int index = way_to(g, &a), tunnel, e;
 	uint16_t vlan = a.vlan;
+	struct net_dev dev;
+	uint32_t filter;
 	size_t i;
 
-	e = take_sets(g, s, &a.hop, err);
+	tunnel = index && net_route_tunnel(&g->nl, index, &dev) ? dev.info.index : 0;
+	if (s->local.v6)
+		a.group = group_of(&s->local);
+	e = take_sets(g, &a, err);
 	for (i = 0; i < g->n_ifs && !e && !refused; i++) {
-		if (index && index != g->ifs[i].index && !net_route_goes_over(&g->nl, index, g->ifs[i].index))
+		if (!carries(g, index, tunnel, g->ifs[i].index)) {
+			elsewhere |= !policy_filter_on(&g->asked, g->ifs[i].name, "", &filter, NULL);
 			continue;
+		}
 		a.vlan = index == g->ifs[i].index ? 0 : vlan;
 		e = on_interface(g, &a, &g->ifs[i], &refused, err);
 	}
+	if (tunnel && elsewhere && !e && !refused)
+		warn_tunnel(g, s, &dev);
 	return e;
 }
 

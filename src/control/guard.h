@@ -25,15 +25,20 @@ struct control_guard_opts {
 	 */
 	int (*in_set)(void *ctx, const char *set, const struct net_addr *addr);
 	void *ctx;
+	/* what was not looked at, in a sentence; NULL: nobody is told */
+	void (*warn)(void *ctx, const char *sentence);
+	void *warn_ctx;
 	const char *advice; /* the end of the sentence; NULL: "use --force, or --confirm 60s to try" */
 };
 
 /*
  * control_guard() asks whether a policy lets the packets of every session in: a segment of the connection, with
- * and without data, the SYN of a new one, and what the neighbour's address is found by (ARP, neighbour
- * discovery), without which a session ends a minute later. They are those that come in on the interface through
- * which the peer is reached, or on what carries that (bridge port, bond, VLAN device); on all of the policy's
- * if that cannot be told. Buckets of limits are full.
+ * and without data, the SYN of a new one, and what neighbours find each other by (ARP, neighbour discovery), without
+ * which a session ends a minute later: the neighbour's question, as it is asked of the whole link, and its answer to
+ * this host's. They are those that come in on the interface through which the peer is reached, or on what carries that
+ * (bridge port, bond, VLAN device); on all of the policy's if that cannot be told. Buckets of limits are full.
+ * What comes out of a tunnel is asked for where it comes out alone: whether the packets that the tunnel is made of are
+ * let in on other interfaces of the policy is not found out, and warned of.
  *
  * in:      p       without mistakes
  * errors:  -EBUSY  refused: err names rule, session and what to do; -EINVAL of SSH_CONNECTION, and others of

@@ -246,6 +246,84 @@ static void bad_tables(void **state)
 	control_sessions_free(&s);
 }
 
+/* --- the session of a process --- */
+
+static void put_process(const char *pid, const char *name, const char *parent)
+{
+	char path[64], text[128];
+
+	snprintf(path, sizeof(path), "%s/stat", pid);
+	snprintf(text, sizeof(text), "%s (%s) S %s 20 20 34816 0\n", pid, name, parent);
+	put_file(path, text);
+}
+
+static void above(long pid, const char *want)
+{
+	char said[SESSION_SAY] = "";
+	struct control_session s;
+	struct sluice_err err = {0};
+	int e = control_session_above(pid, root, &s, &err);
+
+	if (!e)
+		control_session_say(&s, said, sizeof(said));
+	if (e != (want ? 0 : -ENOENT) || strcmp(said, want ? want : "") != 0)
+		fail_msg("%ld: %d, %s, %s", pid, e, said, err.text);
+}
+
+/* init 1 - sshd 7 - sshd-session 9 - shell 20 - sudo 21; nginx 8 - 22; 30 and 31 turn in a circle */
+static void ancestors(void **state)
+{
+	/* in front of 9's session on 2022: a port 8080 that it forwards for its client, and a connection to that */
+	static const char forwards[] = HEAD "   0: 00000000:07E6 00000000:0000 0A" REST "100" TAIL
+					    "   1: 016433C6:9C41 0A0200C0:0016 01" REST "102" TAIL
+					    "   2: 00000000:1F90 00000000:0000 0A" REST "105" TAIL
+					    "   3: 016433C6:1F90 0F0200C0:9C40 01" REST "106" TAIL
+					    "   4: 016433C6:07E6 090200C0:9C40 01" REST "101" TAIL
+					    "   5: 00000000:01BB 00000000:0000 0A" REST "103" TAIL
+					    "   6: 016433C6:01BB 0B0200C0:9C40 01" REST "104" TAIL
+					    "   7: 016433C6:0016 0C0200C0:9C40 01" REST "107" TAIL;
+	static const char *const dirs[] = {"9/fd", "20", "21", "22", "23", "24", "24/fd", "30", "31"};
+	size_t i;
+
+	(void)state;
+	put_file("thread-self/net/tcp", forwards);
+	put_file("thread-self/net/tcp6", HEAD);
+	for (i = 0; i < sizeof(dirs) / sizeof(*dirs); i++)
+		put_dir(dirs[i]);
+	put_link("8/fd/4", "socket:[104]");
+	put_link("9/fd/3", "socket:[101]");
+	put_link("9/fd/5", "socket:[105]");
+	put_link("9/fd/6", "socket:[106]");
+	put_process("7", "sshd", "1");
+	put_process("8", "nginx", "1");
+	put_process("9", "sshd-session", "7");
+	put_process("20", "a) S 8 (b", "9");
+	put_process("21", "sudo", "20");
+	put_process("22", "sluice", "8");
+	put_process("30", "x", "31");
+	put_process("31", "x", "30");
+	above(21, "192.0.2.9 port 40000");
+	above(20, "192.0.2.9 port 40000");
+	above(9, NULL); /* below the server that listens: what it has is no session */
+	above(22, NULL);
+	above(30, NULL);
+	above(1, NULL);
+	/* port 22, where nobody listens any more */
+	put_file("24/comm", "sshd\n");
+	put_link("24/fd/0", "socket:[107]");
+	put_process("24", "sshd", "1");
+	put_process("23", "sh", "24");
+	above(23, "192.0.2.12 port 40000");
+	put_file("23/stat", "");
+	above(23, NULL);
+	put_file("23/stat", "23 (sh) S");
+	above(23, NULL);
+	put_process("23", "sh", "24");
+	put_file("thread-self/net/tcp", HEAD); /* another network namespace */
+	above(23, NULL);
+	above(21, NULL);
+}
+
 /* --- what is refused --- */
 
 static int read_text(void *ctx, const char *path, size_t max, struct buf *to, struct sluice_err *err)
@@ -379,8 +457,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(parse_good), cmocka_unit_test(parse_bad), cmocka_unit_test(tables),
-		cmocka_unit_test(bad_tables), cmocka_unit_test(refusals),  cmocka_unit_test(live_sets),
-		cmocka_unit_test(several),
+		cmocka_unit_test(bad_tables), cmocka_unit_test(ancestors), cmocka_unit_test(refusals),
+		cmocka_unit_test(live_sets),  cmocka_unit_test(several),
 	};
 
 	return cmocka_run_group_tests(tests, make_proc, remove_proc);

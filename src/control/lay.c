@@ -13,6 +13,7 @@
 #include "bpf/object.h"
 #include "control/build.h"
 #include "control/carry.h"
+#include "control/carry_nat.h"
 #include "control/files.h"
 #include "control/inside.h"
 #include "control/lay.h"
@@ -206,13 +207,16 @@ static void keep_why(const struct control_state *st, const struct both *b, const
 struct last {
 	const struct control_state *st;
 	const char *from, *to;
+	bool limits;
 };
 
 static void last_moment(void *ctx)
 {
 	const struct last *l = ctx;
 
-	carry_cells(l->st, l->from, l->to);
+	if (l->limits)
+		carry_cells(l->st, l->from, l->to);
+	carry_nat(l->st, l->from, l->to);
 }
 
 /* All members of an interface in one step: those that `to` has, without those of `from` alone. */
@@ -220,8 +224,8 @@ static int direct_one(const struct control_state *st, const struct both *b, cons
 		      const struct lay_want *want, struct sluice_err *err)
 {
 	struct sluice_attach_opts opts = options(st, want, s->ifname);
-	struct last last = {st, b->from ? b->from->name : "", b->to ? b->to->name : ""};
-	bool limits = want && s->from[CONTROL_FILTER] >= 0;
+	struct last last = {st, b->from ? b->from->name : "", b->to ? b->to->name : "",
+			    s->from[CONTROL_FILTER] >= 0};
 	struct code *code[CONTROL_KINDS] = {NULL};
 	struct put_member m[CONTROL_KINDS];
 	struct sluice_attached got;
@@ -243,7 +247,8 @@ static int direct_one(const struct control_state *st, const struct both *b, cons
 	if (!e && want && want->only_verify) {
 		e = put_verify(s->ifindex, m, CONTROL_KINDS, &opts, err);
 	} else if (!e) {
-		e = put_members(s->ifindex, m, CONTROL_KINDS, &opts, limits ? last_moment : NULL, &last, &got, err);
+		e = put_members(s->ifindex, m, CONTROL_KINDS, &opts, want ? last_moment : NULL, &last, &got,
+				err);
 		if (!e)
 			keep_why(st, b, s, &got);
 	}

@@ -16,6 +16,7 @@
 #include "control/sessions.h"
 
 #define SSH_PORT 22
+#define ANCESTORS 64 /* that are looked at */
 #define TEXT_MAX 256 /* of SSH_CONNECTION: two addresses with interfaces, two ports */
 
 /* States of a socket there (include/net/tcp_states.h of the kernel). */
@@ -284,6 +285,17 @@ static bool add_sockets(int proc, const char *pid, struct inodes *set)
 	return ok;
 }
 
+static void sort(struct inodes *set)
+{
+	if (set->n)
+		qsort(set->v, set->n, sizeof(*set->v), by_value);
+}
+
+static bool has_inode(const struct inodes *set, uint64_t inode)
+{
+	return set->n && bsearch(&inode, set->v, set->n, sizeof(inode), by_value);
+}
+
 /* The sockets of every SSH server, sorted. */
 static int server_sockets(const char *proc, struct inodes *set, struct sluice_err *err)
 {
@@ -297,8 +309,7 @@ static int server_sockets(const char *proc, struct inodes *set, struct sluice_er
 		if (d->d_name[0] >= '1' && d->d_name[0] <= '9' && is_server(dirfd(dir), d->d_name))
 			ok = add_sockets(dirfd(dir), d->d_name, set);
 	closedir(dir);
-	if (ok && set->n)
-		qsort(set->v, set->n, sizeof(*set->v), by_value);
+	sort(set);
 	return ok ? 0 : err_nomem(err);
 }
 
@@ -319,7 +330,7 @@ static int note_port(void *ctx, const struct entry *e)
 
 	if (e->state == STATE_LISTEN)
 		s->port[e->local_port] |= PORT_LISTENS;
-	if (s->servers.n && bsearch(&e->inode, s->servers.v, s->servers.n, sizeof(e->inode), by_value))
+	if (has_inode(&s->servers, e->inode))
 		s->port[e->local_port] |= PORT_SERVER;
 	return 0;
 }
@@ -384,6 +395,107 @@ int control_sessions_read(const char *ssh_connection, const char *proc, struct c
 		free(s->servers.v);
 	free(s);
 	return e;
+}
+
+/* --- the session of a process --- */
+
+/* 0: it has none, or that cannot be told. The name in front of it, in brackets, may be anything. */
+static long parent_of(int proc, long pid)
+{
+	char text[256], *name_ends;
+	long parent = 0;
+	ssize_t len;
+	int fd;
+
+	snprintf(text, sizeof(text), "%ld/stat", pid);
+	fd = openat(proc, text, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return 0;
+	len = read(fd, text, sizeof(text) - 1);
+	close(fd);
+	text[len > 0 ? len : 0] = '\0';
+	name_ends = strrchr(text, ')');
+	if (name_ends && strlen(name_ends) > 4) /* ") S 1234 " */
+		parent = strtol(name_ends + 4, NULL, 10);
+	return parent > 0 ? parent : 0;
+}
+
+/* What one SSH server has. */
+struct above {
+	struct inodes sockets;
+	uint8_t port[65536]; /* bits PORT_LISTENS; PORT_SERVER: itself, for what it forwards */
+	struct control_session *to;
+};
+
+static int note_listener(void *ctx, const struct entry *e)
+{
+	struct above *a = ctx;
+
+	if (e->state == STATE_LISTEN)
+		a->port[e->local_port] |= PORT_LISTENS | (has_inode(&a->sockets, e->inode) ? PORT_SERVER : 0);
+	return 0;
+}
+
+/* Neither a connection that it forwards from here, nor one to a port that it listens on for the client. */
+static int note_own(void *ctx, const struct entry *e)
+{
+	struct above *a = ctx;
+
+	if (e->state != STATE_ESTABLISHED || !has_inode(&a->sockets, e->inode) ||
+	    (a->port[e->local_port] != PORT_LISTENS && (a->port[e->local_port] || e->local_port != SSH_PORT)))
+		return 0;
+	*a->to = (struct control_session){.peer = e->peer,
+					  .local = e->local,
+					  .peer_port = e->peer_port,
+					  .local_port = e->local_port};
+	return 1;
+}
+
+/* 1: that SSH server has a connection */
+static int ask_server(struct above *a, const char *proc, int fd, const char *pid, struct sluice_err *err)
+{
+	int e = 0, family;
+
+	a->sockets.n = 0;
+	memset(a->port, 0, sizeof(a->port));
+	if (!add_sockets(fd, pid, &a->sockets))
+		return err_nomem(err);
+	if (!a->sockets.n)
+		return 0;
+	sort(&a->sockets);
+	for (family = 0; !e && family < 2; family++)
+		e = each_entry(proc, family, note_listener, a, err);
+	for (family = 0; !e && family < 2; family++)
+		e = each_entry(proc, family, note_own, a, err);
+	return e;
+}
+
+int control_session_above(long pid, const char *proc, struct control_session *s, struct sluice_err *err)
+{
+	struct above *a = calloc(1, sizeof(*a));
+	int fd, e = 0, steps;
+	char name[24];
+
+	if (!a)
+		return err_nomem(err);
+	proc = proc ? proc : "/proc";
+	a->to = s;
+	fd = open(proc, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	for (steps = 0; fd >= 0 && steps < ANCESTORS && !e; steps++) {
+		pid = parent_of(fd, pid);
+		if (!pid)
+			break;
+		snprintf(name, sizeof(name), "%ld", pid);
+		if (is_server(fd, name))
+			e = ask_server(a, proc, fd, name, err);
+	}
+	if (fd >= 0)
+		close(fd);
+	free(a->sockets.v);
+	free(a);
+	if (!e)
+		return err_set(err, -ENOENT, "this is no session of an SSH server");
+	return e > 0 ? 0 : e;
 }
 
 void control_sessions_free(struct control_sessions *s)

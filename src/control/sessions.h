@@ -45,6 +45,17 @@ int control_session_parse(const char *text, struct control_session *s, struct sl
  */
 int control_sessions_read(const char *ssh_connection, const char *proc, struct control_sessions *s,
 			  struct sluice_err *err);
+/*
+ * control_session_above() finds the session that a process runs in: the connection of the nearest SSH server above it
+ * that has one in this network namespace. sudo and su are no obstacle. Whoever else is connected is nobody here: what
+ * bans those who try passwords is not in their sessions.
+ *
+ * in:      pid, proc  the process, and where processes are listed; NULL: "/proc"
+ * errors:  -ENOENT it is in none (of a daemon, in tmux), or that cannot be looked at; others of control_sessions_read()
+ * cost:    the process's ancestors; below an SSH server, two passes over the table of sockets
+ */
+int control_session_above(long pid, const char *proc, struct control_session *s, struct sluice_err *err);
+
 void control_sessions_free(struct control_sessions *s);
 
 /* control_session_say() writes "192.0.2.7 port 50022", returns to; size at least SESSION_SAY. */

@@ -351,43 +351,45 @@ int sets_full(const struct control_sets *s, uint32_t nr, struct sluice_err *err)
 
 /* --- elements --- */
 
-static int insert(struct control_sets *s, uint32_t nr, bool v6, const struct sets_elem *elem, bool *added,
+static int insert(struct control_sets *s, uint32_t nr, bool v6, const struct sets_elem *elem, uint32_t now,
 		  struct sluice_err *err)
 {
 	enum filter_block block = sets_block_for(s, nr, v6, elem->len);
 	struct sluice_err why;
 	struct sets *set;
+	uint64_t gone;
 	int e = sets_block_of(s, nr, block, &set, err);
 
 	if (e)
 		return e;
 	if (!set)
 		return damaged(err, "a set without a block");
-	e = sets_add(set, elem, added, &why);
+	e = sets_add(set, elem, NULL, &why);
+	if (e == -ENOSPC) {
+		e = sets_block_sweep(s, nr, block, now, &gone, err);
+		if (e)
+			return e;
+		e = gone ? sets_add(set, elem, NULL, &why) : -ENOSPC;
+	}
 	if (e == -ENOSPC) {
 		e = sets_block_grow(s, nr, block, 0, err);
 		if (e)
 			return e == -ENOSPC ? sets_full(s, nr, err) : e;
 		e = sets_block_of(s, nr, block, &set, err);
 		if (!e)
-			e = sets_add(set, elem, added, &why);
+			e = sets_add(set, elem, NULL, &why);
 	}
 	return e ? err_set(err, e, "set '%s': %s", s->set[nr].name, why.text) : 0;
 }
 
-/* Room is taken by what has expired, too, until that is swept. */
 static int sweep(struct control_sets *s, uint32_t nr, uint32_t now, uint64_t n[2], struct sluice_err *err)
 {
-	struct sets *set;
 	uint64_t gone;
 	uint32_t b;
 	int e = 0;
 
-	for (b = 0; b < FILTER_BLOCKS && !e; b++) {
-		e = sets_block_of(s, nr, b, &set, err);
-		if (!e && set)
-			e = sets_expire(set, now, &gone, err);
-	}
+	for (b = 0; b < FILTER_BLOCKS && !e; b++)
+		e = sets_block_sweep(s, nr, b, now, &gone, err);
 	return e ? e : sets_total(s, nr, n, err);
 }
 
@@ -397,7 +399,6 @@ int sets_keep(struct control_sets *s, uint32_t nr, bool v6, const struct sets_el
 	uint64_t n[2];
 	uint32_t expires;
 	struct sets *set;
-	bool added;
 	int e = sets_total(s, nr, n, err);
 
 	if (e)
@@ -424,7 +425,7 @@ int sets_keep(struct control_sets *s, uint32_t nr, bool v6, const struct sets_el
 			return e ? e : sets_full(s, nr, err);
 	}
 	*what = CONTROL_ADDED;
-	return insert(s, nr, v6, elem, &added, err);
+	return insert(s, nr, v6, elem, now, err);
 }
 
 int control_sets_add(struct control_sets *s, uint32_t nr, bool v6, const struct sets_elem *elem, uint32_t now,

@@ -122,8 +122,28 @@ int sets_block_grow(struct control_sets *s, uint32_t nr, enum filter_block block
 		return e;
 	__atomic_store_n(&s->set[nr].block[block], at, __ATOMIC_RELEASE);
 	/* programs may still read the old one, whose room is free from now on */
-	grace_wait(NULL);
+	e = grace_wait(err);
+	if (e)
+		return err_prefix(err, "set '%s' grew", s->set[nr].name);
 	return sets_block_of(s, nr, block, &c.to, err);
+}
+
+int sets_block_sweep(struct control_sets *s, uint32_t nr, enum filter_block block, uint32_t now, uint64_t *n,
+		     struct sluice_err *err)
+{
+	struct sets_block *b = &s->blocks[nr * FILTER_BLOCKS + block];
+	struct sets *set;
+	int e;
+
+	*n = 0;
+	if (b->swept == now || !(s->set[nr].flags & SET_EXPIRES))
+		return 0;
+	e = sets_block_of(s, nr, block, &set, err);
+	if (!e && set)
+		e = sets_expire(set, now, n, err);
+	if (!e)
+		b->swept = now;
+	return e;
 }
 
 /* --- lists --- */
@@ -230,8 +250,9 @@ static int read_part(struct control_sets *s, uint32_t nr, enum filter_block bloc
 /* Where old and new do not fit at the same time: what goes makes room first. What is in both stays. */
 static int replace(struct sets *set, const struct part *p, struct sets_change *done, struct sluice_err *err)
 {
+	struct sluice_err why;
 	size_t i, k = 0;
-	int e = 0, c;
+	int e = 0, c, settled;
 
 	for (i = 0; i < p->n_old && !e; i++) {
 		for (c = 1; k < p->n_now && (c = sets_order(&p->now[k], &p->old[i])) < 0;)
@@ -242,8 +263,7 @@ static int replace(struct sets *set, const struct part *p, struct sets_change *d
 		done->removed += !e;
 		e = e == -ENOENT ? 0 : e;
 	}
-	if (!e)
-		e = sets_settle(set, NULL) ? 0 : e;
+	settled = e ? 0 : sets_settle(set, &why);
 	for (i = 0; i < p->n_now && !e; i++) {
 		bool added;
 
@@ -251,7 +271,8 @@ static int replace(struct sets *set, const struct part *p, struct sets_change *d
 		done->added += !e && added;
 		done->kept += !e && !added;
 	}
-	return e;
+	/* there would be room */
+	return e == -ENOSPC && settled ? err_set(err, settled, "%s", why.text) : e;
 }
 
 static int load_block(struct control_sets *s, uint32_t nr, enum filter_block block,
@@ -260,7 +281,7 @@ static int load_block(struct control_sets *s, uint32_t nr, enum filter_block blo
 	struct part p = {.n_now = 0};
 	struct sets_change d = {0}, before = {0};
 	struct sets *set;
-	uint64_t need;
+	uint64_t need, gone;
 	int e = sets_block_of(s, nr, block, &set, err);
 
 	if (e || !set)
@@ -270,6 +291,14 @@ static int load_block(struct control_sets *s, uint32_t nr, enum filter_block blo
 		e = sets_apply(set, p.old, p.n_old, p.now, p.n_now, &d, err);
 	if (e == -ENOSPC) {
 		before = d; /* what was put in before it was full is found there the next time */
+		e = sets_block_sweep(s, nr, block, control_sets_now(), &gone, err);
+		p.n_times -= gone < p.n_times ? gone : p.n_times;
+		d = (struct sets_change){0};
+		if (!e)
+			e = gone ? sets_apply(set, p.old, p.n_old, p.now, p.n_now, &d, err) : -ENOSPC;
+	}
+	if (e == -ENOSPC) {
+		before.added += d.added;
 		need = p.n_now + p.n_times;
 		e = sets_block_grow(s, nr, block, need + need / 4 + p.n_old, err);
 		if (!e)

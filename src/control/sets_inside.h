@@ -13,6 +13,7 @@ struct sets_block {
 	uint32_t line; /* where it is; 0: not mapped */
 	struct set_head *head; /* mapped for itself: many pages take time */
 	uint32_t head_line;
+	uint32_t swept; /* the second that what had expired was last taken out at */
 };
 
 struct control_sets {
@@ -34,6 +35,13 @@ int sets_block_of(struct control_sets *sets, uint32_t nr, enum filter_block bloc
 /* sets_block_grow() makes a block again, for at least n elements, elsewhere in the memory. */
 int sets_block_grow(struct control_sets *sets, uint32_t nr, enum filter_block block, uint64_t n,
 		    struct sluice_err *err);
+
+/*
+ * sets_block_sweep() takes out of a block what has expired: that takes room, too, and nobody else may do it.
+ * cost:    milliseconds per million elements, once for each now
+ */
+int sets_block_sweep(struct control_sets *sets, uint32_t nr, enum filter_block block, uint32_t now,
+		     uint64_t *n, struct sluice_err *err);
 
 /* sets_block_for() says where an element belongs. */
 enum filter_block sets_block_for(const struct control_sets *sets, uint32_t nr, bool v6, uint32_t len);

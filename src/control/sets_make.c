@@ -16,17 +16,12 @@
 
 /* --- the directory --- */
 
-/* Absolute: whoever reads it again stands elsewhere. One that is too long is none. */
+/* Whoever reads it again stands elsewhere: one that is not absolute, or too long, is none. */
 static uint8_t *put_file(const struct filter_set_plan *of, struct filter_set *set, uint8_t *mem, uint8_t *at)
 {
-	char cwd[PATH_MAX], whole[2 * PATH_MAX], clean[PATH_MAX];
-	int n;
+	char clean[PATH_MAX];
 
-	if (of->file[0] == '/')
-		n = snprintf(whole, sizeof(whole), "%s", of->file);
-	else
-		n = snprintf(whole, sizeof(whole), "%s/%s", getcwd(cwd, sizeof(cwd)) ? cwd : "", of->file);
-	if (n > 0 && (size_t)n < sizeof(whole) && !path_clean(clean, whole)) {
+	if (!path_clean(clean, of->file)) {
 		set->file = (uint32_t)(at - mem);
 		memcpy(at, clean, strlen(clean) + 1);
 	}

@@ -26,6 +26,7 @@ const char *control_health_name(enum control_health health)
 		[CONTROL_TAKEN] = "taken_off",	 [CONTROL_FOREIGN] = "foreign", [CONTROL_GONE] = "gone",
 		[CONTROL_AGAIN] = "made_anew",	 [CONTROL_NEW] = "new",		[CONTROL_MISSING] = "missing",
 		[CONTROL_LEFT] = "left_over", [CONTROL_UNKNOWN] = "unknown",
+		[CONTROL_ALIAS] = "other_name",
 	};
 
 	return names[health];
@@ -72,6 +73,7 @@ static int ask_part(struct control_status *s, uint32_t i, struct sluice_err *err
 	struct control_status_part *to;
 	int e = control_part_on(s->st, s->gen, i, &on, &why);
 	unsigned int now = if_nametoindex(part->ifname);
+	char own[IF_NAMESIZE];
 
 	to = add(s, part->kind, e ? part->ifname : on.ifname, part->ifindex, CONTROL_UNKNOWN);
 	if (!to)
@@ -79,7 +81,10 @@ static int ask_part(struct control_status *s, uint32_t i, struct sluice_err *err
 	to->filter = part->filter;
 	if (e == -EPERM)
 		return err_set(err, e, "%s", why.text);
-	if (e == -ENODEV) {
+	if (e == -ENODEV && build_alias(part->ifname, own)) {
+		to->health = CONTROL_ALIAS;
+		snprintf(to->why, sizeof(to->why), "%s", own);
+	} else if (e == -ENODEV) {
 		to->health = now ? CONTROL_AGAIN : CONTROL_GONE;
 		to->ifindex = (int)now;
 	} else if (e) {
@@ -154,21 +159,47 @@ static bool ask_other(struct control_status *s, const struct if_nameindex *i)
 	return true;
 }
 
+/* Does what a part was made for run on the interface, whatever it is called by now? */
+static bool is_on(const struct control_status *s, enum control_kind kind, const char *ifname)
+{
+	int ifindex = (int)if_nametoindex(ifname);
+	uint32_t i;
+
+	for (i = 0; i < s->n_parts; i++)
+		if (s->parts[i].kind == kind && s->parts[i].ifindex == ifindex)
+			return true;
+	return false;
+}
+
+/* A name of the policy's that no interface has, or one that has another name of its own. */
+static bool ask_name(struct control_status *s, const struct control_part *on)
+{
+	struct control_status_part *to;
+	char own[IF_NAMESIZE];
+
+	if (strpbrk(on->ifname, "*?") || is_listed(s, on->kind, on->ifname))
+		return true;
+	if (!build_alias(on->ifname, own))
+		return if_nametoindex(on->ifname) || add(s, on->kind, on->ifname, 0, CONTROL_MISSING);
+	if (is_on(s, on->kind, own))
+		return true;
+	to = add(s, on->kind, on->ifname, 0, CONTROL_ALIAS);
+	if (to)
+		snprintf(to->why, sizeof(to->why), "%s", own);
+	return to != NULL;
+}
+
 /* Interfaces that came later, are missing, or have what they should not have. */
 static int ask_others(struct control_status *s, struct sluice_err *err)
 {
 	struct if_nameindex *all = if_nameindex();
 	uint32_t i, k, n_on = s->gen ? s->gen->n_on : 0;
-	const struct control_part *on;
 	bool failed = !all;
 
 	for (i = 0; all && all[i].if_index && !failed; i++)
 		failed = !ask_other(s, &all[i]);
-	for (k = 0; k < n_on && !failed; k++) {
-		on = &s->gen->on[k];
-		if (!strpbrk(on->ifname, "*?") && !is_listed(s, on->kind, on->ifname) && !if_nametoindex(on->ifname))
-			failed = !add(s, on->kind, on->ifname, 0, CONTROL_MISSING);
-	}
+	for (k = 0; k < n_on && !failed; k++)
+		failed = !ask_name(s, &s->gen->on[k]);
 	if (all)
 		if_freenameindex(all);
 	return failed ? err_nomem(err) : 0;

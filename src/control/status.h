@@ -25,6 +25,7 @@ enum control_health {
 	CONTROL_AGAIN,	  /* it was made anew under the same name, without it */
 	CONTROL_NEW,	  /* an interface that the policy means and that came later */
 	CONTROL_MISSING,  /* one that the policy names and that was not there */
+	CONTROL_ALIAS,	  /* the policy has another name of an interface, which it is not on: why has that one's own */
 	CONTROL_LEFT,	  /* it is on an interface that the policy does not mean */
 	CONTROL_UNKNOWN,  /* it could not be asked: why says why */
 };

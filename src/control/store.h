@@ -37,11 +37,12 @@ struct store_policy {
  * store_read() reads and checks a policy; keep: contents of its sets' files go to LIB/files (st is locked).
  * store_again() reads a generation of the history; its files must be what they were.
  *
+ * in:      files  NULL: policy_disk
  * out:     *p, for store_free(), also after a failure: p->policy has the mistakes then
  * errors:  those of policy_read(); store_again(): -ENOENT, -EBADMSG
  */
-int store_read(const struct control_state *st, const char *path, bool keep, struct store_policy *p,
-	       struct sluice_err *err);
+int store_read(const struct control_state *st, const char *path, const struct policy_files *files, bool keep,
+	       struct store_policy *p, struct sluice_err *err);
 int store_again(const struct control_state *st, const char *name, struct store_policy *p, struct sluice_err *err);
 void store_free(struct store_policy *p);
 

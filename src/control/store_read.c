@@ -7,7 +7,6 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 #include <nettle/sha2.h>
 #include <nettle/version.h>
 
@@ -20,6 +19,7 @@ struct reader {
 	const struct control_state *st;
 	struct store_policy *p;
 	bool keep, again;
+	const struct policy_files *files;
 	const char *from;   /* the policy's path */
 	char dir[PATH_MAX]; /* LIB/files */
 };
@@ -71,14 +71,14 @@ static struct store_file *add(struct store_policy *p, const char *path)
 	return v->path ? v : NULL;
 }
 
+/* One that is there has the contents its name promises, or is written again: a disk may have lost them since. */
 static int keep_file(const struct reader *r, const char *hash, const void *bytes, size_t len, struct sluice_err *err)
 {
-	char path[PATH_MAX];
-	int e = files_path(path, sizeof(path), r->dir, hash, err);
+	struct buf there = {0};
+	bool kept = !files_read(r->dir, hash, len, &there, NULL) && there.len == len && !memcmp(there.data, bytes, len);
 
-	if (e || !access(path, F_OK))
-		return e;
-	return files_mkdir(r->dir, err) ?: files_write(r->dir, hash, bytes, len, true, err);
+	buf_free(&there);
+	return kept ? 0 : files_mkdir(r->dir, err) ?: files_write(r->dir, hash, bytes, len, true, err);
 }
 
 /*
@@ -112,7 +112,7 @@ static int read_now(const struct reader *r, const char *path, size_t max, struct
 	char kept[PATH_MAX];
 	size_t begin = to->len;
 	struct store_file *f;
-	int e = policy_disk.read(policy_disk.ctx, path, max, to, err);
+	int e = r->files->read(r->files->ctx, path, max, to, err);
 
 	if (e || max <= POLICY_TEXT_MAX) /* text: it comes back printed */
 		return e;
@@ -185,10 +185,10 @@ static int read_policy(struct reader *r, const char *path, struct sluice_err *er
 	return e ?: hash_policy(r->p, err);
 }
 
-int store_read(const struct control_state *st, const char *path, bool keep, struct store_policy *p,
-	       struct sluice_err *err)
+int store_read(const struct control_state *st, const char *path, const struct policy_files *files, bool keep,
+	       struct store_policy *p, struct sluice_err *err)
 {
-	struct reader r = {.st = st, .p = p, .keep = keep};
+	struct reader r = {.st = st, .p = p, .keep = keep, .files = files ?: &policy_disk};
 	int e;
 
 	memset(p, 0, sizeof(*p));

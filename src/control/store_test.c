@@ -57,7 +57,7 @@ static struct store_entry keep(struct box *b, const char *name)
 	char path[128];
 
 	snprintf(path, sizeof(path), "%s/%s", b->dir, name);
-	if (store_read(&b->st, path, true, &p, &err))
+	if (store_read(&b->st, path, NULL, true, &p, &err))
 		fail_msg("%s", err.text);
 	assert_int_equal(store_name(&b->st, &p, "", &e, &err), 0);
 	assert_int_equal(store_put(&b->st, &p, &e, &err), 0);
@@ -114,6 +114,35 @@ static void damage(void **state)
 	store_free(&p);
 	assert_int_equal(store_again(&b->st, "../../etc", &p, &err), -EBADMSG);
 	store_free(&p);
+}
+
+/* What became of a set's file is made good by whoever has its contents again. */
+static void repair(void **state)
+{
+	static const char *const wrong[] = {"198.51.100.9\n", "198.51.100", ""};
+	struct box *b = *state;
+	struct store_policy p;
+	struct store_entry e;
+	struct sluice_err err = {0};
+	char dir[sizeof(b->st.lib) + 8], hash[65];
+	size_t i;
+
+	put(b, "z.netset", "198.51.100.7\n");
+	put(b, "z.conf", "set s from \"z.netset\"\nfilter on eth0 {\n drop from @s\n default pass\n}\n");
+	e = keep(b, "z.conf");
+	assert_int_equal(store_again(&b->st, e.name, &p, &err), 0);
+	memcpy(hash, p.files[0].hash, sizeof(hash));
+	store_free(&p);
+	snprintf(dir, sizeof(dir), "%s/files", b->st.lib);
+	for (i = 0; i < 3; i++) {
+		assert_int_equal(files_write(dir, hash, wrong[i], strlen(wrong[i]), false, NULL), 0);
+		assert_int_equal(store_again(&b->st, e.name, &p, &err), -EBADMSG);
+		store_free(&p);
+		keep(b, "z.conf");
+		if (store_again(&b->st, e.name, &p, &err))
+			fail_msg("%s", err.text);
+		store_free(&p);
+	}
 }
 
 static void confirmed(void **state)
@@ -219,6 +248,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(round_trip, make, drop),
 		cmocka_unit_test_setup_teardown(damage, make, drop),
+		cmocka_unit_test_setup_teardown(repair, make, drop),
 		cmocka_unit_test_setup_teardown(confirmed, make, drop),
 		cmocka_unit_test_setup_teardown(prune, make, drop),
 		cmocka_unit_test(lines),

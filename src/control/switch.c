@@ -12,6 +12,7 @@
 #include "base/err.h"
 #include "control/build.h"
 #include "control/carry.h"
+#include "control/carry_nat.h"
 #include "control/inside.h"
 #include "control/lay.h"
 #include "control/store.h"
@@ -143,8 +144,10 @@ static int forward(struct control_state *st, struct sluice_err *err)
 {
 	struct control_record *r = &st->record;
 	bool detours = r->change == CONTROL_JOINT;
-	int e = counts(st, carry_counts, r->live, r->next, err);
+	int e;
 
+	carry_nat(st, r->live, r->next);
+	e = counts(st, carry_counts, r->live, r->next, err);
 	if (e)
 		return e;
 	confirmed(st, is_empty(r->next) ? "" : r->next);
@@ -157,8 +160,10 @@ static int forward(struct control_state *st, struct sluice_err *err)
 static int begin_trial(struct control_state *st, struct sluice_err *err)
 {
 	struct control_record *r = &st->record;
-	int e = counts(st, carry_counts, r->live, r->next, err);
+	int e;
 
+	carry_nat(st, r->live, r->next);
+	e = counts(st, carry_counts, r->live, r->next, err);
 	if (e)
 		return e;
 	follow(r);
@@ -215,8 +220,10 @@ static int go_back(struct control_state *st, struct sluice_err *err)
 {
 	struct control_record *r = &st->record;
 	char tried[CONTROL_NAME];
-	int e = counts(st, carry_back, r->next, r->live, err);
+	int e;
 
+	carry_nat(st, r->next, r->live);
+	e = counts(st, carry_back, r->next, r->live, err);
 	name_set(tried, r->next);
 	if (!e && control_same_policy(tried, r->live))
 		forget(st, tried); /* the policy has its place in the history already */
@@ -251,6 +258,7 @@ static int switch_all(struct control_state *st, const struct lay_want *want, uin
 	e = e ?: lay_detours(st, r->next, r->live, want, err);
 	if (!e) {
 		carry_cells(st, r->live, r->next);
+		carry_nat(st, r->live, r->next);
 		control_step(st, "cells");
 		e = store_until(st, r->next, trial_ns ? clock_mono_ns() + trial_ns : UINT64_MAX, err);
 	}
@@ -337,6 +345,7 @@ int switch_back(struct control_state *st, struct sluice_err *err)
 
 	if (st->record.change != CONTROL_TRIAL)
 		return err_set(err, -ENOENT, "no policy is on trial");
+	carry_nat(st, st->record.live, st->record.before);
 	/* one nanosecond after the boot: long past, and not "not yet" */
 	e = store_until(st, st->record.live, 1, err);
 	e = e ?: trial_over(st, false, 1, err);
