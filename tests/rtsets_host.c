@@ -177,44 +177,75 @@ static void grows(void **state)
 	drop(&m);
 }
 
+#define TIMED "set a { } timeout 10m\nfilter on eth0 {\n drop from @a\n}\n"
+
 /* Without anybody who sweeps: what has expired makes room before a set grows. */
 static void reused(void **state)
 {
-	struct made m = make("set a { } timeout 10m\nfilter on eth0 {\n drop from @a\n}\n", -1);
-	struct filter_elems elems[2] = {{calloc(FILTER_SETS_ROOM, sizeof(struct sets_elem)),
-					 FILTER_SETS_ROOM},
-					{NULL, 0}};
+	struct made m = make(TIMED, -1);
 	struct control_set before, after;
-	uint32_t i, now = control_sets_now();
 	enum control_added what;
-	struct sets_change done;
 	struct sluice_err err;
 	struct sets_elem e;
+	uint32_t i;
 
 	(void)state;
-	assert_non_null(elems[0].v);
 	assert_int_equal(control_sets_get(m.sets, 0, &before, &err), 0);
 	for (i = 0; i < 10 * FILTER_SETS_ROOM; i++) { /* a new one every second, each for ten minutes */
-		e = addr4(0x0a000000 + i, 32, now + i + 600);
-		assert_int_equal(control_sets_add(m.sets, 0, false, &e, now + i, &what, &err), 0);
-		e = addr4(0x14000000 + i * 256, 24, now + i + 600);
-		assert_int_equal(control_sets_add(m.sets, 0, false, &e, now + i, &what, &err), 0);
+		e = addr4(0x0a000000 + i, 32, i + 601);
+		assert_int_equal(control_sets_add(m.sets, 0, false, &e, i + 1, &what, &err), 0);
+		e = addr4(0x14000000 + i * 256, 24, i + 601);
+		assert_int_equal(control_sets_add(m.sets, 0, false, &e, i + 1, &what, &err), 0);
 	}
 	assert_int_equal(control_sets_get(m.sets, 0, &after, &err), 0);
 	assert_int_equal(after.bytes, before.bytes);
-	/* the same of a list */
-	for (i = 0; i < FILTER_SETS_ROOM; i++) {
+	drop(&m);
+}
+
+/* Adds what has expired long ago, until there are n or the set has grown; how many that were. */
+static uint32_t add_expired(struct made *m, uint32_t n)
+{
+	struct control_set before, after;
+	enum control_added what;
+	struct sluice_err err;
+	struct sets_elem e;
+	uint32_t i;
+
+	assert_int_equal(control_sets_get(m->sets, 0, &before, &err), 0);
+	for (i = 0; i < n; i++) {
 		e = addr4(0x1e000000 + i, 32, 1);
-		assert_int_equal(control_sets_add(m.sets, 0, false, &e, 0, &what, &err), 0);
-		elems[0].v[i] = addr4(0x28000000 + i, 32, 0);
+		assert_int_equal(control_sets_add(m->sets, 0, false, &e, 0, &what, &err), 0);
+		assert_int_equal(control_sets_get(m->sets, 0, &after, &err), 0);
+		if (after.bytes != before.bytes)
+			break;
 	}
+	return i;
+}
+
+/* The same of a list. How many addresses have room follows from the seeds a little. */
+static void reused_by_a_list(void **state)
+{
+	struct made m = make(TIMED, -1), probe = make(TIMED, -1);
+	uint32_t i, room = add_expired(&probe, MANY);
+	struct filter_elems elems[2] = {{calloc(MANY, sizeof(struct sets_elem)), room / 2}, {NULL, 0}};
+	struct control_set before, after;
+	struct sets_change done;
+	struct sluice_err err;
+
+	(void)state;
+	drop(&probe);
+	assert_non_null(elems[0].v);
+	assert_in_range(room, FILTER_SETS_ROOM, MANY - 1);
+	for (i = 0; i < room / 2; i++)
+		elems[0].v[i] = addr4(0x28000000 + i, 32, 0);
 	assert_int_equal(control_sets_get(m.sets, 0, &before, &err), 0);
+	assert_int_equal(add_expired(&m, room / 10 * 8), room / 10 * 8);
 	assert_int_equal(control_sets_load(m.sets, 0, elems, &done, &err), 0);
-	assert_int_equal(done.added, FILTER_SETS_ROOM);
+	assert_int_equal(done.added, room / 2);
 	assert_int_equal(done.kept, 0);
 	assert_int_equal(control_sets_get(m.sets, 0, &after, &err), 0);
 	assert_int_equal(after.bytes, before.bytes);
-	assert_true(after.n[0] < before.n[0] + FILTER_SETS_ROOM);
+	assert_true(after.n[0] < room / 10 * 8 + room / 2);
 	free(elems[0].v);
 	drop(&m);
 }
@@ -510,7 +541,7 @@ int main(void)
 		cmocka_unit_test(which_and_how), cmocka_unit_test(full),    cmocka_unit_test(grows),
 		cmocka_unit_test(counted),	 cmocka_unit_test(room),    cmocka_unit_test(carried),
 		cmocka_unit_test(smaller),	 cmocka_unit_test(damaged), cmocka_unit_test(notifies),
-		cmocka_unit_test(no_membarrier), cmocka_unit_test(reused),
+		cmocka_unit_test(no_membarrier), cmocka_unit_test(reused), cmocka_unit_test(reused_by_a_list),
 	};
 
 	return cmocka_run_group_tests(tests, start, stop);
