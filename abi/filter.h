@@ -174,6 +174,17 @@ struct filter_in_line {
 	__u8 pad[6];
 };
 
+/*
+ * Rules of words of bits that only count, where they are few: nobody foresees which of them a packet meets on its way, so each
+ * set of them, with the rule that decides, has a counter of its own, and who reads adds up. Those counters are
+ * behind the rules' own: the decider's number << n, and a bit for each of rule[].
+ */
+#define FILTER_SUMS 3
+struct filter_sums {
+	__u8 n;			/* 0: there are none, or too many */
+	__u8 rule[FILTER_SUMS]; /* in order */
+};
+
 struct filter_config {
 	__u64 jiffy_ns;
 	__u64 seed[10];	   /* of hashes; secret */
@@ -204,6 +215,8 @@ struct filter_config {
 	struct filter_side6 side6[2]; /* source, destination */
 	__u32 hits_stride, hits_last; /* struct filter_hits: of a CPU, in bytes; where the very last one is */
 	struct filter_in_line in_line;
+	struct filter_sums sums;
+	__u8 pad2[4];
 };
 
 #define FILTER_ASKS_FROM 1
@@ -225,8 +238,10 @@ struct filter_more {
 	__u64 logged, unused;
 };
 
-/* How far the stretches of CPUs are apart. */
-#define FILTER_HITS_STRIDE(n_rules) ((((__u64)(n_rules) + 1) * sizeof(struct filter_hits) + 63) & ~63ull)
+/* How many a CPU has: the rules', the default's, those of sums; and how far the stretches of CPUs are apart. */
+#define FILTER_HITS(n_rules, n_sums) (((__u64)(n_rules) + 1) * (1 + ((n_sums) ? 1ull << (n_sums) : 0)))
+#define FILTER_HITS_STRIDE(n_rules, n_sums) \
+	((FILTER_HITS(n_rules, n_sums) * sizeof(struct filter_hits) + 63) & ~63ull)
 
 /* Both, as they are added up. */
 struct filter_count {
@@ -251,7 +266,7 @@ _Static_assert(sizeof(struct filter_row) == 64, "struct filter_row is shared");
 _Static_assert(sizeof(struct filter_rule) == 64, "struct filter_rule is shared");
 _Static_assert(sizeof(struct filter_near) == 384, "struct filter_near is shared");
 _Static_assert(sizeof(struct filter_bits) % 8 == 0, "struct filter_bits is shared");
-_Static_assert(sizeof(struct filter_config) == 240, "struct filter_config is shared");
+_Static_assert(sizeof(struct filter_config) == 248, "struct filter_config is shared");
 _Static_assert(sizeof(struct filter_count) == 48, "struct filter_count is shared");
 _Static_assert(sizeof(struct filter_event) == 160, "struct filter_event is shared");
 

@@ -156,7 +156,7 @@ static void put_filter(struct row *r, struct buf *text)
 		die("%s: %s", r->name, err.text);
 	r->is_filter = true;
 	r->tables = t->len + (size_t)t->n_cells * 8 + (sets >= 0 ? lab_map_bytes(sets) : 0);
-	r->counters = FILTER_HITS_STRIDE(r->filter.n_rules) * (size_t)seam_n_cpus();
+	r->counters = FILTER_HITS_STRIDE(r->filter.n_rules, t->config.sums.n) * (size_t)seam_n_cpus();
 	bpf_object__for_each_map(map, sluice_object_libbpf(r->filter.obj)) r->memory +=
 		lab_map_bytes(bpf_map__fd(map));
 	filter_tables_free(t);

@@ -209,6 +209,21 @@ static __always_inline __u64 bits_of_sets(const struct seen *s, __u32 family, co
 	return bits;
 }
 
+/* Which of the rules that only count come first is a number, and no branch: struct filter_sums. */
+static __always_inline int by_sums(const struct filter_bits *b, __u64 final, __u64 on, __u32 bytes)
+{
+	__u32 slot = (__u32)FILTER_BITS_SLOT(final) & (FILTER_BITS_SLOTS - 1), met, i;
+	__u64 set = 0;
+
+#pragma clang loop unroll(full)
+	for (i = 0; i < FILTER_SUMS; i++)
+		if (i < config.sums.n)
+			set |= (on >> (config.sums.rule[i] & 63) & 1) << i;
+	met = ((__u32)b->rule[slot] << config.sums.n) + (__u32)set;
+	count(config.n_rules + 1 + met, bytes);
+	return b->does[slot];
+}
+
 /* bits: of protocol and extra; length: at most FILTER_LENGTHS */
 static __always_inline int by_bits(struct xdp_md *ctx, void *m, const struct seen *s, __u32 family, __u32 table,
 				   __u64 bits, __u32 length)
@@ -242,6 +257,8 @@ static __always_inline int by_bits(struct xdp_md *ctx, void *m, const struct see
 	on &= final - 1;
 	if (config.walks && (on | final) & b->walk)
 		return hand_over(ctx, 0, FILTER_END, table, on | final);
+	if (config.sums.n)
+		return by_sums(b, final, on, s->bytes);
 	if (in_line && on & in_line && over_in_line(addresses, s->bytes)) {
 		on &= in_line - 1; /* what comes before it counts */
 		over = 1;

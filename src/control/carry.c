@@ -110,19 +110,19 @@ static int both_read(const struct control_state *st, const char *now, uint32_t f
 /* --- counters --- */
 
 /* Counters of a part: carried over, the map's, or both. */
-static int read_counts(const struct control_state *st, const char *name, uint32_t part, uint32_t n, bool with_carried,
-		       struct filter_count *to, struct sluice_err *err)
+static int read_counts(const struct control_state *st, const struct control_generation *g, uint32_t part,
+		       uint32_t n, bool with_carried, struct filter_count *to, struct sluice_err *err)
 {
 	struct filter_count *carried = calloc(n, sizeof(*carried));
 	char added[CONTROL_NAME];
 	uint32_t i;
 	struct counts_maps maps;
-	int e = counts_open(st, name, part, &maps, err);
+	int e = counts_open(st, g->name, &g->parts[part], part, n, &maps, err);
 
 	e = e ?: carried ? 0 : err_nomem(err);
 	e = e ?: counts_read(&maps, to, n, err);
 	if (with_carried)
-		e = e ?: counts_carried(st, name, part, carried, n, added, err);
+		e = e ?: counts_carried(st, g->name, part, carried, n, added, err);
 	for (i = 0; i < n && !e; i++)
 		counts_add(&to[i], &carried[i]);
 	counts_close(&maps);
@@ -144,7 +144,7 @@ static int carry_part(const struct control_state *st, const struct control_gener
 	old = calloc(b.n_before, sizeof(*old));
 	v = calloc(b.n_now, sizeof(*v));
 	e = old && v ? 0 : err_nomem(err);
-	e = e ?: read_counts(st, from->name, k, b.n_before, !back, old, err);
+	e = e ?: read_counts(st, from, k, b.n_before, !back, old, err);
 	if (back)
 		e = e ?: counts_carried(st, to->name, i, v, b.n_now, added, err);
 	if (!e && !(back && !strcmp(added, from->name))) {

@@ -10,6 +10,7 @@
 
 #include "base/err.h"
 #include "bpf/seam.h"
+#include "control/build.h"
 #include "control/counts.h"
 #include "control/files.h"
 #include "control/inside.h"
@@ -23,14 +24,30 @@ void counts_add(struct filter_count *to, const struct filter_count *v)
 	to->logged += v->logged;
 }
 
-int counts_open(const struct control_state *st, const char *name, uint32_t part, struct counts_maps *to,
-		struct sluice_err *err)
+/* Which rules have sums: as the filter's constants say; those of a build that knew none are of another size. */
+static struct filter_sums sums_of(const struct control_state *st, const char *name, uint32_t filter,
+				  uint32_t n)
+{
+	struct filter_config config;
+	uint32_t k;
+
+	if (build_struct(st, name, "config", filter, &config, sizeof(config), NULL))
+		return (struct filter_sums){.n = 0};
+	for (k = 0; k < config.sums.n; k++)
+		if (k >= FILTER_SUMS || config.sums.rule[k] >= n - 1)
+			return (struct filter_sums){.n = 0};
+	return config.sums;
+}
+
+int counts_open(const struct control_state *st, const char *name, const struct control_part *part,
+		uint32_t nr, uint32_t n, struct counts_maps *to, struct sluice_err *err)
 {
 	*to = COUNTS_NONE;
-	to->hits = control_state_map(st, name, CONTROL_COUNTS, part, err);
+	to->sums = sums_of(st, name, part->filter, n);
+	to->hits = control_state_map(st, name, CONTROL_COUNTS, nr, err);
 	if (to->hits < 0)
 		return to->hits;
-	to->more = control_state_map(st, name, CONTROL_MORE, part, err);
+	to->more = control_state_map(st, name, CONTROL_MORE, nr, err);
 	if (to->more >= 0)
 		return 0;
 	close(to->hits);
@@ -47,15 +64,39 @@ void counts_close(struct counts_maps *maps)
 	*maps = COUNTS_NONE;
 }
 
-/* What matched, from the one value that all CPUs have a stretch of. */
-static int read_hits(int fd, uint32_t n_cpus, struct filter_count *to, uint32_t n, struct sluice_err *err)
+static void add_hits(struct filter_count *to, const struct filter_hits *v)
 {
-	size_t stride = FILTER_HITS_STRIDE(n - 1), size = stride * n_cpus;
+	to->packets += __atomic_load_n(&v->packets, __ATOMIC_RELAXED);
+	to->bytes += __atomic_load_n(&v->bytes, __ATOMIC_RELAXED);
+}
+
+/* A CPU's; n: rules, with the default. */
+static void add_stretch(struct filter_count *to, const struct filter_hits *v, uint32_t n,
+			const struct filter_sums *sums)
+{
+	uint32_t rule, set, k;
+
+	for (rule = 0; rule < n; rule++)
+		add_hits(&to[rule], &v[rule]);
+	v += n;
+	for (rule = 0; sums->n && rule < n; rule++)
+		for (set = 0; set < 1u << sums->n; set++, v++) {
+			add_hits(&to[rule], v);
+			for (k = 0; k < sums->n; k++)
+				if (set >> k & 1)
+					add_hits(&to[sums->rule[k]], v);
+		}
+}
+
+/* What matched, from the one value that all CPUs have a stretch of. */
+static int read_hits(int fd, const struct filter_sums *sums, uint32_t n_cpus, struct filter_count *to,
+		     uint32_t n, struct sluice_err *err)
+{
+	size_t stride = FILTER_HITS_STRIDE(n - 1, sums->n), size = stride * n_cpus;
 	struct bpf_map_info info = {0};
-	const struct filter_hits *v;
 	__u32 len = sizeof(info);
-	uint32_t cpu, rule;
-	const char *p;
+	uint32_t cpu;
+	char *p;
 
 	if (bpf_obj_get_info_by_fd(fd, &info, &len))
 		return err_set(err, -errno, "the counters of rules: %s", strerror(errno));
@@ -66,14 +107,9 @@ static int read_hits(int fd, uint32_t n_cpus, struct filter_count *to, uint32_t 
 	if (p == MAP_FAILED)
 		return err_set(err, -errno, "mapping the counters of rules: %s", strerror(errno));
 	memset(to, 0, n * sizeof(*to));
-	for (cpu = 0; cpu < n_cpus; cpu++) {
-		v = (const void *)(p + cpu * stride);
-		for (rule = 0; rule < n; rule++) {
-			to[rule].packets += __atomic_load_n(&v[rule].packets, __ATOMIC_RELAXED);
-			to[rule].bytes += __atomic_load_n(&v[rule].bytes, __ATOMIC_RELAXED);
-		}
-	}
-	munmap((void *)(uintptr_t)p, size);
+	for (cpu = 0; cpu < n_cpus; cpu++)
+		add_stretch(to, (const void *)(p + cpu * stride), n, sums);
+	munmap(p, size);
 	return 0;
 }
 
@@ -111,7 +147,7 @@ int counts_read(const struct counts_maps *maps, struct filter_count *to, uint32_
 
 	if (n_cpus <= 0)
 		return err_set(err, n_cpus ? n_cpus : -EIO, "the number of CPUs: %s", strerror(-n_cpus));
-	e = read_hits(maps->hits, (uint32_t)n_cpus, to, n, err);
+	e = read_hits(maps->hits, &maps->sums, (uint32_t)n_cpus, to, n, err);
 	return e ?: read_more(maps->more, (uint32_t)n_cpus, to, n, err);
 }
 
@@ -185,7 +221,7 @@ static int open_part(const struct control_state *st, struct control_counts *c, u
 		return err_set(err, -EBADMSG, "the parts of policy %s are damaged", c->gen->name);
 	p->filter = &c->policy->filters[p->part->filter];
 	p->n = p->filter->n_stmts + 1;
-	e = counts_open(st, c->gen->name, i, &p->maps, err);
+	e = counts_open(st, c->gen->name, p->part, i, p->n, &p->maps, err);
 	if (e)
 		return e;
 	p->v = calloc(p->n, sizeof(*p->v));

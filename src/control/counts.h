@@ -9,8 +9,9 @@
 /* The maps of a part with its counters; -1: not open. */
 struct counts_maps {
 	int hits, more;
+	struct filter_sums sums; /* as in the constants of the filter */
 };
-#define COUNTS_NONE ((struct counts_maps){-1, -1})
+#define COUNTS_NONE ((struct counts_maps){-1, -1, {.n = 0}})
 
 struct control_part_counts {
 	const struct control_part *part;
@@ -38,9 +39,12 @@ int control_policy_counts(const struct control_state *st, const char *name, stru
 int control_counts_read(struct control_counts *counts, struct sluice_err *err);
 void control_counts_free(struct control_counts *counts);
 
-/* counts_open() opens those of a part of a generation; counts_close() closes them. errors: of control_state_map() */
-int counts_open(const struct control_state *st, const char *name, uint32_t part, struct counts_maps *to,
-		struct sluice_err *err);
+/*
+ * counts_open() opens those of part number nr of a generation, of n rules with the default; counts_close() closes them.
+ * errors: of control_state_map()
+ */
+int counts_open(const struct control_state *st, const char *name, const struct control_part *part,
+		uint32_t nr, uint32_t n, struct counts_maps *to, struct sluice_err *err);
 void counts_close(struct counts_maps *maps);
 
 /*

@@ -56,9 +56,10 @@ static int prepare_sets(const struct filter_tables *t, int sets_fd, struct contr
 
 static int prepare(const struct filter_tables *t, struct control_filter *f, struct sluice_err *err)
 {
-	struct bpf_map *cells, *hits = bpf_object__find_map_by_name(sluice_object_libbpf(f->obj), "filter_hits");
-	uint64_t stride = FILTER_HITS_STRIDE(f->n_rules), size;
+	struct bpf_map *cells,
+		*hits = bpf_object__find_map_by_name(sluice_object_libbpf(f->obj), "filter_hits");
 	struct filter_config config = t->config;
+	uint64_t stride = FILTER_HITS_STRIDE(f->n_rules, config.sums.n), size;
 	int n_cpus = seam_n_cpus(), e;
 
 	if (n_cpus <= 0)
@@ -68,7 +69,9 @@ static int prepare(const struct filter_tables *t, struct control_filter *f, stru
 		return err_set(err, -ENOSPC, "counters of %u rules on %d CPUs take %" PRIu64 " bytes, at most %u fit", f->n_rules,
 			       n_cpus, size, FILTER_HITS_MOST);
 	config.hits_stride = (uint32_t)stride;
-	config.hits_last = (uint32_t)(size - stride + f->n_rules * sizeof(struct filter_hits));
+	config.hits_last =
+		(uint32_t)(stride * ((uint64_t)n_cpus - 1) +
+			   (FILTER_HITS(f->n_rules, config.sums.n) - 1) * sizeof(struct filter_hits));
 	e = sluice_object_set_bytes(f->obj, "config", &config, sizeof(config), err);
 	if (!e && (config.has_limits || config.has_logs))
 		e = sluice_object_resize(f->obj, "filter_more", f->n_rules + 1, err);
@@ -146,6 +149,7 @@ static int load(const struct filter_tables *t, const void *object, size_t len, c
 	memset(f, 0, sizeof(*f));
 	f->prog_fd = -1;
 	f->n_rules = t->config.n_rules;
+	f->sums = t->config.sums;
 	e = sluice_object_open_mem(object, len, "filter", &f->obj, err);
 	if (!e)
 		e = prepare(t, f, err);
@@ -216,7 +220,7 @@ void control_filter_close(struct control_filter *f)
 int control_filter_counts(struct control_filter *f, struct filter_count *to, struct sluice_err *err)
 {
 	struct counts_maps maps = {sluice_object_map_fd(f->obj, "filter_hits", err),
-				   sluice_object_map_fd(f->obj, "filter_more", err)};
+				   sluice_object_map_fd(f->obj, "filter_more", err), f->sums};
 
 	if (maps.hits < 0 || maps.more < 0)
 		return maps.hits < 0 ? maps.hits : maps.more;

@@ -17,6 +17,7 @@ struct control_filter {
 	struct sluice_object *obj;
 	int prog_fd; /* the object's */
 	uint32_t n_rules;
+	struct filter_sums sums;
 };
 
 /*

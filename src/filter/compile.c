@@ -356,6 +356,20 @@ static void spare_family(struct compile *c, uint8_t family, uint32_t *all)
 	drop_family(c, family);
 }
 
+/* Where no rate is kept in line: rules that only count, if they are few. */
+static void lay_sums(struct compile *c)
+{
+	struct filter_sums *to = &c->t->config.sums;
+	uint32_t i, n = 0;
+
+	if (c->set->n > FILTER_BITS || c->t->config.in_line.bit)
+		return;
+	for (i = 0; i < c->set->n; i++)
+		if (c->bits_do.data[i] == FILTER_ON && n++ < FILTER_SUMS)
+			to->rule[n - 1] = (uint8_t)i;
+	to->n = n <= FILTER_SUMS ? (uint8_t)n : 0;
+}
+
 static int put_bits(struct compile *c, bool v6, struct buf *to)
 {
 	struct filter_config *config = &c->t->config;
@@ -488,6 +502,8 @@ static int compile(struct compile *c)
 		e = err_nomem(c->err);
 	if (!e)
 		lay_in_line(c);
+	if (!e)
+		lay_sums(c);
 	if (!e)
 		e = look_up(c, &bytes);
 	for (i = 0; !e && i < 2; i++)
