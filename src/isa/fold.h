@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Loads of constants become the constants, lookups of a map's only value its address. A program's `const volatile` variables are settled before it is loaded; the
- * kernel's verifier takes them for what they are, and removes branches by them, but leaves the loads: an address of ten
- * bytes and a memory access each.
+ * Loads of constants become the constants, lookups of a map's only value its address, and what is computed of constants alone goes. A
+ * program's `const volatile` variables are settled before it is loaded; the kernel's verifier takes them for what they are, and
+ * removes what is behind branches by them, but leaves the loads, what is computed of them, and branches that skip what stays.
  */
 #ifndef ISA_FOLD_H
 #define ISA_FOLD_H
@@ -23,15 +23,16 @@ struct isa_memory {
 };
 
 /*
- * isa_fold() rewrites the loads whose address is known on every way to them, and whose value an immediate can hold; and
- * lookups of maps in v whose key is a constant 0, with the map loaded shortly before the call. The number of instructions
- * stays, and so does what jumps where.
+ * isa_fold() rewrites loads whose address is known on every way to them, and what is computed of known numbers, where an immediate can
+ * hold the value; and lookups of maps in v whose key is a constant 0, with the map loaded shortly before the call. Jumps that are
+ * never taken, and what writes registers that nobody reads, become `goto +0`, which the kernel takes out. The number of instructions
+ * stays, and every instruction can still be reached for all that who follows jumps alone can tell.
  *
  * in:      insns  passes isa_check(); relocated
  *          v      maps of type array with one entry, also if it is not constant
- * out:     *n_folded  loads and lookups that were rewritten; may be NULL
+ * out:     *n_folded  how often one was rewritten; may be NULL
  * errors:  -ENOMEM; nothing has changed then
- * cost:    a few passes over the program; 88 bytes an instruction meanwhile
+ * cost:    a few passes over the program; 176 bytes an instruction meanwhile
  */
 int isa_fold(struct bpf_insn *insns, uint32_t n, const struct isa_memory *v, size_t n_v, uint32_t *n_folded,
 	     struct sluice_err *err);

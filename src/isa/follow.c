@@ -1,0 +1,301 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/*
+ * What registers hold is followed forward through the program, along the ways that can be gone, until nothing changes any more
+ * (Kildall, "A unified approach to global program optimization", POPL 1973; Wegman and Zadeck, "Constant propagation with
+ * conditional branches", TOPLAS 1991).
+ */
+#include <string.h>
+
+#include "isa/fold_inside.h"
+
+static const struct value anything = {0, ANYTHING};
+
+static struct value wide_of(const struct fold *f, uint32_t pc)
+{
+	const struct bpf_insn *i = &f->insns[pc];
+	size_t k;
+
+	if (!i->src_reg)
+		return fold_number((uint32_t)i->imm | (uint64_t)(uint32_t)i[1].imm << 32);
+	if (i->src_reg == BPF_PSEUDO_MAP_VALUE)
+		for (k = 0; k < f->n_v; k++)
+			if (f->v[k].imm == i->imm)
+				return (struct value){(uint32_t)i[1].imm, POINTER + (uint32_t)k};
+	return anything;
+}
+
+static void meet(struct fold *f, int64_t pc, const struct value *regs)
+{
+	struct value *to;
+	int r;
+
+	if (pc < 0 || pc >= f->n)
+		return;
+	to = f->regs[pc];
+	for (r = 0; r < ISA_REGS; r++) {
+		if (to[r].holds == ANYTHING || (to[r].holds == regs[r].holds && to[r].v == regs[r].v))
+			continue;
+		to[r] = to[r].holds == UNSEEN ? regs[r] : anything;
+		f->changed = true;
+	}
+}
+
+static void enter(struct fold *f, int64_t pc)
+{
+	struct value regs[ISA_REGS];
+	int r;
+
+	for (r = 0; r < ISA_REGS; r++)
+		regs[r] = anything;
+	meet(f, pc, regs);
+}
+
+/* The constant of `size` bytes at a pointer and an offset; false: not known. */
+bool fold_constant(const struct fold *f, struct value pointer, int32_t off, uint32_t size, uint64_t *value)
+{
+	const struct isa_memory *v;
+	int64_t at;
+
+	if (pointer.holds < POINTER || !f->v[pointer.holds - POINTER].bytes)
+		return false;
+	v = &f->v[pointer.holds - POINTER];
+	at = (int64_t)pointer.v + off;
+	if (at < 0 || (uint64_t)at > v->len || v->len - (uint64_t)at < size)
+		return false;
+	*value = 0;
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+	memcpy(value, (const char *)v->bytes + at, size);
+#else
+	memcpy((char *)value + 8 - size, (const char *)v->bytes + at, size);
+#endif
+	return true;
+}
+
+bool fold_is_load(const struct bpf_insn *i)
+{
+	return BPF_CLASS(i->code) == BPF_LDX && BPF_MODE(i->code) == BPF_MEM;
+}
+
+uint32_t fold_size(const struct bpf_insn *i)
+{
+	return BPF_SIZE(i->code) == BPF_B ? 1 : BPF_SIZE(i->code) == BPF_H ? 2 : BPF_SIZE(i->code) == BPF_W ? 4 : 8;
+}
+
+/* What an instruction computes of two numbers, RFC 9669, 4.1; false: none of those that are known here. */
+static bool compute(const struct bpf_insn *i, uint64_t d, uint64_t s, uint64_t *to)
+{
+	bool wide = BPF_CLASS(i->code) == BPF_ALU64;
+	uint32_t most = wide ? 63 : 31;
+
+	if (!wide)
+		d = (uint32_t)d;
+	switch (BPF_OP(i->code)) {
+	case BPF_MOV:
+		*to = s;
+		break;
+	case BPF_ADD:
+		*to = d + s;
+		break;
+	case BPF_SUB:
+		*to = d - s;
+		break;
+	case BPF_MUL:
+		*to = d * s;
+		break;
+	case BPF_OR:
+		*to = d | s;
+		break;
+	case BPF_AND:
+		*to = d & s;
+		break;
+	case BPF_XOR:
+		*to = d ^ s;
+		break;
+	case BPF_LSH:
+		*to = d << (s & most);
+		break;
+	case BPF_RSH:
+		*to = d >> (s & most);
+		break;
+	default:
+		return false;
+	}
+	if (!wide)
+		*to = (uint32_t)*to;
+	return !i->off;
+}
+
+/* Does a jump go on two numbers? RFC 9669, 4.3 */
+static bool jumps(const struct bpf_insn *i, uint64_t d, uint64_t s)
+{
+	bool wide = BPF_CLASS(i->code) == BPF_JMP;
+	int64_t sd, ss;
+
+	if (!wide) {
+		d = (uint32_t)d;
+		s = (uint32_t)s;
+	}
+	sd = wide ? (int64_t)d : (int32_t)d;
+	ss = wide ? (int64_t)s : (int32_t)s;
+	switch (BPF_OP(i->code)) {
+	case BPF_JEQ:
+		return d == s;
+	case BPF_JNE:
+		return d != s;
+	case BPF_JGT:
+		return d > s;
+	case BPF_JGE:
+		return d >= s;
+	case BPF_JLT:
+		return d < s;
+	case BPF_JLE:
+		return d <= s;
+	case BPF_JSET:
+		return d & s;
+	case BPF_JSGT:
+		return sd > ss;
+	case BPF_JSGE:
+		return sd >= ss;
+	case BPF_JSLT:
+		return sd < ss;
+	default:
+		return sd <= ss;
+	}
+}
+
+static struct value source(const struct bpf_insn *i, const struct value *regs)
+{
+	return BPF_SRC(i->code) == BPF_X ? regs[i->src_reg] : fold_number((uint64_t)(int64_t)i->imm);
+}
+
+/* Is it foreseen where a conditional jump goes? */
+bool fold_is_decided(const struct bpf_insn *i, const struct value *regs, bool *goes)
+{
+	struct value s;
+	enum isa_id id = isa_decode(i);
+
+	if (id == ISA_UNKNOWN || (isa_op(id)->fields & (ISA_R | ISA_J)) != (ISA_R | ISA_J))
+		return false;
+	s = source(i, regs);
+	if (regs[i->dst_reg].holds >= POINTER && s.holds == NUMBER && !s.v && (id == ISA_JEQ64_K || id == ISA_JNE64_K)) {
+		*goes = id == ISA_JNE64_K;
+		return true;
+	}
+	if (regs[i->dst_reg].holds != NUMBER || s.holds != NUMBER)
+		return false;
+	*goes = jumps(i, regs[i->dst_reg].v, s.v);
+	return true;
+}
+
+struct value fold_written(const struct fold *f, uint32_t pc, const struct value *regs)
+{
+	const struct bpf_insn *i = &f->insns[pc];
+	enum isa_id id = isa_decode(i);
+	struct value was = regs[i->dst_reg], s;
+	uint64_t v;
+
+	if (isa_is_wide(i))
+		return wide_of(f, pc);
+	if (id == ISA_MOV64_X)
+		return regs[i->src_reg];
+	if (fold_is_load(i) && fold_constant(f, regs[i->src_reg], i->off, fold_size(i), &v))
+		return fold_number(v);
+	if (BPF_CLASS(i->code) != BPF_ALU && BPF_CLASS(i->code) != BPF_ALU64)
+		return anything;
+	s = source(i, regs);
+	if (id == ISA_ADD64_K && was.holds >= POINTER)
+		return (struct value){(uint32_t)((uint32_t)was.v + (uint32_t)i->imm), was.holds};
+	if (s.holds == NUMBER && (was.holds == NUMBER || BPF_OP(i->code) == BPF_MOV) &&
+	    compute(i, was.v, s.v, &v))
+		return fold_number(v);
+	return anything;
+}
+
+/* What the registers hold behind an instruction. */
+static void step(const struct fold *f, uint32_t pc, struct value *regs)
+{
+	const struct bpf_insn *i = &f->insns[pc];
+	enum isa_id id = isa_decode(i);
+	uint16_t fields = id == ISA_UNKNOWN ? ISA_W : isa_op(id)->fields;
+	struct value to;
+	int r;
+
+	if (i->code == (BPF_JMP | BPF_CALL)) {
+		for (r = 0; r < CALLER_SAVED; r++)
+			regs[r] = anything;
+		return;
+	}
+	to = id == ISA_UNKNOWN ? anything : fold_written(f, pc, regs);
+	if (fields & ISA_WS)
+		regs[i->src_reg] = anything;
+	/* compare and exchange answers in r0, without a field that says so */
+	if (BPF_CLASS(i->code) == BPF_STX && BPF_MODE(i->code) == BPF_ATOMIC)
+		regs[BPF_REG_0] = anything;
+	if (fields & ISA_W)
+		regs[i->dst_reg] = to;
+}
+
+/* Nothing follows but where it jumps to, if anywhere. */
+bool fold_is_end(const struct bpf_insn *i)
+{
+	return i->code == (BPF_JMP | BPF_EXIT) || i->code == (BPF_JMP | BPF_JA) || i->code == (BPF_JMP32 | BPF_JA);
+}
+
+/* Does the instruction behind follow, and the one that is jumped to? */
+void fold_goes(const struct fold *f, uint32_t pc, bool *next, bool *target)
+{
+	const struct bpf_insn *i = &f->insns[pc];
+	bool goes;
+
+	*next = !fold_is_end(i);
+	*target = isa_target(f->insns, pc) >= 0;
+	if (fold_is_decided(i, f->regs[pc], &goes)) {
+		*next = !goes;
+		*target = goes;
+	}
+}
+
+/* What it names is a function. */
+bool fold_names(const struct bpf_insn *i)
+{
+	return i->code == (BPF_JMP | BPF_CALL) || isa_is_wide(i);
+}
+
+static void go(struct fold *f, uint32_t pc)
+{
+	struct value regs[ISA_REGS];
+	bool next, target;
+
+	if (!fold_is_reached(f, pc))
+		return;
+	fold_goes(f, pc, &next, &target);
+	memcpy(regs, f->regs[pc], sizeof(regs));
+	step(f, pc, regs);
+	if (target && fold_names(&f->insns[pc]))
+		enter(f, isa_target(f->insns, pc));
+	else if (target)
+		meet(f, isa_target(f->insns, pc), regs);
+	if (next)
+		meet(f, fold_behind(f, pc), regs);
+}
+
+/* What is known of registers, everywhere. */
+void fold_follow(struct fold *f)
+{
+	int64_t target;
+	uint32_t pc;
+
+	memset(f->regs, 0, (f->n + 1ul) * sizeof(*f->regs));
+	memset(f->is_target, 0, f->n + 1ul);
+	for (pc = 0; pc < f->n; pc = fold_behind(f, pc)) {
+		target = isa_target(f->insns, pc);
+		if (target >= 0 && target < f->n)
+			f->is_target[target] = 1;
+	}
+	enter(f, 0);
+	do {
+		f->changed = false;
+		for (pc = 0; pc < f->n; pc = fold_behind(f, pc))
+			go(f, pc);
+	} while (f->changed);
+}
