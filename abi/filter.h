@@ -145,22 +145,22 @@ struct filter_bits { /* what every packet needs comes first, where one instructi
 };
 
 /*
- * IPv6: the root leads from two fields of FILTER_ROOT / 2 bits of an address, those behind skip[0] and skip[1], to a few
- * prefixes; the word of the last that the address is in counts, else the one outside of all.
+ * IPv6: the root leads from two fields of FILTER_ROOT / 2 bits of an address, those behind skip[0] and skip[1], to a few prefixes that it
+ * may be in: a word, the one outside of all, `high` prefixes of up to 64 bits and `deep` longer ones. Every one that the address is
+ * in changes the word to its own from that of the prefix around it.
  */
-#define FILTER_NEAR 8
-struct filter_near {
-	__u64 outside;
-	struct filter_near_entry {
-		__u64 hi, hi_mask, lo, lo_mask; /* (address ^ value) & mask == 0 */
-		__u64 word;
-	} entry[FILTER_NEAR];
-	__u64 pad[7];
+#define FILTER_NEAR 16 /* together */
+struct filter_near_high {
+	__u64 hi, change, shift; /* (address ^ hi) >> shift == 0: the upper half of the address is in it */
+};
+struct filter_near_deep {
+	__u64 hi, lo, change, shift; /* shift: of the lower half */
 };
 struct filter_side6 {
 	__u8 skip[2];
-	__u8 entries; /* of struct filter_near that are used anywhere */
-	__u8 deep;    /* are lower halves of addresses asked for? */
+	__u8 high, deep; /* how many a record has */
+	__u8 whole;	 /* is there one of 64 bits? */
+	__u8 pad[3];
 };
 
 /* The first rule with FILTER_LIMIT: its rate is kept in line, by constants; those of others in a function. */
@@ -264,9 +264,8 @@ struct filter_event {
 _Static_assert(sizeof(struct filter_test) == 16, "struct filter_test is shared");
 _Static_assert(sizeof(struct filter_row) == 64, "struct filter_row is shared");
 _Static_assert(sizeof(struct filter_rule) == 64, "struct filter_rule is shared");
-_Static_assert(sizeof(struct filter_near) == 384, "struct filter_near is shared");
 _Static_assert(sizeof(struct filter_bits) % 8 == 0, "struct filter_bits is shared");
-_Static_assert(sizeof(struct filter_config) == 248, "struct filter_config is shared");
+_Static_assert(sizeof(struct filter_config) == 256, "struct filter_config is shared");
 _Static_assert(sizeof(struct filter_count) == 48, "struct filter_count is shared");
 _Static_assert(sizeof(struct filter_event) == 160, "struct filter_event is shared");
 

@@ -17,7 +17,7 @@
 #ifndef CLASSIFY_ROOM
 #define CLASSIFY_ROOM (32u << 20)
 #endif
-#define CLASSIFY_SLACK 512
+#define CLASSIFY_SLACK 1024
 #define CLASSIFY_FN static inline __attribute__((always_inline, unused))
 
 _Static_assert((CLASSIFY_ROOM & (CLASSIFY_ROOM - 1)) == 0, "CLASSIFY_ROOM is a power of two");

@@ -141,26 +141,38 @@ static __always_inline __u64 bits_of_address(void *m, const __u32 *root, __u64 a
 	return *TABLE(m, __u64, bits_step(cell, a << 24));
 }
 
+/* All ones if x is 0, without a branch; small: x is below 2^63. */
+static __always_inline __u64 bits_if_none(__u64 x, __u32 small)
+{
+	__u64 sign = small ? x - 1 : (x - 1) & ~x;
+
+	asm volatile("%0 s>>= 63" : "+r"(sign));
+	return sign;
+}
+
 /* Without a branch: in which of the prefixes an address is cannot be foreseen. */
 static __always_inline __u64 bits_of_address6(void *m, const __u32 *root, const __u64 *a,
 					      const volatile struct filter_side6 *how)
 {
 	__u32 at = root[a[0] << how->skip[0] >> (64 - FILTER_ROOT / 2) << (FILTER_ROOT / 2) |
 			a[0] << how->skip[1] >> (64 - FILTER_ROOT / 2)], k;
-	const struct filter_near *near = m + (at & (CLASSIFY_ROOM - 1) & ~63u);
-	const struct filter_near_entry *e = near->entry;
-	__u64 word = near->outside, miss;
+	const __u64 *word_at = m + (at & (CLASSIFY_ROOM - 1) & ~7u);
+	const struct filter_near_high *h = (const void *)(word_at + 1);
+	const struct filter_near_deep *d;
+	__u64 word = *word_at;
 
 #pragma clang loop unroll(full)
-	for (k = 0; k < FILTER_NEAR; k++, e++) {
-		if (how->entries <= k)
+	for (k = 0; k < FILTER_NEAR; k++, h++) {
+		if (how->high <= k)
 			break;
-		miss = (a[0] ^ e->hi) & e->hi_mask;
-		if (how->deep)
-			miss |= (a[1] ^ e->lo) & e->lo_mask;
-		miss |= 0 - miss;
-		asm volatile("" : "+r"(miss));
-		word ^= (word ^ e->word) & ((miss >> 63) - 1);
+		word ^= h->change & bits_if_none((a[0] ^ h->hi) >> h->shift, !how->whole);
+	}
+	d = (const void *)h;
+#pragma clang loop unroll(full)
+	for (k = 0; k < FILTER_NEAR; k++, d++) {
+		if (how->deep <= k)
+			break;
+		word ^= d->change & bits_if_none((a[0] ^ d->hi) | (a[1] ^ d->lo) >> d->shift, 0);
 	}
 	return word;
 }

@@ -133,10 +133,10 @@ static __always_inline int plain6(struct seen *s, struct view *v, struct xdp_md 
 	if (*(__u8 *)ip >> 4 != 6 || plain_has6[s->proto & 255] == PLAIN_NOT ||
 	    payload - PLAIN_L4 > (__u64)s->bytes - (sizeof(struct ethhdr) + sizeof(*ip) + PLAIN_L4))
 		return 0;
-	s->src[0] = bpf_be64_to_cpu(*(__u64 *)&ip->saddr.in6_u.u6_addr32[0]);
-	s->src[1] = bpf_be64_to_cpu(*(__u64 *)&ip->saddr.in6_u.u6_addr32[2]);
-	s->dst[0] = bpf_be64_to_cpu(*(__u64 *)&ip->daddr.in6_u.u6_addr32[0]);
-	s->dst[1] = bpf_be64_to_cpu(*(__u64 *)&ip->daddr.in6_u.u6_addr32[2]);
+	s->src[0] = half6(&ip->saddr, 0);
+	s->src[1] = half6(&ip->saddr, 1);
+	s->dst[0] = half6(&ip->daddr, 0);
+	s->dst[1] = half6(&ip->daddr, 1);
 	plain_l4(s, (__u8 *)(ip + 1));
 	if (v && config.uses & FILTER_ODD_FACTS)
 		plain_facts(v, ctx, data, ETH_P_IPV6, ip->hop_limit, DSCP6(ip));

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
  * Words of bits for IPv6 addresses of few rules. 128 bits are too many for steps of tables, but few rules have few
- * prefixes: two fields of the address, from where they tell the prefixes apart best, lead to a handful of prefixes,
- * shorter ones first, and the word of the last that the address is in counts.
+ * prefixes: two fields of the address, from where they tell the prefixes apart best, lead to a handful of prefixes, each of
+ * which changes the word if the address is in it.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -18,7 +18,7 @@
 struct prefix {
 	struct policy_addr6 first, last;
 	uint32_t len;
-	uint64_t word;
+	uint64_t word, change; /* change: from the word of the smallest one around it */
 };
 
 struct span {
@@ -29,9 +29,11 @@ struct span {
 struct side {
 	struct buf spans, prefixes;
 	const struct prefix *p;
-	uint32_t n, skip[2], most;
-	uint64_t any;	    /* rules that do not ask for the address */
-	uint8_t n_in[BUCKETS]; /* how many prefixes a bucket has, up to 255 */
+	uint32_t n, skip[2];
+	uint32_t most[2];	  /* prefixes of a bucket: of up to 64 bits, longer ones */
+	uint64_t outside;	  /* the word of what is in none */
+	uint64_t any;		  /* rules that do not ask for the address */
+	uint8_t n_in[2][BUCKETS]; /* how many of each a bucket has, up to 255 */
 };
 
 static int by_place(const void *a, const void *b)
@@ -158,21 +160,36 @@ static uint64_t word_between(const struct side *s, struct policy_addr6 first, st
 	return word_at(s, a);
 }
 
-/* Sorted, each once, with their words. */
+/* Of prefix number i: those around it come before it, the smallest last. */
+static uint64_t word_around(const struct side *s, uint32_t i)
+{
+	uint32_t k;
+
+	for (k = i; k-- > 0;)
+		if (policy_addr6_cmp(s->p[k].last, s->p[i].last) >= 0)
+			return s->p[k].word;
+	return s->outside;
+}
+
+/* Sorted, each once, with their words; one for all addresses is what is outside of the others. */
 static void order(struct side *s)
 {
+	struct policy_addr6 zero = {0, 0}, end = {UINT64_MAX, UINT64_MAX};
 	struct prefix *p = (struct prefix *)(void *)s->prefixes.data;
 	uint32_t n = (uint32_t)(s->prefixes.len / sizeof(*p)), i, kept = 0;
 
 	if (n)
 		qsort(p, n, sizeof(*p), by_place);
 	for (i = 0; i < n; i++)
-		if (!kept || by_place(&p[kept - 1], &p[i]))
+		if (p[i].len && (!kept || by_place(&p[kept - 1], &p[i])))
 			p[kept++] = p[i];
 	s->p = p;
 	s->n = kept;
+	s->outside = word_between(s, zero, end, 0);
 	for (i = 0; i < kept; i++)
 		p[i].word = word_between(s, p[i].first, p[i].last, i + 1);
+	for (i = 0; i < kept; i++)
+		p[i].change = p[i].word ^ word_around(s, i);
 }
 
 /* What a field of FIELD bits behind `skip` may be in a prefix: *n values from the one that is returned on. */
@@ -196,109 +213,132 @@ static struct part part_of(const struct prefix *p, const uint32_t skip[2])
 	return part;
 }
 
-/* The most prefixes that one bucket has, if it is below `enough`. */
-static uint32_t most_in(struct side *s, const uint32_t skip[2], uint32_t enough)
+static bool is_deep(const struct prefix *p)
 {
-	uint32_t i, k, j, most = 0, all = 0;
+	return p->len > 64;
+}
+
+/* What a packet pays for a record: instructions (datapath/lib/filter_find.h). UINT32_MAX: it has no room. */
+static uint32_t price(const uint32_t most[2])
+{
+	return most[0] + most[1] > FILTER_NEAR ? UINT32_MAX : 11 * most[0] + 17 * most[1];
+}
+
+/* The most prefixes of each kind that one bucket has, if their price is below `enough`; else anything above that. */
+static void most_in(struct side *s, const uint32_t skip[2], uint32_t enough, uint32_t most[2])
+{
+	uint32_t i, k, j, deep, all[2] = {0, 0}, in[2] = {0, 0};
 	struct part part;
 	uint8_t *n;
 
 	memset(s->n_in, 0, sizeof(s->n_in));
-	for (i = 0; i < s->n && most + all < enough; i++) {
+	memset(most, 0, sizeof(in));
+	for (i = 0; i < s->n && price(most) < enough; i++) {
 		part = part_of(&s->p[i], skip);
-		if (part.n[0] * part.n[1] == BUCKETS) {
-			all++;
-			continue;
-		}
-		for (k = 0; k < part.n[0]; k++)
+		deep = is_deep(&s->p[i]);
+		if (part.n[0] * part.n[1] == BUCKETS)
+			all[deep]++;
+		for (k = 0; k < part.n[0] && part.n[0] * part.n[1] != BUCKETS; k++)
 			for (j = 0; j < part.n[1]; j++) {
-				n = &s->n_in[(part.first[0] + k) << FIELD | (part.first[1] + j)];
+				n = &s->n_in[deep][(part.first[0] + k) << FIELD | (part.first[1] + j)];
 				*n += *n < 255;
-				most = *n > most ? *n : most;
+				in[deep] = *n > in[deep] ? *n : in[deep];
 			}
+		most[deep] = all[deep] + in[deep];
 	}
-	return most + all;
 }
 
 static void choose(struct side *s)
 {
-	uint32_t skip[2], most;
+	uint32_t skip[2], most[2], best = UINT32_MAX;
 
-	s->most = UINT32_MAX;
 	for (skip[0] = 0; skip[0] <= SKIP_MOST; skip[0]++)
 		for (skip[1] = skip[0]; skip[1] <= SKIP_MOST; skip[1]++) {
-			most = most_in(s, skip, s->most);
-			if (most < s->most) {
-				s->most = most;
+			most_in(s, skip, best, most);
+			if (price(most) < best) {
+				best = price(most);
 				memcpy(s->skip, skip, sizeof(skip));
+				memcpy(s->most, most, sizeof(most));
 			}
 		}
+	if (best == UINT32_MAX)
+		s->most[0] = FILTER_NEAR + 1;
 }
 
-/* The n-th of a bucket's prefixes, of at most `most`: the last places are taken, shorter ones first. */
-static void put_entry(struct filter_near *to, uint32_t most, uint32_t n, const struct prefix *p)
+/* Into a record, which has so many of each kind already. */
+static void put_prefix_in(const struct side *s, uint64_t *record, uint32_t high, uint32_t deep,
+			  const struct prefix *p)
 {
-	struct filter_near_entry e = {.hi = p->first.hi,
-				      .hi_mask = mask64(p->len),
-				      .lo = p->first.lo,
-				      .lo_mask = p->len > 64 ? mask64(p->len - 64) : 0,
-				      .word = p->word};
-	struct filter_near_entry *at = &to->entry[most - n - 1];
+	struct filter_near_high *h = (struct filter_near_high *)(record + 1);
+	struct filter_near_deep *d = (struct filter_near_deep *)(h + s->most[0]);
 
-	for (; n && (at[1].hi_mask < e.hi_mask || (at[1].hi_mask == e.hi_mask && at[1].lo_mask < e.lo_mask)); n--, at++)
-		at[0] = at[1];
-	*at = e;
+	if (is_deep(p))
+		d[deep] = (struct filter_near_deep){.hi = p->first.hi,
+						    .lo = p->first.lo,
+						    .change = p->change,
+						    .shift = 128 - p->len};
+	else
+		h[high] = (struct filter_near_high){.hi = p->first.hi,
+						    .change = p->change,
+						    .shift = 64 - p->len};
 }
 
 /* A bucket's record, once for all that are the same. */
-static uint32_t put_near(struct buf *to, size_t from, const struct filter_near *near)
+static uint32_t put_near(struct buf *to, size_t from, const void *record, size_t size)
 {
 	size_t at;
 
-	for (at = from; at < to->len; at += sizeof(*near))
-		if (!memcmp(to->data + at, near, sizeof(*near)))
+	for (at = from; at < to->len; at += size)
+		if (!memcmp(to->data + at, record, size))
 			return (uint32_t)at;
-	buf_put(to, near, sizeof(*near));
+	buf_put(to, record, size);
 	return (uint32_t)at;
 }
 
-static void put_buckets(struct side *s, struct buf *to, uint32_t *root, struct filter_side6 *how)
+static void put_buckets(struct side *s, struct buf *to, uint32_t *root)
 {
-	struct policy_addr6 zero = {0, 0}, end = {UINT64_MAX, UINT64_MAX};
-	uint64_t outside = word_between(s, zero, end, 0);
-	uint32_t i, k, j, b;
-	struct filter_near *near;
+	size_t words = 1 + (s->most[0] * sizeof(struct filter_near_high) +
+			    s->most[1] * sizeof(struct filter_near_deep)) /
+				   8,
+	       from;
+	uint64_t *records = calloc(BUCKETS, words * 8);
+	uint32_t i, k, j, b, deep;
 	struct part part;
-	size_t from;
 
-	near = calloc(BUCKETS, sizeof(*near));
-	to->failed |= !near;
+	to->failed |= !records;
 	if (to->failed)
 		goto out;
 	memset(s->n_in, 0, sizeof(s->n_in));
-	for (b = 0; b < BUCKETS; b++) {
-		near[b].outside = outside;
-		for (i = 0; i < FILTER_NEAR; i++)
-			near[b].entry[i].word = outside; /* with masks of 0: every address is in it */
-	}
+	for (b = 0; b < BUCKETS; b++)
+		records[b * words] = s->outside; /* changes of 0 change nothing */
 	for (i = 0; i < s->n; i++) {
-		how->deep |= s->p[i].len > 64;
 		part = part_of(&s->p[i], s->skip);
+		deep = is_deep(&s->p[i]);
 		for (k = 0; k < part.n[0]; k++)
 			for (j = 0; j < part.n[1]; j++) {
 				b = (part.first[0] + k) << FIELD | (part.first[1] + j);
-				put_entry(&near[b], s->most, s->n_in[b]++, &s->p[i]);
+				put_prefix_in(s, records + b * words, s->n_in[0][b], s->n_in[1][b], &s->p[i]);
+				s->n_in[deep][b]++;
 			}
 	}
-	how->skip[0] = (__u8)s->skip[0];
-	how->skip[1] = (__u8)s->skip[1];
-	how->entries = (__u8)s->most;
 	buf_add(to, (64 - to->len % 64) % 64);
 	from = to->len;
 	for (b = 0; b < BUCKETS && !to->failed; b++)
-		root[b] = put_near(to, from, &near[b]);
+		root[b] = put_near(to, from, records + b * words, words * 8);
 out:
-	free(near);
+	free(records);
+}
+
+static struct filter_side6 how_of(const struct side *s)
+{
+	struct filter_side6 how = {.skip = {(__u8)s->skip[0], (__u8)s->skip[1]},
+				   .high = (__u8)s->most[0],
+				   .deep = (__u8)s->most[1]};
+	uint32_t i;
+
+	for (i = 0; i < s->n; i++)
+		how.whole |= s->p[i].len == 64;
+	return how;
 }
 
 int filter_bits6(const struct policy *p, const struct filter_sets *sets, const struct policy_ruleset *set,
@@ -312,11 +352,12 @@ int filter_bits6(const struct policy *p, const struct filter_sets *sets, const s
 	if (!e) {
 		order(s);
 		choose(s);
-		if (s->most > FILTER_NEAR)
+		if (s->most[0] + s->most[1] > FILTER_NEAR)
 			e = -EFBIG;
 	}
 	if (!e) {
-		put_buckets(s, to, root, how);
+		*how = how_of(s);
+		put_buckets(s, to, root);
 		e = to->failed ? -ENOMEM : 0;
 	}
 	if (s) {

@@ -104,13 +104,19 @@ static uint64_t look_up(const struct buf *tables, const uint32_t *root, const st
 			struct policy_addr6 a)
 {
 	uint32_t bucket = (uint32_t)(a.hi << how->skip[0] >> 58 << 6 | a.hi << how->skip[1] >> 58), i;
-	const struct filter_near *near = (const void *)(tables->data + root[bucket]);
-	uint64_t word = near->outside;
+	const uint64_t *record = (const void *)(tables->data + root[bucket]);
+	const struct filter_near_high *h = (const void *)(record + 1);
+	const struct filter_near_deep *d = (const void *)(h + how->high);
+	uint64_t word = *record;
 
-	for (i = 0; i < how->entries; i++)
-		if (!((a.hi ^ near->entry[i].hi) & near->entry[i].hi_mask) &&
-		    (!how->deep || !((a.lo ^ near->entry[i].lo) & near->entry[i].lo_mask)))
-			word = near->entry[i].word;
+	for (i = 0; i < how->high; i++)
+		if (h[i].change && !((a.hi ^ h[i].hi) >> h[i].shift)) {
+			assert_true(h[i].shift || how->whole);
+			word ^= h[i].change;
+		}
+	for (i = 0; i < how->deep; i++)
+		if (d[i].change && a.hi == d[i].hi && !((a.lo ^ d[i].lo) >> d[i].shift))
+			word ^= d[i].change;
 	return word;
 }
 
@@ -182,7 +188,7 @@ static void tables_say_what_lists_say(void **nothing)
 		assert_true(!e || e == -EFBIG);
 		fit += !e;
 		deep += !e && how.deep;
-		assert_true(e || how.entries <= FILTER_NEAR);
+		assert_true(e || how.high + how.deep <= FILTER_NEAR);
 		for (k = 0; !e && k < 300; k++) {
 			a = near_by(address());
 			is = look_up(&tables, root, &how, a);
