@@ -108,18 +108,16 @@ static void computed(void **state)
 		{"r2 = be16 r2", "r2 = be16 r2"},
 	};
 	char before[256], after[256];
+	bool same;
 	size_t i;
 
 	(void)state;
 	for (i = 0; i < sizeof(v) / sizeof(*v); i++) {
+		same = !strcmp(v[i].op, v[i].is);
 		snprintf(before, sizeof(before), "r2 = 100\n%s\nr0 = r2\nr0 += r1\nexit\n", v[i].op);
-		snprintf(after, sizeof(after), "%s\n%s\nr0 = r2\nr0 += r1\nexit\n",
-			 strcmp(v[i].op, v[i].is) ? "goto +0" : "r2 = 100", v[i].is);
-		/* r0 = r2 becomes the number, too, and r2 is read no more */
-		if (strcmp(v[i].op, v[i].is))
-			snprintf(after, sizeof(after), "goto +0\ngoto +0\n%c0%s\nr0 += r1\nexit\n",
-				 v[i].is[0], v[i].is + 2);
-		expect(before, after, strcmp(v[i].op, v[i].is) ? 4 : 0);
+		/* else r0 = r2 becomes the number, too, and r2 is read no more */
+		snprintf(after, sizeof(after), "goto +0\ngoto +0\n%c0%s\nr0 += r1\nexit\n", v[i].is[0], v[i].is + 2);
+		expect(before, same ? before : after, same ? 0 : 4);
 	}
 }
 
@@ -134,7 +132,7 @@ static void decided(void **state)
 		{"<=", 6, 2}, {"s>", 1, 1}, {"s>=", 3, 3}, {"s<", 4, 4}, {"s<=", 6, 6},
 	};
 	static const int with[2][3] = {{4, 5, 6}, {-6, -5, 6}};
-	char before[256], after[256];
+	char before[256];
 	size_t i, k, minus, narrow;
 	bool goes;
 
@@ -148,13 +146,13 @@ static void decided(void **state)
 			snprintf(before, sizeof(before),
 				 "r2 = %d\nif %c2 %s %d goto out\nr1 = 7\nout:\nr0 = r1\nexit\n",
 				 minus ? -5 : 5, narrow ? 'w' : 'r', v[i].op, with[minus][k % 3]);
-			if (goes) /* skipped is what the kernel must have a way to: the jump stays */
-				expect(before, before, 0);
-			else
-				snprintf(after, sizeof(after),
-					 "goto +0\ngoto +0\ngoto +0\nout:\nw0 = 7\nexit\n"),
-					expect(before, after, 4);
+			/* where it goes the kernel must have a way to what is skipped: the jump stays */
+			expect(before, goes ? before : "goto +0\ngoto +0\ngoto +0\nw0 = 7\nexit\n", goes ? 0 : 4);
 		}
+	expect("r2 = 5\nr3 = 2\nif r2 & r3 goto out\nr1 = 7\nout:\nr0 = r1\nexit\n",
+	       "goto +0\ngoto +0\ngoto +0\ngoto +0\nw0 = 7\nexit\n", 5);
+	expect("r2 = 5\nif r2 & 4 goto out\nr1 = 7\nout:\nr0 = r1\nexit\n",
+	       "r2 = 5\nif r2 & 4 goto out\nr1 = 7\nout:\nr0 = r1\nexit\n", 0);
 }
 
 /* A jump that is never taken stays where it is the only way. */
