@@ -30,18 +30,45 @@ static bool fold_load(const struct fold *f, uint32_t pc)
 	       put_number(i, value);
 }
 
-/* What is computed of numbers alone. */
+/* A source register that holds a number becomes an immediate: of what the kernel takes with any. */
+static bool put_immediate(struct bpf_insn *i, uint64_t v)
+{
+	uint8_t class = BPF_CLASS(i->code), op = BPF_OP(i->code);
+	bool wide = class == BPF_ALU64 || class == BPF_JMP, shift = false;
+
+	if (class == BPF_ALU || class == BPF_ALU64) {
+		shift = op == BPF_LSH || op == BPF_RSH || op == BPF_ARSH;
+		if (op == BPF_DIV || op == BPF_MOD || op == BPF_MOV || op == BPF_NEG || op == BPF_END)
+			return false;
+	}
+	v = shift ? v & (wide ? 63 : 31) : wide ? v : (uint64_t)(int32_t)(uint32_t)v;
+	if ((int64_t)v != (int32_t)v)
+		return false;
+	i->code = (uint8_t)(i->code & ~BPF_X);
+	i->src_reg = 0;
+	i->imm = (int32_t)v;
+	return true;
+}
+
+/* What is computed of numbers alone, or with one. */
 static bool fold_sum(const struct fold *f, uint32_t pc)
 {
 	struct bpf_insn *i = &f->insns[pc];
 	uint8_t class = BPF_CLASS(i->code);
+	enum isa_id id = isa_decode(i);
 	struct value v;
 
-	if (!fold_is_reached(f, pc) || (class != BPF_ALU && class != BPF_ALU64) ||
-	    (BPF_OP(i->code) == BPF_MOV && BPF_SRC(i->code) == BPF_K))
+	if (id == ISA_UNKNOWN || !fold_is_reached(f, pc))
 		return false;
-	v = fold_written(f, pc, f->regs[pc]);
-	return v.holds == NUMBER && put_number(i, v.v);
+	if (class == BPF_ALU || class == BPF_ALU64) {
+		v = fold_written(f, pc, f->regs[pc]);
+		if (v.holds == NUMBER && id != ISA_MOV32_K && id != ISA_MOV64_K && put_number(i, v.v))
+			return true;
+	} else if ((isa_op(id)->fields & (ISA_R | ISA_S | ISA_J)) != (ISA_R | ISA_S | ISA_J)) {
+		return false;
+	}
+	return BPF_SRC(i->code) == BPF_X && f->regs[pc][i->src_reg].holds == NUMBER &&
+	       put_immediate(i, f->regs[pc][i->src_reg].v);
 }
 
 /* The call that takes the map which is loaded at pc, if nothing in between is in the way of its answer; 0: none. */

@@ -121,6 +121,17 @@ static void computed(void **state)
 	}
 }
 
+/* One number of two: an immediate, if it fits and the kernel takes it there. */
+static void immediates(void **state)
+{
+	(void)state;
+	expect("r2 = 100\nr3 = -7\nr4 = 65\nr5 = 0x100000000\nr0 += r2\nw0 -= w3\nr0 ^= r3\nr0 <<= r4\nw0 s>>= w4\nr0 /= r2\nr0 += r5\n"
+	       "w0 |= w5\nif r0 > r2 goto out\nif w0 s< w3 goto out\nif r0 == r5 goto out\nr0 += r1\nout:\nexit\n",
+	       "r2 = 100\ngoto +0\ngoto +0\nr5 = 0x100000000\nr0 += 100\nw0 -= -7\nr0 ^= -7\nr0 <<= 1\nw0 s>>= 1\nr0 /= r2\nr0 += r5\n"
+	       "w0 |= 0\nif r0 > 100 goto out\nif w0 s< -7 goto out\nif r0 == r5 goto out\nr0 += r1\nout:\nexit\n",
+	       10);
+}
+
 /* Each comparison of 5 with a number below, the same and above; and of -5, with and without a sign. */
 static void decided(void **state)
 {
@@ -150,7 +161,7 @@ static void decided(void **state)
 			expect(before, goes ? before : "goto +0\ngoto +0\ngoto +0\nw0 = 7\nexit\n", goes ? 0 : 4);
 		}
 	expect("r2 = 5\nr3 = 2\nif r2 & r3 goto out\nr1 = 7\nout:\nr0 = r1\nexit\n",
-	       "goto +0\ngoto +0\ngoto +0\ngoto +0\nw0 = 7\nexit\n", 5);
+	       "goto +0\ngoto +0\ngoto +0\ngoto +0\nw0 = 7\nexit\n", 6);
 	expect("r2 = 5\nif r2 & 4 goto out\nr1 = 7\nout:\nr0 = r1\nexit\n",
 	       "r2 = 5\nif r2 & 4 goto out\nr1 = 7\nout:\nr0 = r1\nexit\n", 0);
 }
@@ -183,7 +194,7 @@ static void ways_meet(void **state)
 	       "goto +0\ngoto +0\nif r1 == 0 goto one\ngoto +0\ngoto +0\none:\nw0 = 7\nexit\n", 3);
 	/* a loop that does not move it */
 	expect("r6 = map[fd:5]+0\nr0 = r1\nagain:\nr2 = *(u8 *)(r6 +8)\nr0 += r2\nif r0 < 300 goto again\nexit\n",
-	       "goto +0\ngoto +0\nr0 = r1\nagain:\nw2 = 7\nr0 += r2\nif r0 < 300 goto again\nexit\n", 2);
+	       "goto +0\ngoto +0\nr0 = r1\nagain:\ngoto +0\nr0 += 7\nif r0 < 300 goto again\nexit\n", 4);
 	expect("r2 = 1\nr3 = 5\nif r2 == 1 goto one\nr3 = 6\none:\nr0 = r3\nexit\n",
 	       "r2 = 1\ngoto +0\nif r2 == 1 goto one\nr3 = 6\none:\nw0 = 5\nexit\n", 2);
 }
@@ -276,7 +287,7 @@ int main(void)
 		cmocka_unit_test(what_is_never_reached_stays),
 		cmocka_unit_test(overwritten),
 		cmocka_unit_test(lookups),
-		cmocka_unit_test(computed),
+		cmocka_unit_test(computed),	 cmocka_unit_test(immediates),
 		cmocka_unit_test(decided),
 		cmocka_unit_test(only_way),
 		cmocka_unit_test(unread),
