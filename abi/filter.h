@@ -146,20 +146,22 @@ struct filter_bits { /* what every packet needs comes first, where one instructi
 
 /*
  * IPv6: the root leads from two fields of FILTER_ROOT / 2 bits of an address, those behind skip[0] and skip[1], to a few prefixes that it
- * may be in: a word, the one outside of all, `high` prefixes of up to 64 bits and `deep` longer ones. Every one that the address is
- * in changes the word to its own from that of the prefix around it.
+ * may be in: a word, the one outside of all, `high` prefixes of less than 64 bits, `whole` ones of 64 and `deep` longer ones. Every
+ * one that the address is in changes the word to its own from that of the prefix around it.
  */
 #define FILTER_NEAR 16 /* together */
 struct filter_near_high {
 	__u64 hi, change, shift; /* (address ^ hi) >> shift == 0: the upper half of the address is in it */
+};
+struct filter_near_whole {
+	__u64 hi, change;
 };
 struct filter_near_deep {
 	__u64 hi, lo, change, shift; /* shift: of the lower half */
 };
 struct filter_side6 {
 	__u8 skip[2];
-	__u8 high, deep; /* how many a record has */
-	__u8 whole;	 /* is there one of 64 bits? */
+	__u8 high, whole, deep; /* how many a record has, in this order */
 	__u8 pad[3];
 };
 

@@ -158,6 +158,7 @@ static __always_inline __u64 bits_of_address6(void *m, const __u32 *root, const 
 			a[0] << how->skip[1] >> (64 - FILTER_ROOT / 2)], k;
 	const __u64 *word_at = m + (at & (CLASSIFY_ROOM - 1) & ~7u);
 	const struct filter_near_high *h = (const void *)(word_at + 1);
+	const struct filter_near_whole *w;
 	const struct filter_near_deep *d;
 	__u64 word = *word_at;
 
@@ -165,9 +166,16 @@ static __always_inline __u64 bits_of_address6(void *m, const __u32 *root, const 
 	for (k = 0; k < FILTER_NEAR; k++, h++) {
 		if (how->high <= k)
 			break;
-		word ^= h->change & bits_if_none((a[0] ^ h->hi) >> h->shift, !how->whole);
+		word ^= h->change & bits_if_none((a[0] ^ h->hi) >> h->shift, 1);
 	}
-	d = (const void *)h;
+	w = (const void *)h;
+#pragma clang loop unroll(full)
+	for (k = 0; k < FILTER_NEAR; k++, w++) {
+		if (how->whole <= k)
+			break;
+		word ^= w->change & bits_if_none(a[0] ^ w->hi, 0);
+	}
+	d = (const void *)w;
 #pragma clang loop unroll(full)
 	for (k = 0; k < FILTER_NEAR; k++, d++) {
 		if (how->deep <= k)

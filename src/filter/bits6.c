@@ -21,6 +21,8 @@ struct prefix {
 	uint64_t word, change; /* change: from the word of the smallest one around it */
 };
 
+enum { HIGH, WHOLE, DEEP, KINDS }; /* of less than 64 bits, 64, more */
+
 struct span {
 	struct policy_span6 is;
 	uint64_t bit;
@@ -30,10 +32,10 @@ struct side {
 	struct buf spans, prefixes;
 	const struct prefix *p;
 	uint32_t n, skip[2];
-	uint32_t most[2];	  /* prefixes of a bucket: of up to 64 bits, longer ones */
+	uint32_t most[KINDS];	  /* prefixes of a bucket */
 	uint64_t outside;	  /* the word of what is in none */
 	uint64_t any;		  /* rules that do not ask for the address */
-	uint8_t n_in[2][BUCKETS]; /* how many of each a bucket has, up to 255 */
+	uint8_t n_in[KINDS][BUCKETS]; /* how many of each kind a bucket has, up to 255 */
 };
 
 static int by_place(const void *a, const void *b)
@@ -213,21 +215,23 @@ static struct part part_of(const struct prefix *p, const uint32_t skip[2])
 	return part;
 }
 
-static bool is_deep(const struct prefix *p)
+static uint32_t kind_of(const struct prefix *p)
 {
-	return p->len > 64;
+	return p->len < 64 ? HIGH : p->len == 64 ? WHOLE : DEEP;
 }
 
 /* What a packet pays for a record: instructions (datapath/lib/filter_find.h). UINT32_MAX: it has no room. */
-static uint32_t price(const uint32_t most[2])
+static uint32_t price(const uint32_t most[KINDS])
 {
-	return most[0] + most[1] > FILTER_NEAR ? UINT32_MAX : 11 * most[0] + 17 * most[1];
+	return most[HIGH] + most[WHOLE] + most[DEEP] > FILTER_NEAR
+		       ? UINT32_MAX
+		       : 10 * most[HIGH] + 11 * most[WHOLE] + 17 * most[DEEP];
 }
 
 /* The most prefixes of each kind that one bucket has, if their price is below `enough`; else anything above that. */
-static void most_in(struct side *s, const uint32_t skip[2], uint32_t enough, uint32_t most[2])
+static void most_in(struct side *s, const uint32_t skip[2], uint32_t enough, uint32_t most[KINDS])
 {
-	uint32_t i, k, j, deep, all[2] = {0, 0}, in[2] = {0, 0};
+	uint32_t i, k, j, kind, all[KINDS] = {0}, in[KINDS] = {0};
 	struct part part;
 	uint8_t *n;
 
@@ -235,22 +239,22 @@ static void most_in(struct side *s, const uint32_t skip[2], uint32_t enough, uin
 	memset(most, 0, sizeof(in));
 	for (i = 0; i < s->n && price(most) < enough; i++) {
 		part = part_of(&s->p[i], skip);
-		deep = is_deep(&s->p[i]);
+		kind = kind_of(&s->p[i]);
 		if (part.n[0] * part.n[1] == BUCKETS)
-			all[deep]++;
+			all[kind]++;
 		for (k = 0; k < part.n[0] && part.n[0] * part.n[1] != BUCKETS; k++)
 			for (j = 0; j < part.n[1]; j++) {
-				n = &s->n_in[deep][(part.first[0] + k) << FIELD | (part.first[1] + j)];
+				n = &s->n_in[kind][(part.first[0] + k) << FIELD | (part.first[1] + j)];
 				*n += *n < 255;
-				in[deep] = *n > in[deep] ? *n : in[deep];
+				in[kind] = *n > in[kind] ? *n : in[kind];
 			}
-		most[deep] = all[deep] + in[deep];
+		most[kind] = all[kind] + in[kind];
 	}
 }
 
 static void choose(struct side *s)
 {
-	uint32_t skip[2], most[2], best = UINT32_MAX;
+	uint32_t skip[2], most[KINDS], best = UINT32_MAX;
 
 	for (skip[0] = 0; skip[0] <= SKIP_MOST; skip[0]++)
 		for (skip[1] = skip[0]; skip[1] <= SKIP_MOST; skip[1]++) {
@@ -262,25 +266,31 @@ static void choose(struct side *s)
 			}
 		}
 	if (best == UINT32_MAX)
-		s->most[0] = FILTER_NEAR + 1;
+		s->most[HIGH] = FILTER_NEAR + 1;
 }
 
-/* Into a record, which has so many of each kind already. */
-static void put_prefix_in(const struct side *s, uint64_t *record, uint32_t high, uint32_t deep,
-			  const struct prefix *p)
+/* Into a record, as number n of its kind. */
+static void put_prefix_in(const struct side *s, uint64_t *record, uint32_t n, const struct prefix *p)
 {
 	struct filter_near_high *h = (struct filter_near_high *)(record + 1);
-	struct filter_near_deep *d = (struct filter_near_deep *)(h + s->most[0]);
+	struct filter_near_whole *w = (struct filter_near_whole *)(h + s->most[HIGH]);
+	struct filter_near_deep *d = (struct filter_near_deep *)(w + s->most[WHOLE]);
 
-	if (is_deep(p))
-		d[deep] = (struct filter_near_deep){.hi = p->first.hi,
-						    .lo = p->first.lo,
-						    .change = p->change,
-						    .shift = 128 - p->len};
-	else
-		h[high] = (struct filter_near_high){.hi = p->first.hi,
-						    .change = p->change,
-						    .shift = 64 - p->len};
+	switch (kind_of(p)) {
+	case HIGH:
+		h[n] = (struct filter_near_high){.hi = p->first.hi,
+						 .change = p->change,
+						 .shift = 64 - p->len};
+		break;
+	case WHOLE:
+		w[n] = (struct filter_near_whole){.hi = p->first.hi, .change = p->change};
+		break;
+	default:
+		d[n] = (struct filter_near_deep){.hi = p->first.hi,
+						 .lo = p->first.lo,
+						 .change = p->change,
+						 .shift = 128 - p->len};
+	}
 }
 
 /* A bucket's record, once for all that are the same. */
@@ -297,12 +307,13 @@ static uint32_t put_near(struct buf *to, size_t from, const void *record, size_t
 
 static void put_buckets(struct side *s, struct buf *to, uint32_t *root)
 {
-	size_t words = 1 + (s->most[0] * sizeof(struct filter_near_high) +
-			    s->most[1] * sizeof(struct filter_near_deep)) /
+	size_t words = 1 + (s->most[HIGH] * sizeof(struct filter_near_high) +
+			    s->most[WHOLE] * sizeof(struct filter_near_whole) +
+			    s->most[DEEP] * sizeof(struct filter_near_deep)) /
 				   8,
 	       from;
 	uint64_t *records = calloc(BUCKETS, words * 8);
-	uint32_t i, k, j, b, deep;
+	uint32_t i, k, j, b, kind;
 	struct part part;
 
 	to->failed |= !records;
@@ -313,12 +324,11 @@ static void put_buckets(struct side *s, struct buf *to, uint32_t *root)
 		records[b * words] = s->outside; /* changes of 0 change nothing */
 	for (i = 0; i < s->n; i++) {
 		part = part_of(&s->p[i], s->skip);
-		deep = is_deep(&s->p[i]);
+		kind = kind_of(&s->p[i]);
 		for (k = 0; k < part.n[0]; k++)
 			for (j = 0; j < part.n[1]; j++) {
 				b = (part.first[0] + k) << FIELD | (part.first[1] + j);
-				put_prefix_in(s, records + b * words, s->n_in[0][b], s->n_in[1][b], &s->p[i]);
-				s->n_in[deep][b]++;
+				put_prefix_in(s, records + b * words, s->n_in[kind][b]++, &s->p[i]);
 			}
 	}
 	buf_add(to, (64 - to->len % 64) % 64);
@@ -327,18 +337,6 @@ static void put_buckets(struct side *s, struct buf *to, uint32_t *root)
 		root[b] = put_near(to, from, records + b * words, words * 8);
 out:
 	free(records);
-}
-
-static struct filter_side6 how_of(const struct side *s)
-{
-	struct filter_side6 how = {.skip = {(__u8)s->skip[0], (__u8)s->skip[1]},
-				   .high = (__u8)s->most[0],
-				   .deep = (__u8)s->most[1]};
-	uint32_t i;
-
-	for (i = 0; i < s->n; i++)
-		how.whole |= s->p[i].len == 64;
-	return how;
 }
 
 int filter_bits6(const struct policy *p, const struct filter_sets *sets, const struct policy_ruleset *set,
@@ -352,11 +350,14 @@ int filter_bits6(const struct policy *p, const struct filter_sets *sets, const s
 	if (!e) {
 		order(s);
 		choose(s);
-		if (s->most[0] + s->most[1] > FILTER_NEAR)
+		if (price(s->most) == UINT32_MAX)
 			e = -EFBIG;
 	}
 	if (!e) {
-		*how = how_of(s);
+		*how = (struct filter_side6){.skip = {(__u8)s->skip[0], (__u8)s->skip[1]},
+					     .high = (__u8)s->most[HIGH],
+					     .whole = (__u8)s->most[WHOLE],
+					     .deep = (__u8)s->most[DEEP]};
 		put_buckets(s, to, root);
 		e = to->failed ? -ENOMEM : 0;
 	}

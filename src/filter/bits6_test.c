@@ -106,14 +106,18 @@ static uint64_t look_up(const struct buf *tables, const uint32_t *root, const st
 	uint32_t bucket = (uint32_t)(a.hi << how->skip[0] >> 58 << 6 | a.hi << how->skip[1] >> 58), i;
 	const uint64_t *record = (const void *)(tables->data + root[bucket]);
 	const struct filter_near_high *h = (const void *)(record + 1);
-	const struct filter_near_deep *d = (const void *)(h + how->high);
+	const struct filter_near_whole *w = (const void *)(h + how->high);
+	const struct filter_near_deep *d = (const void *)(w + how->whole);
 	uint64_t word = *record;
 
 	for (i = 0; i < how->high; i++)
 		if (h[i].change && !((a.hi ^ h[i].hi) >> h[i].shift)) {
-			assert_true(h[i].shift || how->whole);
+			assert_in_range(h[i].shift, 1, 63); /* what the packet path can tell is below 2^63 */
 			word ^= h[i].change;
 		}
+	for (i = 0; i < how->whole; i++)
+		if (a.hi == w[i].hi)
+			word ^= w[i].change;
 	for (i = 0; i < how->deep; i++)
 		if (d[i].change && a.hi == d[i].hi && !((a.lo ^ d[i].lo) >> d[i].shift))
 			word ^= d[i].change;
@@ -188,7 +192,7 @@ static void tables_say_what_lists_say(void **nothing)
 		assert_true(!e || e == -EFBIG);
 		fit += !e;
 		deep += !e && how.deep;
-		assert_true(e || how.high + how.deep <= FILTER_NEAR);
+		assert_true(e || how.high + how.whole + how.deep <= FILTER_NEAR);
 		for (k = 0; !e && k < 300; k++) {
 			a = near_by(address());
 			is = look_up(&tables, root, &how, a);
