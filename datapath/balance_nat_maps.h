@@ -196,7 +196,7 @@ static __always_inline int nat_find(const struct view *v, const volatile struct 
 		b = nat_bucket_at(six, bucket);
 		if (!b)
 			return 0;
-		way = nat_match((volatile __u32 *)b, nat_tag(hash));
+		way = nat_way_of((volatile __u32 *)b, hash);
 		if (way && nat_load(w, six, bucket * NAT_WAYS + way - 1) && nat_same(v, w))
 			return 1;
 	}
