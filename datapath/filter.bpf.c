@@ -22,32 +22,38 @@ static __always_inline int by_odd(struct xdp_md *ctx, void *m, const struct view
 		       s->bytes < FILTER_LENGTHS ? s->bytes : FILTER_LENGTHS);
 }
 
-/* What is not plain IPv4, from the view: IPv6 would not find room in the registers either. */
+/* What is not plain, from the view. */
 static __always_inline int by_view(struct xdp_md *ctx, void *m)
 {
 	struct view *v = bpf_map_lookup_elem(&filter_scratch, &map_first);
+	struct classify_service service;
 	struct seen s;
 
-	if (!v)
-		return XDP_ABORTED;
-	if (!view_plain6(v, ctx))
+	if (!config.bits[1] && plain6(&s, 0, ctx)) {
+		plain_service(&s, PLAIN_IP6, &service);
+	} else {
+		if (!v)
+			return XDP_ABORTED;
 		look(ctx);
-	if (!v->has_ip)
-		return hand_over(ctx, config.other, FILTER_END, 0, 0);
-	s = (struct seen){.src = {v->src[0], v->src[1]},
-			  .dst = {v->dst[0], v->dst[1]},
-			  .bytes = v->bytes,
-			  .sport = v->service.sport,
-			  .dport = v->service.dport,
-			  .tcp = v->service.flags >> 8,
-			  .type = v->service.flags >> 8,
-			  .code = v->service.flags & 255};
-	if (v->is_ip6)
-		return config.bits[1] ? by_odd(ctx, m, v, &s, PLAIN_IP6)
-				      : by_tables(ctx, m, &s, PLAIN_IP6, &v->service);
-	if (config.bits[0])
-		return by_odd(ctx, m, v, &s, PLAIN_IP4);
-	return by_tables(ctx, m, &s, PLAIN_IP4, &v->service);
+		if (!v->has_ip)
+			return hand_over(ctx, config.other, FILTER_END, 0, 0);
+		s = (struct seen){.src = {v->src[0], v->src[1]},
+				  .dst = {v->dst[0], v->dst[1]},
+				  .bytes = v->bytes,
+				  .sport = v->service.sport,
+				  .dport = v->service.dport,
+				  .tcp = v->service.flags >> 8,
+				  .type = v->service.flags >> 8,
+				  .code = v->service.flags & 255};
+		service = v->service;
+		if (!v->is_ip6 && config.bits[0])
+			return by_odd(ctx, m, v, &s, PLAIN_IP4);
+		if (!v->is_ip6)
+			return by_tables(ctx, m, &s, PLAIN_IP4, &service);
+		if (config.bits[1])
+			return by_odd(ctx, m, v, &s, PLAIN_IP6);
+	}
+	return by_tables(ctx, m, &s, PLAIN_IP6, &service);
 }
 
 static __always_inline int verdict(struct xdp_md *ctx)

@@ -165,7 +165,7 @@ static __noinline int walk(struct xdp_md *ctx)
 
 	if (!v)
 		return XDP_ABORTED;
-	if (!view_plain4(v, ctx) && config.bits[1])
+	if (!view_plain4(v, ctx))
 		view_plain6(v, ctx);
 	v->verdict = XDP_ABORTED; /* no walk ends without another */
 	v->row = FILTER_NEXT;
