@@ -109,20 +109,8 @@ static void put_headers(struct filter_headers *to, const struct rule_set *set)
 	}
 }
 
-/* The mean of the fastest quarter: what the kernel says are whole nanoseconds. */
-static double fastest(double *v)
-{
-	double sum = 0;
-	int i;
-
-	bench_median(v, ROUNDS);
-	for (i = 0; i < ROUNDS / 4; i++)
-		sum += v[i];
-	return sum / (ROUNDS / 4);
-}
-
-/* *least: the fastest runs of the program over the fastest ones of the base */
-static double median_over(int base, int prog, const uint8_t *packet, size_t len, double *least)
+/* The fastest runs of the program over the fastest ones of the base; *median: of all runs. */
+static double over(int base, int prog, const uint8_t *packet, size_t len, double *median)
 {
 	double v[ROUNDS], a[ROUNDS], b[ROUNDS];
 	int i, k;
@@ -133,8 +121,8 @@ static double median_over(int base, int prog, const uint8_t *packet, size_t len,
 		b[k] = bench_run_ns(base, packet, len, REPEAT);
 		v[k] = a[k] - b[k];
 	}
-	*least = fastest(a) - fastest(b);
-	return bench_median(v, ROUNDS);
+	*median = bench_median(v, ROUNDS);
+	return bench_fastest(a, ROUNDS) - bench_fastest(b, ROUNDS);
 }
 
 /* A figure is of many rules only if many were met. */
@@ -172,16 +160,16 @@ static void put_packet(const struct row *row, uint8_t *packet, size_t len)
 }
 
 static void say(const struct row *row, struct control_filter *f, const struct filter_tables *t, double compiled,
-		double loaded, const double *least)
+		double loaded, const double *median)
 {
 	printf("%-12s %6u rules, %u boxes, %zu bytes (lookup %zu), %s; compiled in %.1f ms, loaded in %.0f "
-	       "ms; %u rules met; fastest runs: %.1f, hot %.1f ns\n",
+	       "ms; %u rules met; medians %.1f, hot %.1f ns\n",
 	       row->name, t->report.n_rules, t->report.n_boxes, t->len, t->report.classify,
 	       t->config.apart			 ? "rules that go on apart"
 	       : t->config.bits[row->family == 6] ? "bits"
 	       : t->config.lists		 ? "lists"
 						 : "first match",
-	       compiled, loaded, rules_met(f), least[0], least[1]);
+	       compiled, loaded, rules_met(f), median[0], median[1]);
 }
 
 static void figure(const struct row *row, const char *suffix, double value, double target)
@@ -195,7 +183,7 @@ static void figure(const struct row *row, const char *suffix, double value, doub
 		bench_note(name, value, "ns-over-parse");
 }
 
-static void measure(const struct row *row, struct control_filter *f, double *ns, double *least)
+static void measure(const struct row *row, struct control_filter *f, double *ns, double *median)
 {
 	struct filter_headers *h[2] = {headers_of(&f[0]), headers_of(&f[1])};
 	uint8_t packet[80];
@@ -209,7 +197,7 @@ static void measure(const struct row *row, struct control_filter *f, double *ns,
 	}
 	for (k = 0; k < 2; k++) {
 		h[0]->n = h[1]->n = k ? HOT : FILTER_HEADERS;
-		ns[k] = median_over(f[0].prog_fd, f[1].prog_fd, packet, len, &least[k]);
+		ns[k] = over(f[0].prog_fd, f[1].prog_fd, packet, len, &median[k]);
 	}
 	for (i = 0; i < 2; i++)
 		munmap(h[i], sizeof(*h[i]));
@@ -226,7 +214,7 @@ static void one(const struct row *row)
 	struct policy *p;
 	const struct object *o;
 	uint64_t began, compiled, loaded;
-	double ns[2], least[2];
+	double ns[2], median[2];
 	int i, sets;
 
 	if (filter && !strstr(row->name, filter))
@@ -247,8 +235,8 @@ static void one(const struct row *row)
 	}
 	if (!held)
 		held = !traffic_hold_open(&hold, f[1].prog_fd);
-	measure(row, f, ns, least);
-	say(row, &f[1], t, (double)(compiled - began) / 1e6, (double)(loaded - compiled) / 1e6, least);
+	measure(row, f, ns, median);
+	say(row, &f[1], t, (double)(compiled - began) / 1e6, (double)(loaded - compiled) / 1e6, median);
 	figure(row, "", ns[0], row->target);
 	figure(row, "_hot", ns[1], row->hot);
 	control_filter_close(&f[0]);
