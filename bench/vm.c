@@ -259,6 +259,14 @@ static void compile_time(void)
 	free(insns);
 }
 
+/* What entering costs is another matter: both without it; below 4 ns a difference says nothing. */
+static double net_of(const double *ns, const double *bare, size_t way, size_t than)
+{
+	double a = ns[way] - bare[way], b = ns[than] - bare[than];
+
+	return ((a > 0 ? a : 0) + 4) / ((b > 0 ? b : 0) + 4);
+}
+
 int main(int argc, char **argv)
 {
 	double ns[N_WAYS], bare_ns[N_WAYS] = {0}, net, sum = 1, worst = 0, worst_checked = 0,
@@ -294,12 +302,10 @@ int main(int argc, char **argv)
 			ns[IN_KERNEL]);
 		if (!k)
 			continue;
-		/* what entering costs is another matter: both without it; below 4 ns a difference
-		 * says nothing */
-		net = (ns[JIT] - bare_ns[JIT] + 4) / (ns[IN_KERNEL] - bare_ns[IN_KERNEL] + 4);
+		net = net_of(ns, bare_ns, JIT, IN_KERNEL);
 		sum *= net;
 		worst = net > worst ? net : worst;
-		net = (ns[JIT_CHECKED] - bare_ns[JIT_CHECKED] + 4) / (ns[JIT] - bare_ns[JIT] + 4);
+		net = net_of(ns, bare_ns, JIT_CHECKED, JIT);
 		worst_checked = net > worst_checked ? net : worst_checked;
 		slow = ns[INTERP] / ns[NATIVE] > slow ? ns[INTERP] / ns[NATIVE] : slow;
 	}
