@@ -192,7 +192,7 @@ struct filter_config {
 	__u64 seed[10];	   /* of hashes; secret */
 	__u64 key4;	   /* what all IPv4 addresses have in common in a limit's hash */
 	__u32 uses;	   /* bits 1 << enum filter_fact: the rest is not filled in */
-	__u32 n_rules;	   /* counters: one for each, then the default's */
+	__u32 n_rules;	   /* counters: one for each, then the default's, then those of sums */
 	__u32 rules, rows; /* tables */
 	__u32 limits;	   /* struct limit each */
 	__u32 nothing;	   /* a list without a rule */

@@ -12,6 +12,7 @@
 #include "bench/bench.h"
 
 #define OBJECT_MOST (8u << 20)
+#define ROUNDS_MOST 32
 
 static int by_value(const void *a, const void *b)
 {
@@ -26,7 +27,7 @@ double bench_median(double *values, size_t n)
 	return n % 2 ? values[n / 2] : (values[n / 2 - 1] + values[n / 2]) / 2;
 }
 
-double bench_fastest(double *values, size_t n)
+static double fastest(double *values, size_t n)
 {
 	double sum = 0;
 	size_t i;
@@ -64,6 +65,24 @@ double bench_run_ns(int prog_fd, const void *packet, size_t len, uint32_t repeat
 	if (bpf_prog_test_run_opts(prog_fd, &opts))
 		die("running a program: %s", strerror(errno));
 	return opts.duration;
+}
+
+double bench_over(int base_fd, int prog_fd, const void *packet, size_t len, uint32_t repeat, int rounds,
+		  int warm, double *median)
+{
+	double v[ROUNDS_MOST], a[ROUNDS_MOST], b[ROUNDS_MOST];
+	int i, k;
+
+	if (rounds < 4 || rounds > ROUNDS_MOST)
+		abort();
+	for (i = -warm; i < rounds; i++) {
+		k = i < 0 ? 0 : i;
+		a[k] = bench_run_ns(prog_fd, packet, len, repeat);
+		b[k] = bench_run_ns(base_fd, packet, len, repeat);
+		v[k] = a[k] - b[k];
+	}
+	*median = bench_median(v, (size_t)rounds);
+	return fastest(a, (size_t)rounds) - fastest(b, (size_t)rounds);
 }
 
 static uint16_t ip_checksum(const uint8_t *h)

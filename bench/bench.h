@@ -12,11 +12,6 @@
 #include <stdint.h>
 
 double bench_median(double *values, size_t n); /* sorts values */
-/*
- * The mean of the fastest quarter, of n > 3; sorts values. For what others on the machine only add to: two programs run by turns, the
- * fastest runs of one less those of the other. (What the kernel says are whole nanoseconds, so not the fastest one alone.)
- */
-double bench_fastest(double *values, size_t n);
 
 /* relation: ">=" or "<="; says whether the target was met, too. */
 void bench_figure(const char *name, double value, const char *unit, const char *relation, double limit);
@@ -25,6 +20,14 @@ void bench_note(const char *name, double value, const char *unit);
 
 /* Nanoseconds per run of a loaded program on packet, over repeat runs; exits with a message on failure. */
 double bench_run_ns(int prog_fd, const void *packet, size_t len, uint32_t repeat);
+
+/*
+ * Nanoseconds per run of a program over those of a base, run by turns, so many rounds (4 to 32) after some that do not count: the mean of
+ * the fastest quarter of each, since whatever else the machine does only adds to both, and what the kernel says are whole nanoseconds.
+ * *median: of the rounds' differences.
+ */
+double bench_over(int base_fd, int prog_fd, const void *packet, size_t len, uint32_t repeat, int rounds,
+		  int warm, double *median);
 
 /* An Ethernet/IPv4/UDP packet of len bytes with a valid IP checksum. */
 void bench_packet(uint8_t *to, size_t len);

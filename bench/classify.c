@@ -115,23 +115,14 @@ static void put_headers(const struct rule_set *set, int family)
 	}
 }
 
-/* The fastest runs over those of the base, with so many headers; *median: of all runs. */
+/* Over the base, with so many headers; *median: as of bench_over() */
 static double over(int family, uint32_t n_headers, double *median)
 {
-	int base = prog("base", family), lookup = prog("lookup", family), i, k;
-	double v[ROUNDS], a[ROUNDS], b[ROUNDS];
 	uint8_t p[64];
 	size_t len = packet(p, family);
 
 	shared->n_headers = n_headers;
-	for (i = -WARM; i < ROUNDS; i++) {
-		k = i < 0 ? 0 : i;
-		b[k] = bench_run_ns(base, p, len, REPEAT);
-		a[k] = bench_run_ns(lookup, p, len, REPEAT);
-		v[k] = a[k] - b[k];
-	}
-	*median = bench_median(v, ROUNDS);
-	return bench_fastest(a, ROUNDS) - bench_fastest(b, ROUNDS);
+	return bench_over(prog("base", family), prog("lookup", family), p, len, REPEAT, ROUNDS, WARM, median);
 }
 
 static const char *structure_name(const struct classify_part_report *r)

@@ -109,22 +109,6 @@ static void put_headers(struct filter_headers *to, const struct rule_set *set)
 	}
 }
 
-/* The fastest runs of the program over the fastest ones of the base; *median: of all runs. */
-static double over(int base, int prog, const uint8_t *packet, size_t len, double *median)
-{
-	double v[ROUNDS], a[ROUNDS], b[ROUNDS];
-	int i, k;
-
-	for (i = -WARM; i < ROUNDS; i++) {
-		k = i < 0 ? 0 : i;
-		a[k] = bench_run_ns(prog, packet, len, REPEAT);
-		b[k] = bench_run_ns(base, packet, len, REPEAT);
-		v[k] = a[k] - b[k];
-	}
-	*median = bench_median(v, ROUNDS);
-	return bench_fastest(a, ROUNDS) - bench_fastest(b, ROUNDS);
-}
-
 /* A figure is of many rules only if many were met. */
 static uint32_t rules_met(struct control_filter *f)
 {
@@ -159,16 +143,16 @@ static void put_packet(const struct row *row, uint8_t *packet, size_t len)
 		memcpy(packet + 12, head, sizeof(head));
 }
 
-static void say(const struct row *row, struct control_filter *f, const struct filter_tables *t, double compiled,
-		double loaded, const double *median)
+static void say(const struct row *row, struct control_filter *f, const struct filter_tables *t,
+		double compiled, double loaded, const double *median)
 {
 	printf("%-12s %6u rules, %u boxes, %zu bytes (lookup %zu), %s; compiled in %.1f ms, loaded in %.0f "
 	       "ms; %u rules met; medians %.1f, hot %.1f ns\n",
 	       row->name, t->report.n_rules, t->report.n_boxes, t->len, t->report.classify,
-	       t->config.apart			 ? "rules that go on apart"
+	       t->config.apart			  ? "rules that go on apart"
 	       : t->config.bits[row->family == 6] ? "bits"
-	       : t->config.lists		 ? "lists"
-						 : "first match",
+	       : t->config.lists		  ? "lists"
+						  : "first match",
 	       compiled, loaded, rules_met(f), median[0], median[1]);
 }
 
@@ -197,7 +181,7 @@ static void measure(const struct row *row, struct control_filter *f, double *ns,
 	}
 	for (k = 0; k < 2; k++) {
 		h[0]->n = h[1]->n = k ? HOT : FILTER_HEADERS;
-		ns[k] = over(f[0].prog_fd, f[1].prog_fd, packet, len, &median[k]);
+		ns[k] = bench_over(f[0].prog_fd, f[1].prog_fd, packet, len, REPEAT, ROUNDS, WARM, &median[k]);
 	}
 	for (i = 0; i < 2; i++)
 		munmap(h[i], sizeof(*h[i]));

@@ -22,16 +22,17 @@ static __always_inline int by_odd(struct xdp_md *ctx, void *m, const struct view
 		       s->bytes < FILTER_LENGTHS ? s->bytes : FILTER_LENGTHS);
 }
 
-/* What is not plain, from the view. */
+/* What is not plain, from the view; and plain IPv6 that is looked up. */
 static __always_inline int by_view(struct xdp_md *ctx, void *m)
 {
-	struct view *v = bpf_map_lookup_elem(&filter_scratch, &map_first);
 	struct classify_service service;
 	struct seen s;
+	struct view *v;
 
 	if (!config.bits[1] && plain6(&s, 0, ctx)) {
 		plain_service(&s, PLAIN_IP6, &service);
 	} else {
+		v = bpf_map_lookup_elem(&filter_scratch, &map_first);
 		if (!v)
 			return XDP_ABORTED;
 		look(ctx);

@@ -538,10 +538,12 @@ static void notifies(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(which_and_how), cmocka_unit_test(full),    cmocka_unit_test(grows),
-		cmocka_unit_test(counted),	 cmocka_unit_test(room),    cmocka_unit_test(carried),
-		cmocka_unit_test(smaller),	 cmocka_unit_test(damaged), cmocka_unit_test(notifies),
-		cmocka_unit_test(no_membarrier), cmocka_unit_test(reused), cmocka_unit_test(reused_by_a_list),
+		cmocka_unit_test(which_and_how), cmocka_unit_test(full),
+		cmocka_unit_test(grows),	 cmocka_unit_test(counted),
+		cmocka_unit_test(room),		 cmocka_unit_test(carried),
+		cmocka_unit_test(smaller),	 cmocka_unit_test(damaged),
+		cmocka_unit_test(notifies),	 cmocka_unit_test(no_membarrier),
+		cmocka_unit_test(reused),	 cmocka_unit_test(reused_by_a_list),
 	};
 
 	return cmocka_run_group_tests(tests, start, stop);

@@ -141,7 +141,7 @@ static __always_inline __u64 bits_of_address(void *m, const __u32 *root, __u64 a
 	return *TABLE(m, __u64, bits_step(cell, a << 24));
 }
 
-/* All ones if x is 0, without a branch; small: x is below 2^63. */
+/* As classify_zero() and classify_all_zero(), but a mask: all ones if x is 0. small: x is below 2^63 */
 static __always_inline __u64 bits_if_none(__u64 x, __u32 small)
 {
 	__u64 sign = small ? x - 1 : (x - 1) & ~x;

@@ -34,7 +34,7 @@ struct {
 } filter_cells SEC(".maps");
 
 /*
- * value: struct filter_hits of each rule, the last: of none, for each CPU; writer: this program; reader: host. In one
+ * value: struct filter_hits of each rule, the last: of none, and of struct filter_sums, for each CPU; writer: this program; reader: host. In one
  * piece, since every packet comes here: an array of values for each CPU would have a pointer to follow, and values apart.
  */
 struct {

@@ -79,15 +79,15 @@ NAT_FN __u32 nat_rank(const volatile struct nat_config *c, __u32 word, __u32 way
 	return (c->rank[state] | (over >> 31) << 1) << 18 | age << 6 | ((way + (__u32)(hash >> 24)) & 7) << 3 | way;
 }
 
-/* The place of a bucket that ranks highest if it is free: most flows are there while there is room. */
+/* The place of a bucket that ranks highest if it is free (the chance in nat_rank()): most flows are there while there is room. */
 NAT_FN __u32 nat_first(__u64 hash)
 {
 	return (7 - (__u32)(hash >> 24)) & 7;
 }
 
 /*
- * nat_way_of() is as nat_match(), but looks at that place first, by a branch: where it mostly goes the same way, the CPU fetches the flow
- * while the tags are still on their way.
+ * nat_way_of() looks for a tag as nat_match() does, but at that place first, by a branch: where it mostly goes the same way, the CPU
+ * fetches the flow while the tags are still on their way. Of several with the tag, a flow always gets the same one.
  */
 NAT_FN __u32 nat_way_of(const volatile __u32 *word, __u64 hash)
 {

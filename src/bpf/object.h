@@ -51,8 +51,8 @@ const char *program_object_name(const struct sluice_program *prog);
 int object_load_code(struct sluice_object *obj, struct sluice_err *err);
 
 /*
- * object_fold() has loads of the object's constants (.rodata) replaced by their values, and lookups of maps that have
- * one value by its address, as it is loaded (isa/fold.h).
+ * object_fold() has loads of the object's constants (.rodata) replaced by their values, lookups of maps that have one value by
+ * its address, and what hangs on those taken out, as it is loaded (isa/fold.h).
  * Not for programs of others, who want to find in the kernel what they compiled.
  */
 void object_fold(struct sluice_object *obj);

@@ -178,6 +178,7 @@ static int build_filter(struct build *b, uint32_t filter)
 		return err_prefix(b->err, "the filter on %s", b->g->parts[first].ifname);
 	e = write_rules(b, filter, t);
 	e = e ?: write_struct(b, "config", filter, &t->config, sizeof(t->config));
+	e = e ?: write_struct(b, "sums", filter, &t->config.sums, sizeof(t->config.sums));
 	e = e ?: write_struct(b, "report", filter, &t->report, sizeof(t->report));
 	if (!e) /* limits go on in their cells, if they lie as before */
 		b->maps.cells = carry_cells_map(b->st, b->g, filter, t->n_cells);
@@ -335,7 +336,8 @@ static void again_file(void *ctx, const char *name)
 	struct buf bytes = {0};
 
 	if (a->e || (strncmp(name, "config_", 7) != 0 && strncmp(name, "rules_", 6) != 0 &&
-		     strncmp(name, "report_", 7) != 0 && strcmp(name, "redirects") != 0))
+		     strncmp(name, "sums_", 5) != 0 && strncmp(name, "report_", 7) != 0 &&
+		     strcmp(name, "redirects") != 0))
 		return;
 	a->e = files_read(a->dir, name, CODE_BYTES, &bytes, a->b->err) ?:
 	       files_write(a->b->dir, name, bytes.data, bytes.len, false, a->b->err);

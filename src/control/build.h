@@ -82,7 +82,7 @@ int build_code(const struct control_state *st, const char *name, uint32_t part, 
 
 /*
  * build_rules() reads what rules carry over: *n of them, the last the default's, for free().
- * build_struct() reads config_F or report_F, of size bytes. -ENOENT, -EBADMSG
+ * build_struct() reads config_F, report_F or sums_F, of size bytes. -ENOENT, -EBADMSG
  */
 int build_rules(const struct control_state *st, const char *name, uint32_t filter, struct build_rule **rules,
 		uint32_t *n, struct sluice_err *err);

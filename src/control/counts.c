@@ -24,26 +24,32 @@ void counts_add(struct filter_count *to, const struct filter_count *v)
 	to->logged += v->logged;
 }
 
-/* Which rules have sums: as the filter's constants say; those of a build that knew none are of another size. */
-static struct filter_sums sums_of(const struct control_state *st, const char *name, uint32_t filter,
-				  uint32_t n)
+/* Which rules have sums. Of a build that knew none, there are none. */
+static int sums_of(const struct control_state *st, const char *name, uint32_t filter, uint32_t n,
+		   struct filter_sums *to, struct sluice_err *err)
 {
-	struct filter_config config;
 	uint32_t k;
+	int e = build_struct(st, name, "sums", filter, to, sizeof(*to), err);
 
-	if (build_struct(st, name, "config", filter, &config, sizeof(config), NULL))
-		return (struct filter_sums){.n = 0};
-	for (k = 0; k < config.sums.n; k++)
-		if (k >= FILTER_SUMS || config.sums.rule[k] >= n - 1)
-			return (struct filter_sums){.n = 0};
-	return config.sums;
+	if (e == -ENOENT)
+		*to = (struct filter_sums){.n = 0};
+	if (e)
+		return e == -ENOENT ? 0 : e;
+	for (k = 0; k < to->n; k++)
+		if (k >= FILTER_SUMS || to->rule[k] >= n - 1)
+			return err_set(err, -EBADMSG, "sums_%u of policy %s is damaged", filter, name);
+	return 0;
 }
 
 int counts_open(const struct control_state *st, const char *name, const struct control_part *part,
 		uint32_t nr, uint32_t n, struct counts_maps *to, struct sluice_err *err)
 {
+	int e;
+
 	*to = COUNTS_NONE;
-	to->sums = sums_of(st, name, part->filter, n);
+	e = sums_of(st, name, part->filter, n, &to->sums, err);
+	if (e)
+		return e;
 	to->hits = control_state_map(st, name, CONTROL_COUNTS, nr, err);
 	if (to->hits < 0)
 		return to->hits;

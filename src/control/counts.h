@@ -9,7 +9,7 @@
 /* The maps of a part with its counters; -1: not open. */
 struct counts_maps {
 	int hits, more;
-	struct filter_sums sums; /* as in the constants of the filter */
+	struct filter_sums sums; /* as in the constants of the filter: sums_F of the generation */
 };
 #define COUNTS_NONE ((struct counts_maps){-1, -1, {.n = 0}})
 
@@ -41,7 +41,7 @@ void control_counts_free(struct control_counts *counts);
 
 /*
  * counts_open() opens those of part number nr of a generation, of n rules with the default; counts_close() closes them.
- * errors: of control_state_map()
+ * errors: of control_state_map(); -EBADMSG
  */
 int counts_open(const struct control_state *st, const char *name, const struct control_part *part,
 		uint32_t nr, uint32_t n, struct counts_maps *to, struct sluice_err *err);

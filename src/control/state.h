@@ -116,7 +116,7 @@ enum control_map {
 	CONTROL_TABLES,	 /* "tables_F" of filter number F */
 	CONTROL_CELLS,	 /* "cells_F": of its limits */
 	CONTROL_CPUS,	 /* "cpus_F": of its rules with cpu { } */
-	CONTROL_COUNTS,	 /* "counts_P" of part number P: struct filter_hits per CPU and rule, in one value */
+	CONTROL_COUNTS,	 /* "counts_P" of part number P: struct filter_hits per CPU, FILTER_HITS() of them, in one value */
 	CONTROL_MORE,	 /* "more_P": struct filter_more, likewise, of policies with limits or samples */
 };
 

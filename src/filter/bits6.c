@@ -32,9 +32,9 @@ struct side {
 	struct buf spans, prefixes;
 	const struct prefix *p;
 	uint32_t n, skip[2];
-	uint32_t most[KINDS];	  /* prefixes of a bucket */
-	uint64_t outside;	  /* the word of what is in none */
-	uint64_t any;		  /* rules that do not ask for the address */
+	uint32_t most[KINDS];	      /* prefixes of a bucket */
+	uint64_t outside;	      /* the word of what is in none */
+	uint64_t any;		      /* rules that do not ask for the address */
 	uint8_t n_in[KINDS][BUCKETS]; /* how many of each kind a bucket has, up to 255 */
 };
 

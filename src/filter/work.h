@@ -52,7 +52,7 @@ int filter_bits(const struct policy *p, const struct filter_sets *sets, const st
 		uint32_t *at, struct filter_side6 *sides, uint8_t *asks);
 
 /*
- * filter_bits6() makes the part of that for IPv6 addresses: root leads from bits of the address to struct filter_near.
+ * filter_bits6() makes the part of that for IPv6 addresses: root leads from bits of the address to a record (abi/filter.h).
  *
  * in:      side  0 source, 1 destination
  * out:     root  1 << FILTER_ROOT places in `to`

@@ -31,7 +31,7 @@ struct isa_memory {
  * in:      insns  passes isa_check(); relocated
  *          v      maps of type array with one entry, also if it is not constant
  * out:     *n_folded  how often one was rewritten; may be NULL
- * errors:  -ENOMEM; nothing has changed then
+ * errors:  -ENOMEM; what is changed until then means the same
  * cost:    a few passes over the program; 176 bytes an instruction meanwhile
  */
 int isa_fold(struct bpf_insn *insns, uint32_t n, const struct isa_memory *v, size_t n_v, uint32_t *n_folded,

@@ -14,9 +14,9 @@
 
 /* What a register holds before an instruction. */
 enum holds {
-	UNSEEN,	  /* no way leads here, as far as is known */
+	UNSEEN, /* no way leads here, as far as is known */
 	ANYTHING,
-	NUMBER,	  /* this one */
+	NUMBER,	 /* this one */
 	POINTER, /* and above: into memory number holds - POINTER, that far */
 };
 struct value {

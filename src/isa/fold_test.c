@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-/* Loads of constants that are known become their values, those that are not stay. */
+/* What is known becomes a number, what hangs on it goes; what is not known stays. */
 #include "base/test.h"
 #include "isa/fold.h"
 #include "isa/isa.h"
@@ -116,7 +116,8 @@ static void computed(void **state)
 		same = !strcmp(v[i].op, v[i].is);
 		snprintf(before, sizeof(before), "r2 = 100\n%s\nr0 = r2\nr0 += r1\nexit\n", v[i].op);
 		/* else r0 = r2 becomes the number, too, and r2 is read no more */
-		snprintf(after, sizeof(after), "goto +0\ngoto +0\n%c0%s\nr0 += r1\nexit\n", v[i].is[0], v[i].is + 2);
+		snprintf(after, sizeof(after), "goto +0\ngoto +0\n%c0%s\nr0 += r1\nexit\n", v[i].is[0],
+			 v[i].is + 2);
 		expect(before, same ? before : after, same ? 0 : 4);
 	}
 }
@@ -158,7 +159,8 @@ static void decided(void **state)
 				 "r2 = %d\nif %c2 %s %d goto out\nr1 = 7\nout:\nr0 = r1\nexit\n",
 				 minus ? -5 : 5, narrow ? 'w' : 'r', v[i].op, with[minus][k % 3]);
 			/* where it goes the kernel must have a way to what is skipped: the jump stays */
-			expect(before, goes ? before : "goto +0\ngoto +0\ngoto +0\nw0 = 7\nexit\n", goes ? 0 : 4);
+			expect(before, goes ? before : "goto +0\ngoto +0\ngoto +0\nw0 = 7\nexit\n",
+			       goes ? 0 : 4);
 		}
 	expect("r2 = 5\nr3 = 2\nif r2 & r3 goto out\nr1 = 7\nout:\nr0 = r1\nexit\n",
 	       "goto +0\ngoto +0\ngoto +0\ngoto +0\nw0 = 7\nexit\n", 6);
@@ -287,7 +289,8 @@ int main(void)
 		cmocka_unit_test(what_is_never_reached_stays),
 		cmocka_unit_test(overwritten),
 		cmocka_unit_test(lookups),
-		cmocka_unit_test(computed),	 cmocka_unit_test(immediates),
+		cmocka_unit_test(computed),
+		cmocka_unit_test(immediates),
 		cmocka_unit_test(decided),
 		cmocka_unit_test(only_way),
 		cmocka_unit_test(unread),

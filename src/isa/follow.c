@@ -78,7 +78,10 @@ bool fold_is_load(const struct bpf_insn *i)
 
 uint32_t fold_size(const struct bpf_insn *i)
 {
-	return BPF_SIZE(i->code) == BPF_B ? 1 : BPF_SIZE(i->code) == BPF_H ? 2 : BPF_SIZE(i->code) == BPF_W ? 4 : 8;
+	return BPF_SIZE(i->code) == BPF_B   ? 1
+	       : BPF_SIZE(i->code) == BPF_H ? 2
+	       : BPF_SIZE(i->code) == BPF_W ? 4
+					    : 8;
 }
 
 /* What an instruction computes of two numbers, RFC 9669, 4.1; false: none of those that are known here. */
@@ -177,7 +180,8 @@ bool fold_is_decided(const struct bpf_insn *i, const struct value *regs, bool *g
 	if (id == ISA_UNKNOWN || (isa_op(id)->fields & (ISA_R | ISA_J)) != (ISA_R | ISA_J))
 		return false;
 	s = source(i, regs);
-	if (regs[i->dst_reg].holds >= POINTER && s.holds == NUMBER && !s.v && (id == ISA_JEQ64_K || id == ISA_JNE64_K)) {
+	if (regs[i->dst_reg].holds >= POINTER && s.holds == NUMBER && !s.v &&
+	    (id == ISA_JEQ64_K || id == ISA_JNE64_K)) {
 		*goes = id == ISA_JNE64_K;
 		return true;
 	}
@@ -238,7 +242,8 @@ static void step(const struct fold *f, uint32_t pc, struct value *regs)
 /* Nothing follows but where it jumps to, if anywhere. */
 bool fold_is_end(const struct bpf_insn *i)
 {
-	return i->code == (BPF_JMP | BPF_EXIT) || i->code == (BPF_JMP | BPF_JA) || i->code == (BPF_JMP32 | BPF_JA);
+	return i->code == (BPF_JMP | BPF_EXIT) || i->code == (BPF_JMP | BPF_JA) ||
+	       i->code == (BPF_JMP32 | BPF_JA);
 }
 
 /* Does the instruction behind follow, and the one that is jumped to? */

@@ -78,8 +78,9 @@ static bool is_pure(const struct bpf_insn *i)
 	enum isa_id id = isa_decode(i);
 	uint8_t class = BPF_CLASS(i->code);
 
-	return id != ISA_UNKNOWN && (class == BPF_ALU || class == BPF_ALU64 || isa_op(id)->form == ISA_FORM_LOAD ||
-				     (isa_is_wide(i) && id != ISA_LD64_FUNC));
+	return id != ISA_UNKNOWN &&
+	       (class == BPF_ALU || class == BPF_ALU64 || isa_op(id)->form == ISA_FORM_LOAD ||
+		(isa_is_wide(i) && id != ISA_LD64_FUNC));
 }
 
 /* The registers that matter before an instruction, as bits, by those behind it. */
@@ -109,14 +110,15 @@ static uint32_t live_before(const struct bpf_insn *i, uint32_t live)
 
 static uint32_t live_behind(const struct fold *f, uint32_t pc, const uint16_t *live)
 {
+	int64_t to = isa_target(f->insns, pc);
 	bool next, target;
 	uint32_t of = 0;
 
 	fold_goes(f, pc, &next, &target);
 	if (next)
 		of = live[fold_behind(f, pc)];
-	if (target && !fold_names(&f->insns[pc]))
-		of |= live[isa_target(f->insns, pc)];
+	if (target && to < f->n && !fold_names(&f->insns[pc]))
+		of |= live[to];
 	return of;
 }
 
@@ -138,7 +140,8 @@ static int drop_unread(struct fold *f, uint32_t *count, struct sluice_err *err)
 			live[pc] = now;
 		}
 	for (pc = 0; pc < f->n; pc = fold_behind(f, pc)) {
-		if (!fold_is_reached(f, pc) || !is_pure(&f->insns[pc]) || live_behind(f, pc, live) >> f->insns[pc].dst_reg & 1)
+		if (!fold_is_reached(f, pc) || !is_pure(&f->insns[pc]) ||
+		    live_behind(f, pc, live) >> f->insns[pc].dst_reg & 1)
 			continue;
 		if (isa_is_wide(&f->insns[pc]))
 			f->insns[pc + 1] = isa_make(ISA_GOTO);
