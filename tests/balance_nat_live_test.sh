@@ -18,11 +18,7 @@ need_root
 for tool in nginx curl nc jq; do
 	command -v $tool >/dev/null || skip_all "needs $tool (packages.txt)"
 done
-live_lab 5
-LAB=$LIVE
-netns=$(inns box stat -Lc %i /proc/self/ns/net)
-LIB=/var/lib/sluice/policy/netns-sluice-$LAB-box RUN=/run/sluice/policy-net$netns PINS=/sys/fs/bpf/sluice/net${netns}_policy
-policy_ends sluice-$LIVE-box
+policy_live 5
 POOL4=192.0.2.8/31 POOL6=2001:db8:99::8/127
 ALL4=203.0.113.11 ALL6=2001:db8:ff::11
 

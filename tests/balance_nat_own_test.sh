@@ -11,11 +11,7 @@ need_root
 for tool in nc jq tcpdump; do
 	command -v $tool >/dev/null || skip_all "needs $tool (packages.txt)"
 done
-live_lab 2
-LAB=$LIVE
-netns=$(inns box stat -Lc %i /proc/self/ns/net)
-LIB=/var/lib/sluice/policy/netns-sluice-$LAB-box RUN=/run/sluice/policy-net$netns PINS=/sys/fs/bpf/sluice/net${netns}_policy
-policy_ends sluice-$LIVE-box
+policy_live 2
 POOL4=192.0.2.8 POOL6=2001:db8:99::8
 
 for v in 4 6; do

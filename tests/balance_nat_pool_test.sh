@@ -16,11 +16,7 @@ need_root
 for tool in jq bpftool; do
 	command -v $tool >/dev/null || skip_all "needs $tool (packages.txt)"
 done
-live_lab 3
-LAB=$LIVE
-netns=$(inns box stat -Lc %i /proc/self/ns/net)
-LIB=/var/lib/sluice/policy/netns-sluice-$LAB-box RUN=/run/sluice/policy-net$netns PINS=/sys/fs/bpf/sluice/net${netns}_policy
-policy_ends sluice-$LIVE-box
+policy_live 3
 
 service() { # NAME VIRTUAL PORT POOL BACKEND...
 	name=$1 virtual=$2 port=$3 pool=$4

@@ -2,6 +2,7 @@
 # What the scripts about changing the policy share; sourced after lib.sh and chain.sh.
 #
 #   policy_lab [OPTION...]   lab_start, and nothing of the policy's there; gone at the end, history too
+#   policy_live N            live_lab N of balance_live.sh likewise, where it is gone at the end
 #   forget                   no policy, no history: as on a fresh machine
 #   policy FILE TEXT         writes $T/FILE
 #   meets IF ADDR A|B|none   what the packets of a host meet: A drops ICMP in frames of 100 bytes, B those of 200
@@ -10,9 +11,13 @@
 #   policy_ends NAME         another namespace: at the end its policy goes, and its state and history
 #   rebooted                 what a boot leaves: programs, pins and /run are gone, /var/lib stays
 
+policy_places() { # of $LAB's box, whose namespace is number $netns
+	LIB=/var/lib/sluice/policy/netns-sluice-$LAB-box RUN=/run/sluice/policy-net$netns PINS=/sys/fs/bpf/sluice/net${netns}_policy
+}
+
 policy_lab() {
 	lab_start "$@"
-	LIB=/var/lib/sluice/policy/netns-sluice-$LAB-box RUN=/run/sluice/policy-net$netns PINS=/sys/fs/bpf/sluice/net${netns}_policy
+	policy_places
 	on_exit 'forget'
 	forget
 	for d in a b; do
@@ -24,6 +29,13 @@ policy_lab() {
 }"
 		sed 's/on to1/on to1, to2/' "$T/$d.conf" >"$T/${d}2.conf"
 	done
+}
+
+policy_live() {
+	live_lab "$1"
+	LAB=$LIVE netns=$(inns box stat -Lc %i /proc/self/ns/net)
+	policy_places
+	policy_ends "sluice-$LIVE-box"
 }
 
 forget() {

@@ -12,14 +12,12 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 
+#include "base/test_without.h"
 #include "vm_client.h"
 
 #define INSN(c, d, s, o, i) ((struct bpf_insn){.code = (c), .dst_reg = (d), .src_reg = (s), .off = (o), .imm = (i)})
@@ -407,14 +405,6 @@ static void moved(void)
 /* Where the kernel is not to be asked for other people's memory, results still go where there is room, and only there. */
 static void sandboxed(void)
 {
-	struct sock_filter code[] = {
-		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, __NR_process_vm_writev, 1, 0),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, __NR_process_vm_readv, 0, 1),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-	};
-	struct sock_fprog filter = {sizeof(code) / sizeof(*code), code};
 	int map = bpf_map_create(BPF_MAP_TYPE_ARRAY, "a", 4, 32768, 1, NULL);
 	static uint8_t in[32768], out[32768];
 	uint8_t *hole = mmap(NULL, 8 * 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -423,7 +413,7 @@ static void sandboxed(void)
 	for (i = 0; i < sizeof(in); i++)
 		in[i] = (uint8_t)(i * 7 + i / 256);
 	CHECK(map >= 0 && hole != MAP_FAILED && !munmap(hole + 7 * 4096, 4096));
-	CHECK(!prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) && !prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter));
+	CHECK(!test_without(__NR_process_vm_writev, __NR_process_vm_readv, EPERM));
 	CHECK(!bpf_map_update_elem(map, &key, in, 0));
 	CHECK(!bpf_map_lookup_elem(map, &key, out) && !memcmp(in, out, sizeof(in)));
 	CHECK(bpf_map_lookup_elem(map, &key, hole) == -EFAULT);
