@@ -24,10 +24,12 @@ static bool put_number(struct bpf_insn *i, uint64_t v)
 static bool fold_load(const struct fold *f, uint32_t pc)
 {
 	struct bpf_insn *i = &f->insns[pc];
-	uint64_t value;
+	struct value v;
 
-	return fold_is_load(i) && fold_constant(f, f->regs[pc][i->src_reg], i->off, fold_size(i), &value) &&
-	       put_number(i, value);
+	if (!fold_is_load(i) || !fold_is_reached(f, pc))
+		return false;
+	v = fold_written(f, pc, f->regs[pc]);
+	return v.holds == NUMBER && put_number(i, v.v);
 }
 
 /* A source register that holds a number becomes an immediate: of what the kernel takes with any. */
@@ -50,6 +52,35 @@ static bool put_immediate(struct bpf_insn *i, uint64_t v)
 	return true;
 }
 
+/* A number that changes nothing of what it is computed with: 0, or for `and` all ones. */
+static bool is_neutral(uint8_t op, bool wide, uint64_t v)
+{
+	if (op == BPF_AND)
+		return wide ? v == UINT64_MAX : (uint32_t)v == UINT32_MAX;
+	return (op == BPF_ADD || op == BPF_OR || op == BPF_XOR) && (wide ? !v : !(uint32_t)v);
+}
+
+/* `x += 0` and the like go, in 64 bits: 32 clear the upper half. With the number in the destination it is a copy. */
+static bool fold_neutral(const struct fold *f, uint32_t pc)
+{
+	struct bpf_insn *i = &f->insns[pc];
+	const struct value *regs = f->regs[pc];
+	bool wide = BPF_CLASS(i->code) == BPF_ALU64, with_register = BPF_SRC(i->code) == BPF_X;
+	struct value s = with_register ? regs[i->src_reg] : fold_number((uint64_t)(int64_t)i->imm);
+	uint8_t op = BPF_OP(i->code), dst = i->dst_reg, src = i->src_reg;
+
+	if (wide && s.holds == NUMBER && is_neutral(op, true, s.v)) {
+		*i = isa_make(ISA_GOTO);
+		return true;
+	}
+	if (!with_register || regs[dst].holds != NUMBER || !is_neutral(op, wide, regs[dst].v))
+		return false;
+	*i = isa_make(wide ? ISA_MOV64_X : ISA_MOV32_X);
+	i->dst_reg = dst;
+	i->src_reg = src;
+	return true;
+}
+
 /* What is computed of numbers alone, or with one. */
 static bool fold_sum(const struct fold *f, uint32_t pc)
 {
@@ -63,6 +94,8 @@ static bool fold_sum(const struct fold *f, uint32_t pc)
 	if (class == BPF_ALU || class == BPF_ALU64) {
 		v = fold_written(f, pc, f->regs[pc]);
 		if (v.holds == NUMBER && id != ISA_MOV32_K && id != ISA_MOV64_K && put_number(i, v.v))
+			return true;
+		if (fold_neutral(f, pc))
 			return true;
 	} else if ((isa_op(id)->fields & (ISA_R | ISA_S | ISA_J)) != (ISA_R | ISA_S | ISA_J)) {
 		return false;
@@ -122,20 +155,14 @@ int isa_fold(struct bpf_insn *insns, uint32_t n, const struct isa_memory *v, siz
 	uint32_t pc, count = 0;
 	int e;
 
-	f.regs = calloc(n + 1ul, sizeof(*f.regs));
-	f.is_target = calloc(n + 1ul, 1);
-	e = f.regs && f.is_target ? 0 : err_nomem(err);
-	if (!e)
-		fold_follow(&f);
+	e = fold_follow(&f, err);
 	for (pc = 0; pc < n && !e; pc = fold_behind(&f, pc))
 		count += fold_load(&f, pc) || fold_lookup(&f, pc);
-	if (!e)
-		fold_follow(&f); /* lookups that are addresses are not NULL */
+	e = e ?: fold_follow(&f, err); /* lookups that are addresses are not NULL */
 	for (pc = 0; pc < n && !e; pc = fold_behind(&f, pc))
-		count += fold_sum(&f, pc);
+		count += fold_load(&f, pc) || fold_sum(&f, pc);
 	e = e ?: fold_trim(&f, &count, err);
-	free(f.regs);
-	free(f.is_target);
+	fold_free(&f);
 	if (n_folded)
 		*n_folded = count;
 	return e;

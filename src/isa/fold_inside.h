@@ -2,7 +2,7 @@
 /*
  * What fold.c, follow.c and trim.c share.
  *
- *     follow.c   what registers hold, everywhere
+ *     follow.c   what registers hold, everywhere; frame.c what they were spilled to
  *     fold.c     what is known becomes a number
  *     trim.c     what nobody needs any more goes
  */
@@ -26,6 +26,18 @@ struct value {
 
 #define CALLER_SAVED 6 /* r0 to r5 */
 
+#define FRAME_BYTES 512
+#define FRAME_WORDS (FRAME_BYTES / 4)
+struct frame_word {
+	uint32_t v;
+	uint32_t holds : 31; /* enum holds */
+	uint32_t second : 1; /* of a pointer's words the one at the higher address */
+};
+struct frame {
+	struct frame_word word[FRAME_WORDS];
+	bool is_seen, is_shown; /* is_shown: a register was made of r10 */
+};
+
 struct fold {
 	struct bpf_insn *insns;
 	uint32_t n;
@@ -33,6 +45,9 @@ struct fold {
 	size_t n_v;
 	struct value (*regs)[ISA_REGS];
 	uint8_t *is_target; /* somebody jumps here */
+	struct value *loaded; /* by load from the frame: what it gives */
+	struct frame *frames; /* where ways meet: */
+	uint32_t *frame_of;   /* which of frames, 0: nowhere, it is that behind the instruction before */
 	bool changed;
 };
 
@@ -52,8 +67,9 @@ static inline uint32_t fold_behind(const struct fold *f, uint32_t pc)
 	return pc + (isa_is_wide(&f->insns[pc]) ? 2 : 1);
 }
 
-/* fold_follow() finds out regs and is_target, for which there is room. */
-void fold_follow(struct fold *f);
+/* fold_follow() finds out regs, is_target and loaded. -ENOMEM */
+int fold_follow(struct fold *f, struct sluice_err *err);
+void fold_free(struct fold *f);
 /* fold_written() is what the instruction at pc writes to its register, if it does. */
 struct value fold_written(const struct fold *f, uint32_t pc, const struct value *regs);
 /* fold_constant() is what `size` bytes at a pointer and an offset are; false: not known. */
@@ -68,6 +84,13 @@ bool fold_is_end(const struct bpf_insn *i);
 bool fold_names(const struct bpf_insn *i);
 /* fold_goes() says whether the instruction behind follows, and whether the one that it jumps to or names. */
 void fold_goes(const struct fold *f, uint32_t pc, bool *next, bool *target);
+
+/* frame_load() is what is read from a frame; frame_step() what an instruction does to it, by the registers before it. */
+struct value frame_load(const struct frame *f, const struct bpf_insn *i);
+void frame_step(struct frame *f, const struct bpf_insn *i, const struct value *regs);
+/* frame_enter(): a function begins. frame_meet(): another way leads here; has anything changed by that? */
+void frame_enter(struct frame *f);
+bool frame_meet(struct frame *to, const struct frame *from);
 
 /* fold_trim() drops jumps that are never taken and what nobody reads; how many is added to *count. -ENOMEM */
 int fold_trim(struct fold *f, uint32_t *count, struct sluice_err *err);

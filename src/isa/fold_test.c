@@ -37,10 +37,9 @@ static void expect(const char *before, const char *after, uint32_t wanted)
 	free(b);
 }
 
-/* Registers that are read at the end. */
-#define READ "*(u64 *)(r10 -8) = r2\n*(u64 *)(r10 -8) = r3\n*(u64 *)(r10 -8) = r4\n"
-#define READ8 \
-	READ "*(u64 *)(r10 -8) = r5\n*(u64 *)(r10 -8) = r6\n*(u64 *)(r10 -8) = r7\n*(u64 *)(r10 -8) = r8\n"
+/* Registers that are read at the end, into what nobody knows. */
+#define READ "*(u64 *)(r9 +0) = r2\n*(u64 *)(r9 +0) = r3\n*(u64 *)(r9 +0) = r4\n"
+#define READ8 READ "*(u64 *)(r9 +0) = r5\n*(u64 *)(r9 +0) = r6\n*(u64 *)(r9 +0) = r7\n*(u64 *)(r9 +0) = r8\n"
 #define DONE "r0 = 0\nexit\n"
 
 static void each_size(void **state)
@@ -102,9 +101,10 @@ static void computed(void **state)
 		{"w2 <<= 26", "w2 = -1879048192"},
 		{"r2 >>= 2", "w2 = 25"},
 		{"r2 += r1", "r2 += r1"},
-		{"r2 s>>= 1", "r2 s>>= 1"},
+		{"r2 s>>= 1", "w2 = 50"},
 		{"r2 /= 2", "r2 /= 2"},
-		{"r2 = -r2", "r2 = -r2"},
+		{"r2 = -r2", "r2 = -100"},
+		{"w2 = -w2", "w2 = -100"},
 		{"r2 = be16 r2", "r2 = be16 r2"},
 	};
 	char before[256], after[256];
@@ -131,6 +131,31 @@ static void immediates(void **state)
 	       "r2 = 100\ngoto +0\ngoto +0\nr5 = 0x100000000\nr0 += 100\nw0 -= -7\nr0 ^= -7\nr0 <<= 1\nw0 s>>= 1\nr0 /= r2\nr0 += r5\n"
 	       "w0 |= 0\nif r0 > 100 goto out\nif w0 s< -7 goto out\nif r0 == r5 goto out\nr0 += r1\nout:\nexit\n",
 	       10);
+}
+
+/* The sign goes along, in 64 bits and in 32. */
+static void signs(void **state)
+{
+	(void)state;
+	expect("r2 = -100\nr2 s>>= 3\nr3 = -2147483648\nw3 s>>= 31\nw4 = -64\nr4 s>>= 4\n" READ DONE,
+	       "goto +0\nr2 = -13\ngoto +0\nw3 = -1\ngoto +0\nw4 = 268435452\n" READ DONE, 6);
+}
+
+/* What changes nothing goes, what makes 0 of anything is 0, and a number that changes nothing of the other one is a copy of it. */
+static void neutral(void **state)
+{
+	(void)state;
+	expect("r2 = r1\nr2 += 0\nr2 |= 0\nr2 ^= 0\nr2 &= -1\nr3 = r1\nw3 += 0\nw3 &= -1\nr4 = r1\nr4 &= 0\n" READ
+		       DONE,
+	       "r2 = r1\ngoto +0\ngoto +0\ngoto +0\ngoto +0\nr3 = r1\nw3 += 0\nw3 &= -1\ngoto +0\nw4 = 0\n" READ
+		       DONE,
+	       6);
+	expect("r2 = 0\nr2 += r1\nr3 = -1\nr3 &= r1\nw4 = 0\nw4 ^= w1\n" READ DONE,
+	       "goto +0\nr2 = r1\ngoto +0\nr3 = r1\ngoto +0\nw4 = w1\n" READ DONE, 6);
+	expect("r2 = 0\nr2 *= r1\nr3 = 0\nr3 &= r1\nw4 = -1\nr4 &= r1\nw5 = -1\nw5 &= w1\nr2 += r5\n" READ
+		       DONE,
+	       "goto +0\ngoto +0\ngoto +0\nw3 = 0\nw4 = -1\nr4 &= r1\ngoto +0\nw5 = w1\nr2 = r5\n" READ DONE,
+	       8);
 }
 
 /* Each comparison of 5 with a number below, the same and above; and of -5, with and without a sign. */
@@ -206,7 +231,7 @@ static void calls(void **state)
 {
 	(void)state;
 	expect("r6 = map[fd:5]+0\nr1 = r6\ncall bpf_ktime_get_ns#5\nr2 = *(u32 *)(r1 +8)\nr3 = *(u32 *)(r6 +8)\nr4 = r3\n" READ
-	       "r1 = r6\nr9 = 1\ncall sub\nr0 = *(u32 *)(r6 +8)\nexit\nsub:\nr0 = *(u32 *)(r1 +8)\nr6 = *(u32 *)(r6 +8)\nexit\n",
+	       "r1 = r6\nr8 = 1\ncall sub\nr0 = *(u32 *)(r6 +8)\nexit\nsub:\nr0 = *(u32 *)(r1 +8)\nr6 = *(u32 *)(r6 +8)\nexit\n",
 	       "r6 = map[fd:5]+0\nr1 = r6\ncall bpf_ktime_get_ns#5\nr2 = *(u32 *)(r1 +8)\nw3 = 7\nw4 = 7\n" READ
 	       "r1 = r6\ngoto +0\ncall sub\nw0 = 7\nexit\nsub:\nr0 = *(u32 *)(r1 +8)\ngoto +0\nexit\n",
 	       5);
@@ -220,13 +245,13 @@ static void what_is_never_reached_stays(void **state)
 	expect(p, p, 0);
 }
 
-/* A write makes a register another's: 32 bits of a pointer, exchanged memory, a spilled pointer. */
+/* A write makes a register another's: 32 bits of a pointer, exchanged memory, what others could have written meanwhile. */
 static void overwritten(void **state)
 {
 	const char *p =
 		"r6 = map[fd:5]+0\nw6 += 0\nr2 = *(u32 *)(r6 +8)\n"
 		"r6 = map[fd:5]+0\nr0 = r6\nr0 = atomic64_xchg((u64 *)(r10 -8), r0)\nr3 = *(u32 *)(r0 +8)\n"
-		"*(u64 *)(r10 -8) = r6\nr6 = *(u64 *)(r10 -8)\nr4 = *(u32 *)(r6 +8)\n" READ DONE;
+		"*(u64 *)(r8 +0) = r6\nr6 = *(u64 *)(r8 +0)\nr4 = *(u32 *)(r6 +8)\n" READ DONE;
 
 	(void)state;
 	expect(p, p, 0);
@@ -236,7 +261,7 @@ static void overwritten(void **state)
 static void unread(void **state)
 {
 	const char *p =
-		"r0 = 3\nr6 = 4\nr0 = atomic64_cmpxchg((u64 *)(r10 -8), r0, r6)\nr7 = 5\n*(u64 *)(r10 -8) = r7\nr1 = 8\n"
+		"r0 = 3\nr6 = 4\nr0 = atomic64_cmpxchg((u64 *)(r10 -8), r0, r6)\nr7 = 5\n*(u64 *)(r9 +0) = r7\nr1 = 8\n"
 		"call bpf_ktime_get_ns#5\nexit\n";
 
 	(void)state;
@@ -247,6 +272,77 @@ static void unread(void **state)
 	expect("r2 = *(u64 *)(r1 +0)\nr3 = r1\nagain:\nr3 += 1\nr2 -= r1\nif r2 != 0 goto again\nr0 = 2\nexit\n",
 	       "r2 = *(u64 *)(r1 +0)\ngoto +0\nagain:\ngoto +0\nr2 -= r1\nif r2 != 0 goto again\nr0 = 2\nexit\n",
 	       2);
+}
+
+/* What is spilled comes back as known: numbers and pointers, of 64 and 32 bits, where ways meet what is the same on all. */
+static void spilled(void **state)
+{
+	(void)state;
+	expect("r6 = map[fd:5]+0\n*(u64 *)(r10 -8) = r6\n*(u32 *)(r10 -12) = 9\nr7 = 1000\n*(u64 *)(r10 -24) = r7\n"
+	       "r6 = *(u64 *)(r10 -8)\nr2 = *(u32 *)(r6 +8)\nr3 = *(u32 *)(r10 -12)\nr4 = *(u32 *)(r10 -24)\n" READ
+		       DONE,
+	       "goto +0\ngoto +0\ngoto +0\ngoto +0\ngoto +0\ngoto +0\ngoto +0\nw2 = 7\nw3 = 9\nw4 = 1000\n" READ
+		       DONE,
+	       9);
+	/* a pointer that is not a number stays where it is read */
+	expect("r6 = map[fd:5]+0\n*(u64 *)(r10 -8) = r6\nr2 = *(u64 *)(r10 -8)\nr3 = *(u32 *)(r10 -8)\nr4 = *(u16 *)(r10 -8)\n" READ
+		       DONE,
+	       "r6 = map[fd:5]+0\n*(u64 *)(r10 -8) = r6\nr2 = *(u64 *)(r10 -8)\nr3 = *(u32 *)(r10 -8)\nr4 = *(u16 *)(r10 -8)\n" READ
+		       DONE,
+	       0);
+	expect("if r1 == 0 goto one\n*(u32 *)(r10 -8) = 5\n*(u32 *)(r10 -4) = 1\ngoto both\none:\n*(u32 *)(r10 -8) = 5\n"
+	       "*(u32 *)(r10 -4) = 2\nboth:\nr2 = *(u32 *)(r10 -8)\nr3 = *(u32 *)(r10 -4)\nr4 = r2\n" READ
+		       DONE,
+	       "if r1 == 0 goto one\ngoto +0\n*(u32 *)(r10 -4) = 1\ngoto both\none:\ngoto +0\n"
+	       "*(u32 *)(r10 -4) = 2\nboth:\nw2 = 5\nr3 = *(u32 *)(r10 -4)\nw4 = 5\n" READ DONE,
+	       4);
+	/* a function's frame is its own */
+	expect("*(u64 *)(r10 -8) = 5\ncall sub\nr0 = *(u64 *)(r10 -8)\nexit\nsub:\nr0 = *(u64 *)(r10 -8)\n*(u64 *)(r10 -8) = 6\nexit\n",
+	       "goto +0\ncall sub\nw0 = 5\nexit\nsub:\nr0 = *(u64 *)(r10 -8)\ngoto +0\nexit\n", 3);
+}
+
+/* What may have been written to otherwise is not known, and what may be read otherwise stays. */
+static void spilled_and_lost(void **state)
+{
+	static const char *const same[] = {
+		/* parts of it, beside it, bytes */
+		"*(u64 *)(r10 -8) = 5\n*(u8 *)(r10 -3) = 1\nr0 = *(u64 *)(r10 -8)\nexit\n",
+		"*(u64 *)(r10 -8) = 5\n*(u16 *)(r10 -4) = 1\nr0 = *(u32 *)(r10 -4)\nexit\n",
+		"*(u64 *)(r10 -16) = 5\nr0 = *(u64 *)(r10 -12)\nexit\n",
+		"*(u64 *)(r10 -8) = 5\nr0 = *(u8 *)(r10 -8)\nexit\n",
+		"*(u32 *)(r10 -8) = 5\nr0 = *(u64 *)(r10 -8)\nexit\n",
+		"*(u64 *)(r10 -8) = 5\nr0 = *(s8 *)(r10 -8)\nexit\n",
+		/* an atomic */
+		"*(u64 *)(r10 -8) = 5\nlock *(u64 *)(r10 -8) += r1\nr0 = *(u64 *)(r10 -8)\nexit\n",
+		/* its address is known to others: a call, a store, somebody who was told where it is */
+		"*(u64 *)(r10 -8) = 5\nr1 = r10\ncall bpf_ktime_get_ns#5\nr0 = *(u64 *)(r10 -8)\nexit\n",
+		"r2 = r10\n*(u64 *)(r10 -8) = 5\n*(u64 *)(r2 -8) = r1\nr0 = *(u64 *)(r10 -8)\nexit\n",
+		"*(u64 *)(r1 +0) = r10\n*(u64 *)(r10 -8) = 5\ncall bpf_ktime_get_ns#5\nr0 = *(u64 *)(r10 -8)\nexit\n",
+		"if r1 == 0 goto one\nr2 = r10\none:\n*(u64 *)(r10 -8) = 5\n*(u64 *)(r9 +0) = r2\nr0 = *(u64 *)(r10 -8)\nexit\n",
+		/* in a loop it changes */
+		"*(u64 *)(r10 -8) = 5\nagain:\nr0 = *(u64 *)(r10 -8)\nr0 += -1\n*(u64 *)(r10 -8) = r0\nif r0 != 0 goto again\nexit\n",
+	};
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(same) / sizeof(*same); i++)
+		expect(same[i], same[i], 0);
+	/* others read a frame only if they know where it is; other functions' frames do not matter */
+	expect("r6 = r1\n*(u64 *)(r10 -8) = r6\ncall sub\nexit\nsub:\nr2 = r10\n*(u64 *)(r10 -8) = r1\nr0 = 1\nexit\n",
+	       "goto +0\ngoto +0\ncall sub\nexit\nsub:\ngoto +0\n*(u64 *)(r10 -8) = r1\nr0 = 1\nexit\n", 3);
+}
+
+/* A pointer and a number in a register, in either order. */
+static void pointer_sums(void **state)
+{
+	(void)state;
+	expect("r6 = map[fd:5]+0\nr1 = 16\nr6 += r1\nr2 = *(u32 *)(r6 -8)\nr3 = 8\nr7 = map[fd:5]+0\nr3 += r7\nr3 = *(u32 *)(r3 +0)\n"
+	       "r4 = -8\nr6 += r4\nr4 = *(u32 *)(r6 +8)\n" READ DONE,
+	       "goto +0\ngoto +0\ngoto +0\ngoto +0\nw2 = 7\ngoto +0\ngoto +0\ngoto +0\ngoto +0\nw3 = 7\n"
+	       "goto +0\ngoto +0\nw4 = 1000\n" READ DONE,
+	       13);
+	expect("r6 = map[fd:5]+0\nr1 = 0x100000000\nr6 += r1\nr2 = *(u32 *)(r6 +8)\nr0 = r2\nexit\n",
+	       "r6 = map[fd:5]+0\nr1 = 0x100000000\nr6 += r1\nr2 = *(u32 *)(r6 +8)\nr0 = r2\nexit\n", 0);
 }
 
 /* A lookup of the only value is its address; of maps that have others, or with another key, it stays. */
@@ -260,7 +356,7 @@ static void lookups(void **state)
 		"r2 = map[fd:5]+28\nr1 = map[fd:6]\ncall bpf_map_lookup_elem#1\nexit\n",
 		"r2 = map[fd:5]+28\nr1 = map[fd:7]\ncall bpf_map_delete_elem#3\nexit\n",
 		"r2 = map[fd:5]+28\nr1 = map[fd:7]\nr3 = r0\ncall bpf_map_lookup_elem#1\nexit\n",
-		"r2 = map[fd:5]+28\nr1 = map[fd:7]\nr1 += 0\ncall bpf_map_lookup_elem#1\nexit\n",
+		"r2 = map[fd:5]+28\nr1 = map[fd:7]\nr1 += 8\ncall bpf_map_lookup_elem#1\nexit\n",
 		"r2 = map[fd:5]+28\nr3 = map[fd:7]\ncall bpf_map_lookup_elem#1\nexit\n",
 		"r2 = map[fd:5]+28\nif r9 == 0 goto in\nr1 = map[fd:7]\nin:\ncall bpf_map_lookup_elem#1\nexit\n",
 	};
@@ -288,9 +384,14 @@ int main(void)
 		cmocka_unit_test(calls),
 		cmocka_unit_test(what_is_never_reached_stays),
 		cmocka_unit_test(overwritten),
+		cmocka_unit_test(spilled),
+		cmocka_unit_test(spilled_and_lost),
+		cmocka_unit_test(pointer_sums),
 		cmocka_unit_test(lookups),
 		cmocka_unit_test(computed),
 		cmocka_unit_test(immediates),
+		cmocka_unit_test(signs),
+		cmocka_unit_test(neutral),
 		cmocka_unit_test(decided),
 		cmocka_unit_test(only_way),
 		cmocka_unit_test(unread),

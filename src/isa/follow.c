@@ -4,8 +4,10 @@
  * (Kildall, "A unified approach to global program optimization", POPL 1973; Wegman and Zadeck, "Constant propagation with
  * conditional branches", TOPLAS 1991).
  */
+#include <stdlib.h>
 #include <string.h>
 
+#include "base/err.h"
 #include "isa/fold_inside.h"
 
 static const struct value anything = {0, ANYTHING};
@@ -24,7 +26,8 @@ static struct value wide_of(const struct fold *f, uint32_t pc)
 	return anything;
 }
 
-static void meet(struct fold *f, int64_t pc, const struct value *regs)
+/* To pc, if it is in the program, a way leads with these registers and this frame. */
+static void meet(struct fold *f, int64_t pc, const struct value *regs, const struct frame *frame)
 {
 	struct value *to;
 	int r;
@@ -38,16 +41,20 @@ static void meet(struct fold *f, int64_t pc, const struct value *regs)
 		to[r] = to[r].holds == UNSEEN ? regs[r] : anything;
 		f->changed = true;
 	}
+	if (f->frame_of[pc])
+		f->changed |= frame_meet(&f->frames[f->frame_of[pc]], frame);
 }
 
 static void enter(struct fold *f, int64_t pc)
 {
 	struct value regs[ISA_REGS];
+	struct frame frame;
 	int r;
 
 	for (r = 0; r < ISA_REGS; r++)
 		regs[r] = anything;
-	meet(f, pc, regs);
+	frame_enter(&frame);
+	meet(f, pc, regs, &frame);
 }
 
 /* The constant of `size` bytes at a pointer and an offset; false: not known. */
@@ -120,6 +127,13 @@ static bool compute(const struct bpf_insn *i, uint64_t d, uint64_t s, uint64_t *
 	case BPF_RSH:
 		*to = d >> (s & most);
 		break;
+	case BPF_ARSH:
+		*to = wide ? (uint64_t)((int64_t)d >> (s & most))
+			   : (uint64_t)(int64_t)((int32_t)d >> (s & most));
+		break;
+	case BPF_NEG:
+		*to = 0 - d;
+		break;
 	default:
 		return false;
 	}
@@ -191,6 +205,16 @@ bool fold_is_decided(const struct bpf_insn *i, const struct value *regs, bool *g
 	return true;
 }
 
+/* A pointer and a number: within 2 GB of where the memory begins. */
+static struct value add(struct value pointer, uint64_t n)
+{
+	int64_t at = (int32_t)(uint32_t)pointer.v + (int64_t)n;
+
+	if ((int64_t)n != (int32_t)n || at != (int32_t)at)
+		return anything;
+	return (struct value){(uint32_t)at, pointer.holds};
+}
+
 struct value fold_written(const struct fold *f, uint32_t pc, const struct value *regs)
 {
 	const struct bpf_insn *i = &f->insns[pc];
@@ -202,16 +226,23 @@ struct value fold_written(const struct fold *f, uint32_t pc, const struct value 
 		return wide_of(f, pc);
 	if (id == ISA_MOV64_X)
 		return regs[i->src_reg];
+	if (fold_is_load(i) && i->src_reg == BPF_REG_10)
+		return f->loaded[pc];
 	if (fold_is_load(i) && fold_constant(f, regs[i->src_reg], i->off, fold_size(i), &v))
 		return fold_number(v);
 	if (BPF_CLASS(i->code) != BPF_ALU && BPF_CLASS(i->code) != BPF_ALU64)
 		return anything;
 	s = source(i, regs);
-	if (id == ISA_ADD64_K && was.holds >= POINTER)
-		return (struct value){(uint32_t)((uint32_t)was.v + (uint32_t)i->imm), was.holds};
+	if ((id == ISA_ADD64_K || id == ISA_ADD64_X) && was.holds >= POINTER && s.holds == NUMBER)
+		return add(was, s.v);
+	if (id == ISA_ADD64_X && was.holds == NUMBER && s.holds >= POINTER)
+		return add(s, was.v);
 	if (s.holds == NUMBER && (was.holds == NUMBER || BPF_OP(i->code) == BPF_MOV) &&
 	    compute(i, was.v, s.v, &v))
 		return fold_number(v);
+	if ((BPF_OP(i->code) == BPF_AND || BPF_OP(i->code) == BPF_MUL) &&
+	    ((s.holds == NUMBER && !s.v) || (was.holds == NUMBER && !was.v)))
+		return fold_number(0);
 	return anything;
 }
 
@@ -266,41 +297,85 @@ bool fold_names(const struct bpf_insn *i)
 	return i->code == (BPF_JMP | BPF_CALL) || isa_is_wide(i);
 }
 
-static void go(struct fold *f, uint32_t pc)
+/* frame: that before pc, unless ways meet there; afterwards that behind it. */
+static void go(struct fold *f, uint32_t pc, struct frame *frame)
 {
+	const struct bpf_insn *i = &f->insns[pc];
 	struct value regs[ISA_REGS];
 	bool next, target;
 
 	if (!fold_is_reached(f, pc))
 		return;
+	if (f->frame_of[pc])
+		*frame = f->frames[f->frame_of[pc]];
 	fold_goes(f, pc, &next, &target);
 	memcpy(regs, f->regs[pc], sizeof(regs));
+	if (fold_is_load(i) && i->src_reg == BPF_REG_10)
+		f->loaded[pc] = frame_load(frame, i);
+	frame_step(frame, i, regs);
 	step(f, pc, regs);
-	if (target && fold_names(&f->insns[pc]))
+	if (target && fold_names(i))
 		enter(f, isa_target(f->insns, pc));
 	else if (target)
-		meet(f, isa_target(f->insns, pc), regs);
+		meet(f, isa_target(f->insns, pc), regs, frame);
 	if (next)
-		meet(f, fold_behind(f, pc), regs);
+		meet(f, fold_behind(f, pc), regs, frame);
+}
+
+/* Where somebody jumps to, and a frame for each such place and the beginning. */
+static int begin(struct fold *f, struct sluice_err *err)
+{
+	uint32_t pc, n = 2;
+	int64_t target;
+
+	fold_free(f);
+	f->regs = calloc(f->n + 1ul, sizeof(*f->regs));
+	f->is_target = calloc(f->n + 1ul, 1);
+	f->loaded = calloc(f->n + 1ul, sizeof(*f->loaded));
+	f->frame_of = calloc(f->n + 1ul, sizeof(*f->frame_of));
+	if (!f->regs || !f->is_target || !f->loaded || !f->frame_of)
+		return err_nomem(err);
+	f->frame_of[0] = 1;
+	for (pc = 0; pc < f->n; pc = fold_behind(f, pc)) {
+		target = isa_target(f->insns, pc);
+		if (target < 0 || target >= f->n)
+			continue;
+		f->is_target[target] = 1;
+		if (!f->frame_of[target])
+			f->frame_of[target] = n++;
+	}
+	f->frames = calloc(n, sizeof(*f->frames));
+	return f->frames ? 0 : err_nomem(err);
+}
+
+void fold_free(struct fold *f)
+{
+	free(f->regs);
+	free(f->is_target);
+	free(f->loaded);
+	free(f->frames);
+	free(f->frame_of);
+	f->regs = NULL;
+	f->is_target = NULL;
+	f->loaded = NULL;
+	f->frames = NULL;
+	f->frame_of = NULL;
 }
 
 /* What is known of registers, everywhere. */
-void fold_follow(struct fold *f)
+int fold_follow(struct fold *f, struct sluice_err *err)
 {
-	int64_t target;
+	struct frame frame;
 	uint32_t pc;
+	int e = begin(f, err);
 
-	memset(f->regs, 0, (f->n + 1ul) * sizeof(*f->regs));
-	memset(f->is_target, 0, f->n + 1ul);
-	for (pc = 0; pc < f->n; pc = fold_behind(f, pc)) {
-		target = isa_target(f->insns, pc);
-		if (target >= 0 && target < f->n)
-			f->is_target[target] = 1;
-	}
+	if (e)
+		return e;
 	enter(f, 0);
 	do {
 		f->changed = false;
 		for (pc = 0; pc < f->n; pc = fold_behind(f, pc))
-			go(f, pc);
+			go(f, pc, &frame);
 	} while (f->changed);
+	return 0;
 }

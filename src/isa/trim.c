@@ -84,7 +84,7 @@ static bool is_pure(const struct bpf_insn *i)
 }
 
 /* The registers that matter before an instruction, as bits, by those behind it. */
-static uint32_t live_before(const struct bpf_insn *i, uint32_t live)
+static uint32_t registers_before(const struct bpf_insn *i, uint32_t live)
 {
 	enum isa_id id = isa_decode(i);
 	uint16_t fields;
@@ -108,40 +108,152 @@ static uint32_t live_before(const struct bpf_insn *i, uint32_t live)
 	return BPF_CLASS(i->code) == BPF_STX && BPF_MODE(i->code) == BPF_ATOMIC ? live | 1 : live;
 }
 
-static uint32_t live_behind(const struct fold *f, uint32_t pc, const uint16_t *live)
+/* What matters: registers, and bytes of the frame, a bit each. */
+struct live {
+	uint64_t frame[FRAME_BYTES / 64];
+	uint32_t regs;
+};
+
+static void live_add(struct live *to, const struct live *from)
+{
+	uint32_t k;
+
+	to->regs |= from->regs;
+	for (k = 0; k < FRAME_BYTES / 64; k++)
+		to->frame[k] |= from->frame[k];
+}
+
+static struct live live_behind(const struct fold *f, uint32_t pc, const struct live *live)
 {
 	int64_t to = isa_target(f->insns, pc);
+	struct live of = {.regs = 0};
 	bool next, target;
-	uint32_t of = 0;
 
 	fold_goes(f, pc, &next, &target);
 	if (next)
 		of = live[fold_behind(f, pc)];
 	if (target && to < f->n && !fold_names(&f->insns[pc]))
-		of |= live[to];
+		live_add(&of, &live[to]);
 	return of;
+}
+
+/* Loads from the frame and stores to it that can be told apart by offset and size. */
+static bool is_of_frame(const struct bpf_insn *i, uint8_t reg)
+{
+	return reg == BPF_REG_10 && BPF_MODE(i->code) != BPF_ATOMIC && i->off < 0 && i->off >= -FRAME_BYTES;
+}
+
+static bool is_store(const struct bpf_insn *i)
+{
+	return BPF_CLASS(i->code) == BPF_ST || BPF_CLASS(i->code) == BPF_STX;
+}
+
+static bool any_bytes(const struct live *l, const struct bpf_insn *i)
+{
+	uint32_t at = (uint32_t)(i->off + FRAME_BYTES), k;
+
+	for (k = at; k < at + fold_size(i) && k < FRAME_BYTES; k++)
+		if (l->frame[k / 64] >> k % 64 & 1)
+			return true;
+	return false;
+}
+
+static void set_bytes(struct live *l, const struct bpf_insn *i, bool on)
+{
+	uint32_t at = (uint32_t)(i->off + FRAME_BYTES), k;
+
+	for (k = at; k < at + fold_size(i) && k < FRAME_BYTES; k++) {
+		l->frame[k / 64] &= ~(1ull << k % 64);
+		l->frame[k / 64] |= (uint64_t)on << k % 64;
+	}
+}
+
+/* A store to bytes of the frame that nobody reads. */
+static bool is_for_nobody(const struct bpf_insn *i, const struct live *behind)
+{
+	return is_store(i) && is_of_frame(i, i->dst_reg) && !any_bytes(behind, i);
+}
+
+static void live_before(const struct bpf_insn *i, struct live *l)
+{
+	if (is_for_nobody(i, l))
+		return;
+	if (i->code == (BPF_JMP | BPF_EXIT))
+		memset(l->frame, 0, sizeof(l->frame));
+	else if (is_store(i) && is_of_frame(i, i->dst_reg))
+		set_bytes(l, i, false);
+	else if (BPF_CLASS(i->code) == BPF_LDX && is_of_frame(i, i->src_reg) &&
+		 (l->regs >> i->dst_reg & 1 || !is_pure(i)))
+		set_bytes(l, i, true);
+	else if (BPF_CLASS(i->code) == BPF_STX && i->dst_reg == BPF_REG_10) /* an atomic reads, too */
+		memset(l->frame, 0xff, sizeof(l->frame));
+	l->regs = registers_before(i, l->regs);
+}
+
+static bool shows_frame(const struct bpf_insn *i)
+{
+	uint8_t class = BPF_CLASS(i->code);
+
+	return i->src_reg == BPF_REG_10 &&
+	       (class == BPF_STX || ((class == BPF_ALU || class == BPF_ALU64) && BPF_SRC(i->code) == BPF_X));
+}
+
+/* By instruction: does its function make registers of r10, by which others could read its frame? NULL: out of memory */
+static uint8_t *shown_frames(const struct fold *f)
+{
+	uint8_t *starts = calloc(f->n + 1ul, 1), *shown = calloc(f->n + 1ul, 1);
+	uint32_t pc, of = 0, end;
+	int64_t target;
+
+	for (pc = 0; starts && shown && pc < f->n; pc = fold_behind(f, pc)) {
+		target = fold_names(&f->insns[pc]) ? isa_target(f->insns, pc) : -1;
+		if (target >= 0 && target < f->n)
+			starts[target] = 1;
+	}
+	for (pc = 0; starts && shown && pc < f->n; pc = fold_behind(f, pc)) {
+		of = starts[pc] ? pc : of;
+		shown[of] |= shows_frame(&f->insns[pc]);
+	}
+	for (pc = 0; starts && shown && pc < f->n; pc = end)
+		for (of = pc, end = pc + 1; end < f->n && !starts[end]; end++)
+			shown[end] = shown[of];
+	free(starts);
+	if (!starts) {
+		free(shown);
+		shown = NULL;
+	}
+	return shown;
+}
+
+static bool is_unread(const struct fold *f, uint32_t pc, const struct live *live, bool shown)
+{
+	const struct bpf_insn *i = &f->insns[pc];
+	struct live behind = live_behind(f, pc, live);
+
+	return (is_pure(i) && !(behind.regs >> i->dst_reg & 1)) || (!shown && is_for_nobody(i, &behind));
 }
 
 /* What nobody reads is not computed (Kildall, as above, backward). */
 static int drop_unread(struct fold *f, uint32_t *count, struct sluice_err *err)
 {
-	uint16_t *live = calloc(f->n + 2ul, sizeof(*live)), now;
-	bool changed = true;
+	struct live *live = calloc(f->n + 2ul, sizeof(*live)), now;
+	uint8_t *shown = shown_frames(f);
+	bool changed = live && shown;
 	uint32_t pc;
 
-	if (!live)
-		return err_nomem(err);
 	while (changed)
 		for (changed = false, pc = f->n; pc-- > 0;) {
 			if (!fold_is_reached(f, pc))
 				continue;
-			now = (uint16_t)live_before(&f->insns[pc], live_behind(f, pc, live));
-			changed |= now != live[pc];
+			now = live_behind(f, pc, live);
+			if (shown[pc])
+				memset(now.frame, 0xff, sizeof(now.frame));
+			live_before(&f->insns[pc], &now);
+			changed |= memcmp(&now, &live[pc], sizeof(now)) != 0;
 			live[pc] = now;
 		}
-	for (pc = 0; pc < f->n; pc = fold_behind(f, pc)) {
-		if (!fold_is_reached(f, pc) || !is_pure(&f->insns[pc]) ||
-		    live_behind(f, pc, live) >> f->insns[pc].dst_reg & 1)
+	for (pc = 0; live && shown && pc < f->n; pc = fold_behind(f, pc)) {
+		if (!fold_is_reached(f, pc) || !is_unread(f, pc, live, shown[pc]))
 			continue;
 		if (isa_is_wide(&f->insns[pc]))
 			f->insns[pc + 1] = isa_make(ISA_GOTO);
@@ -149,7 +261,8 @@ static int drop_unread(struct fold *f, uint32_t *count, struct sluice_err *err)
 		++*count;
 	}
 	free(live);
-	return 0;
+	free(shown);
+	return live && shown ? 0 : err_nomem(err);
 }
 
 int fold_trim(struct fold *f, uint32_t *count, struct sluice_err *err)
