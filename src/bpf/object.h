@@ -27,6 +27,11 @@ struct sluice_object {
 	char *log; /* the verifier's, of the load that failed */
 	bool loaded;
 	bool fold; /* object_fold() */
+	struct {
+		const char *map;
+		const void *bytes;
+		size_t len;
+	} settled;  /* object_settle() */
 	int device; /* that it is loaded for, 0: none */
 };
 
@@ -56,5 +61,11 @@ int object_load_code(struct sluice_object *obj, struct sluice_err *err);
  * Not for programs of others, who want to find in the kernel what they compiled.
  */
 void object_fold(struct sluice_object *obj);
+
+/*
+ * object_settle() says that a map of one value begins with these bytes as long as the program lives: object_fold() takes them for
+ * constants, too. One map of an object; map and bytes stay until it is loaded.
+ */
+void object_settle(struct sluice_object *obj, const char *map, const void *bytes, size_t len);
 
 #endif

@@ -138,6 +138,10 @@ static void fold(struct seam_capture *self, const union bpf_attr *attr)
 		v[n] = (struct isa_memory){.imm = bpf_map__fd(map)};
 		if (bpf_map__is_internal(map) && strstr(bpf_map__name(map), ".rodata"))
 			v[n].bytes = bpf_map__initial_value(map, &v[n].len);
+		else if (f->obj->settled.map && !strcmp(bpf_map__name(map), f->obj->settled.map)) {
+			v[n].bytes = f->obj->settled.bytes;
+			v[n].len = f->obj->settled.len;
+		}
 		n++;
 	}
 	f->failed |= isa_fold((struct bpf_insn *)(uintptr_t)attr->insns, attr->insn_cnt, v, n, NULL, &err) != 0;
@@ -146,6 +150,13 @@ static void fold(struct seam_capture *self, const union bpf_attr *attr)
 void object_fold(struct sluice_object *obj)
 {
 	obj->fold = true;
+}
+
+void object_settle(struct sluice_object *obj, const char *map, const void *bytes, size_t len)
+{
+	obj->settled.map = map;
+	obj->settled.bytes = bytes;
+	obj->settled.len = len;
 }
 
 static int load(struct sluice_object *obj, bool verify, struct sluice_err *err)

@@ -9,6 +9,7 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 
+#include "abi/classify.h"
 #include "base/embedded.h"
 #include "base/err.h"
 #include "bpf/object.h"
@@ -139,6 +140,19 @@ static int share(const struct filter_tables *t, struct control_filter *f, const 
 	return e;
 }
 
+/* How much of the tables nobody writes to: all in front of a class cache. */
+static size_t settled_bytes(const struct filter_tables *t)
+{
+	const struct classify_image *image = t->bytes;
+	size_t len = t->len, i;
+
+	for (i = 0; i < sizeof(image->part) / sizeof(*image->part); i++)
+		if (image->part[i].structure == CLASSIFY_SPLIT && image->part[i].split.cache &&
+		    image->part[i].split.cache < len)
+			len = image->part[i].split.cache;
+	return len;
+}
+
 static int load(const struct filter_tables *t, const void *object, size_t len, const char *program,
 		const struct control_filter_maps *maps, struct control_filter *f, const struct code **code,
 		struct sluice_err *err)
@@ -163,8 +177,10 @@ static int load(const struct filter_tables *t, const void *object, size_t len, c
 		e = sluice_object_program(f->obj, program, &prog, err);
 	if (!e)
 		e = put_expressions(t, program, f, err);
-	if (!e)
+	if (!e) {
 		object_fold(f->obj);
+		object_settle(f->obj, "filter_tables", t->bytes, settled_bytes(t));
+	}
 	if (!e)
 		e = code ? object_load_code(f->obj, err) : sluice_object_load(f->obj, err);
 	if (!e && (!maps || maps->tables < 0))
