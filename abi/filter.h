@@ -213,7 +213,7 @@ struct filter_config {
 	__u8 walks;    /* is there a FILTER_WALK? */
 	__u8 matching; /* FILTER_MATCHING_* */
 	__u8 bits_sets; /* how many of struct filter_bits' sets there are */
-	__u8 pad;
+	__u8 looks;	/* FILTER_ASKS_*: what of ports, TCP flags and ICMP the lookup has to be told */
 	struct filter_side6 side6[2]; /* source, destination */
 	__u32 hits_stride, hits_last; /* struct filter_hits: of a CPU, in bytes; where the very last one is */
 	struct filter_in_line in_line;

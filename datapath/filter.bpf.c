@@ -47,6 +47,7 @@ static __always_inline int by_view(struct xdp_md *ctx, void *m)
 				  .type = v->service.flags >> 8,
 				  .code = v->service.flags & 255};
 		service = v->service;
+		service_trim(&service);
 		if (!v->is_ip6 && config.bits[0])
 			return by_odd(ctx, m, v, &s, PLAIN_IP4);
 		if (!v->is_ip6)

@@ -22,8 +22,21 @@
 
 _Static_assert((CLASSIFY_ROOM & (CLASSIFY_ROOM - 1)) == 0, "CLASSIFY_ROOM is a power of two");
 
+/* BPF adds the place to the offset, which nobody needs any more, rather than the offset to a copy of the place. */
+CLASSIFY_FN void *classify_at(void *m, __u32 off)
+{
+#ifdef __bpf__
+	__u64 at = off;
+
+	asm("%0 += %1" : "+r"(at) : "r"(m));
+	return (void *)at;
+#else
+	return (char *)m + off;
+#endif
+}
+
 #define CLASSIFY_AT(m, type, off) \
-	((type *)((char *)(m) + ((__u32)(off) & (CLASSIFY_ROOM - 1) & ~(__u32)(sizeof(type) - 1))))
+	((type *)classify_at((m), (__u32)(off) & (CLASSIFY_ROOM - 1) & ~(__u32)(sizeof(type) - 1)))
 #define CLASSIFY_AT16(m, off) (*CLASSIFY_AT(m, __u16, off))
 #define CLASSIFY_AT32(m, off) (*CLASSIFY_AT(m, __u32, off))
 #define CLASSIFY_AT64(m, off) (*CLASSIFY_AT(m, __u64, off))
@@ -79,24 +92,6 @@ CLASSIFY_FN __u32 classify_fork_at(void *m, const struct classify_front *f, __u3
 	return fork->next + classify_count(address, fork->bounds);
 }
 
-/* The record of an IPv4 address, given in host order. */
-CLASSIFY_FN __u32 classify_record4(void *m, const struct classify_front *f, __u32 address)
-{
-	__u32 cell = CLASSIFY_AT32(m, f->root + (address >> (f->shift & 31)) * 4);
-	__u32 at = (cell >> 6) + (__u32)((__u64)(address << ((32 - f->shift) & 31)) >> (cell & 63));
-
-	if (f->kind == CLASSIFY_FRONT_CELLS) {
-		cell = CLASSIFY_AT32(m, f->cells + 4 * at);
-		at = (cell >> 6) + (__u32)((__u64)(address << (f->bits & 31)) >> (cell & 63));
-		return CLASSIFY_AT32(m, f->leaves + 4 * at);
-	}
-	at = classify_fork_at(m, f, address, at);
-	if (f->kind == CLASSIFY_FRONT_FORKS)
-		at = classify_fork_at(m, f, address, at);
-	at = f->leaves + (__u32)sizeof(struct classify_leaf) * at;
-	return CLASSIFY_AT32(m, at + 8 + 4 * classify_count(address, CLASSIFY_AT64(m, at)));
-}
-
 /* x >> the last six bits of n: the machine takes no more of them, the language wants it said. */
 CLASSIFY_FN __u64 classify_shift(__u64 x, __u64 n)
 {
@@ -106,6 +101,24 @@ CLASSIFY_FN __u64 classify_shift(__u64 x, __u64 n)
 #else
 	return x >> (n & 63);
 #endif
+}
+
+/* The record of an IPv4 address, given in host order. */
+CLASSIFY_FN __u32 classify_record4(void *m, const struct classify_front *f, __u32 address)
+{
+	__u32 cell = CLASSIFY_AT32(m, f->root + (address >> (f->shift & 31)) * 4);
+	__u32 at = (cell >> 6) + (__u32)classify_shift(address << ((32 - f->shift) & 31), cell);
+
+	if (f->kind == CLASSIFY_FRONT_CELLS) {
+		cell = CLASSIFY_AT32(m, f->cells + 4 * at);
+		at = (cell >> 6) + (__u32)classify_shift(address << (f->bits & 31), cell);
+		return CLASSIFY_AT32(m, f->leaves + 4 * at);
+	}
+	at = classify_fork_at(m, f, address, at);
+	if (f->kind == CLASSIFY_FRONT_FORKS)
+		at = classify_fork_at(m, f, address, at);
+	at = f->leaves + (__u32)sizeof(struct classify_leaf) * at;
+	return CLASSIFY_AT32(m, at + 8 + 4 * classify_count(address, CLASSIFY_AT64(m, at)));
 }
 
 /* Cells one after the other, by bits of one half of an IPv6 address; two bits too many are cut off by the access. */

@@ -26,6 +26,7 @@ enum { PLAIN_IP4 = 4, PLAIN_IP6 = 6 };
 #define PLAIN_NOT 4 /* among enum filter_has: an extension header */
 #define PLAIN_L4 14 /* bytes behind the IP header, so that TCP's flags are among them */
 #define ASKS(what) (config.asks & FILTER_ASKS_##what)
+#define LOOKS(what) (config.looks & FILTER_ASKS_##what)
 
 static const __u8 plain_has4[256] = {
 	[IP_PROTO_ICMP] = HAS_ICMP,  [IP_PROTO_TCP] = HAS_PORTS_FLAGS, [IP_PROTO_UDP] = HAS_PORTS,
@@ -48,6 +49,17 @@ static __always_inline void plain_l4(struct seen *s, const __u8 *l4)
 	s->code = l4[1];
 }
 
+/* What no rule asks is always the same, so that what is looked up by it is known before the load (isa/fold.h). */
+static __always_inline void service_trim(struct classify_service *s)
+{
+	if (!LOOKS(SPORT))
+		s->sport = 0;
+	if (!LOOKS(DPORT))
+		s->dport = 0;
+	if (!LOOKS(FLAGS) && !LOOKS(ICMP))
+		s->flags = 0;
+}
+
 /* What classify_service is of it. Without branches: protocols come in any order. */
 static __always_inline void plain_service(const struct seen *s, __u32 family, struct classify_service *to)
 {
@@ -61,11 +73,12 @@ static __always_inline void plain_service(const struct seen *s, __u32 family, st
 	to->proto = (__u8)s->proto;
 	to->extra = (__u8)has;
 	to->flags = 0;
-	if (ASKS(FLAGS) || ASKS(ICMP)) {
+	if (LOOKS(FLAGS) || LOOKS(ICMP)) {
 		asm volatile("" : "+r"(icmp));
 		asm volatile("" : "+r"(tcp));
 		to->flags = (__u16)((icmp & (s->type << 8 | s->code)) | (tcp & s->tcp << 8));
 	}
+	service_trim(to);
 }
 
 static __always_inline void plain_facts(struct view *v, struct xdp_md *ctx, const struct ethhdr *eth,

@@ -455,14 +455,22 @@ static int put_cpus(struct compile *c)
 /* What the packet path has to look at. */
 static void ask(struct compile *c)
 {
+	static const struct {
+		enum policy_field field;
+		uint8_t asks;
+	} looks[] = {
+		{POLICY_FROM_PORT, FILTER_ASKS_SPORT}, {POLICY_TO_PORT, FILTER_ASKS_DPORT},
+		{POLICY_FLAGS, FILTER_ASKS_FLAGS},     {POLICY_ICMP_TYPE, FILTER_ASKS_ICMP},
+		{POLICY_ICMP_CODE, FILTER_ASKS_ICMP},
+	};
 	const struct policy_rule *r = c->set->rules;
-	uint32_t i;
+	uint32_t i, k;
 
 	for (i = 0; i < c->set->n; i++) {
 		c->t->config.walks |= (c->does.data[i] | c->bits_do.data[i]) >> 7;
-		if (FILTER_HAS_FIELD(&r[i], POLICY_FLAGS) || FILTER_HAS_FIELD(&r[i], POLICY_ICMP_TYPE) ||
-		    FILTER_HAS_FIELD(&r[i], POLICY_ICMP_CODE))
-			c->t->config.asks |= FILTER_ASKS_FLAGS;
+		for (k = 0; k < sizeof(looks) / sizeof(*looks); k++)
+			if (FILTER_HAS_FIELD(&r[i], looks[k].field))
+				c->t->config.looks |= looks[k].asks;
 	}
 }
 
