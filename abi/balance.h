@@ -221,14 +221,17 @@ enum balance_reason {
 
 /*
  * What is counted of a target, per CPU; balance_counts has those of BALANCE_TALLIES targets in an entry. What each packet
- * adds to are the tallies, sixteen targets in a cache line: packets from bit 26 on, bytes below. One that is full
- * (BALANCE_TALLY_FULL) is added to the counts, and 0 from then on: the sum of both is what was counted.
+ * adds to are the tallies, eight targets in a cache line: packets from bit 56 on, of them known ones and SYNs from 48 and 40 on,
+ * bytes below. One that is full (BALANCE_TALLY_FULL) is added to the counts, and 0 from then on: the sum of both is what was counted.
  */
 #define BALANCE_TALLIES 16
-#define BALANCE_TALLY(packets, bytes) ((__u32)(packets) << 26 | (__u32)(bytes))
-#define BALANCE_TALLY_FULL BALANCE_TALLY(63, 0)
-#define BALANCE_TALLY_PACKETS(t) ((t) >> 26)
-#define BALANCE_TALLY_BYTES(t) ((t) & ((1u << 26) - 1))
+#define BALANCE_TALLY(known, opens, bytes) \
+	(1ull << 56 | (__u64)(known) << 48 | (__u64)(opens) << 40 | (__u64)(bytes))
+#define BALANCE_TALLY_FULL (255ull << 56)
+#define BALANCE_TALLY_PACKETS(t) ((t) >> 56)
+#define BALANCE_TALLY_KNOWN(t) ((t) >> 48 & 255)
+#define BALANCE_TALLY_OPENED(t) ((t) >> 40 & 255)
+#define BALANCE_TALLY_BYTES(t) ((t) & ((1ull << 40) - 1))
 
 struct balance_count {
 	__u64 packets, bytes; /* as they came, from the IP header on */
@@ -237,7 +240,7 @@ struct balance_count {
 };
 
 struct balance_counts {
-	__u32 tally[BALANCE_TALLIES];
+	__u64 tally[BALANCE_TALLIES];
 	struct balance_count count[BALANCE_TALLIES];
 };
 
@@ -252,7 +255,7 @@ _Static_assert(sizeof(struct balance_hop) == 32, "balance_hop is shared");
 _Static_assert(sizeof(struct balance_vip) == 32, "balance_vip is shared");
 _Static_assert(sizeof(struct balance_head) == 64, "balance_head is shared");
 _Static_assert(sizeof(struct balance_count) == 32, "balance_count is shared");
-_Static_assert(sizeof(struct balance_counts) == 576, "balance_counts is shared");
+_Static_assert(sizeof(struct balance_counts) == 640, "balance_counts is shared");
 _Static_assert(BALANCE_REASONS <= 16, "reasons have room");
 
 #endif

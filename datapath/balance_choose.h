@@ -256,22 +256,23 @@ static __always_inline __u64 word_of(void *m, const struct balance_ring *r, __u3
 
 static __always_inline void count(const struct view *v, __u32 target, __u8 why)
 {
-	__u32 page = target / BALANCE_TALLIES, at = target % BALANCE_TALLIES, tally;
+	__u32 page = target / BALANCE_TALLIES, at = target % BALANCE_TALLIES;
 	struct balance_counts *c = bpf_map_lookup_elem(&balance_counts, &page);
+
+	__u64 tally;
 
 	if (!c)
 		return;
-	tally = c->tally[at] + BALANCE_TALLY(1, v->bytes);
+	tally = c->tally[at] +
+		BALANCE_TALLY(why == BALANCE_WHY_TABLE, v->kind == BALANCE_PACKET_OPENS, v->bytes);
 	if (tally >= BALANCE_TALLY_FULL) {
 		c->count[at].packets += BALANCE_TALLY_PACKETS(tally);
+		c->count[at].known += BALANCE_TALLY_KNOWN(tally);
+		c->count[at].opened += BALANCE_TALLY_OPENED(tally);
 		c->count[at].bytes += BALANCE_TALLY_BYTES(tally);
 		tally = 0;
 	}
 	c->tally[at] = tally;
-	if (v->kind == BALANCE_PACKET_OPENS)
-		c->count[at].opened++;
-	if (why == BALANCE_WHY_TABLE)
-		c->count[at].known++;
 }
 
 /* Fragments of a flow whose service is known from the table of fragments or from its address. */

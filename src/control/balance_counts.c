@@ -9,14 +9,20 @@
 #include "bpf/seam.h"
 #include "control/balance_counts.h"
 
-/* An entry of size bytes as each CPU has it, which the caller frees. */
+/* An entry of size bytes, a multiple of 8, as each CPU has it, which the caller frees. */
 static int per_cpu(int fd, const char *name, uint32_t key, size_t size, void **to, int *cpus, struct sluice_err *err)
 {
+	struct bpf_map_info info = {0};
+	__u32 len = sizeof(info);
 	int e;
 
 	*to = NULL;
 	if (fd < 0)
 		return err_set(err, -ENOENT, "there is no map %s", name);
+	if (bpf_obj_get_info_by_fd(fd, &info, &len))
+		return err_set(err, -errno, "asking for %s: %s", name, strerror(errno));
+	if (info.value_size != size)
+		return err_set(err, -EBADMSG, "%s is of another version of Sluice", name);
 	*cpus = seam_n_cpus();
 	if (*cpus <= 0)
 		return err_set(err, *cpus ? *cpus : -EIO, "the number of CPUs: %s", strerror(-*cpus));
@@ -40,11 +46,12 @@ int balance_counts_read(int fd, uint32_t target, struct balance_count *to, struc
 	*to = (struct balance_count){0};
 	for (i = 0; !e && i < cpus; i++) {
 		const struct balance_count *c = &all[i].count[at];
+		uint64_t tally = all[i].tally[at];
 
-		to->packets += c->packets + BALANCE_TALLY_PACKETS(all[i].tally[at]);
-		to->bytes += c->bytes + BALANCE_TALLY_BYTES(all[i].tally[at]);
-		to->opened += c->opened;
-		to->known += c->known;
+		to->packets += c->packets + BALANCE_TALLY_PACKETS(tally);
+		to->bytes += c->bytes + BALANCE_TALLY_BYTES(tally);
+		to->opened += c->opened + BALANCE_TALLY_OPENED(tally);
+		to->known += c->known + BALANCE_TALLY_KNOWN(tally);
 	}
 	free(all);
 	return e;
