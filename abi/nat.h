@@ -9,14 +9,18 @@
  *
  *     word   of a place: bits 16-31 tag (odd; 0: nobody's), 12-15 enum nat_state, 0-11 time
  *
+ * A place lies in one cache line with its word: what most packets ask is one look at memory.
+ *
  * Words change by compare-and-exchange alone: 0, or one whose flow gives way, to that of a claimed place; the claimer
  * fills the flow, then writes its word. Who reads compares the tag before and after it has read.
  */
 #ifndef ABI_NAT_H
 #define ABI_NAT_H
 
+#include <stddef.h>
 #include <linux/types.h>
 
+#define NAT_LAYOUT 2u
 #define NAT_WAYS 8u
 #define NAT_PORTS 65536u /* places of an address */
 #define NAT_BUCKETS (NAT_PORTS / NAT_WAYS)
@@ -70,24 +74,26 @@ union nat_flow_hop {
 };
 
 /* Addresses in host order. */
-struct nat_flow4 {
+struct nat_place4 {
+	__u32 word;
 	__u32 client, virtual;
 	struct nat_flow f;
+	__u32 unused;
 };
 
-struct nat_flow6 {
+struct nat_place6 {
+	__u32 word, unused;
 	__u64 client[2], virtual[2];
 	struct nat_flow f;
+	__u64 unused2;
 };
 
 struct nat_bucket4 {
-	__u32 word[NAT_WAYS];
-	struct nat_flow4 flow[NAT_WAYS];
+	struct nat_place4 place[NAT_WAYS];
 };
 
 struct nat_bucket6 {
-	__u32 word[NAT_WAYS];
-	struct nat_flow6 flow[NAT_WAYS];
+	struct nat_place6 place[NAT_WAYS];
 };
 
 /* A way to clients, learned from the kernel's tables; used by a flow while the tick lasts in which it asked. */
@@ -136,6 +142,7 @@ struct nat_pool {
 
 /* Constants of a program: set before it is loaded. */
 struct nat_config {
+	__u32 layout;	  /* NAT_LAYOUT: flows of another are not read */
 	__u32 n_addrs[2]; /* that there are places for; both 0: no service translates */
 	struct nat_range4 range4[NAT_RANGES];
 	struct nat_range6 range6[NAT_RANGES];
@@ -149,8 +156,10 @@ struct nat_config {
 };
 
 _Static_assert(sizeof(struct nat_flow) == 16, "nat_flow is shared");
-_Static_assert(sizeof(struct nat_bucket4) == 224, "28 bytes a flow");
-_Static_assert(sizeof(struct nat_bucket6) == 416, "52 bytes a flow");
+_Static_assert(sizeof(struct nat_place4) == 32, "32 bytes a flow");
+_Static_assert(sizeof(struct nat_place6) == 64, "64 bytes a flow");
+_Static_assert(offsetof(struct nat_place4, word) == 0 && offsetof(struct nat_place6, word) == 0,
+	       "words are found alike");
 _Static_assert(sizeof(struct nat_hop) == 32, "nat_hop is shared");
 _Static_assert(sizeof(struct nat_fragment) == 16, "nat_fragment is shared");
 _Static_assert(sizeof(struct nat_pool) == 16, "nat_pool is shared");

@@ -29,7 +29,7 @@ static __always_inline __u32 vary(struct iphdr *ip, const struct bench_nat_heade
 
 	ip->saddr = h->src ^ (turn >> 16 & bench.again);
 	ip->daddr = h->dst;
-	ip->ttl = 64;
+	*(__be16 *)&ip->ttl = ENCAP_BE16(64 << 8 | IP_PROTO_TCP);
 	*(__be32 *)(ip + 1) = h->ports;
 	((__u8 *)(ip + 1))[13] = bench.flags;
 	return at;

@@ -30,7 +30,7 @@ struct {
 	__uint(map_flags, BPF_F_MMAPABLE);
 	__uint(max_entries, 1);
 	__uint(key_size, 4);
-	__uint(value_size, 224);
+	__uint(value_size, 256);
 } balance_nat4 SEC(".maps");
 
 /* value: likewise, struct nat_bucket6 */
@@ -39,7 +39,7 @@ struct {
 	__uint(map_flags, BPF_F_MMAPABLE);
 	__uint(max_entries, 1);
 	__uint(key_size, 4);
-	__uint(value_size, 416);
+	__uint(value_size, 512);
 } balance_nat6 SEC(".maps");
 
 /* value: NAT_HOPS of struct nat_hop; writer, reader: this program */
@@ -123,15 +123,17 @@ static __always_inline char *nat_bucket_at(__u32 six, __u32 bucket)
 	return m + at * (six ? sizeof(struct nat_bucket6) : sizeof(struct nat_bucket4));
 }
 
-static __always_inline volatile __u32 *nat_word_at(char *bucket, __u32 way)
+#define NAT_STRIDE(six) ((six) ? (__u32)sizeof(struct nat_place6) : (__u32)sizeof(struct nat_place4))
+
+static __always_inline volatile __u32 *nat_word_at(__u32 six, char *bucket, __u32 way)
 {
-	return (volatile __u32 *)bucket + (way & 7);
+	return nat_word(bucket, NAT_STRIDE(six), way);
 }
 
 static __always_inline struct nat_flow *nat_flow_at(__u32 six, char *bucket, __u32 way)
 {
-	return six ? &((struct nat_bucket6 *)bucket)->flow[way & 7].f :
-		     &((struct nat_bucket4 *)bucket)->flow[way & 7].f;
+	return six ? &((struct nat_bucket6 *)bucket)->place[way & 7].f
+		   : &((struct nat_bucket4 *)bucket)->place[way & 7].f;
 }
 
 #define nat_barrier() __asm__ volatile("" ::: "memory")
@@ -144,12 +146,12 @@ static __always_inline int nat_load(struct nat_work *w, __u32 six, __u32 place)
 
 	if (!b)
 		return 0;
-	word = *nat_word_at(b, way);
+	word = *nat_word_at(six, b, way);
 	if (!NAT_TAG(word))
 		return 0;
 	nat_barrier();
 	if (six) {
-		struct nat_flow6 *f = &((struct nat_bucket6 *)b)->flow[way];
+		struct nat_place6 *f = &((struct nat_bucket6 *)b)->place[way];
 
 		w->client[0] = f->client[0];
 		w->client[1] = f->client[1];
@@ -157,7 +159,7 @@ static __always_inline int nat_load(struct nat_work *w, __u32 six, __u32 place)
 		w->virtual[1] = f->virtual[1];
 		w->f = f->f;
 	} else {
-		struct nat_flow4 *f = &((struct nat_bucket4 *)b)->flow[way];
+		struct nat_place4 *f = &((struct nat_bucket4 *)b)->place[way];
 
 		w->client[0] = w->virtual[0] = 0;
 		w->client[1] = f->client;
@@ -167,7 +169,7 @@ static __always_inline int nat_load(struct nat_work *w, __u32 six, __u32 place)
 	nat_barrier();
 	w->place = place;
 	w->word = word;
-	return NAT_TAG(*nat_word_at(b, way)) == NAT_TAG(word);
+	return NAT_TAG(*nat_word_at(six, b, way)) == NAT_TAG(word);
 }
 
 static __always_inline int nat_same(const struct view *v, const struct nat_work *w)
@@ -196,7 +198,7 @@ static __always_inline int nat_find(const struct view *v, const volatile struct 
 		b = nat_bucket_at(six, bucket);
 		if (!b)
 			return 0;
-		way = nat_way_of((volatile __u32 *)b, hash);
+		way = nat_way_of(b, NAT_STRIDE(six), hash);
 		if (way && nat_load(w, six, bucket * NAT_WAYS + way - 1) && nat_same(v, w))
 			return 1;
 	}
@@ -210,7 +212,7 @@ static __always_inline void nat_fill(const struct view *v, const struct nat_work
 	struct nat_flow flow = {w->ports, check, NAT_WHO(v->proto, v->service, v->id), 0, 0};
 
 	if (six) {
-		struct nat_flow6 *f = &((struct nat_bucket6 *)b)->flow[way & 7];
+		struct nat_place6 *f = &((struct nat_bucket6 *)b)->place[way & 7];
 
 		f->client[0] = v->src[0];
 		f->client[1] = v->src[1];
@@ -218,7 +220,7 @@ static __always_inline void nat_fill(const struct view *v, const struct nat_work
 		f->virtual[1] = v->dst[1];
 		f->f = flow;
 	} else {
-		struct nat_flow4 *f = &((struct nat_bucket4 *)b)->flow[way & 7];
+		struct nat_place4 *f = &((struct nat_bucket4 *)b)->place[way & 7];
 
 		f->client = (__u32)v->src[1];
 		f->virtual = (__u32)v->dst[1];
@@ -237,13 +239,13 @@ static __always_inline __u32 nat_best(const volatile struct nat_pool *pool, stru
 	b = nat_bucket_at(six, w->place);
 	if (!b)
 		return 0;
-	rank = nat_place(&nat, (volatile __u32 *)b, nat_tag(hash), now, hash);
+	rank = nat_place(&nat, b, NAT_STRIDE(six), now, hash);
 	if (rank >= NAT_TAKES_FREE)
 		return rank;
 	b = nat_bucket_at(six, second);
 	if (!b)
 		return rank;
-	other = nat_place(&nat, (volatile __u32 *)b, nat_tag(hash), now, hash);
+	other = nat_place(&nat, b, NAT_STRIDE(six), now, hash);
 	if (other <= rank)
 		return rank;
 	w->place = second;
@@ -266,12 +268,13 @@ static __always_inline int nat_take(const struct view *v, struct nat_work *w, __
 	b = nat_bucket_at(six, w->place);
 	if (!rank || !b)
 		return 0;
-	old = *nat_word_at(b, way);
-	if (nat_rank(&nat, old, way, now, hash) < NAT_TAKES || !nat_swap(nat_word_at(b, way), old, claim))
+	old = *nat_word_at(six, b, way);
+	if (nat_rank(&nat, old, way, now, hash) < NAT_TAKES ||
+	    !nat_swap(nat_word_at(six, b, way), old, claim))
 		return 0;
 	nat_fill(v, w, six, b, way, check);
 	w->word = NAT_WORD(nat_tag(hash), NAT_NEW, now);
-	nat_swap(nat_word_at(b, way), claim, w->word);
+	nat_swap(nat_word_at(six, b, way), claim, w->word);
 	w->place = w->place * NAT_WAYS + way;
 	return 1;
 }
@@ -286,7 +289,7 @@ static __always_inline void nat_touch(struct nat_work *w, __u32 six, __u32 back)
 	if (word == w->word || w->event == NAT_NOTHING)
 		return;
 	b = nat_bucket_at(six, w->place / NAT_WAYS);
-	if (b && nat_swap(nat_word_at(b, w->place), w->word, word))
+	if (b && nat_swap(nat_word_at(six, b, w->place), w->word, word))
 		w->word = word;
 }
 
@@ -295,7 +298,7 @@ static __always_inline void nat_free(const struct nat_work *w, __u32 six)
 	char *b = nat_bucket_at(six, w->place / NAT_WAYS);
 
 	if (b)
-		nat_swap(nat_word_at(b, w->place), w->word, 0);
+		nat_swap(nat_word_at(six, b, w->place), w->word, 0);
 }
 
 /* --- packets in fragments --- */

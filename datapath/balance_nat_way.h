@@ -86,7 +86,7 @@ static __always_inline void nat_set_hop(const struct nat_work *w, __u32 six, __u
 	union nat_flow_hop to = {.is = {(__u16)hop, (__u16)now}};
 	char *b = nat_bucket_at(six, w->place / NAT_WAYS);
 
-	if (b && NAT_TAG(*nat_word_at(b, w->place)) == NAT_TAG(w->word))
+	if (b && NAT_TAG(*nat_word_at(six, b, w->place)) == NAT_TAG(w->word))
 		*(volatile __u32 *)&nat_flow_at(six, b, w->place)->hop = to.word;
 }
 

@@ -12,6 +12,25 @@ static __always_inline int leave(struct xdp_md *ctx, __u32 ifindex)
 	return ifindex == ctx->ingress_ifindex ? XDP_TX : (int)bpf_redirect(ifindex, 0);
 }
 
+/* Puts head bytes in front, both MAC addresses and type; room: from the IP header on. Returns where that is; 0: no room. */
+static __always_inline void *plain_front(struct xdp_md *ctx, const __u8 *both, __u32 head, __u32 room,
+					 __be16 type)
+{
+	__u64 macs = *(const volatile __u64 *)both;
+	__u32 rest = *(const volatile __u32 *)(both + 8);
+	void *data;
+
+	if (head && bpf_xdp_adjust_head(ctx, -(int)head))
+		return 0;
+	data = (void *)(long)ctx->data;
+	if (data + sizeof(struct ethhdr) + room > (void *)(long)ctx->data_end)
+		return 0;
+	*(__u64 *)data = macs;
+	*(__u32 *)(data + 8) = rest;
+	*(__be16 *)(data + 12) = type;
+	return data + sizeof(struct ethhdr);
+}
+
 /* Does the way lead by a router? bpf_fib_lookup() has put its address, of either family, where the target's was. */
 static __always_inline int is_routed(const struct bpf_fib_lookup *f, const struct balance_target *t)
 {

@@ -10,7 +10,7 @@
 #ifndef DATAPATH_BALANCE_PLAIN_H
 #define DATAPATH_BALANCE_PLAIN_H
 
-#include "datapath/balance_nat.h"
+#include "datapath/balance_nat_plain.h"
 #include "datapath/balance_out.h"
 
 #define PLAIN_L4 14 /* bytes behind the IP header, so that TCP's flags are among them */
@@ -81,32 +81,14 @@ static __always_inline int plain_odd(const struct view *v, int does)
 	return does;
 }
 
-/* Puts head bytes in front, MAC addresses and type; room: from the IP header on. Returns where that is; 0: no room. */
-static __always_inline void *plain_front(struct xdp_md *ctx, const struct balance_hop *hop, __u32 head,
-					 __u32 room, __be16 type)
-{
-	__u64 macs = *(const volatile __u64 *)hop->dmac;
-	__u32 rest = *(const volatile __u32 *)(hop->dmac + 8);
-	void *data;
-
-	if (head && bpf_xdp_adjust_head(ctx, -(int)head))
-		return 0;
-	data = (void *)(long)ctx->data;
-	if (data + sizeof(struct ethhdr) + room > (void *)(long)ctx->data_end)
-		return 0;
-	*(__u64 *)data = macs;
-	*(__u32 *)(data + 8) = rest;
-	*(__be16 *)(data + 12) = type;
-	return data + sizeof(struct ethhdr);
-}
-
 /* Each kind by itself: what is constant in each is not waited for. */
 static __always_inline int plain_send(struct xdp_md *ctx, const struct view *v, const struct balance_ring *r,
 				      const struct balance_target *t, const struct balance_hop *hop, __u32 six,
 				      __u32 gue)
 {
 	__u32 head = (six ? sizeof(struct ipv6hdr) : sizeof(struct iphdr)) + (gue ? sizeof(struct encap_udp) : 0);
-	void *ip = plain_front(ctx, hop, head, head, six ? ENCAP_BE16(ETH_P_IPV6) : ENCAP_BE16(ETH_P_IP));
+	void *ip =
+		plain_front(ctx, hop->dmac, head, head, six ? ENCAP_BE16(ETH_P_IPV6) : ENCAP_BE16(ETH_P_IP));
 
 	if (!ip) {
 		note(v->service, BALANCE_DROP_HEADROOM);
@@ -131,7 +113,7 @@ static __always_inline int plain_forward(struct xdp_md *ctx, void *m, const stru
 		return t->v6 ? plain_send(ctx, v, r, t, hop, 1, 0) : plain_send(ctx, v, r, t, hop, 0, 0);
 	if (mode == MODE_GUE)
 		return t->v6 ? plain_send(ctx, v, r, t, hop, 1, 1) : plain_send(ctx, v, r, t, hop, 0, 1);
-	if (!plain_front(ctx, hop, 0, 0, v->v6 ? ENCAP_BE16(ETH_P_IPV6) : ENCAP_BE16(ETH_P_IP)))
+	if (!plain_front(ctx, hop->dmac, 0, 0, v->v6 ? ENCAP_BE16(ETH_P_IPV6) : ENCAP_BE16(ETH_P_IP)))
 		return XDP_DROP;
 	return leave(ctx, hop->ifindex);
 }
@@ -145,8 +127,13 @@ static __always_inline int plain_balanced(struct xdp_md *ctx, void *m, struct vi
 	__u8 why = 0;
 	int e;
 
-	if (NAT_ON && nat_is_back_plain(v))
-		return plain_odd(v, DOES_TO_CLIENT);
+	if (NAT_ON) {
+		e = nat_plain_back(ctx, v);
+		if (e != DOES_NOT_KNOW)
+			return e;
+		if (nat_is_back_plain(v))
+			return plain_odd(v, DOES_TO_CLIENT);
+	}
 	v->service = vip_find(m, v->dst[0], v->dst[1], head->half & 1,
 			      BALANCE_VIP_KEY(v->v6, v->proto, 0, v->ports & 0xffff));
 	if (v->service == VIP_NONE && head->levels >> 1)
@@ -155,8 +142,10 @@ static __always_inline int plain_balanced(struct xdp_md *ctx, void *m, struct vi
 	if (v->service == VIP_NONE)
 		return XDP_PASS;
 	r = ring_of(m, v);
-	if (NAT_ON && r->mode == MODE_NAT)
-		return plain_odd(v, DOES_TO_BACKEND);
+	if (NAT_ON && r->mode == MODE_NAT) {
+		e = nat_plain_forth(ctx, m, v, r);
+		return e == DOES_NOT_KNOW ? plain_odd(v, DOES_TO_BACKEND) : e;
+	}
 	if (v->proto == IP_PROTO_UDP && r->quic_bytes)
 		return DOES_NOT_KNOW;
 	e = choose(m, v, r, &why);

@@ -295,7 +295,7 @@ static uint32_t word_of(const struct known *k)
 	b = fd < 0 ? MAP_FAILED : mmap(NULL, bytes, PROT_READ, MAP_SHARED, fd, 0);
 	if (b == MAP_FAILED)
 		fail("%s: its flows cannot be read", what);
-	word = b[number * NAT_BUCKETS + k->pool.port / NAT_WAYS].word[k->pool.port % NAT_WAYS];
+	word = b[number * NAT_BUCKETS + k->pool.port / NAT_WAYS].place[k->pool.port % NAT_WAYS].word;
 	munmap(b, bytes);
 	return word;
 }
@@ -456,8 +456,96 @@ static void damage(void)
 	}
 }
 
+/* Of known flows what is too large for the way is told its sender, either way. */
+static void too_large(void)
+{
+	static const struct {
+		struct known *k;
+		int service;
+	} all[] = {{&tcp4, 0}, {&udp4, 1}, {&tcp6, 3}};
+	struct frame in;
+	struct make m;
+	uint32_t i, back;
+
+	what = "too large for the way";
+	for (i = 0; i < sizeof(all) / sizeof(*all); i++)
+		for (back = 0; back < 2; back++) {
+			m = nat_make(all[i].k, &(struct make){.flags = 0x10, .payload = 1600}, back);
+			nat_frame(&in, &m, back, false);
+			expect_reason(&in, all[i].service, BALANCE_DROP_TOO_BIG_TOLD, TX);
+		}
+}
+
+static uint64_t asked(int service)
+{
+	return bed_reason(&bed, service, BALANCE_NOTE_LOOKUP);
+}
+
+/* The way to a client is asked once in a tick, of 4 s. */
+static void asked_again(void)
+{
+	const struct known *all[] = {&tcp4, &tcp6};
+	static const int service[] = {0, 3};
+	uint64_t before;
+	uint32_t i;
+
+	what = "the way to a client";
+	for (i = 0; i < 2 && !kernel; i++) {
+		bed.now += 8000000000;
+		before = asked(service[i]);
+		nat_back(all[i], &ack);
+		nat_back(all[i], &ack);
+		if (asked(service[i]) != before + 1)
+			fail("%s was asked %u times", what, (uint32_t)(asked(service[i]) - before));
+	}
+}
+
+/* A known flow whose backend is down gets another one, and what the old one still says is nobody's; it stays where the backend drains. */
+static void backend_goes(struct known *flow, uint32_t service)
+{
+	struct balance_service *s = bed.m.services[service];
+	struct balance_backend *b = NULL;
+	struct known k = *flow;
+	struct net_addr a;
+	struct frame in;
+	struct make m;
+	uint32_t i;
+
+	what = "the backend drains";
+	k.client.port++;
+	k = *nat_forth(&k, &syn);
+	nat_back(&k, &ack);
+	nat_forth(&k, &ack);
+	a = addr(k.backend.addr);
+	for (i = 0; i < s->n_backends; i++)
+		if (!memcmp(&s->backends[i].addr, &a, sizeof(a)))
+			b = &s->backends[i];
+	if (!b)
+		fail("%s: it is not there", what);
+	b->drain = true;
+	bed_change(&bed);
+	nat_forth(&k, &ack);
+	nat_back(&k, &ack);
+	b->drain = false;
+	b->health = BALANCE_DOWN;
+	bed_change(&bed);
+	what = "the backend is down";
+	*flow = k;
+	nat_forget(nat_lookup(&k));
+	k = *nat_forth(&k, &ack);
+	if (!strcmp(k.backend.addr, flow->backend.addr))
+		fail("%s: the flow stays", what);
+	m = nat_make(flow, &ack, true);
+	nat_frame(&in, &m, true, false);
+	expect_reason(&in, -1, BALANCE_NOTE_UNCLAIMED, PASS);
+	b->health = BALANCE_UP;
+	bed_change(&bed);
+}
+
 void nat_odd(void)
 {
+	struct known other4 = tcp4, other6 = tcp6;
+
 	what = "flows";
 	tcp4 = *nat_forth(&tcp4, &syn);
 	nat_back(&tcp4, &ack);
@@ -472,6 +560,10 @@ void nat_odd(void)
 	errors();
 	spoofed();
 	hops();
+	too_large();
+	asked_again();
+	backend_goes(&other4, 0);
+	backend_goes(&other6, 3);
 	to_many();
 	no_senders();
 	left_to_the_kernel(&tcp4, "10.10.0.77");

@@ -41,16 +41,23 @@ NAT_FN __u32 nat_tag(__u64 hash)
 	return ((__u32)hash & 0xffff) | 1;
 }
 
+/* The word of a place; stride: bytes of a place. */
+NAT_FN volatile __u32 *nat_word(const volatile void *bucket, __u32 stride, __u32 way)
+{
+	return (volatile __u32 *)((char *)bucket + (way & 7) * stride);
+}
+
 /*
  * nat_match() looks for a tag in a bucket: the way plus one; 0: none has it. Of several, always the same one. 0x10000 less
  * the difference of two tags has bit 16 only if they are the same. The bits of the ways lie so that the lowest of them, times
  * 0x17, has the way in bits 5 to 7 (de Bruijn's sequence of order 3).
  */
-NAT_FN __u32 nat_match(const volatile __u32 *word, __u32 tag)
+NAT_FN __u32 nat_match(const volatile void *bucket, __u32 stride, __u32 tag)
 {
 	__u32 hits = 0, low;
 
-#define NAT_HIT(way, bit) hits |= ((0x10000u - (word[way] >> 16 ^ tag)) >> 16 & 1) << (bit)
+#define NAT_HIT(way, bit) \
+	hits |= ((0x10000u - (*nat_word(bucket, stride, way) >> 16 ^ tag)) >> 16 & 1) << (bit)
 	NAT_HIT(0, 0);
 	NAT_HIT(1, 1);
 	NAT_HIT(2, 2);
@@ -86,14 +93,16 @@ NAT_FN __u32 nat_first(__u64 hash)
 }
 
 /*
- * nat_way_of() looks for a tag as nat_match() does, but at that place first, by a branch: where it mostly goes the same way, the CPU
- * fetches the flow while the tags are still on their way. Of several with the tag, a flow always gets the same one.
+ * nat_way_of() looks for a tag as nat_match() does, but at that place first: the others lie in other cache lines. Of several with the
+ * tag, a flow always gets the same one.
  */
-NAT_FN __u32 nat_way_of(const volatile __u32 *word, __u64 hash)
+NAT_FN __u32 nat_way_of(const volatile void *bucket, __u32 stride, __u64 hash)
 {
 	__u32 first = nat_first(hash);
 
-	return word[first] >> 16 == nat_tag(hash) ? first + 1 : nat_match(word, nat_tag(hash));
+	return *nat_word(bucket, stride, first) >> 16 == nat_tag(hash)
+		       ? first + 1
+		       : nat_match(bucket, stride, nat_tag(hash));
 }
 
 /* The larger one. */
@@ -106,16 +115,16 @@ NAT_FN __u32 nat_larger(__u32 a, __u32 b)
 }
 
 /* nat_place() is the rank of the best place of a bucket for a flow that is not in it; 0: none, or another flow has its tag. */
-NAT_FN __u32 nat_place(const volatile struct nat_config *c, const volatile __u32 *word, __u32 tag, __u32 now,
-		       __u64 hash)
+NAT_FN __u32 nat_place(const volatile struct nat_config *c, const volatile void *bucket, __u32 stride,
+		       __u32 now, __u64 hash)
 {
 	__u32 best = 0, way;
 
 	/* unrolled it would want more registers than there are, and a stack for them */
 #pragma GCC unroll 1
 	for (way = 0; way < NAT_WAYS; way++)
-		best = nat_larger(best, nat_rank(c, word[way], way, now, hash));
-	return best < NAT_TAKES || nat_match(word, tag) ? 0 : best;
+		best = nat_larger(best, nat_rank(c, *nat_word(bucket, stride, way), way, now, hash));
+	return best < NAT_TAKES || nat_match(bucket, stride, nat_tag(hash)) ? 0 : best;
 }
 
 /* nat_swap() sets a word that is still `from`: 1, or 0 if somebody was faster. Everything written before is seen first. */

@@ -185,12 +185,12 @@ uint64_t nat_kept(const struct nat_config *before, const struct nat_config *c, b
 		if (!same(&a, &b))
 			both &= ~(1ull << i);
 	}
-	return both;
+	return before->layout == c->layout ? both : 0;
 }
 
 bool nat_goes_on(const struct nat_config *before, const struct nat_config *c, bool six)
 {
-	return before->n_addrs[six] == c->n_addrs[six] &&
+	return before->layout == c->layout && before->n_addrs[six] == c->n_addrs[six] &&
 	       (nat_given(before, six) & nat_given(c, six)) == nat_kept(before, c, six);
 }
 
@@ -341,6 +341,7 @@ int nat_plan(const struct balance_model *m, const struct nat_config *before, str
 	int e = p ? 0 : err_nomem(err);
 
 	memset(c, 0, sizeof(*c));
+	c->layout = NAT_LAYOUT;
 	ranks(c);
 	for (six = 0; !e && six < 2; six++) {
 		c->n_addrs[six] = before ? before->n_addrs[six] : 0;

@@ -81,6 +81,22 @@ static void test_one_changes(void **state)
 	}
 }
 
+/* Flows that another version of the program wrote otherwise are not read. */
+static void test_other_layout(void **state)
+{
+	struct nat_config c, next;
+
+	(void)state;
+	plan("a 192.0.2.1 2001:db8::1", NULL, &c);
+	assert_int_equal(c.layout, NAT_LAYOUT);
+	c.layout--;
+	plan("a 192.0.2.1 2001:db8::1", &c, &next);
+	assert_int_equal(at(&next, "192.0.2.1"), at(&c, "192.0.2.1"));
+	assert_false(nat_goes_on(&c, &next, false));
+	assert_false(nat_goes_on(&c, &next, true));
+	assert_int_equal(nat_kept(&c, &next, false), 0);
+}
+
 /* A number that was never given is, before memory grows. */
 static void test_gaps(void **state)
 {
@@ -198,7 +214,8 @@ static void test_random(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_one_changes), cmocka_unit_test(test_gaps), cmocka_unit_test(test_none_left),
+		cmocka_unit_test(test_one_changes), cmocka_unit_test(test_other_layout),
+		cmocka_unit_test(test_gaps),	    cmocka_unit_test(test_none_left),
 		cmocka_unit_test(test_full),	    cmocka_unit_test(test_random),
 	};
 

@@ -52,7 +52,8 @@ static int walk4(const struct nat_bucket4 *v, size_t n, uint64_t given, uint32_t
 
 	for (i = 0; !e && i < n; i++)
 		for (k = 0; !e && is_given(given, i) && k < NAT_WAYS; k++)
-			e = visit(__atomic_load_n(&v[i].word[k], __ATOMIC_ACQUIRE), &v[i].flow[k].f, now, each, arg);
+			e = visit(__atomic_load_n(&v[i].place[k].word, __ATOMIC_ACQUIRE), &v[i].place[k].f,
+				  now, each, arg);
 	return e;
 }
 
@@ -65,7 +66,8 @@ static int walk6(const struct nat_bucket6 *v, size_t n, uint64_t given, uint32_t
 
 	for (i = 0; !e && i < n; i++)
 		for (k = 0; !e && is_given(given, i) && k < NAT_WAYS; k++)
-			e = visit(__atomic_load_n(&v[i].word[k], __ATOMIC_ACQUIRE), &v[i].flow[k].f, now, each, arg);
+			e = visit(__atomic_load_n(&v[i].place[k].word, __ATOMIC_ACQUIRE), &v[i].place[k].f,
+				  now, each, arg);
 	return e;
 }
 

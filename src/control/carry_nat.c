@@ -8,10 +8,10 @@
 #include "control/build.h"
 #include "control/carry_nat.h"
 
-/* A family's memory; buckets of both families are words, then flows. */
+/* A family's memory; places of both families begin with their word. */
 struct memory {
 	char *at;
-	size_t bytes, bucket, flow;
+	size_t bytes, bucket, place;
 	uint32_t id;
 };
 
@@ -23,7 +23,7 @@ static bool map_memory(int fd, bool six, struct memory *m)
 	__u32 len = sizeof(info);
 
 	*m = (struct memory){.bucket = six ? sizeof(struct nat_bucket6) : sizeof(struct nat_bucket4),
-			     .flow = six ? sizeof(struct nat_flow6) : sizeof(struct nat_flow4)};
+			     .place = six ? sizeof(struct nat_place6) : sizeof(struct nat_place4)};
 	if (bpf_obj_get_info_by_fd(fd, &info, &len))
 		return false;
 	m->id = info.id;
@@ -91,15 +91,14 @@ static bool swap(uint32_t *word, uint32_t from, uint32_t to)
 }
 
 /* As the programs do it: a place is claimed, filled, and then somebody's. */
-static void copy_place(const struct memory *m, char *from, char *to, uint32_t way)
+static void copy_place(const struct memory *m, char *from, char *to)
 {
-	uint32_t *old = (uint32_t *)(void *)from + way, *word = (uint32_t *)(void *)to + way, is = load(old);
+	uint32_t *old = (uint32_t *)(void *)from, *word = (uint32_t *)(void *)to, is = load(old);
 	const uint32_t claim = NAT_WORD(0, NAT_CLAIMED, is & NAT_TIME);
-	size_t at = NAT_WAYS * sizeof(uint32_t) + way * m->flow;
 
 	if (!NAT_TAG(is) || NAT_STATE(is) == NAT_CLAIMED || !swap(word, 0, claim))
 		return;
-	memcpy(to + at, from + at, m->flow);
+	memcpy(to + sizeof(*word), from + sizeof(*old), m->place - sizeof(*old));
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	/* another flow took the old place meanwhile: what was read may be half of each */
 	swap(word, claim, NAT_TAG(load(old)) == NAT_TAG(is) ? is : 0);
@@ -109,13 +108,12 @@ static void copy_family(const struct control_state *st, const char *from, const 
 {
 	int old = control_state_map(st, from, map_of[six], 0, NULL), new = control_state_map(st, to, map_of[six], 0, NULL);
 	struct memory a = {NULL}, b = {NULL};
-	uint32_t i, k, way;
+	uint32_t i, k;
 
 	if (old >= 0 && new >= 0 && map_memory(old, six, &a) && map_memory(new, six, &b) && a.id != b.id)
 		for (i = 0; i < NAT_ADDRS; i++)
-			for (k = 0; kept >> i & 1 && table(&a, i) && table(&b, i) && k < NAT_BUCKETS; k++)
-				for (way = 0; way < NAT_WAYS; way++)
-					copy_place(&a, table(&a, i) + k * a.bucket, table(&b, i) + k * b.bucket, way);
+			for (k = 0; kept >> i & 1 && table(&a, i) && table(&b, i) && k < NAT_PORTS; k++)
+				copy_place(&a, table(&a, i) + k * a.place, table(&b, i) + k * b.place);
 	unmap(&a);
 	unmap(&b);
 	if (old >= 0)
