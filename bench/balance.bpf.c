@@ -75,15 +75,16 @@ static __always_inline int vary6(struct xdp_md *ctx)
 /* head bytes come off again, and the Ethernet header is as in the packet that bench/balance.c makes */
 static __always_inline int undo(struct xdp_md *ctx, int head, __be16 type)
 {
-	struct ethhdr *eth;
+	void *data;
 
 	if (bpf_xdp_adjust_head(ctx, head))
 		return XDP_ABORTED;
-	eth = (void *)(long)ctx->data;
-	if ((void *)(eth + 1) > (void *)(long)ctx->data_end)
+	data = (void *)(long)ctx->data;
+	if (data + sizeof(struct ethhdr) > (void *)(long)ctx->data_end)
 		return XDP_ABORTED;
-	__builtin_memset(eth->h_dest, 2, 12);
-	eth->h_proto = type;
+	*(__u64 *)data = 0x0202020202020202;
+	*(__u32 *)(data + 8) = 0x02020202;
+	*(__be16 *)(data + 12) = type;
 	return XDP_DROP;
 }
 
