@@ -13,7 +13,7 @@ static bool put_number(struct bpf_insn *i, uint64_t v)
 {
 	struct bpf_insn made = isa_make(v <= UINT32_MAX ? ISA_MOV32_K : ISA_MOV64_K);
 
-	if (v > UINT32_MAX && (int64_t)v != (int32_t)v)
+	if (!fold_fits(v))
 		return false;
 	made.dst_reg = i->dst_reg;
 	made.imm = (int32_t)(uint32_t)v;

@@ -2,7 +2,8 @@
 /*
  * Loads of constants become the constants, lookups of a map's only value its address, and what is computed of constants alone goes. A
  * program's `const volatile` variables are settled before it is loaded; the kernel's verifier takes them for what they are, and
- * removes what is behind branches by them, but leaves the loads, what is computed of them, and branches that skip what stays.
+ * removes what is behind branches by them, but leaves the loads, what is computed of them, and branches that skip what stays. Of memory that
+ * others could write to, and never do, it knows nothing.
  */
 #ifndef ISA_FOLD_H
 #define ISA_FOLD_H

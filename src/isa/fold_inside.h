@@ -77,7 +77,8 @@ bool fold_constant(const struct fold *f, struct value pointer, int32_t off, uint
 /* fold_is_load(): from memory, without a sign; fold_size(): bytes of it */
 bool fold_is_load(const struct bpf_insn *i);
 uint32_t fold_size(const struct bpf_insn *i);
-/* fold_is_decided(): is it foreseen where a conditional jump goes? */
+/* fold_fits(): can an immediate hold a number? fold_is_decided(): is it foreseen where a conditional jump goes? */
+bool fold_fits(uint64_t v);
 bool fold_is_decided(const struct bpf_insn *i, const struct value *regs, bool *goes);
 /* fold_is_end(): nothing follows it but where it jumps to, if anywhere. fold_names(): what it names is a function. */
 bool fold_is_end(const struct bpf_insn *i);

@@ -204,6 +204,19 @@ static void only_way(void **state)
 	       "goto +0\ngoto +0\ngoto +0\nif r1 == 2 goto odd\nr0 = 1\nexit\nodd:\nr0 = 2\nexit\n", 3);
 }
 
+/* Of a number that no immediate holds, the load stays, and the verifier need not know what it gives: it goes both ways. */
+static void too_large_to_decide(void **state)
+{
+	char p[256];
+
+	(void)state;
+	snprintf(
+		p, sizeof(p),
+		"r6 = r1\nr3 = map[fd:5]+0\nr2 = *(u64 *)(r3 +%d)\nif r2 == 0 goto odd\nr0 = 1\nexit\nodd:\nr0 = r6\nexit\n",
+		AT(large));
+	expect(p, p, 0);
+}
+
 /* Where ways meet, only what is the same on all of them is known; ways that are not gone do not count. */
 static void ways_meet(void **state)
 {
@@ -394,6 +407,7 @@ int main(void)
 		cmocka_unit_test(neutral),
 		cmocka_unit_test(decided),
 		cmocka_unit_test(only_way),
+		cmocka_unit_test(too_large_to_decide),
 		cmocka_unit_test(unread),
 	};
 

@@ -185,7 +185,13 @@ static struct value source(const struct bpf_insn *i, const struct value *regs)
 	return BPF_SRC(i->code) == BPF_X ? regs[i->src_reg] : fold_number((uint64_t)(int64_t)i->imm);
 }
 
-/* Is it foreseen where a conditional jump goes? */
+/* Can an immediate hold it? Of what none can, the verifier need not know what it is: it stays a load. */
+bool fold_fits(uint64_t v)
+{
+	return v <= UINT32_MAX || (int64_t)v == (int32_t)v;
+}
+
+/* Is it foreseen where a conditional jump goes, by the verifier, too? */
 bool fold_is_decided(const struct bpf_insn *i, const struct value *regs, bool *goes)
 {
 	struct value s;
@@ -199,7 +205,8 @@ bool fold_is_decided(const struct bpf_insn *i, const struct value *regs, bool *g
 		*goes = id == ISA_JNE64_K;
 		return true;
 	}
-	if (regs[i->dst_reg].holds != NUMBER || s.holds != NUMBER)
+	if (regs[i->dst_reg].holds != NUMBER || s.holds != NUMBER || !fold_fits(regs[i->dst_reg].v) ||
+	    !fold_fits(s.v))
 		return false;
 	*goes = jumps(i, regs[i->dst_reg].v, s.v);
 	return true;
