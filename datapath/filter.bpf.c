@@ -31,6 +31,7 @@ static __always_inline int by_view(struct xdp_md *ctx, void *m)
 
 	if (!config.bits[1] && plain6(&s, 0, ctx)) {
 		plain_service(&s, PLAIN_IP6, &service);
+		service_trim(&service);
 	} else {
 		v = bpf_map_lookup_elem(&filter_scratch, &map_first);
 		if (!v)
@@ -77,6 +78,7 @@ static __always_inline int verdict(struct xdp_md *ctx)
 	if (table)
 		return by_bits(ctx, m, &s, PLAIN_IP4, table, b->plain[s.proto & 255], s.bytes);
 	plain_service(&s, PLAIN_IP4, &service);
+	service_trim(&service);
 	return by_tables(ctx, m, &s, PLAIN_IP4, &service);
 }
 

@@ -7,6 +7,7 @@
  *   made ENGINE KIND RULES PACKETS        rules in ClassBench's manner, with rules that go on among them
  *   edges ENGINE PACKETS                  as many rules as there are bits, one more, and the like
  *   hostile ENGINE                        frames that want to get past, and which rule meets them
+ *   flows ENGINE PACKETS                  limits per flow, of flows that differ by one port that no rule asks for
  *   rates                                 limits over ten seconds of virtual time, among a million sources
  *
  * ENGINE: interp, jit (of the user-space engine) or kernel. Exits 1 at the first difference, 4 where the
@@ -260,6 +261,54 @@ static void rates(void)
 	buf_free(&text);
 }
 
+/*
+ * Flows between two addresses that differ by one port only, which no rule asks for, with and without a tag: each has a limit of its
+ * own. Of few rules (words of bits) and of many (the lookup).
+ */
+static void flows(uint32_t n)
+{
+	static const uint32_t rules[] = {0, 100};
+	struct buf text = {0};
+	uint8_t frame[128];
+	struct header h;
+	struct policy *p;
+	struct pair a;
+	uint32_t i, k, len;
+	uint64_t state = 5;
+
+	for (i = 0; i < sizeof(rules) / sizeof(*rules); i++) {
+		text.len = 0;
+		buf_printf(&text, "filter on eth0 {\n");
+		for (k = 0; k < rules[i]; k++)
+			buf_printf(&text, "drop from { 10.9.%u.0/24 2001:db8:9:%x::/64 }\n", k, k);
+		buf_printf(&text, "limit proto { tcp udp } to 1/d per flow burst 3\ndefault pass\n}\n");
+		p = pair_parse(&text);
+		if (!pair_start(&a, p, 0))
+			fail("refused");
+		if (a.t->config.looks || !a.t->config.bits[0] != !!rules[i])
+			fail("%u rules: bits at %u, looks %u", rules[i], a.t->config.bits[0],
+			     a.t->config.looks);
+		for (k = 0; k < n; k++) {
+			h = (struct header){.family = k / 8 % 2 ? 6 : 4,
+					    .proto = k % 16 / 8 ? 6 : 17,
+					    .src = {32, 1},
+					    .dst = {32, 2}};
+			h.sport = (uint16_t)(5000 + (k % 2 ? rules_below(&state, 30) : 0));
+			h.dport = (uint16_t)(80 + (k % 2 ? 0 : rules_below(&state, 30)));
+			len = frame_of(&h, &state, frame);
+			if (k % 3 == 0) {
+				memmove(frame + 16, frame + 12, len - 12);
+				memcpy(frame + 12, (uint8_t[]){0x81, 0, 0, 7}, 4);
+				len += 4;
+			}
+			pair_ask(&a, frame, len, 1, NOW);
+		}
+		pair_stop(&a);
+		policy_free(p);
+	}
+	buf_free(&text);
+}
+
 int main(int argc, char **argv)
 {
 	uint64_t i, n;
@@ -283,6 +332,11 @@ int main(int argc, char **argv)
 	if (argc == 4 && !strcmp(argv[1], "edges")) {
 		pair_engine(argv[2]);
 		edges((uint32_t)strtoul(argv[3], NULL, 0));
+		return pair_done();
+	}
+	if (argc == 4 && !strcmp(argv[1], "flows")) {
+		pair_engine(argv[2]);
+		flows((uint32_t)strtoul(argv[3], NULL, 0));
 		return pair_done();
 	}
 	if (argc == 3 && !strcmp(argv[1], "hostile")) {

@@ -28,6 +28,8 @@ done
 case_ "acl: 10,000 rules" check made jit acl 10000 $((500 * n))
 case_ "as many rules as there are bits, and one more" check edges jit $((5000 * n))
 in_kernel "as many rules as there are bits, in the kernel" check edges kernel $((1000 * n))
+case_ "a limit for each flow, by ports that no rule asks for" check flows jit $((5000 * n))
+in_kernel "a limit for each flow, in the kernel" check flows kernel $((2000 * n))
 case_ "hostile frames, interpreted" check hostile interp
 case_ "hostile frames, compiled to machine code" check hostile jit
 in_kernel "hostile frames, in the kernel" check hostile kernel

@@ -49,7 +49,10 @@ static __always_inline void plain_l4(struct seen *s, const __u8 *l4)
 	s->code = l4[1];
 }
 
-/* What no rule asks is always the same, so that what is looked up by it is known before the load (isa/fold.h). */
+/*
+ * For the lookup: what no rule asks is always the same, so that what is looked up by it is known before the load (isa/fold.h). Not for
+ * what else is done with a packet: flows are told apart by all ports.
+ */
 static __always_inline void service_trim(struct classify_service *s)
 {
 	if (!LOOKS(SPORT))
@@ -78,7 +81,6 @@ static __always_inline void plain_service(const struct seen *s, __u32 family, st
 		asm volatile("" : "+r"(tcp));
 		to->flags = (__u16)((icmp & (s->type << 8 | s->code)) | (tcp & s->tcp << 8));
 	}
-	service_trim(to);
 }
 
 static __always_inline void plain_facts(struct view *v, struct xdp_md *ctx, const struct ethhdr *eth,
