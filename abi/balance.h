@@ -227,7 +227,7 @@ enum balance_reason {
 #define BALANCE_TALLIES 16
 #define BALANCE_TALLY(known, opens, bytes) \
 	(1ull << 56 | (__u64)(known) << 48 | (__u64)(opens) << 40 | (__u64)(bytes))
-#define BALANCE_TALLY_FULL (255ull << 56)
+#define BALANCE_TALLY_FULL (63ull << 56) /* who reads meanwhile may find so many packets twice */
 #define BALANCE_TALLY_PACKETS(t) ((t) >> 56)
 #define BALANCE_TALLY_KNOWN(t) ((t) >> 48 & 255)
 #define BALANCE_TALLY_OPENED(t) ((t) >> 40 & 255)

@@ -288,6 +288,11 @@ static __always_inline __u32 nat_number6(const __u64 addr[2], __u32 *own)
 	return NAT_NOWHERE;
 }
 
+static __always_inline __u32 nat_number(const struct view *v, __u32 *own)
+{
+	return v->v6 ? nat_number6(v->dst, own) : nat_number4((__u32)v->dst[1], own);
+}
+
 /* The flow that a packet from a backend belongs to; it is looked at closely: anybody can send to a pool. */
 static __always_inline int nat_back_find(const struct view *v, struct nat_work *w, __u32 number, __u32 six)
 {
@@ -353,7 +358,7 @@ static __noinline int nat_is_back(struct xdp_md *ctx)
 
 	if (!v || !w)
 		return 0;
-	number = v->v6 ? nat_number6(v->dst, &own) : nat_number4((__u32)v->dst[1], &own);
+	number = nat_number(v, &own);
 	if (number == NAT_NOWHERE)
 		return 0;
 	if (!v->bytes || v->bytes + v->l3 > bpf_xdp_get_buff_len(ctx) || nat_look(ctx, v, w, 1) != NAT_GO)
@@ -361,15 +366,11 @@ static __noinline int nat_is_back(struct xdp_md *ctx)
 	return nat_is_flows(v, w, number, own);
 }
 
-/* The same of a packet with ports that was looked at. */
-static __always_inline int nat_is_back_plain(struct view *v)
+/* The same of a packet with ports that was looked at, to the pool's address of this number. */
+static __always_inline int nat_is_back_plain(struct view *v, __u32 number, __u32 own)
 {
-	__u32 own = 0, number = v->v6 ? nat_number6(v->dst, &own) : nat_number4((__u32)v->dst[1], &own);
-	struct nat_work *w;
+	struct nat_work *w = nat_work();
 
-	if (number == NAT_NOWHERE)
-		return 0;
-	w = nat_work();
 	if (!w)
 		return 0;
 	w->ports = v->ports;

@@ -40,8 +40,10 @@ static __always_inline int nat_plain_send(struct xdp_md *ctx, const struct view 
 			       six ? ENCAP_BE16(ETH_P_IPV6) : ENCAP_BE16(ETH_P_IP));
 	__u64 addrs;
 
-	if (!ip)
+	if (!ip) {
+		note(v->service, BALANCE_DROP_TABLES);
 		return XDP_DROP;
+	}
 	if (six) {
 		((struct ipv6hdr *)ip)->hop_limit--;
 		addrs = nat_put6((struct ipv6hdr *)ip, src->v6, dst->v6);
@@ -68,7 +70,7 @@ static __always_inline int nat_plain_forth_of(struct xdp_md *ctx, void *m, struc
 					      const struct balance_ring *r, __u32 six)
 {
 	const volatile struct nat_pool *pool = nat_pool(v->service);
-	__u32 bucket, way, word, event, target, hop_at, port, who, check, number;
+	__u32 bucket, way, word, event, target, port, who, check, number, ifindex;
 	const struct balance_target *t;
 	const struct balance_hop *hop;
 	union nat_addr src, dst;
@@ -109,10 +111,11 @@ static __always_inline int nat_plain_forth_of(struct xdp_md *ctx, void *m, struc
 	if (target >= config.n_targets)
 		return DOES_NOT_KNOW;
 	t = AT(m, struct balance_target, config.targets + target * sizeof(*t));
-	hop_at = t->hop & (config.n_hops - 1);
-	hop = AT(m, struct balance_hop, config.hops + hop_at * sizeof(*hop));
+	hop = AT(m, struct balance_hop, config.hops + (t->hop & (config.n_hops - 1)) * sizeof(*hop));
+	ifindex = *(const volatile __u32 *)&hop
+			   ->ifindex; /* it may be withdrawn meanwhile; hop 0 has none either */
 	if (t->v6 != six || !balance_usable(*(volatile __u8 *)&t->state) || nat_target_check(v, t) != check ||
-	    !hop_at || !hop->ifindex || v->bytes > hop->mtu)
+	    !ifindex || v->bytes > hop->mtu)
 		return DOES_NOT_KNOW;
 	count(v, target, BALANCE_WHY_TABLE);
 	nat_plain_touch(b, six, way, word, 0, event);
@@ -127,7 +130,7 @@ static __always_inline int nat_plain_forth_of(struct xdp_md *ctx, void *m, struc
 		dst.v4 = *(const __be32 *)t->addr;
 	}
 	port = t->port ? BALANCE_HOST16(t->port) : v->ports & 0xffff;
-	return nat_plain_send(ctx, v, hop->dmac, hop->ifindex, &src, &dst,
+	return nat_plain_send(ctx, v, hop->dmac, ifindex, &src, &dst,
 			      ENCAP_BE32((bucket * NAT_WAYS + way) << 16 | port), six);
 }
 
@@ -185,12 +188,10 @@ static __always_inline int nat_plain_back_of(struct xdp_md *ctx, struct view *v,
 			      ENCAP_BE32(ports << 16 | ports >> 16), six);
 }
 
-/* The same towards the client. */
-static __always_inline int nat_plain_back(struct xdp_md *ctx, struct view *v)
+/* The same towards the client, of a packet to the pool's address of this number. */
+static __always_inline int nat_plain_back(struct xdp_md *ctx, struct view *v, __u32 number, __u32 own)
 {
-	__u32 own = 0, number = v->v6 ? nat_number6(v->dst, &own) : nat_number4((__u32)v->dst[1], &own);
-
-	if (number == NAT_NOWHERE || (own && (v->ports & 0xffff) >= own))
+	if (own && (v->ports & 0xffff) >= own)
 		return DOES_NOT_KNOW;
 	return v->v6 ? nat_plain_back_of(ctx, v, number, 1) : nat_plain_back_of(ctx, v, number, 0);
 }

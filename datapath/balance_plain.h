@@ -83,8 +83,8 @@ static __always_inline int plain_odd(const struct view *v, int does)
 
 /* Each kind by itself: what is constant in each is not waited for. */
 static __always_inline int plain_send(struct xdp_md *ctx, const struct view *v, const struct balance_ring *r,
-				      const struct balance_target *t, const struct balance_hop *hop, __u32 six,
-				      __u32 gue)
+				      const struct balance_target *t, const struct balance_hop *hop,
+				      __u32 ifindex, __u32 six, __u32 gue)
 {
 	__u32 head = (six ? sizeof(struct ipv6hdr) : sizeof(struct iphdr)) + (gue ? sizeof(struct encap_udp) : 0);
 	void *ip =
@@ -95,7 +95,7 @@ static __always_inline int plain_send(struct xdp_md *ctx, const struct view *v, 
 		return XDP_DROP;
 	}
 	outer_put(ip, v, r, t, six, gue);
-	return leave(ctx, hop->ifindex);
+	return leave(ctx, ifindex);
 }
 
 static __always_inline int plain_forward(struct xdp_md *ctx, void *m, const struct view *v,
@@ -103,19 +103,21 @@ static __always_inline int plain_forward(struct xdp_md *ctx, void *m, const stru
 {
 	const struct balance_hop *hop =
 		AT(m, struct balance_hop, config.hops + (t->hop & (config.n_hops - 1)) * sizeof(*hop));
-	__u32 mode = r->mode, gue = mode == MODE_GUE,
+	__u32 ifindex = *(const volatile __u32 *)&hop->ifindex, mode = r->mode, gue = mode == MODE_GUE,
 	      head = mode == MODE_L2 ? 0 : (t->v6 ? sizeof(struct ipv6hdr) : sizeof(struct iphdr)) + gue * 8;
 
-	/* hop 0 has no interface either */
-	if (mode > MODE_L2 || !hop->ifindex || v->bytes + head > hop->mtu)
+	/* hop 0 has no interface either; one may be withdrawn meanwhile */
+	if (mode > MODE_L2 || !ifindex || v->bytes + head > hop->mtu)
 		return plain_odd(v, DOES_FORWARD);
 	if (mode == MODE_IPIP)
-		return t->v6 ? plain_send(ctx, v, r, t, hop, 1, 0) : plain_send(ctx, v, r, t, hop, 0, 0);
+		return t->v6 ? plain_send(ctx, v, r, t, hop, ifindex, 1, 0)
+			     : plain_send(ctx, v, r, t, hop, ifindex, 0, 0);
 	if (mode == MODE_GUE)
-		return t->v6 ? plain_send(ctx, v, r, t, hop, 1, 1) : plain_send(ctx, v, r, t, hop, 0, 1);
+		return t->v6 ? plain_send(ctx, v, r, t, hop, ifindex, 1, 1)
+			     : plain_send(ctx, v, r, t, hop, ifindex, 0, 1);
 	if (!plain_front(ctx, hop->dmac, 0, 0, v->v6 ? ENCAP_BE16(ETH_P_IPV6) : ENCAP_BE16(ETH_P_IP)))
 		return XDP_DROP;
-	return leave(ctx, hop->ifindex);
+	return leave(ctx, ifindex);
 }
 
 /* A packet that was read, the rest of the way. */
@@ -123,15 +125,16 @@ static __always_inline int plain_balanced(struct xdp_md *ctx, void *m, struct vi
 {
 	struct balance_head *head = m;
 	const struct balance_ring *r;
-	__u32 target;
+	__u32 target, number, own = 0;
 	__u8 why = 0;
 	int e;
 
 	if (NAT_ON) {
-		e = nat_plain_back(ctx, v);
+		number = nat_number(v, &own);
+		e = number == NAT_NOWHERE ? DOES_NOT_KNOW : nat_plain_back(ctx, v, number, own);
 		if (e != DOES_NOT_KNOW)
 			return e;
-		if (nat_is_back_plain(v))
+		if (number != NAT_NOWHERE && nat_is_back_plain(v, number, own))
 			return plain_odd(v, DOES_TO_CLIENT);
 	}
 	v->service = vip_find(m, v->dst[0], v->dst[1], head->half & 1,
