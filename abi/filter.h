@@ -146,10 +146,14 @@ struct filter_bits { /* what every packet needs comes first, where one instructi
 
 /*
  * IPv6: the root leads from two fields of FILTER_ROOT / 2 bits of an address, those behind skip[0] and skip[1], to a few prefixes that it
- * may be in: a word, the one outside of all, `high` prefixes of less than 64 bits, `whole` ones of 64 and `deep` longer ones. Every
- * one that the address is in changes the word to its own from that of the prefix around it.
+ * may be in: a word and a key, a `chain` of prefixes of the key, of less than 64 bits, `high` other prefixes of less than 64 bits, `whole`
+ * ones of 64 and `deep` longer ones. Every one that the address is in changes the word to its own from that of the prefix around it. Of those
+ * of the chain it is the other way round: the word has all their changes, and loses those of which the address is outside.
  */
 #define FILTER_NEAR 16 /* together */
+struct filter_near_chain {
+	__u64 limit, change; /* (address ^ key) >> 1 <= limit: the upper half of the address is in it */
+};
 struct filter_near_high {
 	__u64 hi, change, shift; /* (address ^ hi) >> shift == 0: the upper half of the address is in it */
 };
@@ -161,8 +165,8 @@ struct filter_near_deep {
 };
 struct filter_side6 {
 	__u8 skip[2];
-	__u8 high, whole, deep; /* how many a record has, in this order */
-	__u8 pad[3];
+	__u8 chain, high, whole, deep; /* how many a record has, in this order */
+	__u8 pad[2];
 };
 
 /* The first rule with FILTER_LIMIT: its rate is kept in line, by constants; those of others in a function. */
@@ -207,7 +211,7 @@ struct filter_config {
 	__u8 has_limits, has_logs, has_rows, clock_ktime; /* is there anything that needs them? */
 	__u8 shadow, default_drop;
 	__u8 deep; /* addresses are looked up in steps of 8 bits */
-	__u8 asks; /* FILTER_ASKS_*: what else than protocol there are questions for */
+	__u8 asks; /* FILTER_ASKS_*: what else than protocol words of bits are asked for */
 	__u32 does;    /* u8 by rule, then the default's */
 	__u32 bits[2]; /* IPv4, IPv6: struct filter_bits; 0: there is none */
 	__u8 walks;    /* is there a FILTER_WALK? */

@@ -4,6 +4,8 @@
  * and their backend's way is known. Those are read here in a straight line, and their view stays in registers; all others,
  * and all that this is not sure about, go the long way (balance_view.h, balance_out.h). What comes out is the same.
  *
+ * Known flows that are translated are in balance_nat_plain.h.
+ *
  * What costs time is memory that is not in a cache: nothing branches on a backend before the packet is written but what goes
  * the same way for nearly all packets, so that the CPU runs ahead while a slot and its target are on their way.
  */

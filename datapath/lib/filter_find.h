@@ -150,37 +150,50 @@ static __always_inline __u64 bits_if_none(__u64 x, __u32 small)
 	return sign;
 }
 
+/* All ones if x is above the limit, both below 2^63. */
+static __always_inline __u64 bits_if_above(__u64 x, __u64 limit)
+{
+	limit -= x;
+	asm volatile("%0 s>>= 63" : "+r"(limit));
+	return limit;
+}
+
 /* Without a branch: in which of the prefixes an address is cannot be foreseen. */
 static __always_inline __u64 bits_of_address6(void *m, const __u32 *root, const __u64 *a,
 					      const volatile struct filter_side6 *how)
 {
 	__u32 at = root[a[0] << how->skip[0] >> (64 - FILTER_ROOT / 2) << (FILTER_ROOT / 2) |
 			a[0] << how->skip[1] >> (64 - FILTER_ROOT / 2)], k;
-	const __u64 *word_at = m + (at & (CLASSIFY_ROOM - 1) & ~7u);
-	const struct filter_near_high *h = (const void *)(word_at + 1);
-	const struct filter_near_whole *w;
-	const struct filter_near_deep *d;
-	__u64 word = *word_at;
+	const __u64 *record = m + (at & (CLASSIFY_ROOM - 1) & ~7u);
+	const struct filter_near_chain *c = (const void *)(record + 2);
+	const struct filter_near_high *h = (const void *)(c + how->chain);
+	const struct filter_near_whole *w = (const void *)(h + how->high);
+	const struct filter_near_deep *d = (const void *)(w + how->whole);
+	__u64 word = record[0], beyond = how->chain ? (a[0] ^ record[1]) >> 1 : 0;
 
 #pragma clang loop unroll(full)
-	for (k = 0; k < FILTER_NEAR; k++, h++) {
+	for (k = 0; k < FILTER_NEAR; k++) {
+		if (how->chain <= k)
+			break;
+		word ^= c[k].change & bits_if_above(beyond, c[k].limit);
+	}
+#pragma clang loop unroll(full)
+	for (k = 0; k < FILTER_NEAR; k++) {
 		if (how->high <= k)
 			break;
-		word ^= h->change & bits_if_none((a[0] ^ h->hi) >> h->shift, 1);
+		word ^= h[k].change & bits_if_none((a[0] ^ h[k].hi) >> h[k].shift, 1);
 	}
-	w = (const void *)h;
 #pragma clang loop unroll(full)
-	for (k = 0; k < FILTER_NEAR; k++, w++) {
+	for (k = 0; k < FILTER_NEAR; k++) {
 		if (how->whole <= k)
 			break;
-		word ^= w->change & bits_if_none(a[0] ^ w->hi, 0);
+		word ^= w[k].change & bits_if_none(a[0] ^ w[k].hi, 0);
 	}
-	d = (const void *)w;
 #pragma clang loop unroll(full)
-	for (k = 0; k < FILTER_NEAR; k++, d++) {
+	for (k = 0; k < FILTER_NEAR; k++) {
 		if (how->deep <= k)
 			break;
-		word ^= d->change & bits_if_none((a[0] ^ d->hi) | (a[1] ^ d->lo) >> d->shift, 0);
+		word ^= d[k].change & bits_if_none((a[0] ^ d[k].hi) | (a[1] ^ d[k].lo) >> d[k].shift, 0);
 	}
 	return word;
 }

@@ -15,7 +15,10 @@
 const volatile struct filter_config config = {.n_rules = 1, .turns = 1, .uses = 0xffff, .cells_mask = 3};
 const volatile __u32 filter_generation; /* whose rules these are, for samples: they outlive their policy */
 
-/* value: the tables, as src/filter lays them out; writer: host, and the class cache; reader: this program */
+/*
+ * value: the tables, as src/filter lays them out; writer: host, before the first packet, and the class cache; reader: this program, which has
+ * what is in front of that cache as constants, too (settled_bytes() in src/control/filter.c)
+ */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(map_flags, BPF_F_MMAPABLE);

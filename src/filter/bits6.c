@@ -2,7 +2,7 @@
 /*
  * Words of bits for IPv6 addresses of few rules. 128 bits are too many for steps of tables, but few rules have few
  * prefixes: two fields of the address, from where they tell the prefixes apart best, lead to a handful of prefixes, each of
- * which changes the word if the address is in it.
+ * which changes the word if the address is in it. Those one inside the other are a chain: compared with one key, they cost less.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -18,10 +18,11 @@
 struct prefix {
 	struct policy_addr6 first, last;
 	uint32_t len;
+	uint32_t depth;	       /* of how many it and those around it are */
 	uint64_t word, change; /* change: from the word of the smallest one around it */
 };
 
-enum { HIGH, WHOLE, DEEP, KINDS }; /* of less than 64 bits, 64, more */
+enum { CHAIN, HIGH, WHOLE, DEEP, KINDS }; /* of less than 64 bits: in the chain or not; 64, more */
 
 struct span {
 	struct policy_span6 is;
@@ -35,7 +36,8 @@ struct side {
 	uint32_t most[KINDS];	      /* prefixes of a bucket */
 	uint64_t outside;	      /* the word of what is in none */
 	uint64_t any;		      /* rules that do not ask for the address */
-	uint8_t n_in[KINDS][BUCKETS]; /* how many of each kind a bucket has, up to 255 */
+	uint8_t n_in[KINDS]
+		    [BUCKETS]; /* how many of each kind a bucket has, up to 255; HIGH: the chain's, too */
 };
 
 static int by_place(const void *a, const void *b)
@@ -162,15 +164,15 @@ static uint64_t word_between(const struct side *s, struct policy_addr6 first, st
 	return word_at(s, a);
 }
 
-/* Of prefix number i: those around it come before it, the smallest last. */
-static uint64_t word_around(const struct side *s, uint32_t i)
+/* The smallest prefix around number i: those around it come before it. NULL: there is none */
+static const struct prefix *around(const struct side *s, uint32_t i)
 {
 	uint32_t k;
 
 	for (k = i; k-- > 0;)
 		if (policy_addr6_cmp(s->p[k].last, s->p[i].last) >= 0)
-			return s->p[k].word;
-	return s->outside;
+			return &s->p[k];
+	return NULL;
 }
 
 /* Sorted, each once, with their words; one for all addresses is what is outside of the others. */
@@ -190,8 +192,12 @@ static void order(struct side *s)
 	s->outside = word_between(s, zero, end, 0);
 	for (i = 0; i < kept; i++)
 		p[i].word = word_between(s, p[i].first, p[i].last, i + 1);
-	for (i = 0; i < kept; i++)
-		p[i].change = p[i].word ^ word_around(s, i);
+	for (i = 0; i < kept; i++) {
+		const struct prefix *of = around(s, i);
+
+		p[i].change = p[i].word ^ (of ? of->word : s->outside);
+		p[i].depth = of ? of->depth + 1 : 1;
+	}
 }
 
 /* What a field of FIELD bits behind `skip` may be in a prefix: *n values from the one that is returned on. */
@@ -223,32 +229,53 @@ static uint32_t kind_of(const struct prefix *p)
 /* What a packet pays for a record: instructions (datapath/lib/filter_find.h). UINT32_MAX: it has no room. */
 static uint32_t price(const uint32_t most[KINDS])
 {
-	return most[HIGH] + most[WHOLE] + most[DEEP] > FILTER_NEAR
+	return most[CHAIN] + most[HIGH] + most[WHOLE] + most[DEEP] > FILTER_NEAR
 		       ? UINT32_MAX
-		       : 10 * most[HIGH] + 11 * most[WHOLE] + 17 * most[DEEP];
+		       : 6 * most[CHAIN] + (most[CHAIN] ? 4 : 0) + 9 * most[HIGH] + 10 * most[WHOLE] +
+				 16 * most[DEEP];
 }
 
-/* The most prefixes of each kind that one bucket has, if their price is below `enough`; else anything above that. */
+static uint32_t larger(uint32_t a, uint32_t b)
+{
+	return a > b ? a : b;
+}
+
+/*
+ * The most prefixes of each kind that one bucket has, if their price is below `enough`; else anything above that. Whatever is around a
+ * prefix is in all of its buckets, so a bucket's chain is as long as its deepest prefix is deep.
+ */
 static void most_in(struct side *s, const uint32_t skip[2], uint32_t enough, uint32_t most[KINDS])
 {
-	uint32_t i, k, j, kind, all[KINDS] = {0}, in[KINDS] = {0};
+	uint32_t i, k, j, b, kind, all = 0, chain = 0;
 	struct part part;
-	uint8_t *n;
 
 	memset(s->n_in, 0, sizeof(s->n_in));
-	memset(most, 0, sizeof(in));
+	memset(most, 0, KINDS * sizeof(*most));
+	for (i = 0; i < s->n; i++) { /* what is in every bucket is not counted in each */
+		part = part_of(&s->p[i], skip);
+		if (part.n[0] * part.n[1] != BUCKETS)
+			continue;
+		all++;
+		chain = larger(chain, s->p[i].depth);
+	}
+	most[CHAIN] = chain;
+	most[HIGH] = all - chain;
 	for (i = 0; i < s->n && price(most) < enough; i++) {
 		part = part_of(&s->p[i], skip);
 		kind = kind_of(&s->p[i]);
-		if (part.n[0] * part.n[1] == BUCKETS)
-			all[kind]++;
 		for (k = 0; k < part.n[0] && part.n[0] * part.n[1] != BUCKETS; k++)
 			for (j = 0; j < part.n[1]; j++) {
-				n = &s->n_in[kind][(part.first[0] + k) << FIELD | (part.first[1] + j)];
-				*n += *n < 255;
-				in[kind] = *n > in[kind] ? *n : in[kind];
+				b = (part.first[0] + k) << FIELD | (part.first[1] + j);
+				s->n_in[kind][b] += s->n_in[kind][b] < 255;
+				if (kind != HIGH) {
+					most[kind] = larger(most[kind], s->n_in[kind][b]);
+					continue;
+				}
+				s->n_in[CHAIN][b] =
+					(uint8_t)larger(s->n_in[CHAIN][b], larger(chain, s->p[i].depth));
+				most[CHAIN] = larger(most[CHAIN], s->n_in[CHAIN][b]);
+				most[HIGH] = larger(most[HIGH], all + s->n_in[HIGH][b] - s->n_in[CHAIN][b]);
 			}
-		most[kind] = all[kind] + in[kind];
 	}
 }
 
@@ -269,27 +296,42 @@ static void choose(struct side *s)
 		s->most[HIGH] = FILTER_NEAR + 1;
 }
 
-/* Into a record, as number n of its kind. */
-static void put_prefix_in(const struct side *s, uint64_t *record, uint32_t n, const struct prefix *p)
+/* Is prefix p in the chain that ends with `end`? */
+static bool is_in_chain(const struct prefix *p, const struct prefix *end)
 {
-	struct filter_near_high *h = (struct filter_near_high *)(record + 1);
+	return end && policy_addr6_cmp(p->first, end->first) <= 0 &&
+	       policy_addr6_cmp(p->last, end->last) >= 0;
+}
+
+/* Into a record, as number n of its kind; end: of the bucket's chain. */
+static void put_prefix_in(const struct side *s, uint64_t *record, const uint32_t n[KINDS], uint32_t kind,
+			  const struct prefix *p, const struct prefix *end)
+{
+	struct filter_near_chain *c = (struct filter_near_chain *)(record + 2);
+	struct filter_near_high *h = (struct filter_near_high *)(c + s->most[CHAIN]);
 	struct filter_near_whole *w = (struct filter_near_whole *)(h + s->most[HIGH]);
 	struct filter_near_deep *d = (struct filter_near_deep *)(w + s->most[WHOLE]);
 
-	switch (kind_of(p)) {
+	switch (kind) {
+	case CHAIN:
+		record[0] ^= p->change;
+		record[1] = end->first.hi;
+		c[n[CHAIN]] =
+			(struct filter_near_chain){.limit = UINT64_MAX >> p->len >> 1, .change = p->change};
+		break;
 	case HIGH:
-		h[n] = (struct filter_near_high){.hi = p->first.hi,
-						 .change = p->change,
-						 .shift = 64 - p->len};
+		h[n[HIGH]] = (struct filter_near_high){.hi = p->first.hi,
+						       .change = p->change,
+						       .shift = 64 - p->len};
 		break;
 	case WHOLE:
-		w[n] = (struct filter_near_whole){.hi = p->first.hi, .change = p->change};
+		w[n[WHOLE]] = (struct filter_near_whole){.hi = p->first.hi, .change = p->change};
 		break;
 	default:
-		d[n] = (struct filter_near_deep){.hi = p->first.hi,
-						 .lo = p->first.lo,
-						 .change = p->change,
-						 .shift = 128 - p->len};
+		d[n[DEEP]] = (struct filter_near_deep){.hi = p->first.hi,
+						       .lo = p->first.lo,
+						       .change = p->change,
+						       .shift = 128 - p->len};
 	}
 }
 
@@ -305,37 +347,52 @@ static uint32_t put_near(struct buf *to, size_t from, const void *record, size_t
 	return (uint32_t)at;
 }
 
+/* The prefixes of a bucket, into its record. */
+static void put_bucket(struct side *s, uint32_t b, uint64_t *record)
+{
+	const struct prefix *p, *end = NULL, *in[FILTER_NEAR];
+	uint32_t i, kind, n_in = 0, n[KINDS] = {0};
+	struct part part;
+
+	for (p = s->p; p < s->p + s->n; p++) {
+		part = part_of(p, s->skip);
+		if ((b >> FIELD) - part.first[0] >= part.n[0] ||
+		    (b & (BUCKETS - 1) >> FIELD) - part.first[1] >= part.n[1])
+			continue;
+		in[n_in++] = p; /* no more than there is room for: choose() */
+		if (kind_of(p) == HIGH && (!end || p->depth > end->depth))
+			end = p;
+	}
+	record[0] = s->outside; /* changes of 0 change nothing */
+	for (i = 0; i < n_in; i++) {
+		kind = kind_of(in[i]);
+		if (kind == HIGH && is_in_chain(in[i], end))
+			kind = CHAIN;
+		put_prefix_in(s, record, n, kind, in[i], end);
+		n[kind]++;
+	}
+}
+
 static void put_buckets(struct side *s, struct buf *to, uint32_t *root)
 {
-	size_t words = 1 + (s->most[HIGH] * sizeof(struct filter_near_high) +
+	size_t words = 2 + (s->most[CHAIN] * sizeof(struct filter_near_chain) +
+			    s->most[HIGH] * sizeof(struct filter_near_high) +
 			    s->most[WHOLE] * sizeof(struct filter_near_whole) +
 			    s->most[DEEP] * sizeof(struct filter_near_deep)) /
 				   8,
 	       from;
 	uint64_t *records = calloc(BUCKETS, words * 8);
-	uint32_t i, k, j, b, kind;
-	struct part part;
+	uint32_t b;
 
 	to->failed |= !records;
-	if (to->failed)
-		goto out;
-	memset(s->n_in, 0, sizeof(s->n_in));
-	for (b = 0; b < BUCKETS; b++)
-		records[b * words] = s->outside; /* changes of 0 change nothing */
-	for (i = 0; i < s->n; i++) {
-		part = part_of(&s->p[i], s->skip);
-		kind = kind_of(&s->p[i]);
-		for (k = 0; k < part.n[0]; k++)
-			for (j = 0; j < part.n[1]; j++) {
-				b = (part.first[0] + k) << FIELD | (part.first[1] + j);
-				put_prefix_in(s, records + b * words, s->n_in[kind][b]++, &s->p[i]);
-			}
+	if (!to->failed) {
+		for (b = 0; b < BUCKETS; b++)
+			put_bucket(s, b, records + b * words);
+		buf_add(to, (64 - to->len % 64) % 64);
+		from = to->len;
+		for (b = 0; b < BUCKETS && !to->failed; b++)
+			root[b] = put_near(to, from, records + b * words, words * 8);
 	}
-	buf_add(to, (64 - to->len % 64) % 64);
-	from = to->len;
-	for (b = 0; b < BUCKETS && !to->failed; b++)
-		root[b] = put_near(to, from, records + b * words, words * 8);
-out:
 	free(records);
 }
 
@@ -355,6 +412,7 @@ int filter_bits6(const struct policy *p, const struct filter_sets *sets, const s
 	}
 	if (!e) {
 		*how = (struct filter_side6){.skip = {(__u8)s->skip[0], (__u8)s->skip[1]},
+					     .chain = (__u8)s->most[CHAIN],
 					     .high = (__u8)s->most[HIGH],
 					     .whole = (__u8)s->most[WHOLE],
 					     .deep = (__u8)s->most[DEEP]};

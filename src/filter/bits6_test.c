@@ -105,11 +105,17 @@ static uint64_t look_up(const struct buf *tables, const uint32_t *root, const st
 {
 	uint32_t bucket = (uint32_t)(a.hi << how->skip[0] >> 58 << 6 | a.hi << how->skip[1] >> 58), i;
 	const uint64_t *record = (const void *)(tables->data + root[bucket]);
-	const struct filter_near_high *h = (const void *)(record + 1);
+	const struct filter_near_chain *c = (const void *)(record + 2);
+	const struct filter_near_high *h = (const void *)(c + how->chain);
 	const struct filter_near_whole *w = (const void *)(h + how->high);
 	const struct filter_near_deep *d = (const void *)(w + how->whole);
 	uint64_t word = *record;
 
+	for (i = 0; i < how->chain; i++)
+		if ((a.hi ^ record[1]) >> 1 > c[i].limit) {
+			assert_in_range(c[i].limit, 0, INT64_MAX);
+			word ^= c[i].change;
+		}
 	for (i = 0; i < how->high; i++)
 		if (h[i].change && !((a.hi ^ h[i].hi) >> h[i].shift)) {
 			assert_in_range(h[i].shift, 1, 63); /* what the packet path can tell is below 2^63 */
@@ -171,7 +177,7 @@ static struct policy_addr6 near_by(struct policy_addr6 a)
 
 static void tables_say_what_lists_say(void **nothing)
 {
-	uint32_t *root = calloc(1u << FILTER_ROOT, sizeof(*root)), i, k, fit = 0, deep = 0;
+	uint32_t *root = calloc(1u << FILTER_ROOT, sizeof(*root)), i, k, fit = 0, deep = 0, chain = 0;
 	uint8_t does[RULES + 1], asks;
 	struct filter_side6 how;
 	struct policy *p;
@@ -192,7 +198,8 @@ static void tables_say_what_lists_say(void **nothing)
 		assert_true(!e || e == -EFBIG);
 		fit += !e;
 		deep += !e && how.deep;
-		assert_true(e || how.high + how.whole + how.deep <= FILTER_NEAR);
+		chain += !e && how.chain > 2;
+		assert_true(e || how.chain + how.high + how.whole + how.deep <= FILTER_NEAR);
 		for (k = 0; !e && k < 300; k++) {
 			a = near_by(address());
 			is = look_up(&tables, root, &how, a);
@@ -209,6 +216,7 @@ static void tables_say_what_lists_say(void **nothing)
 	free(root);
 	assert_in_range(fit, POLICIES / 4, POLICIES - 1); /* some are too close together */
 	assert_in_range(deep, 100, POLICIES);
+	assert_in_range(chain, 100, POLICIES);
 }
 
 int main(void)
