@@ -322,16 +322,47 @@ static __always_inline struct balance_ring *ring_of(void *m, const struct view *
 
 #define CHOOSE_AGAIN 255 /* the slot changed while it was looked at */
 
+static __always_inline int chosen(struct view *v, const struct balance_choice *c, __u8 *why)
+{
+	*why = c->why;
+	v->id = c->id;
+	if (!c->id)
+		return 1 + (c->why == BALANCE_WHY_NO_FIRST ? BALANCE_DROP_NO_FIRST : BALANCE_DROP_NO_BACKEND);
+	return 0;
+}
+
+/* The slot is marked: the flow table comes first, and what it knows needs neither slot nor change. */
+static __always_inline int choose_marked(void *m, struct view *v, const struct balance_ring *r, __u32 slot,
+					 __u8 *why)
+{
+	struct balance_choice c;
+	struct known k;
+	__u64 word;
+
+	known_find(m, r, v, &k);
+	if (known_goes(v, &k)) {
+		known_touch(v, &k);
+		v->id = k.id;
+		*why = BALANCE_WHY_TABLE;
+		return 0;
+	}
+	word = word_of(m, r, slot);
+	if (word == ~0ull)
+		return 1 + BALANCE_DROP_TABLES;
+	c = balance_settled((__u32)word) ? (struct balance_choice){(__u32)word, BALANCE_WHY_HASH, 0}
+					 : choose_changed(m, r, v, (__u32)word, &k);
+	return chosen(v, &c, why);
+}
+
 /*
- * Sets the view's hash and target. Returns 0, else a reason to drop, or CHOOSE_AGAIN, plus one. Where the slot is marked the flow
- * table comes first: what it knows needs neither slot nor change.
+ * Sets the view's hash and target. Returns 0, else a reason to drop, or CHOOSE_AGAIN, plus one. What is of settled slots, most of all,
+ * knows nothing of the flow table, and keeps no registers for it.
  */
 static __always_inline int choose(void *m, struct view *v, const struct balance_ring *r, __u8 *why)
 {
 	struct balance_choice c = {0, BALANCE_WHY_HASH, 0};
-	struct known k = {.bucket = 0};
-	__u32 slot, asked = 0;
 	__u64 word, hash;
+	__u32 slot;
 
 	v->hash = hash = view_hash(v, 0);
 	if (r->flags &
@@ -339,16 +370,8 @@ static __always_inline int choose(void *m, struct view *v, const struct balance_
 		hash = view_hash(v, BALANCE_FLAG_AFFINITY);
 	slot = balance_slot(r, hash);
 	if (r->flags & BALANCE_FLAG_CHANGES && v->kind != BALANCE_PACKET_FRAGMENT &&
-	    r->change + slot < config.n_changes && is_marked(m, r->change + slot)) {
-		asked = 1;
-		known_find(m, r, v, &k);
-		if (known_goes(v, &k)) {
-			known_touch(v, &k);
-			v->id = k.id;
-			*why = BALANCE_WHY_TABLE;
-			return 0;
-		}
-	}
+	    r->change + slot < config.n_changes && is_marked(m, r->change + slot))
+		return choose_marked(m, v, r, slot, why);
 	word = word_of(m, r, slot);
 	if (word == ~0ull)
 		return 1 + BALANCE_DROP_TABLES;
@@ -356,15 +379,9 @@ static __always_inline int choose(void *m, struct view *v, const struct balance_
 		c = choose_fragment(m, r, v, (__u32)word);
 	else if (balance_settled((__u32)word))
 		c.id = (__u32)word;
-	else if (!asked)
-		return 1 + CHOOSE_AGAIN;
 	else
-		c = choose_changed(m, r, v, (__u32)word, &k);
-	*why = c.why;
-	v->id = c.id;
-	if (!c.id)
-		return 1 + (c.why == BALANCE_WHY_NO_FIRST ? BALANCE_DROP_NO_FIRST : BALANCE_DROP_NO_BACKEND);
-	return 0;
+		return 1 + CHOOSE_AGAIN;
+	return chosen(v, &c, why);
 }
 
 #endif
