@@ -42,7 +42,7 @@ put() { # [OPTION...]: what comes in, and some connections of it
 newest() { ls -d "$PINS"/*-*/ | sort -V | tail -n 1; }
 bytes() { bpftool -j map show pinned "$(newest)balance_nat$1" | jq .bytes_value; }
 places() { # IPv4 IPv6: for so many addresses
-	[ "$(bytes 4)" = $(($1 * 8192 * 224)) ] && [ "$(bytes 6)" = $(($2 * 8192 * 416)) ] || { echo "$(bytes 4) $(bytes 6) bytes"; return 1; }
+	[ "$(bytes 4)" = $(($1 * 8192 * 256)) ] && [ "$(bytes 6)" = $(($2 * 8192 * 512)) ] || { echo "$(bytes 4) $(bytes 6) bytes"; return 1; }
 }
 whole_() { all round && unbroken && opened "$(whole)" 800 || say "$1"; }
 talks() { # a connection of the service whose addresses change
@@ -89,7 +89,7 @@ settled() {
 	broken=$now
 }
 fewer() { # a family that nobody translates any more has no memory; a policy without any has none
-	{ service web6 $VIP6 80 2001:db8:99::8 fd09:2::2 fd09:3::2; } | put && [ "$(bytes 4)" = 224 ] && [ "$(bytes 6)" = $((8192 * 416)) ] ||
+	{ service web6 $VIP6 80 2001:db8:99::8 fd09:2::2 fd09:3::2; } | put && [ "$(bytes 4)" = 256 ] && [ "$(bytes 6)" = $((8192 * 512)) ] ||
 		{ echo "$(bytes 4) $(bytes 6)"; return 1; }
 	sed 's/forward nat.*/forward l2/; s/\(backend.*\) port 80$/\1/' "$T/pool.conf" >"$T/l2.conf" && put <"$T/l2.conf" || return 1
 	[ -e "$(newest)balance_flows" ] && [ ! -e "$(newest)balance_nat4" ] || { ls "$PINS"/*; return 1; }
