@@ -258,7 +258,6 @@ static __always_inline void count(const struct view *v, __u32 target, __u8 why)
 {
 	__u32 page = target / BALANCE_TALLIES, at = target % BALANCE_TALLIES;
 	struct balance_counts *c = bpf_map_lookup_elem(&balance_counts, &page);
-
 	__u64 tally;
 
 	if (!c)

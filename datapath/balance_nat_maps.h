@@ -279,18 +279,22 @@ static __always_inline int nat_take(const struct view *v, struct nat_work *w, __
 	return 1;
 }
 
-/* Another packet of the flow in w->place: its state, and its time. */
+/* Another packet of the flow in a place whose word was read: its state, and its time. Returns the word as it is then. */
+static __always_inline __u32 nat_touch_at(char *b, __u32 six, __u32 way, __u32 was, __u32 back, __u32 event)
+{
+	__u32 word = NAT_WORD(NAT_TAG(was), nat_step(NAT_STATE(was), back, event), nat_now());
+
+	return word != was && event != NAT_NOTHING && nat_swap(nat_word_at(six, b, way), was, word) ? word
+												    : was;
+}
+
+/* The same of the flow in w->place. */
 static __always_inline void nat_touch(struct nat_work *w, __u32 six, __u32 back)
 {
-	__u32 state = nat_step(NAT_STATE(w->word), back, w->event);
-	__u32 word = NAT_WORD(NAT_TAG(w->word), state, nat_now());
-	char *b;
+	char *b = nat_bucket_at(six, w->place / NAT_WAYS);
 
-	if (word == w->word || w->event == NAT_NOTHING)
-		return;
-	b = nat_bucket_at(six, w->place / NAT_WAYS);
-	if (b && nat_swap(nat_word_at(six, b, w->place), w->word, word))
-		w->word = word;
+	if (b)
+		w->word = nat_touch_at(b, six, w->place, w->word, back, w->event);
 }
 
 static __always_inline void nat_free(const struct nat_work *w, __u32 six)

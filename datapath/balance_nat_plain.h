@@ -22,15 +22,6 @@ static __always_inline int nat_plain_is(struct xdp_md *ctx, const struct view *v
 	return v->proto != IP_PROTO_TCP || v->bytes >= (__u32)(l4 - ip) + 20;
 }
 
-/* Another packet of a flow: its state and its time. */
-static __always_inline void nat_plain_touch(char *b, __u32 six, __u32 way, __u32 was, __u32 back, __u32 event)
-{
-	__u32 word = NAT_WORD(NAT_TAG(was), nat_step(NAT_STATE(was), back, event), nat_now());
-
-	if (word != was && event != NAT_NOTHING)
-		nat_swap(nat_word_at(six, b, way), was, word);
-}
-
 /* Everything is known: the packet gets its addresses, ports and neighbours. */
 static __always_inline int nat_plain_send(struct xdp_md *ctx, const struct view *v, const __u8 *macs,
 					  __u32 ifindex, const union nat_addr *src, const union nat_addr *dst,
@@ -118,7 +109,7 @@ static __always_inline int nat_plain_forth_of(struct xdp_md *ctx, void *m, struc
 	    !ifindex || v->bytes > hop->mtu)
 		return DOES_NOT_KNOW;
 	count(v, target, BALANCE_WHY_TABLE);
-	nat_plain_touch(b, six, way, word, 0, event);
+	nat_touch_at(b, six, way, word, 0, event);
 	number = bucket / NAT_BUCKETS & (NAT_ADDRS - 1);
 	if (six) {
 		src.v6[0] = nat.addr6[number][0];
@@ -183,7 +174,7 @@ static __always_inline int nat_plain_back_of(struct xdp_md *ctx, struct view *v,
 	way_to = (to.is.hop - 1) & (NAT_HOPS - 1);
 	if (!h || v->bytes > h[way_to].mtu)
 		return DOES_NOT_KNOW;
-	nat_plain_touch(b, six, way, word, 1, event);
+	nat_touch_at(b, six, way, word, 1, event);
 	return nat_plain_send(ctx, v, h[way_to].dmac, h[way_to].ifindex, &src, &dst,
 			      ENCAP_BE32(ports << 16 | ports >> 16), six);
 }

@@ -11,7 +11,7 @@
 /* A family's memory; places of both families begin with their word. */
 struct memory {
 	char *at;
-	size_t bytes, bucket, place;
+	size_t bytes, place;
 	uint32_t id;
 };
 
@@ -22,8 +22,7 @@ static bool map_memory(int fd, bool six, struct memory *m)
 	struct bpf_map_info info = {0};
 	__u32 len = sizeof(info);
 
-	*m = (struct memory){.bucket = six ? sizeof(struct nat_bucket6) : sizeof(struct nat_bucket4),
-			     .place = six ? sizeof(struct nat_place6) : sizeof(struct nat_place4)};
+	*m = (struct memory){.place = six ? sizeof(struct nat_place6) : sizeof(struct nat_place4)};
 	if (bpf_obj_get_info_by_fd(fd, &info, &len))
 		return false;
 	m->id = info.id;
@@ -41,10 +40,10 @@ static void unmap(struct memory *m)
 	m->at = NULL;
 }
 
-/* The buckets of a number; NULL: it has none here. */
+/* The places of a number; NULL: it has none here. */
 static char *table(const struct memory *m, uint32_t number)
 {
-	size_t bytes = NAT_BUCKETS * m->bucket;
+	size_t bytes = NAT_PORTS * m->place;
 
 	return (number + 1ull) * bytes <= m->bytes ? m->at + number * bytes : NULL;
 }
@@ -55,7 +54,7 @@ static void forget(const struct memory *m, uint64_t numbers)
 
 	for (i = 0; i < NAT_ADDRS; i++)
 		if (numbers >> i & 1 && table(m, i))
-			memset(table(m, i), 0, NAT_BUCKETS * m->bucket);
+			memset(table(m, i), 0, NAT_PORTS * m->place);
 }
 
 int carry_nat_map(const struct control_state *st, const struct nat_config *before, const struct nat_config *now, bool six,

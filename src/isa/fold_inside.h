@@ -89,6 +89,8 @@ void fold_goes(const struct fold *f, uint32_t pc, bool *next, bool *target);
 /* frame_load() is what is read from a frame; frame_step() what an instruction does to it, by the registers before it. */
 struct value frame_load(const struct frame *f, const struct bpf_insn *i);
 void frame_step(struct frame *f, const struct bpf_insn *i, const struct value *regs);
+/* frame_shows(): does an instruction make a register, or memory, of r10, by which others could reach the frame? */
+bool frame_shows(const struct bpf_insn *i);
 /* frame_enter(): a function begins. frame_meet(): another way leads here; has anything changed by that? */
 void frame_enter(struct frame *f);
 bool frame_meet(struct frame *to, const struct frame *from);

@@ -87,6 +87,14 @@ static void store(struct frame *f, const struct bpf_insn *i, struct value v)
 	}
 }
 
+bool frame_shows(const struct bpf_insn *i)
+{
+	uint8_t class = BPF_CLASS(i->code);
+
+	return i->src_reg == BPF_REG_10 &&
+	       (class == BPF_STX || ((class == BPF_ALU || class == BPF_ALU64) && BPF_SRC(i->code) == BPF_X));
+}
+
 void frame_step(struct frame *f, const struct bpf_insn *i, const struct value *regs)
 {
 	uint8_t class = BPF_CLASS(i->code);
@@ -98,19 +106,10 @@ void frame_step(struct frame *f, const struct bpf_insn *i, const struct value *r
 			spoil(f, i->off, 8);
 		else if (f->is_shown && regs[i->dst_reg].holds < POINTER)
 			forget(f);
-		if (class == BPF_STX && i->src_reg == BPF_REG_10)
-			f->is_shown = true;
-		return;
+	} else if (i->code == (BPF_JMP | BPF_CALL) && f->is_shown) {
+		forget(f);
 	}
-	if (class == BPF_LDX)
-		return;
-	if (i->code == (BPF_JMP | BPF_CALL)) {
-		if (f->is_shown)
-			forget(f);
-		return;
-	}
-	if ((class == BPF_ALU || class == BPF_ALU64) && BPF_SRC(i->code) == BPF_X && i->src_reg == BPF_REG_10)
-		f->is_shown = true;
+	f->is_shown |= frame_shows(i);
 }
 
 void frame_enter(struct frame *f)

@@ -190,14 +190,6 @@ static void live_before(const struct bpf_insn *i, struct live *l)
 	l->regs = registers_before(i, l->regs);
 }
 
-static bool shows_frame(const struct bpf_insn *i)
-{
-	uint8_t class = BPF_CLASS(i->code);
-
-	return i->src_reg == BPF_REG_10 &&
-	       (class == BPF_STX || ((class == BPF_ALU || class == BPF_ALU64) && BPF_SRC(i->code) == BPF_X));
-}
-
 /* By instruction: does its function make registers of r10, by which others could read its frame? NULL: out of memory */
 static uint8_t *shown_frames(const struct fold *f)
 {
@@ -212,7 +204,7 @@ static uint8_t *shown_frames(const struct fold *f)
 	}
 	for (pc = 0; starts && shown && pc < f->n; pc = fold_behind(f, pc)) {
 		of = starts[pc] ? pc : of;
-		shown[of] |= shows_frame(&f->insns[pc]);
+		shown[of] |= frame_shows(&f->insns[pc]);
 	}
 	for (pc = 0; starts && shown && pc < f->n; pc = end)
 		for (of = pc, end = pc + 1; end < f->n && !starts[end]; end++)
