@@ -5,7 +5,7 @@
  * One block of memory, one family. Positions are numbers of 64-byte lines from its start, so that whatever
  * stands in a damaged header, nothing is misaligned; the reader holds every one against the memory's size.
  *
- *     head | root | deep | table "front": summary, buckets, keys, spill, info, counts, trees | "book" | bits
+ *     head | root | deep | table "front": summary, buckets, keys, spill, info, counts, trees | bits | blocks | named | "book"
  *
  * A table is a hash of buckets of 16 lanes of 16 bits. Lane 15 is the bucket's flags; each other lane is a
  * slot: 0 free, 0x8000 | print taken, anything else (the top bit clear) a slot that was freed in that epoch.
@@ -20,6 +20,9 @@
  * its address; levels know nothing of each other, so a change touches one cell. IPv4 has levels 20, 24, 28;
  * IPv6 20 to 124 (a root by 20 bits leaves level 20 out), those from 28 on named in the array "deep", by a hash of the first 28 bits.
  *
+ * IPv4's root by 20 bits has two bits for each of its sixteen /24 instead: SET_FINE_*. In front of it "blocks" has a bit for each /22 of
+ * which any is not SET_FINE_NONE; "named", the writer's own, the levels there are also below a /24 that is covered.
+ *
  * doc/sets.md has the reasons, the order of stores, and the measurements.
  */
 #ifndef ABI_SET_H
@@ -28,7 +31,7 @@
 #include <linux/types.h>
 
 #define SET_MAGIC 0x5e75a1ceu
-#define SET_VERSION 2
+#define SET_VERSION 3
 
 #define SET_LINE 64
 #define SET_LANES 16 /* one of them the flags */
@@ -38,6 +41,12 @@
 #define SET_EPOCH_MASK 0x3fffu
 #define SET_WINDOW 16		  /* entries of the spill area that are looked at */
 #define SET_ROOT_LEVEL (1u << 16) /* of a root entry: level 20; next bits: 24, 28 (IPv6: 28 up) */
+
+/* What a fine root says of a /24. */
+#define SET_FINE_NONE 0u   /* nothing of it is in the set */
+#define SET_FINE_ALL 1u	   /* all of it is */
+#define SET_FINE_DEEP 2u   /* level 28 knows */
+#define SET_FINE_DEEPER 3u /* levels 24 and 28 know */
 #define SET_EXACT_BITS 17 /* buckets (log2) from which bucket and print together are the whole 32-bit key */
 
 enum set_kind {
@@ -84,7 +93,8 @@ struct set_head {
 	__u32 n_short;
 	__u32 n_spilled, n_freed; /* entries in spill areas; slots freed since the epoch began */
 	__u64 lens[3]; /* lengths of elements in the book, bit by bit; may name some that are gone */
-	__u32 reserved[2];
+	__u32 blocks;  /* of a fine root; 0: the root is not fine */
+	__u32 named;   /* bits as the root's: 1 level 24, 2 level 28 */
 };
 
 enum set_flags {

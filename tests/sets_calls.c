@@ -123,6 +123,57 @@ static void default_route(const struct variant *v)
 	guarded_free(mem, bytes);
 }
 
+/* What a fine root says of an address; what is in the set must be named, and nothing else. */
+static uint32_t fine(const uint8_t *mem, uint32_t addr)
+{
+	const struct set_head *head = (const void *)mem;
+	const uint32_t *root = (const void *)(mem + (size_t)head->root * SET_LINE);
+	const uint32_t *blocks = (const void *)(mem + (size_t)head->blocks * SET_LINE);
+	uint32_t said = root[addr >> 12] >> (addr >> 8 & 15) * 2 & 3;
+
+	if (!head->blocks || (said && !(blocks[addr >> 15] >> (addr >> 10 & 31) & 1)))
+		FAIL("a block is not marked");
+	return said;
+}
+
+/* Levels are named below what covers them, too, and not for longer than there are cells. */
+static void fine_root(void)
+{
+	struct sets_spec spec = {.family = 4, .kind = SET_PREFIXES, .n = 100, .seed = 8, .root_bits = 20};
+	static const struct sets_elem e[] = {
+		{.lo = 0x0a010203, .len = 32}, {.lo = 0x0a010205, .len = 32}, {.lo = 0x0a0102f0, .len = 30},
+		{.lo = 0x0a010280, .len = 26}, {.lo = 0x0a010000, .len = 16}, {.lo = 0x0a010200, .len = 24},
+	};
+	/* which of them come and go, and what is said of 10.1.2.0/24 then */
+	static const struct {
+		int8_t which;
+		uint8_t says;
+	} steps[] = {{0, SET_FINE_DEEP},  {1, SET_FINE_DEEP},	{2, SET_FINE_DEEP},    {-1, SET_FINE_DEEP},
+		     {-2, SET_FINE_DEEP}, {3, SET_FINE_DEEPER}, {4, SET_FINE_ALL},     {-3, SET_FINE_ALL},
+		     {5, SET_FINE_ALL},	  {-5, SET_FINE_ALL},	{-6, SET_FINE_DEEPER}, {2, SET_FINE_DEEPER},
+		     {-4, SET_FINE_DEEP}, {5, SET_FINE_ALL},	{-3, SET_FINE_ALL},    {-6, SET_FINE_NONE}};
+	struct sets *set;
+	uint8_t *mem;
+	size_t bytes, i, at;
+	int error;
+
+	set = make(&spec, &mem, &bytes);
+	for (i = 0; i < sizeof(steps) / sizeof(*steps); i++) {
+		at = (size_t)(steps[i].which < 0 ? -steps[i].which - 1 : steps[i].which);
+		error = steps[i].which < 0 ? sets_del(set, &e[at], &err) : sets_add(set, &e[at], NULL, &err);
+		if (error || fine(mem, 0x0a010200) != steps[i].says)
+			FAIL("step %zu: %d, the root says %u", i, error, fine(mem, 0x0a010200));
+		if (fine(mem, 0x0a020200))
+			FAIL("step %zu: the root says something of what was never there", i);
+	}
+	for (i = 0; i < 1u << 17; i++)
+		if (((const uint32_t *)(const void *)(mem + (size_t)((struct set_head *)(void *)mem)->blocks *
+								    SET_LINE))[i])
+			FAIL("a block of an empty set is marked");
+	sets_free(set);
+	guarded_free(mem, bytes);
+}
+
 static void plans(void)
 {
 	struct sets_elem e[4] = {{.lo = 0x0a000000, .len = 32},
@@ -207,6 +258,7 @@ int main(void)
 	default_route(&variants[4]);
 	default_route(&variants[6]);
 	default_route(&variants[8]);
+	fine_root();
 	plans();
 	full();
 	puts("all right");

@@ -64,6 +64,15 @@ static inline void cut(const struct variant *v, struct sets_elem *e)
 	e->hi &= host < 64 ? UINT64_MAX : host == 128 ? 0 : UINT64_MAX << (host - 64);
 }
 
+/* They become 1: the last address of a prefix. */
+static inline void fill(const struct variant *v, struct sets_elem *e)
+{
+	unsigned int host = longest(v) - e->len;
+
+	e->lo |= v->family == 4 ? (UINT64_C(1) << host) - 1 : host >= 64 ? UINT64_MAX : ~(UINT64_MAX << host);
+	e->hi |= host <= 64 ? 0 : host == 128 ? UINT64_MAX : ~(UINT64_MAX << (host - 64));
+}
+
 static inline uint32_t has(const struct variant *v, const void *mem, size_t bytes, uint64_t hi, uint64_t lo)
 {
 	return v->family == 6 ? set_has6(mem, bytes - SET_LINE, 0, hi, lo)

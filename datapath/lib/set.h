@@ -217,15 +217,29 @@ SET_FN __u32 set_level4(const void *mem, __u64 limit, __u64 base, __u32 addr, __
 /* 1 covered, 0 not. want: NULL: or SET_LATER, as set_level4() has it */
 SET_FN __u32 set_covers4(const void *mem, __u64 limit, __u64 base, __u32 addr, struct set_want *want)
 {
-	__u32 shift = SET_HEAD(mem + base)->root_shift & 31, root, hit = 0;
-	__u64 at = base + (__u64)SET_HEAD(mem + base)->root * SET_LINE + (__u64)(addr >> shift) * 4;
+	const volatile struct set_head *head = SET_HEAD(mem + base);
+	__u32 shift = head->root_shift & 31, fine = head->blocks, root, hit = 0;
+	__u64 at;
 
+	if (fine) {
+		at = base + (__u64)fine * SET_LINE + (__u64)(addr >> 15) * 4;
+		SET_PIN(at);
+		if (at > limit || !(SET_GET(__u32, mem + at) >> (addr >> 10 & 31) & 1))
+			return 0;
+	}
+	at = base + (__u64)head->root * SET_LINE + (__u64)(addr >> shift) * 4;
 	SET_PIN(at);
 	if (at > limit)
 		return 0;
 	root = SET_GET(__u32, mem + at);
-	if (root >> (addr >> ((shift - 4) & 31) & 15) & 1)
+	if (fine) {
+		root = root >> (addr >> 7 & 30) & 3;
+		if (root < SET_FINE_DEEP)
+			return root;
+		root *= SET_ROOT_LEVEL << 1;
+	} else if (root >> (addr >> ((shift - 4) & 31) & 15) & 1) {
 		return 1;
+	}
 	if (root & SET_ROOT_LEVEL)
 		hit |= set_level4(mem, limit, base, addr, 20, want);
 	if (root & SET_ROOT_LEVEL << 1)

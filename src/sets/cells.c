@@ -7,6 +7,7 @@
  * is stored first: who goes on after a writer that died derives the value again.
  */
 #include <errno.h>
+#include <string.h>
 
 #include "sets/inside.h"
 
@@ -106,9 +107,45 @@ static uint16_t covered_entry(const struct sets *set, uint32_t p)
 	return covered(tree);
 }
 
+#define EVERY_CODE 0x55555555u /* the lower bit of each of 16 codes of a fine root */
+
+/* A fine root's entry: which of its /24 are covered (the lower bits of codes), and what is below the others. Blocks follow the root. */
+static void store_fine(struct sets *set, uint32_t p, uint32_t all)
+{
+	uint32_t named = set->named[p], at = p % 8 * 4, word, now, i;
+
+	/* level 24 alone is looked for as both are */
+	word = ((named | (named & EVERY_CODE) << 1) & ~(all * 3)) | all;
+	if (word != set->root[p])
+		__atomic_store_n(&set->root[p], word, __ATOMIC_RELEASE);
+	now = set->blocks[p / 8] & ~(15u << at);
+	for (i = 0; i < 4; i++)
+		now |= (word >> 8 * i & 255 ? 1u : 0u) << (at + i);
+	if (now != set->blocks[p / 8])
+		__atomic_store_n(&set->blocks[p / 8], now, __ATOMIC_RELEASE);
+}
+
+/* The lower bits of the codes of an entry that say SET_FINE_ALL. */
+static uint32_t fine_all(uint32_t word)
+{
+	return word & ~(word >> 1) & EVERY_CODE;
+}
+
+static uint32_t spread(uint32_t x)
+{
+	x = (x | x << 8) & 0x00ff00ff;
+	x = (x | x << 4) & 0x0f0f0f0f;
+	x = (x | x << 2) & 0x33333333;
+	return (x | x << 1) & EVERY_CODE;
+}
+
+/* cover: a bit for each sixteenth */
 static void store_cover(struct sets *set, uint32_t p, uint32_t cover)
 {
-	__atomic_store_n(&set->root[p], (set->root[p] & ~0xffffu) | cover, __ATOMIC_RELEASE);
+	if (set->blocks)
+		store_fine(set, p, spread(cover));
+	else
+		__atomic_store_n(&set->root[p], (set->root[p] & ~0xffffu) | cover, __ATOMIC_RELEASE);
 }
 
 /* The root below a prefix no longer than its entries that no shorter element covers: down both ways. */
@@ -159,11 +196,41 @@ static void name(uint32_t *at, uint32_t bit)
 		__atomic_store_n(at, *at | bit, __ATOMIC_RELEASE);
 }
 
-/* Root and deep name the level for all addresses of a cell; they go on doing so when the cell is gone. */
+/* The bit of an entry of named. */
+static uint32_t named_bit(uint32_t addr, unsigned int level)
+{
+	return (level == 28 ? 2u : 1u) << (addr >> 8 & 15) * 2;
+}
+
+/* When a cell went: is there no other of its level in its /24? Those of levels 24 and 28 are one and sixteen. */
+static void unname_level(struct sets *set, uint32_t addr, unsigned int level)
+{
+	struct table_key key;
+	uint32_t i;
+
+	for (i = 0; level == 28 && i < 16; i++) {
+		key = key_of(false, 0, (addr & ~255u) | i << 4, 28);
+		if (table_find(&set->front, &key) != TABLE_NONE)
+			return;
+	}
+	set->named[addr >> 12] &= ~named_bit(addr, level);
+	store_fine(set, addr >> 12, fine_all(set->root[addr >> 12]));
+}
+
+/*
+ * Root and deep name the level for all addresses of a cell; only a fine root stops doing so when the cell is gone. (Of two prefixes that
+ * share an entry of the others none knows.)
+ */
 static void name_level(struct sets *set, uint64_t hi, uint64_t lo, unsigned int level)
 {
 	unsigned int n = (level - CELLS_FIRST) / 4;
+	uint32_t addr = (uint32_t)lo;
 
+	if (set->blocks) {
+		set->named[addr >> 12] |= named_bit(addr, level);
+		store_fine(set, addr >> 12, fine_all(set->root[addr >> 12]));
+		return;
+	}
 	if (set->v6 && level >= 28)
 		name(&set->deep[set_deep_hash(hi, set->front.seed[0]) >> set->deep_shift], 1u << level / 4);
 	name(&set->root[first_32(set, hi, lo) >> (32 - set->root_bits)], SET_ROOT_LEVEL << (n < 2 ? n : 2));
@@ -211,10 +278,13 @@ int cells_del(struct sets *set, const struct sets_elem *e)
 	if (!(*tree & node))
 		return 0;
 	*tree &= ~node;
-	if (*tree)
+	if (*tree) {
 		__atomic_store_n(table_value(&set->front, slot), covered(*tree), __ATOMIC_RELEASE);
-	else
-		table_remove(&set->front, slot);
+		return 1;
+	}
+	table_remove(&set->front, slot);
+	if (set->blocks)
+		unname_level(set, (uint32_t)e->lo, cells_level(e->len));
 	return 1;
 }
 
@@ -303,7 +373,8 @@ void cells_repair(struct sets *set)
 	set->head->n_short = 0;
 	for (i = 0; i < (2u << set->most_short) / 64; i++)
 		set->head->n_short += (uint32_t)__builtin_popcountll(set->shorts[i]);
-	refresh(set, 0, 0);
+	if (set->blocks)
+		memset(set->named, 0, (size_t)4 << set->root_bits);
 	for (slot = table_next(&set->front, 0); slot != TABLE_NONE;
 	     slot = table_next(&set->front, slot + 1)) {
 		tree = *table_tree(&set->front, slot);
@@ -314,6 +385,10 @@ void cells_repair(struct sets *set)
 			continue;
 		}
 		__atomic_store_n(table_value(&set->front, slot), covered(tree), __ATOMIC_RELEASE);
-		name_level(set, key.hi, key.lo, level);
+		if (set->blocks) /* the root follows when all are named: readers see what it said before */
+			set->named[(uint32_t)key.lo >> 12] |= named_bit((uint32_t)key.lo, level);
+		else
+			name_level(set, key.hi, key.lo, level);
 	}
+	refresh(set, 0, 0);
 }

@@ -54,6 +54,12 @@ static void lay_out(const struct sets_spec *spec, struct set_head *head)
 		head->short_bits = (uint32_t)line;
 		line += ((uint64_t)2 << (root_bits + 4)) / 8 / SET_LINE;
 	}
+	if (prefixes && !v6 && root_bits == 20) {
+		head->blocks = (uint32_t)line;
+		line += (1u << 22) / 8 / SET_LINE;
+		head->named = (uint32_t)line;
+		line += ((uint64_t)4 << root_bits) / SET_LINE;
+	}
 	if (prefixes && spec->flags)
 		table_size(&head->book, &book, &line);
 	head->lines = (uint32_t)line;
@@ -116,6 +122,10 @@ static struct sets *handle(void *mem, size_t bytes, int (*grace)(void *arg), voi
 		set->root_bits = (set->v6 ? 64 : 32) - head->root_shift;
 		set->most_short = set->root_bits + 4;
 		set->shorts = (uint64_t *)mem + (uint64_t)head->short_bits * SET_LINE / 8;
+		if (head->blocks) {
+			set->blocks = (uint32_t *)mem + (uint64_t)head->blocks * SET_LINE / 4;
+			set->named = (uint32_t *)mem + (uint64_t)head->named * SET_LINE / 4;
+		}
 	}
 	return set;
 }
@@ -163,8 +173,8 @@ static bool sane(const struct set_head *head, size_t bytes)
 	lay_out(&spec, &want);
 	return want.root_shift == head->root_shift && want.root == head->root && want.deep == head->deep &&
 	       want.deep_shift == head->deep_shift && want.lines == head->lines &&
-	       want.short_bits == head->short_bits &&
-	       !memcmp(&want.front, &head->front, sizeof(want.front)) &&
+	       want.short_bits == head->short_bits && want.blocks == head->blocks &&
+	       want.named == head->named && !memcmp(&want.front, &head->front, sizeof(want.front)) &&
 	       !memcmp(&want.book, &head->book, sizeof(want.book));
 }
 
