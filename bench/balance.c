@@ -18,6 +18,7 @@
 #include "balance/tables.h"
 #include "base/clock.h"
 #include "bench/balance.h"
+#include "bench/balance_lru.h"
 #include "bench/bench.h"
 #include "control/balance.h"
 #include "port/traffic_host.h"
@@ -351,22 +352,55 @@ static void flows(struct bed *bed, uint32_t n, uint32_t again, uint32_t n_servic
 	}
 }
 
-/* Nanoseconds over the base: minima of interleaved rounds, since whatever else runs only adds. */
-static double over(struct bed *bed, uint32_t repeat)
+/* Nanoseconds of a program over the base: minima of interleaved rounds, since whatever else runs only adds. */
+static double over_of(struct bed *bed, int prog, const struct balance_bench *bss, uint32_t repeat)
 {
 	double with = 1e9, without = 1e9, ns;
+	uint64_t before = bss->lost;
 	int i;
 
-	bed->bss->lost = 0;
 	for (i = -3; i < ROUNDS; i++) {
-		ns = bench_run_ns(bed->varied, bed->packet, bed->len, repeat);
+		ns = bench_run_ns(prog, bed->packet, bed->len, repeat);
 		with = i >= 0 && ns < with ? ns : with;
 		ns = bench_run_ns(bed->base, bed->packet, bed->len, repeat);
 		without = i >= 0 && ns < without ? ns : without;
 	}
-	if (bed->bss->lost)
-		die("%llu packets were not forwarded", (unsigned long long)bed->bss->lost);
+	if (bss->lost != before)
+		die("%llu packets were not forwarded", (unsigned long long)(bss->lost - before));
 	return with - without;
+}
+
+static double over(struct bed *bed, uint32_t repeat)
+{
+	return over_of(bed, bed->varied, bed->bss, repeat);
+}
+
+/* Beside it, the same packets through a balancer of the kernel's maps, in which all flows were before: its nanoseconds, and its part. */
+static void beside_lru(struct bed *bed, struct lru_bed *lru, const char *name, double own, uint32_t repeat)
+{
+	double theirs;
+	char row[80];
+
+	lru_headers(lru, bed->bss);
+	bench_run_ns(lru->prog, bed->packet, bed->len, 8 * repeat);
+	theirs = over_of(bed, lru->prog, lru->bss, repeat);
+	snprintf(row, sizeof(row), "balance_%s_kernel_lru", name);
+	bench_note(row, theirs, "ns-over-parse");
+	snprintf(row, sizeof(row), "balance_%s_of_kernel_lru", name);
+	bench_note(row, own / theirs, "ratio");
+}
+
+/* A row with its limit, and the same packets through the kernel's LRU; lru: or NULL. */
+static double row(struct bed *bed, struct lru_bed *lru, const char *name, uint32_t repeat, double limit)
+{
+	char full[80];
+	double own = over(bed, repeat);
+
+	snprintf(full, sizeof(full), "balance_%s", name);
+	bench_figure(full, own, "ns-over-parse", "<=", limit);
+	if (lru)
+		beside_lru(bed, lru, name, own, repeat);
+	return own;
 }
 
 /* Every slot of every service changed; flows that nobody knows go to its previous backend. */
@@ -388,17 +422,19 @@ static void change_all(struct bed *bed)
 
 static void unchanged_slots(const char *dir)
 {
+	struct lru_bed lru;
 	struct bed bed;
 	double four;
 
 	open_bed(&bed, dir, MAGLEV_SLOTS, 0, false);
+	lru_open(&lru, dir, 1 << 17);
 	flows(&bed, 4, 0, 1);
-	bench_figure("balance_packet_4_flows", over(&bed, REPEAT), "ns-over-parse", "<=", 25);
+	row(&bed, &lru, "packet_4_flows", REPEAT, 25);
 	flows(&bed, BENCH_HEADERS, 0, 1);
-	bench_figure("balance_packet_64k_flows_1_service", over(&bed, REPEAT), "ns-over-parse", "<=", 25);
+	row(&bed, &lru, "packet_64k_flows_1_service", REPEAT, 25);
 	flows(&bed, BENCH_HEADERS, 0, N_SERVICES);
-	four = over(&bed, REPEAT);
-	bench_figure("balance_packet_64k_flows_100_services", four, "ns-over-parse", "<=", 25);
+	four = row(&bed, &lru, "packet_64k_flows_100_services", REPEAT, 25);
+	lru_close(&lru);
 	flows(&bed, BENCH_HEADERS, 15, N_SERVICES);
 	bench_note("balance_packet_1M_flows_100_services", over(&bed, 4 * REPEAT), "ns-over-parse");
 	close_bed(&bed);
@@ -432,26 +468,29 @@ static void transition(const char *dir)
 
 static void flow_table(const char *dir)
 {
+	struct lru_bed lru;
 	struct bed bed;
 
 	open_bed(&bed, dir, MAGLEV_SLOTS, 1 << 16, false);
 	change_all(&bed);
 	flows(&bed, BENCH_HEADERS, 0, 1);
-	bench_figure("balance_flow_hit_64k_flows_1_service", over(&bed, REPEAT), "ns-over-parse", "<=", 45);
+	row(&bed, NULL, "flow_hit_64k_flows_1_service", REPEAT, 45);
 	flows(&bed, BENCH_HEADERS, 0, N_SERVICES);
-	bench_figure("balance_flow_hit_64k_flows", over(&bed, REPEAT), "ns-over-parse", "<=", 45);
+	row(&bed, NULL, "flow_hit_64k_flows", REPEAT, 45);
 	close_bed(&bed);
 	open_bed(&bed, dir, MAGLEV_SLOTS, 1 << 20, false);
+	lru_open(&lru, dir, 1 << 21);
 	change_all(&bed);
 	flows(&bed, BENCH_HEADERS, 0, N_SERVICES);
 	bench_note("balance_flow_hit_64k_flows_room_for_1M", over(&bed, REPEAT), "ns-over-parse");
 	flows(&bed, BENCH_HEADERS, 15, N_SERVICES);
 	bench_run_ns(bed.varied, bed.packet, bed.len, 32 * REPEAT);
-	bench_figure("balance_flow_hit_1M_flows", over(&bed, 4 * REPEAT), "ns-over-parse", "<=", 100);
+	row(&bed, &lru, "flow_hit_1M_flows", 4 * REPEAT, 100);
 	flows(&bed, BENCH_HEADERS, ~0u >> 16, N_SERVICES);
-	bench_figure("balance_flow_every_packet_new", over(&bed, 4 * REPEAT), "ns-over-parse", "<=", 150);
+	row(&bed, &lru, "flow_every_packet_new", 4 * REPEAT, 150);
 	bed.bss->flags = 2;
-	bench_figure("balance_flow_every_packet_a_syn", over(&bed, 4 * REPEAT), "ns-over-parse", "<=", 150);
+	row(&bed, &lru, "flow_every_packet_a_syn", 4 * REPEAT, 150);
+	lru_close(&lru);
 	close_bed(&bed);
 	open_bed(&bed, dir, MAGLEV_SLOTS, 1 << 16, true);
 	flows(&bed, BENCH_HEADERS, 0, N_SERVICES);

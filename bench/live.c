@@ -396,17 +396,17 @@ static void put_nft_set(void)
 	buf_free(&text);
 }
 
-static void put_limit(void)
+/* The rate decides how many cells there are (doc/limit.md): 262,144, and the most. */
+static void put_limit(const char *name, const char *title, uint32_t rate, double target)
 {
 	struct buf text = {0};
-	struct row *r = add_row("limit_16M_sources", "limit per source, 16M forged ones", 0.65);
+	struct row *r = add_row(name, title, target);
 
-	if (r) {
-		r->n_sources = 16000000;
-		buf_printf(&text, "filter on eth0 {\nlimit ip to 100/s per source\ndefault drop\n}\n");
-		put_filter(r, &text);
-	}
-	put_kernel("limit_16M_sources_lru", "  kernel's LRU hash, 1M entries", "live_lru", 16000000);
+	if (!r)
+		return;
+	r->n_sources = 16000000;
+	buf_printf(&text, "filter on eth0 {\nlimit ip to %u/s per source\ndefault drop\n}\n", rate);
+	put_filter(r, &text);
 	buf_free(&text);
 }
 
@@ -524,7 +524,9 @@ static void put_all(void)
 	put_nft_set();
 	put_set("set_1M_prefixes", "set of 1M prefixes, any source", true, 0.55);
 	put_kernel("set_1M_lpm", "  kernel's LPM trie, 1M prefixes", "live_lpm", ANY_SOURCE);
-	put_limit();
+	put_limit("limit_16M_sources", "1,000/s per source, 16M forged ones", 1000, 0.65);
+	put_limit("limit_16M_slow", "100/s per source, 16M forged ones", 100, 0);
+	put_kernel("limit_16M_sources_lru", "  kernel's LRU hash, 1M entries", "live_lru", 16000000);
 }
 
 int main(int argc, char **argv)
