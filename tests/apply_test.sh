@@ -321,6 +321,43 @@ made_anew() {
 		sl restore >/dev/null && is state runs "$(st '.interfaces[] | select(.interface == "va") | .state')" &&
 		box ip link set va name wa && is state runs "$(st '.interfaces[] | select(.interface == "wa") | .state')" && box ip link del wa
 }
+renamed() { # what is on it stays, though no policy has its new name; an interface that comes gets its own all the same
+	forget
+	policy two.conf 'interface va { mode generic }
+filter on { va, eth7 } {
+	drop icmp
+	default pass
+}'
+	box ip link add va type veth peer name vb && box ip link add eth7 type veth peer name vd && sl apply "$T/two.conf" >/dev/null &&
+		box ip link del eth7 && box ip link set va name wa && sl restore >"$T/said" 2>"$T/err" &&
+		is state "runs va generic" "$(st '.interfaces[] | select(.interface == "wa") | "\(.state) \(.was) \(.mode)"')" &&
+		grep -q '^sluice restore: wa was va: what the policy has on va stays there' "$T/err" &&
+		sl status | grep -q '^  wa  *generic.*, put there when it was va$' && box ip link add eth7 type veth peer name vd &&
+		sl restore >/dev/null 2>&1 && is state runs "$(st '.interfaces[] | select(.interface == "eth7") | .state')" &&
+		is state "runs va generic" "$(st '.interfaces[] | select(.interface == "wa") | "\(.state) \(.was) \(.mode)"')" &&
+		sl restore | grep -q 'in force on all its interfaces already' || { cat "$T/said" "$T/err"; sl status; return 1; }
+	box ip link set wa down && box ip link set wa name va && sl apply "$T/two.conf" | grep -q 'nothing to do' || return 1
+	# another filter of the same policy is what its new name stands for
+	policy other.conf 'filter on va {
+	default pass
+}
+filter on wa {
+	drop udp
+	default pass
+}'
+	box ip link add wa type veth peer name vf && sl apply "$T/other.conf" >/dev/null && box ip link del wa && box ip link set va name wa &&
+		sl restore >/dev/null 2>&1 && is state 'runs null 1' "$(st '.interfaces[] | select(.interface == "wa") | "\(.state) \(.was) \(.filter)"')" &&
+		box ip link del wa && box ip link del eth7
+}
+unread() { # whoever reads the plan leaves
+	forget
+	sl apply "$T/a.conf" >/dev/null || return 1
+	for d in b a b; do
+		{ sl apply "$T/$d.conf" 2>"$T/err"; echo $? >"$T/rc"; } | true
+		is rc 0 "$(cat "$T/rc")" && is said "" "$(cat "$T/err")" && grep -q . "$T/$d.conf" || return 1
+	done
+	in_force 4 B && { sl rollback; echo $? >"$T/rc"; } | true && is rc 0 "$(cat "$T/rc")" && in_force 5 A
+}
 ways_in() { # other ways into the namespace: without the machine's /sys/fs/bpf, and with it
 	forget
 	nsenter --net=/run/netns/sluice-$LAB-box "$SLUICE" apply "$T/a.conf" >/dev/null && in_force 1 A &&
@@ -357,6 +394,8 @@ case_ "beside another member of the chain" beside
 case_ "modes, and why not native" modes
 case_ "somebody else takes the filter off, or puts something there" taken
 case_ "an interface that goes, comes again, and gets another name" made_anew
+case_ "restore: an interface that got another name keeps what it has" renamed
+case_ "a plan whose reader leaves stops nothing" unread
 case_ "from ip netns exec and nsenter" ways_in
 case_ "four applies at once come one after the other" two_at_once
 case_ "the lock's holder is named" locked

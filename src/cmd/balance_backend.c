@@ -36,6 +36,7 @@ static const struct cli_opt opts[] = {
 
 const struct cli_verb balance_backend_verb = {
 	.name = "balance backend",
+	.changes = true,
 	.usage = "[FILE] [--apply] [--xdp] [--service NAME] [--address ADDR] | --undo",
 	.summary = "what a backend's host needs: tunnels, virtual addresses, ARP",
 	.text = "FILE is the balancer's policy (default " POLICY_FILE

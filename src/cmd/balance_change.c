@@ -41,6 +41,7 @@ static const struct cli_opt no_opts[] = {{0}};
 
 const struct cli_verb balance_drain_verb = {
 	.name = "balance drain",
+	.changes = true,
 	.usage = "[SERVICE] BACKEND [--wait TIME | --no-wait] [--idle TIME]",
 	.summary = "no new flows to a backend; wait until those that are there have ended",
 	.text = "Without SERVICE it is all that have the backend. Ctrl-C ends the waiting, not the draining. "
@@ -53,6 +54,7 @@ const struct cli_verb balance_drain_verb = {
 
 const struct cli_verb balance_undrain_verb = {
 	.name = "balance undrain",
+	.changes = true,
 	.usage = "[SERVICE] BACKEND",
 	.summary = "new flows to a backend again",
 	.text = "Without SERVICE it is all that have the backend.\n",
@@ -63,6 +65,7 @@ const struct cli_verb balance_undrain_verb = {
 
 const struct cli_verb balance_set_weight_verb = {
 	.name = "balance set-weight",
+	.changes = true,
 	.usage = "[SERVICE] BACKEND WEIGHT|policy",
 	.summary = "give a backend another weight, or that of the policy again",
 	.text = "Without SERVICE it is all that have the backend. The weight stays across sluice apply while "

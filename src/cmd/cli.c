@@ -167,6 +167,8 @@ int cli_parse(const struct cli_verb *verb, int argc, char **argv, char ***args, 
 	size_t n = collect(verb, all, longs, shorts), i;
 	int c;
 
+	if (verb->changes)
+		signal(SIGPIPE, SIG_IGN);
 	opterr = 0;
 	optind = 0;
 	while ((c = getopt_long(argc, argv, shorts, longs, NULL)) != -1) {

@@ -58,6 +58,7 @@ struct cli_verb {
 	const struct cli_opt *opts;
 	int min_args, max_args; /* positional; max -1: any number */
 	bool ends_at_arg;	/* options end at the first argument: the rest is somebody else's command line */
+	bool changes;		/* a reader of its output that is gone (SIGPIPE) does not stop it half way */
 };
 
 /* Set by the options every verb has. */

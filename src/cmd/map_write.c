@@ -25,6 +25,7 @@ static const struct cli_opt set_opts[] = {
 
 const struct cli_verb map_set_verb = {
 	.name = "map set",
+	.changes = true,
 	.usage = "MAP KEY VALUE... [OPTION...]",
 	.summary = "write one entry",
 	.min_args = 2,
@@ -44,6 +45,7 @@ static const struct cli_opt del_opts[] = {
 
 const struct cli_verb map_del_verb = {
 	.name = "map del",
+	.changes = true,
 	.usage = "MAP KEY...|--all [OPTION...]",
 	.summary = "delete entries; take the head out of a queue or stack and print it",
 	.min_args = 1,

@@ -16,6 +16,7 @@ static const struct cli_opt opts[] = {
 
 const struct cli_verb set_add_verb = {
 	.name = "set add",
+	.changes = true,
 	.usage = "SET ADDR|PREFIX|FIRST-LAST|-... [for TIME]",
 	.summary = "put elements into a set",
 	.text = "- is what stands in standard input, as in files of sets.\n"
@@ -29,6 +30,7 @@ const struct cli_verb set_add_verb = {
 
 const struct cli_verb set_del_verb = {
 	.name = "set del",
+	.changes = true,
 	.usage = "SET ADDR|PREFIX|FIRST-LAST|-...",
 	.summary = "take elements out of a set",
 	.text = "Just as they are listed: a part of a prefix cannot be taken out of it. What is in the "
@@ -41,6 +43,7 @@ const struct cli_verb set_del_verb = {
 
 const struct cli_verb set_flush_verb = {
 	.name = "set flush",
+	.changes = true,
 	.usage = "SET",
 	.summary = "take everything out of a set",
 	.text = NULL,
@@ -51,6 +54,7 @@ const struct cli_verb set_flush_verb = {
 
 const struct cli_verb set_load_verb = {
 	.name = "set load",
+	.changes = true,
 	.usage = "SET [FILE]",
 	.summary = "make a file's addresses those of a set, by difference",
 	.text = "Without FILE the set's own file is read again. What is in both stays in the set at every "

@@ -25,6 +25,7 @@ static const struct cli_opt opts[] = {
 
 static const struct cli_verb verb = {
 	.name = "apply",
+	.changes = true,
 	.usage = "[FILE|-] [OPTION...]",
 	.summary = "put a policy into force, in one atomic switch",
 	.text = "FILE is " POLICY_FILE

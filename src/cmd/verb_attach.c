@@ -35,6 +35,7 @@ static const struct cli_opt opts[] = {
 
 static const struct cli_verb verb = {
 	.name = "attach",
+	.changes = true,
 	.usage = "IF[,IF...] OBJ[:PROG]... [OPTION...]",
 	.summary = "put XDP programs on interfaces, several at once",
 	.text = "IF may be a glob ('veth*') and a list. Programs run in order of priority; one whose verdict is not in its\n"

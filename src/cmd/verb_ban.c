@@ -11,6 +11,7 @@ static const struct cli_opt ban_opts[] = {
 
 static const struct cli_verb ban_verb = {
 	.name = "ban",
+	.changes = true,
 	.usage = "ADDR|PREFIX|FIRST-LAST|-... [for TIME] [in SET]",
 	.summary = "put addresses into a set of the policy in force, for a time",
 	.text = "Without TIME it is the set's timeout. Without SET it is the only set with a timeout, or the "
@@ -32,6 +33,7 @@ static const struct cli_opt unban_opts[] = {
 
 static const struct cli_verb unban_verb = {
 	.name = "unban",
+	.changes = true,
 	.usage = "ADDR|PREFIX|FIRST-LAST|-... [in SET]",
 	.summary = "take addresses out of a set of the policy in force",
 	.text = "Just as they were banned: an address of a banned prefix cannot be taken out of it.\n"

@@ -6,6 +6,7 @@ static const struct cli_opt opts[] = {{0}};
 
 static const struct cli_verb verb = {
 	.name = "confirm",
+	.changes = true,
 	.usage = "",
 	.summary = "keep the policy that is on trial",
 	.text = "After sluice apply --confirm TIME, within that time. What is in force for good stays so. "

@@ -25,6 +25,7 @@ static const struct cli_opt opts[] = {
 
 static const struct cli_verb verb = {
 	.name = "detach",
+	.changes = true,
 	.usage = "IF[,IF...] NAME... | IF[,IF...] --all",
 	.summary = "take programs off interfaces",
 	.text = "NAME is what `sluice list` shows. The others go on without losing a packet; with the last one the link goes too.\n",

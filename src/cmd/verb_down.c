@@ -12,6 +12,7 @@ static const struct cli_opt opts[] = {
 
 static const struct cli_verb verb = {
 	.name = "down",
+	.changes = true,
 	.usage = "[OPTION...]",
 	.summary = "take the policy off all interfaces",
 	.text = "Other programs of the chains stay. The history stays: sluice rollback puts the policy back.\n"

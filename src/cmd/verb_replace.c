@@ -33,6 +33,7 @@ static const struct cli_opt opts[] = {
 
 static const struct cli_verb verb = {
 	.name = "replace",
+	.changes = true,
 	.usage = "IF[,IF...] NAME OBJ[:PROG] [OPTION...]",
 	.summary = "put another program in the place of one, between two packets",
 	.text = "Every packet is seen by the old program or by the new one. Counters of the member go on.\n",

@@ -19,6 +19,7 @@ static const struct cli_opt opts[] = {
 
 static const struct cli_verb verb = {
 	.name = "rollback",
+	.changes = true,
 	.usage = "[N] [OPTION...]",
 	.summary = "put an earlier policy back",
 	.text = "N is a number of the history (sluice status); without it, the policy before this one. Ends a trial.\n\n"

@@ -50,6 +50,8 @@ static void say_part(const struct control_status *s, const struct control_status
 			       text_si((double)p->services.bytes, size, sizeof(size)));
 		if (p->members > 1)
 			printf(", one of %u programs", p->members);
+		if (p->was[0])
+			printf(", put there when it was %s", cli_name(p->was, name));
 		if (p->health == CONTROL_DETOUR)
 			printf(s->trial_ns ? ", on trial" : ", by the detour of a switch");
 		putchar('\n');
@@ -173,6 +175,7 @@ static json_t *json_parts(const struct control_status *s)
 			json_object_set_new(o, "mode", json_string(sluice_mode_name(p->mode)));
 			json_object_set_new(o, "why", json_string(p->why));
 			json_object_set_new(o, "programs", json_integer(p->members));
+			json_object_set_new(o, "was", json_name(p->was));
 		}
 		if (p->health == CONTROL_FOREIGN)
 			json_object_set_new(o, "program", json_string(p->program));

@@ -169,6 +169,36 @@ static int ask_ready(struct work *w, const struct policy *policy)
 	return e;
 }
 
+static bool is_live(const struct control_state *st, const struct store_policy *p)
+{
+	struct control_generation *live;
+	bool same = st->record.live[0] && !control_generation_open(st, st->record.live, &live, NULL);
+
+	if (!same)
+		return false;
+	same = !strcmp(live->hash, p->hash);
+	control_generation_free(live);
+	return same;
+}
+
+/* missing_ok: nobody has looked at the names: what runs under another one by now goes on. */
+static int find_parts(const struct control_state *st, const struct store_policy *p, bool missing_ok,
+		      struct control_generation *to, struct sluice_err *err)
+{
+	struct control_generation *live = NULL;
+	uint32_t i;
+	int e;
+
+	if (missing_ok && is_live(st, p))
+		control_generation_open(st, st->record.live, &live, NULL);
+	for (i = 0; live && i < live->n_all; i++)
+		if (is_lost(st, live, i))
+			live->parts[i].ifindex = 0;
+	e = build_parts(p->policy, missing_ok, live, to, err);
+	control_generation_free(live);
+	return e;
+}
+
 /* Compile, load, show, switch. again: a generation that this is once more; "" if it comes from a file. */
 static int put(struct work *w, const struct store_policy *p, const char *again, bool missing_ok)
 {
@@ -180,7 +210,7 @@ static int put(struct work *w, const struct store_policy *p, const char *again, 
 	if (!w->next)
 		return err_nomem(w->err);
 	snprintf(w->done->left, sizeof(w->done->left), "%s", w->st->record.live);
-	e = build_parts(p->policy, missing_ok, w->next, w->err);
+	e = find_parts(w->st, p, missing_ok, w->next, w->err);
 	e = e ?: new_generation(w, p, again, &entry);
 	if (e)
 		return e;
@@ -208,18 +238,6 @@ static int put(struct work *w, const struct store_policy *p, const char *again, 
 	return e;
 }
 
-static bool is_live(const struct control_state *st, const struct store_policy *p)
-{
-	struct control_generation *live;
-	bool same = st->record.live[0] && !control_generation_open(st, st->record.live, &live, NULL);
-
-	if (!same)
-		return false;
-	same = !strcmp(live->hash, p->hash);
-	control_generation_free(live);
-	return same;
-}
-
 /* Is the policy in force, on every interface that it would be put on? -ENODEV: one that it names is not there. */
 static int is_in_force(const struct control_state *st, const struct store_policy *p, bool missing_ok, bool *yes,
 		       struct sluice_err *err)
@@ -232,7 +250,7 @@ static int is_in_force(const struct control_state *st, const struct store_policy
 	*yes = false;
 	if (!is_live(st, p) || control_generation_open(st, st->record.live, &live, NULL))
 		return 0;
-	e = build_parts(p->policy, missing_ok, &wanted, err);
+	e = find_parts(st, p, missing_ok, &wanted, err);
 	*yes = !e && still_fits(st, live->name, &wanted) && build_own_stays(st, live->name, &p->policy->services);
 	for (i = 0; *yes && i < live->n_all; i++)
 		*yes = !control_part_on(st, live, i, &on, NULL) && (on.itself || on.detour);

@@ -37,12 +37,15 @@ struct build_rule {
 
 /*
  * build_parts() finds the interfaces of a policy's filters and balance blocks.
+ * in:      stays   a generation of the same policy, or NULL: what it has on an interface that has got another name since (an
+ *                  ifindex of 0: nothing) is on that one, under the name it was found by
  * out:     g->parts, on, and how many
  * errors:  -ENODEV an interface that is named is not there (err has all that are missing); missing_ok: it is left
  *          out, as is one that is named by another name of it, else -EINVAL, and also if rules name it so;
  *          -EINVAL an interface is in two filters (by globs); balance blocks are on too many
  */
-int build_parts(const struct policy *p, bool missing_ok, struct control_generation *g, struct sluice_err *err);
+int build_parts(const struct policy *p, bool missing_ok, const struct control_generation *stays,
+		struct control_generation *g, struct sluice_err *err);
 
 /* build_bits() are the bits of the interfaces that a balance block is on. */
 uint32_t build_bits(const struct control_generation *g, uint32_t balance);

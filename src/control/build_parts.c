@@ -34,9 +34,23 @@ bool build_names(const struct control_part *on, const char *ifname)
 	       (is_glob(on->ifname) && strcmp(ifname, "lo") != 0 && !fnmatch(on->ifname, ifname, 0));
 }
 
-static int add_filter(const struct policy *p, struct control_generation *g, const struct if_nameindex *i,
-		      struct sluice_err *err)
+/* What a generation has on an interface that has another name by now. */
+static const struct control_part *renamed(const struct control_generation *stays, enum control_kind kind,
+					  const struct if_nameindex *i)
 {
+	uint32_t k;
+
+	for (k = 0; stays && k < stays->n_all; k++)
+		if (stays->parts[k].kind == kind && stays->parts[k].ifindex == (int)i->if_index &&
+		    strcmp(stays->parts[k].ifname, i->if_name) != 0)
+			return &stays->parts[k];
+	return NULL;
+}
+
+static int add_filter(const struct policy *p, const struct control_generation *stays,
+		      struct control_generation *g, const struct if_nameindex *i, struct sluice_err *err)
+{
+	const struct control_part *was = renamed(stays, CONTROL_FILTER, i);
 	struct control_part part = {.kind = CONTROL_FILTER, .ifindex = (int)i->if_index};
 	struct policy_where first, second;
 	const struct control_part *found = NULL;
@@ -53,25 +67,29 @@ static int add_filter(const struct policy *p, struct control_generation *g, cons
 		}
 		found = &g->on[k];
 	}
+	if (!found && was)
+		return add(&g->parts, &g->n_all, was, was->ifname, err);
 	part.filter = found ? found->filter : 0;
 	return found ? add(&g->parts, &g->n_all, &part, i->if_name, err) : 0;
 }
 
 /* One balancer for all blocks of the interface. */
-static int add_balancer(struct control_generation *g, const struct if_nameindex *i, struct sluice_err *err)
+static int add_balancer(const struct control_generation *stays, struct control_generation *g,
+			const struct if_nameindex *i, struct sluice_err *err)
 {
+	const struct control_part *was = renamed(stays, CONTROL_BALANCE, i);
 	struct control_part part = {.kind = CONTROL_BALANCE, .ifindex = (int)i->if_index, .filter = g->n_all - g->n_parts};
 	uint32_t k;
 
 	for (k = 0; k < g->n_on; k++)
 		if (g->on[k].kind == CONTROL_BALANCE && build_names(&g->on[k], i->if_name))
 			break;
-	if (k == g->n_on)
+	if (k == g->n_on && !was)
 		return 0;
 	if (part.filter == BUILD_BALANCERS)
 		return err_set(err, -EINVAL, "balance blocks are on more than %u interfaces, %s among them", BUILD_BALANCERS,
 			       i->if_name);
-	return add(&g->parts, &g->n_all, &part, i->if_name, err);
+	return add(&g->parts, &g->n_all, &part, k == g->n_on ? was->ifname : i->if_name, err);
 }
 
 struct missing {
@@ -197,7 +215,8 @@ static int add_names(struct control_generation *g, enum control_kind kind, uint3
 	return e;
 }
 
-int build_parts(const struct policy *p, bool missing_ok, struct control_generation *g, struct sluice_err *err)
+int build_parts(const struct policy *p, bool missing_ok, const struct control_generation *stays,
+		struct control_generation *g, struct sluice_err *err)
 {
 	struct if_nameindex *all;
 	uint32_t i;
@@ -215,10 +234,10 @@ int build_parts(const struct policy *p, bool missing_ok, struct control_generati
 	if (!all)
 		return err_set(err, -errno, "listing the interfaces: %s", strerror(errno));
 	for (i = 0; all[i].if_index && !e; i++)
-		e = add_filter(p, g, &all[i], err);
+		e = add_filter(p, stays, g, &all[i], err);
 	g->n_parts = g->n_all;
 	for (i = 0; all[i].if_index && !e; i++)
-		e = add_balancer(g, &all[i], err);
+		e = add_balancer(stays, g, &all[i], err);
 	if_freenameindex(all);
 	return e;
 }

@@ -90,6 +90,8 @@ static int ask_part(struct control_status *s, uint32_t i, struct sluice_err *err
 	} else if (e) {
 		snprintf(to->why, sizeof(to->why), "%.200s", why.text);
 	} else {
+		if (strcmp(on.ifname, part->ifname) != 0)
+			memcpy(to->was, part->ifname, sizeof(to->was));
 		to->health = health_of(&on, detours(&s->st->record));
 		to->mode = on.mode;
 		to->members = on.n_members;

@@ -33,6 +33,7 @@ enum control_health {
 struct control_status_part {
 	enum control_kind kind;
 	char ifname[16]; /* as it is called now, or was */
+	char was[16];	 /* under which name the policy found it; "": under this one */
 	int ifindex;
 	enum control_health health;
 	enum sluice_mode mode;
