@@ -85,7 +85,8 @@ counters() {
 		sl rollback >/dev/null && h1 ping -n -q -c 3 -i 0.01 -s 258 198.18.1.1 >/dev/null && is pings 15 "$(counted pings)" &&
 		sl apply "$T/b.conf" --confirm 1s >/dev/null && h1 ping -n -q -c 2 -i 0.01 -s 258 198.18.1.1 >/dev/null &&
 		is "pings on trial" 17 "$(counted pings)" && sleep 1.1 && h1 ping -n -q -c 1 -s 258 198.18.1.1 >/dev/null || return 1
-	expect_fail 3 'rolled back by itself' sl confirm && is "pings after the trial" 18 "$(counted pings)" &&
+	is "before anybody tidied up" 18 "$(sl rules -j --once 2>/dev/null | jq '[.. | objects | select(.name? == "pings") | .packets][0]')" &&
+		expect_fail 3 'rolled back by itself' sl confirm && is "pings after the trial" 18 "$(counted pings)" &&
 		is "one more mending adds nothing" 18 "$(sl restore >/dev/null; counted pings)"
 }
 limits() { # 10 at once, then one in 1000 s: who has used that up has none after the switch either
@@ -293,7 +294,8 @@ modes() {
 	policy generic.conf "interface to1 { mode generic }
 $(cat "$T/a.conf")"
 	sl apply "$T/generic.conf" >/dev/null && is mode generic "$(st '.interfaces[0].mode')" && meets h1 198.18.1.1 A &&
-		sl apply "$T/b.conf" --confirm 60s >/dev/null && meets h1 198.18.1.1 B && sl confirm >/dev/null && is mode generic "$(st '.interfaces[0].mode')" || return 1
+		sl apply "$T/b.conf" --confirm 60s >/dev/null && meets h1 198.18.1.1 B && sl confirm >/dev/null && is mode generic "$(st '.interfaces[0].mode')" &&
+		is why "its chain was there before the policy, in that mode" "$(st '.interfaces[0].why')" || return 1
 	policy native.conf "interface to1 { mode native }
 $(cat "$T/a.conf")"
 	expect_fail 1 'to1: it runs in generic mode, and the policy wants native mode: that takes sluice down first, and' sl apply "$T/native.conf" && meets h1 198.18.1.1 B &&

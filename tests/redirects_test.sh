@@ -45,6 +45,31 @@ deaf() { # one that takes no redirected packets: its other end was switched on a
 	box sh -c 'ip link set d0 down && ip link set d0 up' && arrives 5 && sl apply "$T/r2.conf" >/dev/null && sl apply "$T/r.conf" >"$T/out" 2>&1 && ! grep -q 'takes no' "$T/out"
 }
 case_ "an interface that takes no redirected packets is told" deaf
+unsummed() { # what begins at the other end of a veth has no checksums: TCP is dropped behind another CPU, and that is told before
+	policy cpu.conf 'filter on to1 {
+	cpu 0 tcp to port 7777
+}'
+	policy generic.conf "interface to1 { mode generic }
+$(cat "$T/cpu.conf")"
+	serve="import socket; s = socket.create_server(('198.18.1.1', 7777)); s.settimeout(30); s.accept()"
+	box python3 -c "$serve" &
+	server=$!
+	h1 ethtool -K eth0 tx on >/dev/null && sl down >/dev/null && sl apply "$T/cpu.conf" >/dev/null 2>"$T/err" &&
+		grep -q '/cpu.conf:2: to1 is a veth: packets that begin at its other end are lost when they are sent to another CPU, since .*; ethtool -K eth0 tx off there$' "$T/err" || { cat "$T/err"; return 1; }
+	asks() { h1 python3 -c "import socket; socket.create_connection(('198.18.1.1', 7777), 2)" 2>"$T/err"; }
+	asks && { echo "it is not lost"; return 1; }
+	h1 ethtool -K eth0 tx off >/dev/null && wait_until 5 asks && wait $server && sl apply "$T/r2.conf" >/dev/null && sl apply "$T/cpu.conf" >"$T/out" 2>&1 &&
+		! grep -q 'is a veth' "$T/out" && h1 ethtool -K eth0 tx on >/dev/null && sl down >/dev/null && sl apply "$T/generic.conf" >"$T/out" 2>&1 &&
+		grep -q '/generic.conf:3: to1 is a veth' "$T/out" || return 1
+	grep -q '/generic.conf:3: to1 is in generic mode, in which the kernel loses packets that are sent to another CPU' "$T/out" || return 1
+	box python3 -c "$serve" &
+	server=$!
+	h1 ethtool -K eth0 tx off >/dev/null && asks && echo "generic mode loses none on this kernel"
+	kill $server 2>/dev/null
+	wait $server
+	sl down >/dev/null
+}
+if command -v python3 >/dev/null; then case_ "packets without checksums that go to other CPUs are told" unsummed; else skip "packets without checksums" "no python3"; fi
 box ip link del d0
 
 forget

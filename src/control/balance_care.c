@@ -19,7 +19,6 @@
 #include "control/redirects.h"
 #include "control/sessions.h"
 #include "net/ifinfo.h"
-#include "net/peer.h"
 
 #define SAID 16		      /* of a kind */
 #define SETTLE_NS 500000000ull /* neighbours answer within milliseconds, or are not there */
@@ -228,26 +227,19 @@ static void look_target(struct care *c, uint32_t block, const struct way *way, c
 	     text_harmless(name), name);
 }
 
-/*
- * What the other end of a veth sends by itself has its checksums still to be filled in, by hardware that there is not: whoever gets it
- * redirected, or with other addresses, drops it.
- */
+/* With other addresses the sums would have to be there in every mode. */
 static void look_veth(struct care *c, uint32_t block, const struct net_ifinfo *in)
 {
 	char peer[16], name[16];
-	bool on;
-	int e;
+	bool sure;
 
-	if (strcmp(in->kind, "veth") != 0)
-		return;
-	e = net_peer_feature(&c->route, in, "tx-checksum-ip-generic", peer, &on, NULL);
-	if ((!e && !on) || !once(c->said_veth, &c->n_veth, in->index))
+	if (!redirects_unsummed(&c->route, in, peer, &sure) || !once(c->said_veth, &c->n_veth, in->index))
 		return;
 	snprintf(name, sizeof(name), "%s", in->name);
 	tell(c, block,
-	     "%s is a veth: packets that begin at its other end are lost when they are balanced%s, since their checksums are left to "
-	     "hardware that there is not; ethtool -K %s tx off there",
-	     text_harmless(name), e ? " unless that is switched off" : "", *peer ? text_harmless(peer) : "PEER");
+	     "%s is a veth: packets that begin at its other end are lost when they are balanced%s, " REDIRECTS_UNSUMMED,
+	     text_harmless(name), sure ? "" : " unless that is switched off",
+	     *peer ? text_harmless(peer) : "PEER");
 }
 
 static void look_at_backend(struct care *c, uint32_t block, const struct balance_backend *b, const struct net_ifinfo *in,

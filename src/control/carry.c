@@ -130,8 +130,10 @@ static int read_counts(const struct control_state *st, const struct control_gene
 	return e;
 }
 
-static int carry_part(const struct control_state *st, const struct control_generation *from, uint32_t k,
-		      const struct control_generation *to, uint32_t i, bool back, struct sluice_err *err)
+/* What part i goes on from, for free(); *there: it has that already. */
+static int sum_part(const struct control_state *st, const struct control_generation *from, uint32_t k,
+		    const struct control_generation *to, uint32_t i, bool back, struct filter_count **sum,
+		    uint32_t *n, bool *there, struct sluice_err *err)
 {
 	struct filter_count *old = NULL, *v = NULL;
 	char added[CONTROL_NAME] = "";
@@ -139,6 +141,7 @@ static int carry_part(const struct control_state *st, const struct control_gener
 	uint32_t r;
 	int e = both_read(st, to->name, to->parts[i].filter, from->name, from->parts[k].filter, &b, err);
 
+	*sum = NULL;
 	if (e)
 		return e;
 	old = calloc(b.n_before, sizeof(*old));
@@ -147,15 +150,51 @@ static int carry_part(const struct control_state *st, const struct control_gener
 	e = e ?: read_counts(st, from, k, b.n_before, !back, old, err);
 	if (back)
 		e = e ?: counts_carried(st, to->name, i, v, b.n_now, added, err);
-	if (!e && !(back && !strcmp(added, from->name))) {
-		for (r = 0; r < b.n_now; r++)
-			if (b.old[r] != UINT32_MAX)
-				counts_add(&v[r], &old[b.old[r]]);
-		e = counts_carry(st, to->name, i, v, b.n_now, back ? from->name : "", err);
-	}
+	*there = back && !strcmp(added, from->name);
+	for (r = 0; !e && !*there && r < b.n_now; r++)
+		if (b.old[r] != UINT32_MAX)
+			counts_add(&v[r], &old[b.old[r]]);
+	*n = b.n_now;
 	free(old);
-	free(v);
 	both_free(&b);
+	if (e)
+		free(v);
+	else
+		*sum = v;
+	return e;
+}
+
+static int carry_part(const struct control_state *st, const struct control_generation *from, uint32_t k,
+		      const struct control_generation *to, uint32_t i, bool back, struct sluice_err *err)
+{
+	struct filter_count *v;
+	bool there;
+	uint32_t n;
+	int e = sum_part(st, from, k, to, i, back, &v, &n, &there, err);
+
+	if (!e && !there)
+		e = counts_carry(st, to->name, i, v, n, back ? from->name : "", err);
+	free(v);
+	return e;
+}
+
+int carry_tried(const struct control_state *st, const char *tried, const struct control_generation *to,
+		uint32_t part, struct filter_count *v, uint32_t n, struct sluice_err *err)
+{
+	struct control_generation *from;
+	struct filter_count *sum = NULL;
+	bool there;
+	uint32_t n_sum = 0;
+	int e = control_generation_open(st, tried, &from, err),
+	    k = e ? -1 : part_on(from, to->parts[part].ifindex);
+
+	if (k >= 0)
+		e = sum_part(st, from, (uint32_t)k, to, part, true, &sum, &n_sum, &there, err);
+	if (!e && sum && n_sum == n)
+		memcpy(v, sum, n * sizeof(*v));
+	free(sum);
+	if (from)
+		control_generation_free(from);
 	return e;
 }
 

@@ -31,4 +31,8 @@ void carry_cells(const struct control_state *st, const char *from, const char *t
 int carry_counts(const struct control_state *st, const char *from, const char *to, struct sluice_err *err);
 int carry_back(const struct control_state *st, const char *tried, const char *to, struct sluice_err *err);
 
+/* carry_tried() is what a part's n rules will have carried over behind carry_back(), without writing it. */
+int carry_tried(const struct control_state *st, const char *tried, const struct control_generation *to,
+		uint32_t part, struct filter_count *v, uint32_t n, struct sluice_err *err);
+
 #endif

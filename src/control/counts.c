@@ -11,6 +11,7 @@
 #include "base/err.h"
 #include "bpf/seam.h"
 #include "control/build.h"
+#include "control/carry.h"
 #include "control/counts.h"
 #include "control/files.h"
 #include "control/inside.h"
@@ -216,6 +217,16 @@ int control_counts_read(struct control_counts *c, struct sluice_err *err)
 	return e;
 }
 
+/* Whose trial is over, and nobody has tidied up behind it yet, so that what it counted is not the generation's: "" nobody's. */
+static const char *untidied(const struct control_state *st, const char *name)
+{
+	const struct control_record *r = &st->record;
+
+	if (r->change == CONTROL_TRIAL && !strcmp(r->before, name))
+		return r->live;
+	return r->change == CONTROL_RETURN && !strcmp(r->live, name) ? r->next : "";
+}
+
 static int open_part(const struct control_state *st, struct control_counts *c, uint32_t i, struct sluice_err *err)
 {
 	struct control_part_counts *p = &c->parts[i];
@@ -234,7 +245,10 @@ static int open_part(const struct control_state *st, struct control_counts *c, u
 	c->carried[i] = calloc(p->n, sizeof(*p->v));
 	if (!p->v || !c->carried[i])
 		return err_nomem(err);
-	return counts_carried(st, c->gen->name, i, c->carried[i], p->n, added, err);
+	e = counts_carried(st, c->gen->name, i, c->carried[i], p->n, added, err);
+	if (!e && untidied(st, c->gen->name)[0])
+		e = carry_tried(st, untidied(st, c->gen->name), c->gen, i, c->carried[i], p->n, err);
+	return e == -ENOENT ? 0 : e; /* somebody has tidied up since */
 }
 
 int control_policy_counts(const struct control_state *st, const char *name, struct control_counts **counts,

@@ -183,9 +183,12 @@ void lay_why(const struct control_state *st, const char *name, uint32_t part, ch
 	buf_free(&b);
 }
 
-/* Why the mode is not native is known when a chain begins; whoever follows on the interface inherits it. */
+/*
+ * Why the mode is not native is known when a chain begins; whoever follows on the interface inherits it. Of a chain that others began
+ * nobody has written it down.
+ */
 static void keep_why(const struct control_state *st, const struct both *b, const struct spot *s,
-		     const struct sluice_attached *got)
+		     enum sluice_mode wanted, const struct sluice_attached *got)
 {
 	char why[sizeof(got->why)], dir[PATH_MAX], file[32];
 	uint32_t k;
@@ -194,6 +197,8 @@ static void keep_why(const struct control_state *st, const struct both *b, const
 	for (k = 0; k < CONTROL_KINDS; k++)
 		if (!why[0] && got->mode != SLUICE_MODE_NATIVE && s->from[k] >= 0)
 			lay_why(st, b->from->name, (uint32_t)s->from[k], why, sizeof(why));
+	if (!why[0] && got->mode == SLUICE_MODE_GENERIC && wanted == SLUICE_MODE_AUTO)
+		snprintf(why, sizeof(why), "its chain was there before the policy, in that mode");
 	if (!why[0] || !b->to || control_generation_dir(st, b->to->name, dir, NULL))
 		return;
 	for (k = 0; k < CONTROL_KINDS; k++) {
@@ -250,7 +255,7 @@ static int direct_one(const struct control_state *st, const struct both *b, cons
 		e = put_members(s->ifindex, m, CONTROL_KINDS, &opts, want ? last_moment : NULL, &last, &got,
 				err);
 		if (!e)
-			keep_why(st, b, s, &got);
+			keep_why(st, b, s, opts.mode, &got);
 	}
 	for (k = 0; k < CONTROL_KINDS; k++)
 		code_free(code[k]);
@@ -385,7 +390,7 @@ static int detour_one(const struct control_state *st, const struct both *b, cons
 	if (!e)
 		e = put_members(s->ifindex, m, n, &opts, NULL, NULL, &got, err);
 	if (!e)
-		keep_why(st, b, s, &got);
+		keep_why(st, b, s, opts.mode, &got);
 	for (k = 0; k < CONTROL_KINDS; k++)
 		sluice_object_free(obj[k]);
 	return e;

@@ -14,6 +14,7 @@
 #include "control/inside.h"
 #include "control/redirects.h"
 #include "net/ifinfo.h"
+#include "net/peer.h"
 
 #define REDIRECTS_MAX (1u << 20) /* bytes of the file */
 #define FILE_NAME "redirects"
@@ -43,14 +44,24 @@ static bool is_target(const struct policy *p, const struct control_generation *g
 	return false;
 }
 
+/* The first rule of a filter that sends packets on: to an interface, or to another CPU. */
+static const struct policy_stmt *sends(const struct policy_filter *f)
+{
+	uint32_t k;
+
+	for (k = 0; k < f->n_stmts; k++)
+		if (f->stmts[k].redirect || f->stmts[k].cpus.n)
+			return &f->stmts[k];
+	return NULL;
+}
+
 static bool any(const struct policy *p)
 {
-	uint32_t i, k;
+	uint32_t i;
 
 	for (i = 0; i < p->n_filters; i++)
-		for (k = 0; k < p->filters[i].n_stmts; k++)
-			if (p->filters[i].stmts[k].redirect)
-				return true;
+		if (sends(&p->filters[i]))
+			return true;
 	return false;
 }
 
@@ -157,6 +168,8 @@ struct care {
 	const struct policy *p;
 	const struct control_generation *g;
 	struct net_nl genl;
+	void (*say)(void *arg, const char *sentence);
+	void *arg;
 };
 
 static bool is_lost(struct care *c, uint32_t filter, int to)
@@ -197,18 +210,88 @@ static bool look(struct care *c, const struct if_nameindex *to, char *text, size
 	return false;
 }
 
+bool redirects_unsummed(struct net_nl *route, const struct net_ifinfo *in, char peer[16], bool *sure)
+{
+	bool on = true;
+
+	peer[0] = '\0';
+	if (strcmp(in->kind, "veth") != 0)
+		return false;
+	*sure = !net_peer_feature(route, in, "tx-checksum-ip-generic", peer, &on, NULL);
+	return !*sure || on;
+}
+
+static void look_veth(const struct care *c, struct net_nl *route, const struct control_part *part)
+{
+	const struct policy_stmt *s = sends(&c->p->filters[part->filter]);
+	struct net_ifinfo in;
+	struct policy_where w;
+	char peer[16], name[16], text[800];
+	bool sure;
+
+	if (!s || net_ifinfo_read(route, part->ifindex, -1, &in, NULL) ||
+	    !redirects_unsummed(route, &in, peer, &sure))
+		return;
+	w = policy_where(c->p, s->pos);
+	snprintf(name, sizeof(name), "%s", in.name);
+	snprintf(
+		text, sizeof(text),
+		"%.300s:%u: %s is a veth: packets that begin at its other end are lost when they are sent to another %s%s, " REDIRECTS_UNSUMMED,
+		w.path, w.line, text_harmless(name), s->redirect ? "interface" : "CPU",
+		sure ? "" : " unless that is switched off", peer[0] ? text_harmless(peer) : "PEER");
+	c->say(c->arg, text);
+}
+
+/*
+ * Linux (6.18) does not take the Ethernet header off a packet that a program in generic mode sends to another CPU, unless GRO has noted
+ * how long it is: ip_rcv() drops it as IP_INHDR.
+ */
+static void look_generic(struct care *c, const struct control_part *part)
+{
+	const struct policy_filter *f = &c->p->filters[part->filter];
+	struct policy_where w;
+	char name[16], text[800];
+	uint64_t features;
+	uint32_t k;
+
+	for (k = 0; k < f->n_stmts && !f->stmts[k].cpus.n; k++)
+		;
+	if (k == f->n_stmts ||
+	    (build_mode(c->p, part->ifname) != SLUICE_MODE_GENERIC &&
+	     (!c->genl.sock || net_xdp_features(&c->genl, part->ifindex, &features, NULL) ||
+	      features & NET_XDP_BASIC)))
+		return;
+	w = policy_where(c->p, f->stmts[k].pos);
+	snprintf(name, sizeof(name), "%s", part->ifname);
+	snprintf(
+		text, sizeof(text),
+		"%.300s:%u: %s is in generic mode, in which the kernel loses packets that are sent to another CPU, but for those behind "
+		"GRO; the interface's rps_cpus spreads them without a rule",
+		w.path, w.line, text_harmless(name));
+	c->say(c->arg, text);
+}
+
 void redirects_care(const struct policy *p, const struct control_generation *g,
 		    void (*say)(void *arg, const char *sentence), void *arg)
 {
-	struct care c = {.p = p, .g = g};
+	struct care c = {.p = p, .g = g, .say = say, .arg = arg};
 	struct if_nameindex *all = any(p) ? if_nameindex() : NULL;
+	struct net_nl route;
 	char text[800];
 	uint32_t i;
+
+	if (all && !net_nl_open(&route, NETLINK_ROUTE, NULL)) {
+		for (i = 0; i < g->n_parts; i++)
+			look_veth(&c, &route, &g->parts[i]);
+		net_nl_close(&route);
+	}
 
 	if (all && !net_nl_open(&c.genl, NETLINK_GENERIC, NULL))
 		for (i = 0; all[i].if_index; i++)
 			if (is_target(p, g, all[i].if_name) && look(&c, &all[i], text, sizeof(text)))
 				say(arg, text);
+	for (i = 0; all && i < g->n_parts; i++)
+		look_generic(&c, &g->parts[i]);
 	net_nl_close(&c.genl);
 	if (all)
 		if_freenameindex(all);

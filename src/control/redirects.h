@@ -9,6 +9,7 @@
 #define CONTROL_REDIRECTS_H
 
 #include "control/build_inside.h"
+#include "net/ifinfo.h"
 #include "net/nl.h"
 
 enum redirect_health {
@@ -43,7 +44,21 @@ bool redirects_lost(struct net_nl *genl, const struct policy *p, const char *fro
 	"down and up "                                                                                    \
 	"again), others if they have a program of their own"
 
-/* redirects_care() says which targets of filters take none, a sentence each; g: the policy's parts. */
+/*
+ * redirects_unsummed(): is it a veth whose other end leaves checksums to hardware that there is not, as far as can be seen? Receivers
+ * drop such packets when a program has sent them on, to an interface or a CPU, in either mode.
+ *
+ * in:  route  NETLINK_ROUTE
+ * out: peer   the name of the other end, "" if that is not known; *sure  it could be asked
+ */
+bool redirects_unsummed(struct net_nl *route, const struct net_ifinfo *in, char peer[16], bool *sure);
+#define REDIRECTS_UNSUMMED \
+	"since their checksums are left to hardware that there is not; ethtool -K %s tx off there"
+
+/*
+ * redirects_care() says which targets of filters take none, and from which interfaces packets are sent on without their checksums,
+ * a sentence each; g: the policy's parts.
+ */
 void redirects_care(const struct policy *p, const struct control_generation *g,
 		    void (*say)(void *arg, const char *sentence), void *arg);
 
