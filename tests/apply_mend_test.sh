@@ -133,6 +133,24 @@ case_ "confirm on a full disk fails, and the trial goes on" confirm_full
 case_ "apply without room for 'confirmed' leaves the old policy in force" apply_full
 case_ "down on a full disk; with --force it goes off all the same" down_full
 
+# --- what is kept ---
+lost() { # /var/lib/sluice goes while a policy is in force: the same file keeps it again
+	forget
+	sl apply "$T/a.conf" >/dev/null && sl status >/dev/null && rm -rf "$LIB" && ! sl status >"$T/out" && grep -q '^  NOT KEPT: its text is not in ' "$T/out" &&
+		is JSON "false 0" "$(st '"\(.kept) \(.history | length)"')" && meets h1 198.18.1.1 A || { cat "$T/out"; return 1; }
+	expect_fail 3 "is gone, which has the policy's text; while it is in force, sluice apply of the same file writes it again" sl rules --once &&
+		sl apply "$T/a.conf" >"$T/out" 2>&1 && grep -q '^nothing to do: policy 1-' "$T/out" &&
+		grep -q '^sluice apply: 1-[0-9a-f]*: what was kept of it was lost or damaged; it is kept again$' "$T/out" && sl status >/dev/null && sl rules --once >/dev/null &&
+		is JSON "true 1 1" "$(st '"\(.kept) \(.history | length) \(.history[] | select(.at_boot) | .number)"')" || { cat "$T/out"; return 1; }
+	echo x >>"$LIB/generations/$(st .policy)/policy"
+	sl apply "$T/a.conf" 2>&1 | grep -q 'it is kept again' && sl apply "$T/a.conf" >"$T/out" 2>&1 && is said "nothing to do: policy $(st .policy) is in force" "$(cat "$T/out")" &&
+		rebooted && sl restore >/dev/null && in_force 1 A && rm -rf "$LIB" && sl apply "$T/b.conf" >/dev/null 2>"$T/out" && meets h1 198.18.1.1 B &&
+		grep -q '^sluice apply: the plan told of all rules as new: ' "$T/out" || { cat "$T/out"; return 1; }
+	sl apply "$T/a.conf" --confirm 60s >/dev/null && rm -rf "$LIB" && expect_fail 3 'is gone, so no boot would bring it back; sluice rollback, then apply it again' sl confirm &&
+		meets h1 198.18.1.1 A && sl rollback >/dev/null && meets h1 198.18.1.1 B
+}
+case_ "what was kept of the policy in force is lost" lost
+
 # --- pins ---
 pins_gone() {
 	forget

@@ -15,7 +15,7 @@ static const struct cli_verb verb = {
 	.summary = "which policy is in force, where, and which there were before",
 	.text = "Exit status 0 if a policy is in force on all its interfaces, 3 if none is, 1 if one is not "
 		"where it\n"
-		"should be, or an interface that its rules redirect to is not what it was.\n",
+		"should be, an interface that its rules redirect to is not what it was, or its text is lost.\n",
 	.opts = opts,
 };
 
@@ -140,6 +140,9 @@ static void say(const struct control_status *s)
 	if (s->rolled_back_ns)
 		printf("  policy %s was on trial and rolled back by itself at %s\n", s->tried,
 		       policy_time(s->rolled_back_ns, when));
+	if (s->unkept)
+		printf("  NOT KEPT: its text is not in %s any more, and no boot brings it back; sluice apply of the same file keeps it again\n",
+		       s->st->lib);
 	if (s->busy)
 		printf("  somebody is changing it right now\n");
 	else if (s->st->record.change != CONTROL_NONE && s->st->record.change != CONTROL_TRIAL)
@@ -229,16 +232,16 @@ static int say_json(const struct control_status *s)
 {
 	bool left = s->st->record.change != CONTROL_NONE && s->st->record.change != CONTROL_TRIAL;
 
-	return cli_json(json_pack("{s:o, s:s?, s:s?, s:o, s:o, s:o, s:o, s:b, s:b, s:o, s:o, s:I, s:o}",
+	return cli_json(json_pack("{s:o, s:s?, s:s?, s:o, s:o, s:o, s:o, s:b, s:b, s:b, s:o, s:o, s:I, s:o}",
 				  "policy", json_name(s->current), "file", s->gen ? s->gen->path : NULL,
 				  "hash", s->gen ? s->gen->hash : NULL, "since",
 				  json_time(s->current[0] ? s->since_ns : 0), "trial_left",
 				  s->trial_ns ? json_real((double)s->trial_ns / 1e9) : json_null(),
 				  "rolled_back_at", json_time(s->rolled_back_ns), "rolled_back",
 				  s->rolled_back_ns ? json_name(s->tried) : json_null(), "busy", s->busy,
-				  "interrupted", left && !s->busy, "interfaces", json_parts(s),
-				  "lost_redirects", json_lost_redirects(s), "memory", (json_int_t)s->memory,
-				  "history", json_history(s)));
+				  "interrupted", left && !s->busy, "kept", s->gen && !s->unkept, "interfaces",
+				  json_parts(s), "lost_redirects", json_lost_redirects(s), "memory",
+				  (json_int_t)s->memory, "history", json_history(s)));
 }
 
 int verb_status(int argc, char **argv)
@@ -263,7 +266,7 @@ int verb_status(int argc, char **argv)
 	for (i = 0; rc == EXIT_DONE && i < s->n_parts; i++)
 		if (!healthy(&s->parts[i]) && s->parts[i].health != CONTROL_GONE && s->parts[i].health != CONTROL_MISSING)
 			rc = EXIT_FAILED;
-	if (rc == EXIT_DONE && s->n_lost)
+	if (rc == EXIT_DONE && (s->n_lost || s->unkept))
 		rc = EXIT_FAILED;
 	control_status_free(s);
 	return rc;

@@ -155,8 +155,10 @@ static int ask_ready(struct work *w, const struct policy *policy)
 	if (r->live[0]) {
 		e = control_generation_open(w->st, r->live, &w->live, w->err);
 		e = e ?: control_generation_policy(w->st, r->live, &w->old, w->err);
-		if (e == -ENOENT || e == -EBADMSG) /* what cannot be compared with is no reason to refuse */
+		if (e == -ENOENT || e == -EBADMSG) { /* what cannot be compared with is no reason to refuse */
+			control_warn(w->st, w->err, "the plan told of all rules as new");
 			e = 0;
+		}
 		ready.live = w->old ? w->live : NULL;
 		ready.old = w->old;
 		lost = ready.live ? calloc(ready.live->n_all + 1ul, sizeof(*lost)) : NULL;
@@ -271,6 +273,21 @@ static int forget_tried(struct control_state *st, struct sluice_err *err)
 	return control_state_record(st, err);
 }
 
+/* Its folder may have been lost while it was in force. */
+static int keep_again(struct work *w, const struct store_policy *p, const char *name)
+{
+	struct sluice_err why = {0};
+	bool mended;
+	int e = control_generation_open(w->st, name, &w->live, w->err)
+			?: store_mend(w->st, p, w->live, &mended, w->err);
+
+	if (e || !mended)
+		return e;
+	err_set(&why, -ENOENT, "what was kept of it was lost or damaged; it is kept again");
+	control_warn(w->st, &why, name);
+	return 0;
+}
+
 /* Standard input, which is the policy and no other file of it. */
 struct given {
 	struct buf text;
@@ -326,7 +343,7 @@ int control_apply(const struct control_opts *o, const char *path, struct store_p
 		snprintf(again, sizeof(again), "%s", w.st->record.live);
 	if (!e && done->nothing) {
 		snprintf(done->left, sizeof(done->left), "%s", again);
-		e = o->dry_run ? 0 : forget_tried(w.st, err); /* what is confirmed now is this one */
+		e = o->dry_run ? 0 : forget_tried(w.st, err) ?: keep_again(&w, p, again); /* what is confirmed now is this one */
 	} else {
 		e = e ?: put(&w, p, again, false);
 	}

@@ -136,6 +136,10 @@ int control_generation_policy(const struct control_state *st, const char *name, 
 	struct store_policy p;
 	int e = store_again(st, name, &p, err);
 
+	if (e == -ENOENT)
+		err_set(err, e,
+			"%s/generations/%s is gone, which has the policy's text; while it is in force, sluice apply of the same file writes it again",
+			st->lib, name);
 	*policy = NULL;
 	if (!e) {
 		*policy = p.policy;

@@ -308,6 +308,7 @@ static bool is_busy(const struct control_state *st)
 static int ask(struct control_status *s, struct sluice_err *err)
 {
 	const struct control_record *r = &s->st->record;
+	struct store_entry kept;
 	uint64_t until;
 	uint32_t i;
 	int e = control_state_current(s->st, s->current, &s->trial_ns, err);
@@ -326,6 +327,7 @@ static int ask(struct control_status *s, struct sluice_err *err)
 	}
 	if (s->current[0])
 		e = control_generation_open(s->st, s->current, &s->gen, err);
+	s->unkept = !e && s->gen && store_entry(s->st, s->current, &kept, NULL) == -ENOENT;
 	for (i = 0; !e && s->gen && i < s->gen->n_all; i++)
 		e = ask_part(s, i, err);
 	e = e ?: ask_others(s, err);

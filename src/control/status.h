@@ -59,6 +59,7 @@ struct control_status {
 	char current[CONTROL_NAME];   /* whose rules packets meet; "": no policy */
 	char confirmed[CONTROL_NAME]; /* what restore would put back */
 	bool busy;		      /* somebody is changing it right now */
+	bool unkept;		      /* it is not in the history any more: a boot would not bring it back */
 	uint64_t trial_ns;	      /* until it rolls back; 0: no trial */
 	uint64_t since_ns;	      /* CLOCK_REALTIME */
 	uint64_t rolled_back_ns;      /* a trial that ended by itself; 0 */

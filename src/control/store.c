@@ -105,6 +105,23 @@ void store_forget(const struct control_state *st, const char *name)
 		files_remove(path);
 }
 
+int store_mend(const struct control_state *st, const struct store_policy *p,
+	       const struct control_generation *live, bool *mended, struct sluice_err *err)
+{
+	struct store_entry entry = {.number = live->number, .first = live->number, .made_ns = live->made_ns};
+	struct store_policy kept;
+	int e = store_again(st, live->name, &kept, NULL);
+
+	store_free(&kept);
+	*mended = e == -ENOENT || e == -EBADMSG;
+	if (!*mended)
+		return 0;
+	memcpy(entry.name, live->name, sizeof(entry.name));
+	memcpy(entry.hash, live->hash, sizeof(entry.hash));
+	store_forget(st, live->name);
+	return store_put(st, p, &entry, err) ?: store_confirm(st, live->name, err);
+}
+
 /* Does `confirmed` say that already? */
 static bool says(const struct control_state *st, const char *name)
 {

@@ -62,6 +62,7 @@ struct store_entry {
  * store_confirm() notes the generation in force ("" none), which must be in the history or is fetched from where the
  * namespace had another name; store_ready() makes sure that this will not fail for want of room, and changes nothing.
  * store_confirmed() reads what was noted, -ENOENT: nothing ever.
+ * store_mend() writes the generation in force again if its policy cannot be read any more; *mended: it could not.
  * store_entry() reads one, store_history() all, the newest first (for free()): of a policy that was put back while it was
  * in force, the last. store_find() finds the name of a number, also of those.
  * store_prune() removes what is older than STORE_KEPT entries, not among the keep (n of them) and not what restore
@@ -73,6 +74,8 @@ int store_name(const struct control_state *st, const struct store_policy *p, con
 int store_put(const struct control_state *st, const struct store_policy *p, const struct store_entry *entry,
 	      struct sluice_err *err);
 void store_forget(const struct control_state *st, const char *name);
+int store_mend(const struct control_state *st, const struct store_policy *p,
+	       const struct control_generation *live, bool *mended, struct sluice_err *err);
 int store_ready(const struct control_state *st, const char *name, struct sluice_err *err);
 int store_confirm(const struct control_state *st, const char *name, struct sluice_err *err);
 int store_confirmed(const struct control_state *st, char name[CONTROL_NAME], struct sluice_err *err);

@@ -328,6 +328,11 @@ int switch_confirm(struct control_state *st, struct sluice_err *err)
 		return err_set(err, -ENOENT, "no policy is on trial");
 	/* disks may take their time: the clock is looked at behind them */
 	e = store_ready(st, r->live, err);
+	if (e == -ENOENT)
+		return err_set(
+			err, e,
+			"what was kept of policy %s is gone, so no boot would bring it back; sluice rollback, then apply it again",
+			r->live);
 	control_step(st, "ready");
 	e = e ?: control_until(st, r->live, &until, err);
 	if (!e && until != UINT64_MAX && clock_mono_ns() >= until)
