@@ -201,21 +201,21 @@ enum balance_why {
 /* What became of packets that are counted by reason: drops, and what is noted of others. */
 enum balance_reason {
 	BALANCE_DROP_NO_BACKEND,
-	BALANCE_DROP_NO_FIRST,	/* a fragment whose first one was not seen */
-	BALANCE_DROP_DAMAGED,	/* shorter than its IP header says, ports cut off, headers too deep; translated: from where nobody sends */
-	BALANCE_DROP_TOO_BIG,	/* for the way to the backend, and no error could be sent */
-	BALANCE_DROP_NO_ROUTE,	/* to the backend */
-	BALANCE_DROP_NO_NEIGH,	/* the MAC address on the way is not known */
-	BALANCE_DROP_HEADROOM,	/* no room in front of the packet */
-	BALANCE_DROP_MODE,	/* this program cannot forward that way */
-	BALANCE_DROP_TABLES,	/* the tables contradict themselves */
+	BALANCE_DROP_NO_FIRST, /* a fragment whose first one was not seen */
+	BALANCE_DROP_DAMAGED, /* shorter than its IP header says, ports cut off, headers too deep; translated: from where nobody sends */
+	BALANCE_DROP_TOO_BIG,	   /* for the way to the backend, and no error could be sent */
+	BALANCE_DROP_NO_ROUTE,	   /* to the backend */
+	BALANCE_DROP_NO_NEIGH,	   /* the MAC address on the way is not known */
+	BALANCE_DROP_HEADROOM,	   /* no room in front of the packet */
+	BALANCE_DROP_MODE,	   /* this program cannot forward that way */
+	BALANCE_DROP_TABLES,	   /* the tables contradict themselves */
 	BALANCE_DROP_TOO_BIG_TOLD, /* an ICMP error went to the sender in its place */
-	BALANCE_NOTE_FULL,	/* the flow was not recorded: all its places are taken */
-	BALANCE_NOTE_LOOKUP,	/* the way was looked up for the packet */
-	BALANCE_DROP_REFUSED,	/* no backend is up, and the sender was told: TCP reset, port unreachable */
+	BALANCE_NOTE_FULL,	   /* the flow was not recorded: all its places are taken */
+	BALANCE_NOTE_LOOKUP,	   /* the way was looked up for the packet */
+	BALANCE_DROP_REFUSED, /* no backend is up, and the sender was told: TCP reset, port unreachable */
 	BALANCE_NOTE_UNCLAIMED, /* for a pool's address, or an error, but of no translated flow: left to the kernel */
-	BALANCE_DROP_FULL,	/* no port of the pool is to be had for the flow; for fragments, no identification */
-	BALANCE_DROP_TTL,	/* the packet has come as far as it may */
+	BALANCE_DROP_FULL, /* no port of the pool is to be had for the flow */
+	BALANCE_DROP_TTL,  /* the packet has come as far as it may */
 	BALANCE_REASONS,
 };
 

@@ -106,10 +106,7 @@ struct nat_hop {
 	__u8 unused[8];
 };
 
-/*
- * A packet in fragments, by where its first one is from and went to; buckets of four. IPv4: the place is the identification that
- * the fragments get, so that no two packets under way to a host have the same (RFC 6864, 4.2).
- */
+/* A packet in fragments, by where its first one is from and went to; buckets of four, in which the oldest gives way. */
 #define NAT_FRAGMENTS 16384u
 #define NAT_FRAGMENT_WAYS 4u
 #define NAT_FRAGMENT_CLAIMED 1ull
@@ -117,8 +114,15 @@ struct nat_fragment {
 	__u64 key;   /* bits 12-63 of the hash, time below; 0: none */
 	__u32 place; /* of the flow: address << 16 | port */
 	__u16 tag;   /* the flow's */
-	__u16 ident;
+	__u16 ident; /* IPv4: that all of them get */
 };
+
+/*
+ * IPv4 identifications of packets in fragments: the upper bits are the sender's, so that none uses up those of others; the lower ones are
+ * counted for each pair of addresses that the packets get, by hash, and come again after NAT_IDENT_TURN packets.
+ */
+#define NAT_IDENTS 8192u
+#define NAT_IDENT_TURN 1024u
 
 /* Addresses that pools have: numbers from `number` on. */
 struct nat_range4 {

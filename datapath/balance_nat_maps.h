@@ -7,6 +7,7 @@
 #define DATAPATH_BALANCE_NAT_MAPS_H
 
 #include "datapath/balance_choose.h"
+#include "datapath/lib/encap.h"
 #include "datapath/lib/nat.h"
 
 /* No verdicts: what is still to be done with a packet, so that there is one place where it is done. */
@@ -60,6 +61,15 @@ struct {
 	__uint(value_size, 64);
 } balance_natfrag SEC(".maps");
 
+/* value: NAT_IDENTS counters; writer, reader: this program */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__uint(key_size, 4);
+	__uint(value_size, 4 * NAT_IDENTS);
+} balance_natident SEC(".maps");
+
 union nat_addr { /* as on the wire */
 	__be32 v4;
 	__u64 v6[2];
@@ -74,7 +84,7 @@ struct nat_work {
 	__u32 ports;		 /* that it has, host order; echo: the identifier where the client's (from the backend: the pool's) would be */
 	__u32 ttl, event;
 	__u32 place, word; /* of its flow; NAT_NOWHERE: none */
-	__u32 ident;	   /* of fragments, that it gets, as on the wire; above 0xffff: its own */
+	__u32 ident;	   /* of fragments, that it gets, as it lies in a header; above 0xffff: its own */
 	__u64 client[2], virtual[2];
 	struct nat_flow f;
 	struct bpf_fib_lookup fib; /* here, for want of room on the stack */
@@ -334,24 +344,39 @@ static __always_inline int nat_fragment_find(const struct view *v, struct nat_wo
 	return 0;
 }
 
+/* The next identification for what a sender sends to who gets it (NAT_IDENTS). */
+static __always_inline __u16 nat_ident(const struct view *v, const struct nat_work *w)
+{
+	__u64 sender = hash_fold(hash_half(v->src[1] & 0xffffffff, config.seed)) >> 58;
+	__u64 hash = hash_fold(hash_word((__u64)w->src.v4 << 32 | w->dst.v4, config.seed + 2) +
+			       hash_word(sender << 32 | v->proto, config.seed + 4));
+	__u32 *next = bpf_map_lookup_elem(&balance_natident, &map_first);
+
+	if (!next)
+		return 0;
+	next += hash >> 32 & (NAT_IDENTS - 1);
+	return ENCAP_BE16(sender * NAT_IDENT_TURN |
+			  ((__sync_fetch_and_add(next, 1) + hash) & (NAT_IDENT_TURN - 1)));
+}
+
 /*
- * A first fragment: where its later ones go, and what identification they all get. Returns 0 if there is no room: what a place
- * gave out is not given to another packet while pieces of the one before may be waiting for the rest (FRAGMENT_IDLE); and
- * then with two other bits, so that it takes four such times until it comes again.
+ * A first fragment: where its later ones go, and what identification they all get. The oldest of the bucket gives way: whose first fragment
+ * was followed by the others needs its place no more, and a flood of first ones keeps none from it. Returns 0 if another CPU was faster.
  */
 static __always_inline int nat_fragment_record(const struct view *v, struct nat_work *w)
 {
 	__u64 hash = fragment_hash(v), key, old = 0;
 	struct nat_fragment *f = nat_fragments(hash);
 	__u32 i, at = 0, now = nat_now(), rank, best = 0;
+	const __u32 same = 1u << 20, empty = 1u << 19;
 
 	w->ident = NAT_NOWHERE;
 	if (!f)
 		return 0;
 	for (i = 0; i < NAT_FRAGMENT_WAYS; i++) {
 		key = *(volatile __u64 *)&f[i].key;
-		rank = NAT_AGE((__u32)key, now);
-		rank = NAT_FRAGMENT_SAME(key, hash) ? 8192 : !key ? 8191 : rank > FRAGMENT_IDLE ? rank : 0;
+		rank = NAT_AGE((__u32)key, now) << 2 | ((i + (__u32)hash) & 3);
+		rank = NAT_FRAGMENT_SAME(key, hash) ? same : !key ? empty : rank + 1;
 		if (rank > best && key != NAT_FRAGMENT_CLAIMED) {
 			best = rank;
 			at = i;
@@ -363,9 +388,9 @@ static __always_inline int nat_fragment_record(const struct view *v, struct nat_
 		return 0;
 	f->place = w->place;
 	f->tag = (__u16)NAT_TAG(w->word);
-	/* the same packet once more */
-	if (best < 8192 || NAT_AGE((__u32)old, now) > FRAGMENT_IDLE)
-		f->ident = ((__u16)((hash >> 52) * NAT_FRAGMENT_WAYS + at)) | ((f->ident + 0x4000) & 0xc000);
+	/* the same packet once more has the one that it had */
+	if (!v->v6 && (best != same || NAT_AGE((__u32)old, now) > FRAGMENT_IDLE))
+		f->ident = nat_ident(v, w);
 	w->ident = f->ident;
 	__sync_val_compare_and_swap(&f->key, NAT_FRAGMENT_CLAIMED, (hash & ~(__u64)NAT_TIME) | now);
 	return 1;

@@ -145,6 +145,19 @@ fragments() { # and the datagrams come back with eight bytes more
 	[ "$(echos h2 IpReasmOKs)" -ge 60 ] && [ "$(echos h2 Ip6ReasmOKs)" -ge 60 ] && [ "$(echos h1 IpReasmOKs)" -ge 60 ] && [ "$(echos h1 Ip6ReasmOKs)" -ge 60 ] ||
 		{ inns h2 nstat -as; return 1; }
 }
+# a client that begins many datagrams and ends none keeps nobody's from their way
+flooded() {
+	inns h1 python3 -c "
+import socket, struct
+s = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW)
+for i in range(30000):
+    s.sendto(struct.pack('>BBHHHBBH4s4sHHHH', 0x45, 0, 52, i & 0xffff, 0x2000, 64, 17, 0, socket.inet_aton('10.9.1.2'),
+             socket.inet_aton('$ALL4'), 5353, 53, 1000, 0) + bytes(24), ('$ALL4', 0))" || return 1
+	for a in $ALL4 $ALL6; do
+		inns h1 ping -n -q -c 40 -i 0.02 -W 2 -s 3000 $a >"$T/ping" && grep -q ' 40 received' "$T/ping" || { cat "$T/ping"; return 1; }
+	done
+	echo "no_port: $(sl balance stats --once -j | jq -c '[.. | objects | .no_port? // empty] | add')"
+}
 # ports of the client's, two virtual ports, one port of the backend's: pairs of connections at the same time;
 # below the ports that the kernel gives away, some of which connections of the cases before wait on
 twice() {
@@ -223,6 +236,7 @@ case_ "ping: of a service for all protocols alone" pings
 case_ "a closed port says so to the client" refused
 case_ "large transfers" large
 case_ "datagrams in fragments, both ways" fragments
+if command -v python3 >/dev/null; then case_ "pings in fragments behind 30,000 datagrams that never end" flooded; else skip "30,000 datagrams that never end" "no python3"; fi
 case_ "the same ports of a client's to two virtual ports" twice
 case_ "no sum was wrong" quiet_errors h1 h2 h3 h4 h5
 case_ "what the verbs say" said

@@ -372,60 +372,68 @@ static void begun_again(void)
 	}
 }
 
-/* First fragments of n packets of udp4's flow: identifications that they got are marked in seen. Returns how many had no room. */
-static uint32_t first_fragments(uint32_t n, uint8_t *seen, uint8_t mark)
+/* The identification that a fragment of a client's packet gets. */
+static uint32_t ident_of(const struct known *k, const struct make *like)
 {
-	uint64_t before = bed_reason(&bed, 1, BALANCE_DROP_FULL);
-	struct make m;
+	struct make m = nat_make(k, like, false);
 	struct frame in, out = {.len = 0};
-	uint32_t i, ident, full = 0;
 
-	for (i = 0; i < n; i++) {
-		m = nat_make(&udp4, &(struct make){.payload = 16, .more = true, .ident = i}, false);
-		frame_make(&in, &m);
-		n_compared++;
-		if (bed_run(&bed, &in, &out) == DROP) {
-			full++;
-			continue;
-		}
-		ident = (uint32_t)out.b[in.l3 + 4] << 8 | out.b[in.l3 + 5];
-		if (seen[ident])
-			fail("%s: %04x was given to two packets", what, ident);
-		seen[ident] = mark;
-	}
-	if (bed_reason(&bed, 1, BALANCE_DROP_FULL) != before + full)
-		fail("%s: those without room were not counted", what);
-	return full;
+	frame_make(&in, &m);
+	n_compared++;
+	if (bed_run(&bed, &in, &out) == DROP)
+		fail("%s: packet %u is dropped", what, like->ident);
+	return (uint32_t)out.b[in.l3 + 4] << 8 | out.b[in.l3 + 5];
 }
 
-/* More packets in fragments than there are places: none of their identifications comes again before its time. */
+/*
+ * More packets in fragments than there are places, all of one client: the oldest give way. Their identifications come again after a turn, and
+ * are no other client's.
+ */
 static void identifications(void)
 {
-	uint8_t *seen = calloc(1, 65536);
-	uint32_t full;
+	uint32_t n = kernel ? 3000 : 40000, i, now, last = 0, *seen = calloc(65536, sizeof(*seen)),
+		 others = 0, far = 0;
+	struct known k = {17, {"", 5000}, {"203.0.113.11", 53}, {"", 0}, {"", 0}, false};
+	struct make m;
+	struct frame in;
 
 	if (!seen)
 		fail("out of memory");
 	what = "identifications of fragments";
 	bed.now += 65 * 1000000000ull;
-	if (kernel) {
-		first_fragments(400, seen, 1);
-		free(seen);
-		return;
+	for (i = 1; i <= n; i++, last = now) {
+		now = ident_of(&udp4, &(struct make){.payload = 16, .more = true, .ident = i});
+		if (seen[now] && i - seen[now] < NAT_IDENT_TURN)
+			fail("%s: %04x after %u packets again", what, now, i - seen[now]);
+		if (i > 1 && (now ^ last) / NAT_IDENT_TURN)
+			fail("%s: %04x and %04x are of one client", what, last, now);
+		seen[now] = i;
 	}
-	full = first_fragments(40000, seen, 1);
-	if (full < 40000 - NAT_FRAGMENTS || full > 26000)
-		fail("%s: %u of 40000 had no room", what, full);
-	what = "identifications of fragments, while they may still wait";
-	bed.now += 28 * 1000000000ull;
-	memset(seen, 0, 65536);
-	if (first_fragments(40000, seen, 1) != full)
-		fail("%s: the same packets had other places", what);
-	/* the clock that the last bits are not taken from has gone around: 16 ticks */
-	what = "identifications of fragments, after their time";
-	bed.now += 16ull * 4096000000;
-	if (first_fragments(40000, seen, 2) != full)
-		fail("%s: the same packets had other places", what);
+	what = "the same first fragment once more";
+	if (ident_of(&udp4, &(struct make){.payload = 16, .more = true, .ident = n}) != last)
+		fail("%s: it has another identification", what);
+	what = "later fragments of the last packets";
+	for (i = n - 99; i <= n; i++)
+		if (seen[ident_of(&udp4, &(struct make){.payload = 40, .offset = 3, .ident = i})] != i)
+			fail("%s: packet %u has another identification than its first", what, i);
+	if (!kernel) {
+		what = "a later fragment of a packet that gave way";
+		for (i = 1; i <= 1000; i++) {
+			m = nat_make(&udp4, &(struct make){.payload = 40, .offset = 3, .ident = i}, false);
+			frame_make(&in, &m);
+			far += bed_run(&bed, &in, &(struct frame){.len = 0}) == DROP;
+		}
+		if (far < 900)
+			fail("%s: %u of 1000 were dropped", what, far);
+	}
+	what = "identifications of other clients' fragments";
+	for (i = 0; i < 64; i++) {
+		snprintf(k.client.addr, sizeof(k.client.addr), "198.51.100.%u", 100 + i);
+		now = ident_of(&k, &(struct make){.payload = 16, .more = true, .ident = 7});
+		others += (now ^ last) / NAT_IDENT_TURN != 0;
+	}
+	if (others < 55)
+		fail("%s: %u of 64 are apart", what, others);
 	free(seen);
 }
 

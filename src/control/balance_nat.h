@@ -9,7 +9,7 @@
 #include "balance/nat.h"
 
 /* Maps that outlive a program: two generations share those of flows if their plans allow it (nat_goes_on()), and the others always. */
-#define CONTROL_BALANCE_NAT_MAPS 4
+#define CONTROL_BALANCE_NAT_MAPS 5
 extern const char *const control_balance_nat_maps[CONTROL_BALANCE_NAT_MAPS];
 
 /*

@@ -218,7 +218,7 @@ static int place(const struct balancer *n)
 
 int build_balance(const struct build *b)
 {
-	struct balancer n = {.b = b, .maps = {-1, -1, -1, -1, -1}, .nat_maps = {-1, -1, -1, -1}};
+	struct balancer n = {.b = b, .maps = {-1, -1, -1, -1, -1}, .nat_maps = {-1, -1, -1, -1, -1}};
 	uint32_t i;
 	int e;
 
