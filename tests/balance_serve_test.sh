@@ -83,8 +83,19 @@ case_ "why is shown" why_down
 all_down() {
 	kill $s2
 	says 3 "service web: no backend is up, its packets are dropped" || return 1
+	# services come and go around it
+	{ printf 'balance front on to1 {\n\tvirtual 203.0.113.9 tcp port 80\n\tforward ipip\n\tbackend %s\n}\n' "$H1"; cat "$T/two.conf"; } >"$T/front.conf"
+	quiet
+	place put "$T/front.conf" || return 1
+	wait_until 3 grep -q "2 services, 2 of 3 backends checked" "$T/said" || return 1
+	wait_shows 2 "front $H1 up nobody slots to1
+web $H1 down health none to1
+web $H2 down health none to2" || return 1
+	place put "$T/two.conf" || return 1
+	wait_until 3 grep -q "1 services, 2 of 2 backends checked" "$T/said" || return 1
 	server h2 8080; s2=$server
-	says 4 "service web has backends again"
+	says 4 "service web has backends again" || return 1
+	says_not "service front has|no backend is up"
 }
 case_ "all down, and what becomes of packets" all_down
 up() {

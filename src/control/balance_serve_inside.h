@@ -31,8 +31,8 @@ struct serve {
 	char holder[160];	    /* that one, in words */
 	uint64_t look_ns, settle_ns, settled_ns;
 	uint64_t checks_ns; /* what checks say is to be written then; 0: it is */
-	bool *all_down; /* by service: it was told */
-	uint32_t n_all_down;
+	char (*all_down)[BALANCE_NAME]; /* services of which that was told, in order of names */
+	size_t n_all_down;
 	char trouble[512]; /* told last */
 };
 

@@ -130,33 +130,47 @@ static const char *fallback(enum balance_fallback f)
 	return "its packets go on as if all were up";
 }
 
+static bool is_all_down(const struct balance_service *v)
+{
+	size_t k;
+
+	for (k = 0; k < v->n_backends; k++)
+		if (v->backends[k].health == BALANCE_UP)
+			return false;
+	return v->n_backends;
+}
+
+static int by_name(const void *a, const void *b)
+{
+	return strcmp(a, b);
+}
+
 void serve_say_all_down(struct serve *s)
 {
 	const struct balance_model *m = s->b ? balance_live_model(s->b) : NULL;
-	uint32_t n = m ? (uint32_t)m->n_services : 0, i;
+	size_t n = m ? m->n_services : 0, n_down = 0, i;
+	char(*down)[BALANCE_NAME] = calloc(n + 1, sizeof(*down));
 	const struct balance_service *v;
-	bool *now, was, any;
-	size_t k;
+	bool told;
 
-	now = calloc(n + 1u, sizeof(*now));
-	if (!now)
+	if (!down)
 		return;
 	for (i = 0; i < n; i++) {
 		v = m->services[i];
-		any = !v->n_backends;
-		for (k = 0; k < v->n_backends && !any; k++)
-			any = v->backends[k].health == BALANCE_UP;
-		now[i] = !any;
-		was = i < s->n_all_down && s->all_down[i];
-		if (now[i] && !was)
-			serve_tell(s, false, "service %s: no backend is up, %s", v->name,
-				   fallback(v->fallback));
-		else if (was && !now[i])
+		told = s->n_all_down && bsearch(v->name, s->all_down, s->n_all_down, sizeof(*down), by_name);
+		if (is_all_down(v)) {
+			memcpy(down[n_down++], v->name, sizeof(*down));
+			if (!told)
+				serve_tell(s, false, "service %s: no backend is up, %s", v->name,
+					   fallback(v->fallback));
+		} else if (told) {
 			serve_tell(s, false, "service %s has backends again", v->name);
+		}
 	}
+	qsort(down, n_down, sizeof(*down), by_name);
 	free(s->all_down);
-	s->all_down = now;
-	s->n_all_down = n;
+	s->all_down = down;
+	s->n_all_down = n_down;
 }
 
 /* 0, -EBUSY: later, said if it lasts; others. */
