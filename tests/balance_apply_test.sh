@@ -72,6 +72,15 @@ dry() {
 		.plan.balancers == [{"name": "to1", "balancer": "keeps", "mode": "auto", "old_mode": "auto"}] and
 		.plan.services[0].lines[0] == "web: add backend '$H2' weight 10"' >/dev/null
 }
+at_run_time() { # what was set there stays, so the weight in the text changes nothing
+	policy heavier.conf "$(block web to1 80 "$H2 weight 10" "$H3 weight 30")"
+	apply "$T/web.conf" && sl balance drain web $H3 -n >/dev/null && apply "$T/heavier.conf" --dry-run &&
+		said "^  web: backend $H3: weight 10 -> 30\$" && unsaid 'get another backend' &&
+		sl apply "$T/heavier.conf" --dry-run --json | jq -e '.plan.services[0].moved_slots == 0' >/dev/null || return 1
+	sl balance undrain web $H3 >/dev/null && sl balance set-weight web $H3 10 >/dev/null && apply "$T/heavier.conf" --dry-run &&
+		unsaid 'get another backend' && sl balance set-weight web $H3 policy >/dev/null && apply "$T/heavier.conf" --dry-run &&
+		said 'web: 1[56][0-9]{3} of 65537 slots .* get another backend; flows' && apply "$T/web3.conf" && only h3 80
+}
 absent() {
 	policy gone.conf "$(block web eth7 80 $H2)"
 	policy gone2.conf "filter on eth8 {
@@ -101,6 +110,7 @@ case_ "the same again: nothing to do" again
 case_ "verbs about filters say that there is none" without_filter
 case_ "a backend goes: what that means is said" one_goes
 case_ "--dry-run loads, and leaves nothing" dry
+case_ "the plan counts with what was set at run time" at_run_time
 case_ "interfaces that are not there" absent
 case_ "a policy without blocks is hardly meant" emptied
 

@@ -13,6 +13,7 @@
 #include "cmd/plan_json.h"
 #include "cmd/policy_say.h"
 #include "control/balance_care.h"
+#include "control/balance_live.h"
 #include "control/guard.h"
 #include "control/plan.h"
 #include "control/redirects.h"
@@ -150,8 +151,8 @@ static void find_lost(const struct control_ready *r, struct control_lost **v, ui
 		close(now);
 }
 
-static int make_plan(const struct control_ready *r, const struct names v[6], struct control_plan **plan,
-		     struct sluice_err *err)
+static int make_plan(const struct control_ready *r, const struct names v[6], const struct balance_live *live,
+		     const struct balance_model *next, struct control_plan **plan, struct sluice_err *err)
 {
 	struct control_lost *lost;
 	struct plan_lost *of;
@@ -165,7 +166,9 @@ static int make_plan(const struct control_ready *r, const struct names v[6], str
 					 .n_old_balancers = v[3].n,
 					 .balancers = v[4].v,
 					 .n_balancers = v[4].n,
-					 .lost_balancers = v[5].v};
+					 .lost_balancers = v[5].v,
+					 .old_services = live ? balance_live_model(live) : NULL,
+					 .services = live ? next : NULL};
 	int i, e;
 
 	*plan = NULL;
@@ -186,16 +189,20 @@ static int make_plan(const struct control_ready *r, const struct names v[6], str
 
 static int print_plan(const struct control_ready *r, struct sluice_err *err)
 {
-	struct control_plan *plan;
+	struct balance_live *live = NULL; /* what cannot be asked of it is not counted with */
+	struct balance_model next = {0};
+	struct control_plan *plan = NULL;
 	struct names v[6];
-	int i, e;
+	int i, e = 0;
 
+	if (r->live && !balance_live_open(r->st, r->live->name, &live, NULL))
+		e = balance_live_over(live, &r->policy->services, &next, err);
 	for (i = 0; i < 2; i++) {
 		v[i * 3] = names_of(r->live, i, false, r->lost);
 		v[i * 3 + 1] = names_of(r->next, i, false, NULL);
 		v[i * 3 + 2] = names_of(r->live, i, true, r->lost);
 	}
-	e = make_plan(r, v, &plan, err);
+	e = e ?: make_plan(r, v, live, &next, &plan, err);
 	if (!e && cli.json) {
 		json_decref(planned);
 		planned = plan_json(plan);
@@ -203,6 +210,8 @@ static int print_plan(const struct control_ready *r, struct sluice_err *err)
 		control_plan_print(plan, cli.verbose, &told.text);
 	}
 	control_plan_free(plan);
+	balance_model_free(&next);
+	balance_live_close(live);
 	for (i = 0; i < 6; i++)
 		free(v[i].v);
 	return e;

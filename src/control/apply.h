@@ -11,7 +11,7 @@
 
 /* What is about to happen, all of it loaded. Valid during the call. */
 struct control_ready {
-	const struct control_state *st;
+	struct control_state *st;
 	const struct policy *old;		/* NULL: none is in force */
 	const struct policy *policy;		/* NULL: all is taken off */
 	const struct control_generation *live;	/* of old; NULL */

@@ -199,6 +199,16 @@ int balance_live_why(struct balance_live *b, const struct answer_packet *p, uint
 /* --- a new generation --- */
 
 /*
+ * balance_live_over() is services of a policy as they would count if it came into force now: with what was set at run time in
+ * `from` and goes on.
+ *
+ * out:     *to      starts zeroed; for balance_model_free(); empty on failure
+ * errors:  -ENOMEM
+ */
+int balance_live_over(const struct balance_live *from, const struct balance_model *policy,
+		      struct balance_model *to, struct sluice_err *err);
+
+/*
  * balance_live_prepare() computes what a new generation begins with: the policy's services, with the numbers, slots,
  * deadlines and run-time settings that the generation before it has for those that stay. Nothing is written, or changed for
  * packets.

@@ -10,23 +10,55 @@
 #include "control/balance_inside.h"
 #include "control/inside.h"
 
+/* What was said of a backend that stays; NULL: it is new */
+static const struct balance_overlay *said_of(const struct balance_live *from, const char *service,
+					     const struct balance_backend *b)
+{
+	int at = balance_live_find(from, service), old;
+
+	old = at < 0 ? -1 : balance_live_find_backend(from, (uint32_t)at, &b->addr, b->port);
+	if (old < 0 || from->policy.services[at]->backends[old].port != b->port)
+		return NULL;
+	return &from->services[at].overlay[old];
+}
+
 /* What was said of backends that stay goes on. */
 static void carry_overlay(const struct balance_live *from, struct balance_live *b)
 {
+	const struct balance_overlay *said;
 	uint32_t i, k;
-	int at, old;
 
 	for (i = 0; i < b->policy.n_services; i++) {
 		const struct balance_service *s = b->policy.services[i];
 
-		at = balance_live_find(from, s->name);
-		for (k = 0; at >= 0 && k < s->n_backends; k++) {
-			old = balance_live_find_backend(from, (uint32_t)at, &s->backends[k].addr, s->backends[k].port);
-			if (old >= 0 && from->policy.services[at]->backends[old].port == s->backends[k].port)
-				b->services[i].overlay[k] = from->services[at].overlay[old];
+		for (k = 0; k < s->n_backends; k++) {
+			said = said_of(from, s->name, &s->backends[k]);
+			if (said)
+				b->services[i].overlay[k] = *said;
 		}
 		live_overlay(b, i);
 	}
+}
+
+int balance_live_over(const struct balance_live *from, const struct balance_model *policy,
+		      struct balance_model *to, struct sluice_err *err)
+{
+	const struct balance_overlay *said;
+	struct balance_service *s;
+	int e = live_copy_model(policy, to, err);
+	size_t i, k;
+
+	for (i = 0; !e && i < to->n_services; i++) {
+		s = to->services[i];
+		for (k = 0; k < s->n_backends; k++) {
+			said = said_of(from, s->name, &s->backends[k]);
+			if (said)
+				s->backends[k] = overlay_apply(&s->backends[k], said);
+		}
+	}
+	if (e)
+		balance_model_free(to);
+	return e;
 }
 
 static int load_all(struct balance_live *from, struct sluice_err *err)

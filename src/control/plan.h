@@ -64,7 +64,9 @@ struct plan_lost {
 /* A service that is not what it was. */
 struct plan_service {
 	const struct balance_service *old, *now; /* NULL: not there */
-	unsigned int work;			 /* enum balance_work */
+	const struct balance_service *old_counts,
+		*now_counts; /* the same as they count, with what was set at run time */
+	unsigned int work;   /* enum balance_work */
 	bool counted;	/* moved is known: */
 	uint32_t moved; /* slots that get another backend */
 };
@@ -83,7 +85,8 @@ struct control_plan {
 /*
  * On which interfaces the policies' filters are, and their balancers. NULL: on what their blocks say, globs as they are
  * written. lost: those of the old policy where its filter is not to be found any more, NULL after the last; NULL: none;
- * lost_balancers likewise. lost_elements: what sets lose that was added at run time.
+ * lost_balancers likewise. lost_elements: what sets lose that was added at run time. old_services, services: the services of each
+ * policy as they count, with what was set at run time and goes on; they live longer than the plan; NULL: as the policy says.
  */
 struct control_plan_opts {
 	const char *const *old_interfaces, *const *interfaces;
@@ -94,6 +97,7 @@ struct control_plan_opts {
 	const char *const *lost_balancers;
 	const struct plan_lost *lost_elements;
 	uint32_t n_lost_elements;
+	const struct balance_model *old_services, *services;
 };
 
 /*

@@ -105,20 +105,26 @@ static bool same_backend(const struct balance_service *a, uint32_t i, const stru
 	return !maglev_compare(&x, &y);
 }
 
-/* Slots that get another backend; health as it is found later does not count here. */
+/* Slots that get another backend. */
 static void count_slots(struct plan_service *s)
 {
-	uint16_t *a = table_of(s->old), *b = table_of(s->now);
+	uint16_t *a = table_of(s->old_counts), *b = table_of(s->now_counts);
 	uint32_t i;
 
 	for (i = 0; a && b && i < s->now->n_slots; i++)
-		s->moved += !same_backend(s->old, a[i], s->now, b[i]);
+		s->moved += !same_backend(s->old_counts, a[i], s->now_counts, b[i]);
 	s->counted = a && b;
 	free(a);
 	free(b);
 }
 
-static bool compare_services(struct control_plan *plan)
+static const struct balance_service *as_it_counts(const struct balance_service *s,
+						  const struct balance_model *counts)
+{
+	return (s && counts ? balance_service_find(counts, s->name) : NULL) ?: s;
+}
+
+static bool compare_services(struct control_plan *plan, const struct control_plan_opts *o)
 {
 	const struct balance_model *old = plan->old ? &plan->old->services : &no_services;
 	struct balance_change *v;
@@ -132,7 +138,11 @@ static bool compare_services(struct control_plan *plan)
 	for (i = 0; plan->services && i < n; i++) {
 		struct plan_service *s = &plan->services[plan->n_services++];
 
-		*s = (struct plan_service){.old = v[i].before, .now = v[i].after, .work = v[i].work};
+		*s = (struct plan_service){.old = v[i].before,
+					   .now = v[i].after,
+					   .old_counts = as_it_counts(v[i].before, o->old_services),
+					   .now_counts = as_it_counts(v[i].after, o->services),
+					   .work = v[i].work};
 		if (s->old && s->now && s->work & BALANCE_WORK_TABLE && s->old->n_slots == s->now->n_slots &&
 		    n_counted++ < COUNTED)
 			count_slots(s);
@@ -143,7 +153,7 @@ static bool compare_services(struct control_plan *plan)
 
 bool plan_balance(struct control_plan *plan, const struct control_plan_opts *opts)
 {
-	return compare_places(plan, opts) && compare_services(plan);
+	return compare_places(plan, opts) && compare_services(plan, opts);
 }
 
 bool plan_balance_empty(const struct control_plan *plan)
@@ -235,7 +245,7 @@ static bool say_broken(const struct plan_service *s, struct buf *to)
 	to->failed |= !now;
 	for (i = 0; now && i < s->old->n_backends; i++) {
 		key = key_of(&s->old->backends[i]);
-		if (!s->old->backends[i].weight || s->old->backends[i].drain ||
+		if (!s->old_counts->backends[i].weight || s->old_counts->backends[i].drain ||
 		    bsearch(&key, now, s->now->n_backends, sizeof(*now), compare_backends))
 			continue;
 		if (n++ < GONE_SHOWN)

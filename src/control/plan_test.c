@@ -381,6 +381,39 @@ static void services(void **state)
 	      "  web: 203.0.113.10 tcp port 443 is no longer served: its packets pass\n");
 }
 
+/* What was set at run time: how many slots of 65,537 get another backend is a matter of what counts. */
+static void set_at_run_time(void **state)
+{
+	static const char heavier[] =
+		WEB("eth0", VIRTUAL "\tbackend 10.1.0.11 weight 10\n\tbackend 10.1.0.12 weight 30\n"),
+			  gone[] = WEB("eth0", VIRTUAL "\tbackend 10.1.0.11 weight 10\n");
+	struct policy *old = read_string("old.conf", WEB("eth0", VIRTUAL TWO)),
+		      *now = read_string("new.conf", heavier);
+	struct control_plan_opts o = {.old_services = &old->services, .services = &now->services};
+	struct balance_backend *was = &old->services.services[0]->backends[1],
+			       *is = &now->services.services[0]->backends[1];
+
+	(void)state;
+	was->drain = is->drain = true;
+	check(WEB("eth0", VIRTUAL TWO), heavier, &o, false,
+	      "balance: 1 service changed\n"
+	      "  web: backend 10.1.0.12: weight 10 -> 30\n");
+	was->drain = is->drain = false;
+	was->weight = is->weight = 3;
+	check(WEB("eth0", VIRTUAL TWO), heavier, &o, false,
+	      "balance: 1 service changed\n"
+	      "  web: backend 10.1.0.12: weight 10 -> 30\n");
+	policy_free(now);
+	now = read_string("new.conf", gone);
+	o.services = &now->services;
+	was->drain = true;
+	check(WEB("eth0", VIRTUAL TWO), gone, &o, false,
+	      "balance: 1 service changed\n"
+	      "  web: remove backend 10.1.0.12\n");
+	policy_free(now);
+	policy_free(old);
+}
+
 /* What a change means for flows. Of 65,537 slots one of two backends has 32,768 and the other one more. */
 static void flows(void **state)
 {
@@ -423,10 +456,12 @@ static void flows(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(services),	cmocka_unit_test(flows),
-		cmocka_unit_test(first_policy), cmocka_unit_test(all_kinds),	cmocka_unit_test(nothing),
-		cmocka_unit_test(settings),	cmocka_unit_test(globs),	cmocka_unit_test(duplicates),
-		cmocka_unit_test(long_lists),	cmocka_unit_test(random_edits), cmocka_unit_test(large),
+		cmocka_unit_test(services),	   cmocka_unit_test(flows),
+		cmocka_unit_test(set_at_run_time), cmocka_unit_test(first_policy),
+		cmocka_unit_test(all_kinds),	   cmocka_unit_test(nothing),
+		cmocka_unit_test(settings),	   cmocka_unit_test(globs),
+		cmocka_unit_test(duplicates),	   cmocka_unit_test(long_lists),
+		cmocka_unit_test(random_edits),	   cmocka_unit_test(large),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
