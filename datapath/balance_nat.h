@@ -21,11 +21,10 @@
 /* An echo that is translated: a request from clients, a reply from backends; an error quotes what it answers. */
 static __always_inline int nat_look_echo(const struct view *v, struct nat_work *w, const __u8 *icmp, __u32 back)
 {
-	__u32 request = back == (v->kind == BALANCE_PACKET_ERROR), type;
+	__u32 request = back == (v->kind == BALANCE_PACKET_ERROR);
 	__u32 ident = (__u32)icmp[4] << 8 | icmp[5];
 
-	type = v->v6 ? 129 - request : request << 3;
-	if (icmp[0] != type || icmp[1])
+	if (icmp[0] != nat_echo(v->v6, request) || icmp[1])
 		return BALANCE_DROP_MODE;
 	w->ports = back ? ident : ident << 16;
 	return NAT_GO;
@@ -57,7 +56,7 @@ static __always_inline int nat_look(struct xdp_md *ctx, const struct view *v, st
 	}
 	if (is_tcp || v->proto == IP_PROTO_UDP)
 		return NAT_GO;
-	if (v->proto != (v->v6 ? IP_PROTO_ICMPV6 : IP_PROTO_ICMP))
+	if (!nat_is_translated(v->v6, v->proto))
 		return BALANCE_DROP_MODE;
 	return nat_look_echo(v, w, (__u8 *)l4, back);
 }

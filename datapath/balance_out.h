@@ -136,7 +136,7 @@ __noinline int forward(struct xdp_md *ctx)
 	}
 	t = AT(m, struct balance_target, config.targets + target * sizeof(*t));
 	gue = r->mode == MODE_GUE;
-	head = (t->v6 ? 40 : 20) + (gue ? 8 : 0);
+	head = balance_outer(gue, t->v6);
 	is_l2 = r->mode == MODE_L2;
 	if (r->mode > MODE_L2) {
 		note(v->service, BALANCE_DROP_MODE);

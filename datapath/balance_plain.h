@@ -106,7 +106,7 @@ static __always_inline int plain_forward(struct xdp_md *ctx, void *m, const stru
 	const struct balance_hop *hop =
 		AT(m, struct balance_hop, config.hops + (t->hop & (config.n_hops - 1)) * sizeof(*hop));
 	__u32 ifindex = *(const volatile __u32 *)&hop->ifindex, mode = r->mode, gue = mode == MODE_GUE,
-	      head = mode == MODE_L2 ? 0 : (t->v6 ? sizeof(struct ipv6hdr) : sizeof(struct iphdr)) + gue * 8;
+	      head = mode == MODE_L2 ? 0 : balance_outer(gue, t->v6);
 
 	/* hop 0 has no interface either; one may be withdrawn meanwhile */
 	if (mode > MODE_L2 || !ifindex || v->bytes + head > hop->mtu)

@@ -9,8 +9,6 @@
 #include "datapath/balance_choose.h"
 #include "datapath/lib/encap.h"
 
-#define QUOTE 128 /* bytes of a packet in an error about it, if it has as many */
-
 struct tags {
 	__u32 tag
 		[PARSE_MAX_TAGS]; /* as they lie there: type and TCI, the first type is behind the MAC addresses */
@@ -138,16 +136,6 @@ static __always_inline void *answer(struct xdp_md *ctx, const struct view *v, __
 			 v->v6 ? ENCAP_BE16(ETH_P_IPV6) : ENCAP_BE16(ETH_P_IP), room);
 }
 
-/* Nobody answers to these: RFC 1122, 3.2.1.3 and 3.2.2; RFC 4443, 2.4. */
-static __always_inline int is_sender(const struct view *v)
-{
-	__u32 net = (__u32)(v->src[1] >> 24);
-
-	if (v->v6)
-		return v->src[0] >> 56 != 0xff && (v->src[0] || v->src[1] > 1);
-	return net && net != 127 && net < 224;
-}
-
 /*
  * Nobody's (RFC 1122, 3.2.1.3; RFC 4443, 2.4 e): the packet of the view in balance_scratch is from where no answer gets, or from a
  * virtual address, to which an answer would come around in here.
@@ -158,7 +146,7 @@ __noinline int is_forged(void)
 	struct view *v = bpf_map_lookup_elem(&balance_scratch, &map_first);
 	struct balance_head *head = m;
 
-	return !m || !v || !is_sender(v) ||
+	return !m || !v || !balance_is_sender(v->v6, v->src) ||
 	       vip_find(m, v->src[0], v->src[1], head->half & 1,
 			BALANCE_VIP_KEY(v->v6, 0, BALANCE_VIP_ADDR, 0)) != VIP_NONE;
 }
@@ -172,9 +160,7 @@ static __always_inline int is_icmp_error(struct xdp_md *ctx, const struct view *
 		return 0;
 	if (bpf_xdp_load_bytes(ctx, v->l4, &type, 1))
 		return 1;
-	if (v->v6)
-		return type < 128 || type == 137;
-	return type < 13 && 1u << type & (1u << 3 | 1u << 4 | 1u << 5 | 1u << 11 | 1u << 12);
+	return balance_is_unanswered(v->v6, type);
 }
 
 /*
@@ -216,7 +202,7 @@ static __always_inline int tell(struct xdp_md *ctx, const struct view *v, __u8 c
  */
 static __always_inline int too_big(struct xdp_md *ctx, const struct view *v, __u32 mtu)
 {
-	int told = may_answer(ctx, v) && tell(ctx, v, 4, 2, 0, mtu, QUOTE, PACE_TOO_BIG);
+	int told = may_answer(ctx, v) && tell(ctx, v, 4, 2, 0, mtu, BALANCE_QUOTE, PACE_TOO_BIG);
 
 	note(v->service, told ? BALANCE_DROP_TOO_BIG_TOLD : BALANCE_DROP_TOO_BIG);
 	return told ? XDP_TX : XDP_DROP;
@@ -317,8 +303,8 @@ __noinline int refuse(struct xdp_md *ctx)
 	else if (v->proto == IP_PROTO_TCP)
 		told = !v->more && !bpf_xdp_load_bytes(ctx, v->l4, &in, sizeof(in)) && reset_of(&in, bytes, &out) &&
 		       (v->v6 ? reset6(ctx, v, &out) : reset4(ctx, v, &out));
-	else if (v->bytes >= QUOTE)
-		told = tell(ctx, v, 3, 1, 4, 0, QUOTE, PACE_REFUSED);
+	else if (v->bytes >= BALANCE_QUOTE)
+		told = tell(ctx, v, 3, 1, 4, 0, BALANCE_QUOTE, PACE_REFUSED);
 	else if (v->l4 - v->l3 == l3)
 		told = v->v6 ? tell(ctx, v, 3, 1, 4, 0, sizeof(struct ipv6hdr) + 8, PACE_REFUSED)
 			     : tell(ctx, v, 3, 1, 4, 0, sizeof(struct iphdr) + 8, PACE_REFUSED);

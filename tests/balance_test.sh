@@ -21,6 +21,9 @@ in_kernel "random packets and changes against the oracle, two balancers, in the 
 case_ "QUIC connection ids with server ids, against the oracle, interpreted" check balance-quic interp "${SEED:-4}" 10000
 case_ "QUIC connection ids with server ids, against the oracle, compiled" check balance-quic jit "${SEED:-5}" 60000
 in_kernel "QUIC connection ids with server ids, against the oracle, in the kernel" check balance-quic kernel "${SEED:-6}" 20000
+case_ "drops are foretold with their reasons, interpreted" check balance-why interp "${SEED:-7}" 5000
+case_ "drops are foretold with their reasons, compiled" check balance-why jit "${SEED:-8}" 60000
+in_kernel "drops are foretold with their reasons, in the kernel" check balance-why kernel "${SEED:-9}" 20000
 case_ "300 services with ranges of ports" check balance-flows jit large
 in_kernel "300 services with ranges of ports, in the kernel" check balance-flows kernel large
 case_ "a flood of SYNs moves no known flow" check balance-flows jit flood

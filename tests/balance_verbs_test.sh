@@ -263,6 +263,13 @@ late() { # a fragment whose first one nobody saw is dropped where the address ha
 		is "no address" '[null,null,"no_service"]' "$(bal why 'udp 198.18.1.2 > 203.0.113.11 fragment later' -j | jq -c '[.service, .backend, .why]')"
 }
 case_ "a fragment without its first one" late
+drops() { # LINE JSON WORDS: the last line, and what JSON says
+	bal why "$3" >"$T/out"
+	is "exit" 3 $? && is "why" "$1" "$(tail -n 1 "$T/out" | sed 's/to 198.18.[23].2/to H/')" && is JSON "$2" "$(bal why "$3" -j | jq -c '[.service, .backend, .why, .drop]')"
+}
+case_ "too long for the way" drops 'of its 1501 bytes 1500 would fit on the way to H: it is dropped, and its sender told by ICMP (too_big_told)' \
+	'["web",null,"hash","too_big_told"]' 'udp 198.18.1.2:1000 > 203.0.113.10:5000 length 1515'
+case_ "not dropped" is JSON '["hash",null]' "$(bal why 'udp 198.18.1.2:1000 > 203.0.113.10:5000 length 1514' -j | jq -c '[.why, .drop]')"
 
 # --- weights
 weight() { # WANT ARG...
@@ -446,6 +453,19 @@ quic() { # its connections are in no table, but their packets are counted
 	sl apply "$T/lb2.conf" --force >/dev/null 2>&1
 }
 case_ "drain waits for connections whose ids name the backend" quic
+nat() { # what is not translated: said, and counted when it comes
+	printf 'balance web on to1 {\n\tvirtual 203.0.113.10 all ports\n\tforward nat from 192.0.2.8\n\tbackend 198.18.2.2\n}\n' >"$T/lbn.conf"
+	sl apply "$T/lbn.conf" --force >"$T/out" 2>&1 || { cat "$T/out"; return 1; }
+	drops 'forward nat translates TCP, UDP and ICMP echo requests alone: it is dropped and counted (mode)' '["web",null,null,"mode"]' 'sctp 198.18.1.2:9 > 203.0.113.10:5000' &&
+		drops 'it is dropped and counted (damaged)' '["web",null,null,"damaged"]' 'udp 127.0.0.1:1000 > 203.0.113.10:5000' &&
+		drops 'with a TTL of 1 it has come as far as it may: it is dropped and counted (ttl)' '["web",null,"hash","ttl"]' 'udp 198.18.1.2:1000 > 203.0.113.10:5000 ttl 1' || return 1
+	frame() { nsenter --net="/run/netns/sluice-$LAB-h1" "$BUILD/tests/frames" eth0 3 "$(udp 1000 | sed "$1")"; }
+	before=$(stat '.services[0].dropped | [.mode, .damaged, .ttl] | tojson')
+	frame 's/4011/4084/' && frame 's/c6120102cb/7f000001cb/' && frame 's/4011/0111/' || return 1
+	is "counted before, and now" "$before [3,3,3]" "$before $(stat '.services[0].dropped | [.mode, .damaged, .ttl] | tojson' | jq -c --argjson b "$before" '[.[0] - $b[0], .[1] - $b[1], .[2] - $b[2]]')" || return 1
+	sl apply "$T/lb2.conf" --force >/dev/null 2>&1
+}
+case_ "why a packet is not translated" nat
 tunnels() { # the same through IP in IP, taken off by the program on each backend
 	sed 's/forward l2/forward ipip/' "$T/lb2.conf" >"$T/lb3.conf"
 	for h in h2 h3; do

@@ -152,4 +152,30 @@ BALANCE_FN struct balance_choice balance_choose(const volatile struct balance_ri
 	return c;
 }
 
+/* What a tunnel adds to a packet; six: outside. */
+BALANCE_FN __u32 balance_outer(__u32 gue, __u32 six)
+{
+	return (six ? 40 : 20) + (gue ? 8 : 0);
+}
+
+/* Addresses that packets may be from, and can be answered to: RFC 1122, 3.2.1.3 and 3.2.2; RFC 4443, 2.4. */
+BALANCE_FN int balance_is_sender(__u32 v6, const __u64 src[2])
+{
+	__u32 net = (__u32)(src[1] >> 24);
+
+	if (v6)
+		return src[0] >> 56 != 0xff && (src[0] || src[1] > 1);
+	return net && net != 127 && net < 224;
+}
+
+/* ICMP messages that no error is sent about: errors and redirects. */
+BALANCE_FN int balance_is_unanswered(__u32 v6, __u8 type)
+{
+	if (v6)
+		return type < 128 || type == 137;
+	return type < 13 && 1u << type & (1u << 3 | 1u << 4 | 1u << 5 | 1u << 11 | 1u << 12);
+}
+
+#define BALANCE_QUOTE 128 /* bytes of a packet in an error about it, if it has as many */
+
 #endif

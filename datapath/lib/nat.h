@@ -133,6 +133,17 @@ NAT_FN int nat_swap(volatile __u32 *word, __u32 from, __u32 to)
 	return __sync_val_compare_and_swap((__u32 *)word, from, to) == from;
 }
 
+/* Protocols that are translated: TCP, UDP, and of the family's ICMP the echo: a request from clients, a reply from backends. */
+NAT_FN int nat_is_translated(__u32 six, __u8 proto)
+{
+	return proto == 6 || proto == 17 || proto == (six ? 58 : 1);
+}
+
+NAT_FN __u32 nat_echo(__u32 six, __u32 request)
+{
+	return six ? 129 - request : request << 3;
+}
+
 /* What a packet does to the state of its flow; NAT_NOTHING: nor to its time. */
 enum nat_event { NAT_RESETS, NAT_ENDS, NAT_OPENS, NAT_GOES_ON, NAT_NO_TCP, NAT_NOTHING, NAT_EVENTS = 8 };
 

@@ -19,7 +19,13 @@ struct answer_packet {
 	struct net_addr src, dst;
 	uint16_t sport, dport; /* host order; 0 for protocols without */
 	uint8_t proto;
+	uint8_t ttl, icmp_type, icmp_code;
+	uint8_t tcp_flags;
 	enum balance_packet kind;
+	bool more;     /* the first of several fragments */
+	bool extended; /* something is between the IP header and what it carries */
+	bool hosts; /* neighbours and routers talk to this host, or the frame is for many: it passes, whatever the address */
+	uint32_t bytes; /* from the IP header on; 0: it fits */
 	uint32_t ident; /* of a fragment: as the packet has it, in its order of bytes */
 };
 
@@ -40,8 +46,17 @@ struct answer {
 	uint32_t slot, word; /* word: current and previous backend, abi/balance.h */
 	uint64_t until;	  /* the deadline of a changed slot with a previous backend; else 0 */
 	uint64_t entry;	  /* of the flow table, also where it does not decide; 0: the flow is not in it */
+	enum balance_reason
+		drop; /* BALANCE_REASONS: it is not dropped. Else id, if it is not 0, is who would have got it */
+	bool unasked;  /* dropped before a backend was chosen: nothing is known but service and drop */
+	uint32_t fits; /* BALANCE_DROP_TOO_BIG, _TOLD: bytes from the IP header on that the way takes */
 };
 
+/*
+ * answer_packet() fills *to. Of drops it tells what follows from the packet and the memory: not that a place of NAT or a turn to send an
+ * error is not to be had, nor what the kernel says of a way that is looked up for each packet. Flows that are translated already are
+ * not looked for.
+ */
 void answer_packet(const struct answer_memory *m, const struct answer_packet *p, uint32_t on, struct answer *to);
 
 #endif

@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "cmd/balance_run.h"
+#include "cmd/balance_stats.h"
 #include "policy/packet.h"
 
 static const struct cli_opt opts[] = {{0}};
@@ -32,40 +33,6 @@ const struct cli_verb balance_why_verb = {
 
 #define TCP 6
 #define UDP 17
-#define ICMP4 1
-#define ICMP6 58
-#define SYN 0x02
-#define ACK 0x10
-
-static bool is_icmp_error(const struct policy_packet *k)
-{
-	if (!k->has_icmp)
-		return false;
-	return k->v6 ? k->icmp_type >= 1 && k->icmp_type <= 4
-		     : k->icmp_type == 3 || k->icmp_type == 4 || k->icmp_type == 11 || k->icmp_type == 12;
-}
-
-/* As datapath/balance_view.h sees it. */
-static int read_packet(const struct policy_packet *k, struct answer_packet *to, struct sluice_err *err)
-{
-	*to = (struct answer_packet){.src = k->from, .dst = k->to, .proto = k->proto};
-	if (!k->is_ip)
-		return err_set(err, -EINVAL, "the packet is not IP: only IP packets are balanced");
-	if (is_icmp_error(k))
-		return err_set(err, -EINVAL,
-			       "an ICMP error goes where the flow goes whose packet it quotes: ask about "
-			       "that flow");
-	if (k->fragment == POLICY_FRAGMENT_LATER)
-		to->kind = BALANCE_PACKET_FRAGMENT;
-	else if (k->has_flags && k->proto == TCP && (k->flags & (SYN | ACK)) == SYN)
-		to->kind = BALANCE_PACKET_OPENS;
-	if (k->has_ports) {
-		to->sport = k->from_port;
-		to->dport = k->to_port;
-	}
-	return 0;
-}
-
 static const char *const ids[] = {
 	[BALANCE_WHY_HASH] = "hash",	     [BALANCE_WHY_TABLE] = "flow_table",
 	[BALANCE_WHY_NEW] = "new",	     [BALANCE_WHY_PREVIOUS] = "previous",
@@ -73,9 +40,11 @@ static const char *const ids[] = {
 	[BALANCE_WHY_NO_FIRST] = "no_first",
 };
 
-/* What would not be the packet's answer if the slot's backend did not exist. */
+/* What would not be the packet's answer if the slot's backend did not exist; NULL: none was chosen, it is dropped before. */
 static const char *chosen_by(const struct balance_live_answer *a)
 {
+	if (a->a.unasked && a->a.drop != BALANCE_DROP_NO_FIRST)
+		return NULL;
 	if (a->a.why == BALANCE_WHY_HASH && a->a.affinity)
 		return "affinity";
 	return a->a.why < sizeof(ids) / sizeof(*ids) ? ids[a->a.why] : "?";
@@ -115,16 +84,58 @@ static void say_why(const struct balance_service *s, const struct balance_live_a
 		       "backend to go back to\n",
 		       a->a.slot, of);
 		break;
-	case BALANCE_WHY_NO_BACKEND:
-		printf("no backend takes it, all are down or draining: %s\n",
-		       s->fallback == BALANCE_RESET ? "it is answered with a reset (all-down reset)"
-						    : "it is dropped and counted (no_backend)");
-		break;
+	case BALANCE_WHY_NO_BACKEND: /* what is dropped is said by say_drop() */
 	case BALANCE_WHY_NO_FIRST:
-		printf("a fragment whose first one was not seen: it is dropped and counted (no_first)\n");
-		break;
 	case BALANCE_WHY_SERVER: /* words have no connection id */
 		break;
+	}
+}
+
+/* What becomes of a packet that nobody gets. to: the backend that was chosen, or NULL */
+static void say_drop(const struct policy_packet *k, const struct answer_packet *p, const struct answer *a,
+		     const char *to)
+{
+	const char *reason = stats_reason(a->drop);
+
+	switch (a->drop) {
+	case BALANCE_DROP_NO_BACKEND:
+		printf("no backend takes it, all are down or draining: it is dropped and counted (%s)\n",
+		       reason);
+		break;
+	case BALANCE_DROP_REFUSED:
+		printf("no backend takes it, all are down or draining: it is answered with %s (all-down reset)\n",
+		       k->proto == TCP ? "a reset" : "port unreachable");
+		break;
+	case BALANCE_DROP_NO_FIRST:
+		printf("a fragment whose first one was not seen: it is dropped and counted (%s)\n", reason);
+		break;
+	case BALANCE_DROP_DAMAGED:
+		printf("nobody sends from its source address (loopback, multicast, zero, a virtual address):\n"
+		       "it is dropped and counted (%s)\n",
+		       reason);
+		break;
+	case BALANCE_DROP_MODE:
+		printf("forward nat translates TCP, UDP and ICMP echo requests alone: it is dropped and counted (%s)\n",
+		       reason);
+		break;
+	case BALANCE_DROP_TTL:
+		printf("with a TTL of %u it has come as far as it may: it is dropped and counted (%s)\n",
+		       k->ttl, reason);
+		break;
+	case BALANCE_DROP_TOO_BIG:
+		printf("of its %u bytes %u would fit on the way to %s: it is dropped and counted (%s)\n",
+		       p->bytes, a->fits, to, reason);
+		break;
+	case BALANCE_DROP_TOO_BIG_TOLD:
+		printf("of its %u bytes %u would fit on the way to %s: it is dropped, and its sender told by ICMP (%s)\n",
+		       p->bytes, a->fits, to, reason);
+		break;
+	case BALANCE_DROP_NO_NEIGH:
+		printf("the MAC address on the way to %s is not known: it is dropped and counted (%s)\n", to,
+		       reason);
+		break;
+	default:
+		printf("it is dropped and counted (%s)\n", reason);
 	}
 }
 
@@ -173,17 +184,25 @@ static const struct balance_virtual *other_proto(const struct balance_run *run, 
 	return NULL;
 }
 
-static int nobody(const struct balance_run *run, const struct policy_packet *k, bool no_first,
-		  const char *said)
+static int nobody(const struct balance_run *run, const struct policy_packet *k, const struct answer_packet *p,
+		  const struct answer *a, const char *said)
 {
+	bool no_first = a->drop == BALANCE_DROP_NO_FIRST && is_served(run, k);
 	const struct balance_virtual *v;
 	char to[NET_ADDR_TEXT];
 
 	if (cli.json)
-		return cli_json(json_pack("{s:s, s:n, s:n, s:s}", "packet", said, "service", "backend", "why",
-					  no_first ? "no_first" : "no_service"));
+		return cli_json(json_pack("{s:s, s:n, s:n, s:s, s:s?}", "packet", said, "service", "backend",
+					  "why", no_first ? "no_first" : "no_service", "drop",
+					  no_first ? stats_reason(a->drop) : NULL));
 	if (no_first) {
-		printf("a fragment whose first one was not seen: it is dropped and counted (no_first)\n");
+		say_drop(k, p, a, NULL);
+		return 0;
+	}
+	if (p->hosts) {
+		printf("no service: %s; the packet passes to this host\n",
+		       k->ether_to[0] & 1 ? "a frame for many hosts is none's"
+					  : "what neighbours and routers say to each other is none's");
 		return 0;
 	}
 	net_addr_format(&k->to, to, sizeof(to));
@@ -205,9 +224,10 @@ static bool may_name(const struct balance_service *s, const struct policy_packet
 	return s->quic_bytes && k->proto == UDP && k->has_ports;
 }
 
-static int tell(const struct balance_run *run, const struct policy_packet *k,
+static int tell(const struct balance_run *run, const struct policy_packet *k, const struct answer_packet *p,
 		const struct balance_live_answer *a, uint64_t now)
 {
+	bool drops = a->a.drop != BALANCE_REASONS;
 	const struct balance_backend *b = NULL;
 	const struct balance_service *s;
 	char said[PACKET_SAY], name[BACKEND_NAME];
@@ -218,13 +238,15 @@ static int tell(const struct balance_run *run, const struct policy_packet *k,
 		printf("%s\n", said);
 	s = a->service == BALANCE_LIVE_NONE ? NULL : run->model->services[a->service];
 	if (!s)
-		return nobody(run, k, a->a.why == BALANCE_WHY_NO_FIRST && is_served(run, k), said);
+		return nobody(run, k, p, &a->a, said);
 	if (a->backend != BALANCE_LIVE_NONE)
 		b = &s->backends[a->backend];
 	if (cli.json) {
-		all = json_pack("{s:s, s:s, s:s?, s:s, s:s, s:b, s:o, s:o}", "packet", said, "service", s->name, "backend",
-				b ? backend_name(b, name) : NULL, "forward", balance_mode_name(s->mode), "why", chosen_by(a),
-				"affinity", a->a.affinity, "slot", json_integer(a->a.slot), "until_ns",
+		all = json_pack("{s:s, s:s, s:s?, s:s, s:s?, s:s?, s:b, s:o, s:o}", "packet", said, "service",
+				s->name, "backend", b && !drops ? backend_name(b, name) : NULL, "forward",
+				balance_mode_name(s->mode), "why", chosen_by(a), "drop",
+				drops ? stats_reason(a->a.drop) : NULL, "affinity", s->affinity, "slot",
+				a->a.unasked ? json_null() : json_integer(a->a.slot), "until_ns",
 				a->a.why == BALANCE_WHY_PREVIOUS && a->a.until > now
 					? json_integer((json_int_t)(a->a.until - now))
 					: json_null());
@@ -232,12 +254,15 @@ static int tell(const struct balance_run *run, const struct policy_packet *k,
 			json_object_set_new(all, "server_id", json_null());
 		return cli_json(all);
 	}
-	if (b)
+	if (b && !drops)
 		printf("service %s, backend %s (forward %s)\n", s->name, backend_name(b, name),
 		       balance_mode_name(s->mode));
 	else
 		printf("service %s, no backend\n", s->name);
-	say_why(s, a, now);
+	if (!a->a.unasked)
+		say_why(s, a, now);
+	if (drops)
+		say_drop(k, p, &a->a, b ? backend_name(b, name) : NULL);
 	if (may_name(s, k))
 		printf("unless its connection id names a backend's server id: that one gets it then\n");
 	return 0;
@@ -254,7 +279,7 @@ static int why(const char *words, bool *any, struct sluice_err *err)
 	int e = buf_add(&bytes, PACKET_WORDS_MAX) ? 0 : err_nomem(err);
 
 	e = e ?: packet_words(words, bytes.data, PACKET_WORDS_MAX, &k, err);
-	e = e ?: read_packet(&k, &packet, err);
+	e = e ?: balance_live_packet(&k, &packet, err);
 	if (e) {
 		buf_free(&bytes);
 		return e;
@@ -264,9 +289,9 @@ static int why(const char *words, bool *any, struct sluice_err *err)
 	e = e ?: balance_live_why(run.live, &packet, ~0u, now, &a, err);
 	if (!e && a.service != BALANCE_LIVE_NONE && !is_on(&run, run.model->services[a.service], k.in))
 		a.service = a.backend = BALANCE_LIVE_NONE;
-	if (!e && tell(&run, &k, &a, now))
+	if (!e && tell(&run, &k, &packet, &a, now))
 		e = cli_gone(err);
-	*any = !e && a.backend != BALANCE_LIVE_NONE;
+	*any = !e && a.backend != BALANCE_LIVE_NONE && a.a.drop == BALANCE_REASONS;
 	balance_run_close(&run);
 	buf_free(&bytes);
 	return e;

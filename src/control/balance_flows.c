@@ -352,6 +352,55 @@ int live_elsewhere(struct balance_live *b, uint64_t now_ns, uint8_t **bits, stru
 
 /* --- answers --- */
 
+#define TCP 6
+#define ETHERNET 14
+#define TAG 4
+#define SYN 0x02
+#define ACK 0x10
+
+static bool is_icmp_error(const struct policy_packet *k)
+{
+	if (!k->has_icmp || k->fragment != POLICY_FRAGMENT_NONE)
+		return false;
+	return k->v6 ? k->icmp_type >= 1 && k->icmp_type <= 4
+		     : k->icmp_type == 3 || k->icmp_type == 4 || k->icmp_type == 11 || k->icmp_type == 12;
+}
+
+/* As datapath/balance_view.h sees it. */
+int balance_live_packet(const struct policy_packet *k, struct answer_packet *to, struct sluice_err *err)
+{
+	*to = (struct answer_packet){.src = k->from,
+				     .dst = k->to,
+				     .proto = k->proto,
+				     .ttl = k->ttl,
+				     .more = k->fragment == POLICY_FRAGMENT_FIRST,
+				     .bytes = k->length - ETHERNET - k->n_tags * TAG};
+	if (!k->is_ip)
+		return err_set(err, -EINVAL, "the packet is not IP: only IP packets are balanced");
+	if (is_icmp_error(k))
+		return err_set(err, -EINVAL,
+			       "an ICMP error goes where the flow goes whose packet it quotes: ask about "
+			       "that flow");
+	to->extended = k->v6 && to->more;
+	to->hosts =
+		k->ether_to[0] & 1 || (k->v6 && k->has_icmp && k->icmp_type >= 130 && k->icmp_type <= 137);
+	if (k->fragment == POLICY_FRAGMENT_LATER)
+		to->kind = BALANCE_PACKET_FRAGMENT;
+	else if (k->has_flags && k->proto == TCP && (k->flags & (SYN | ACK)) == SYN)
+		to->kind = BALANCE_PACKET_OPENS;
+	if (k->has_ports) {
+		to->sport = k->from_port;
+		to->dport = k->to_port;
+	}
+	if (k->has_flags)
+		to->tcp_flags = k->flags;
+	if (k->has_icmp) {
+		to->icmp_type = k->icmp_type;
+		to->icmp_code = k->icmp_code;
+	}
+	return 0;
+}
+
 int balance_live_why(struct balance_live *b, const struct answer_packet *p, uint32_t on, uint64_t now_ns,
 		     struct balance_live_answer *to, struct sluice_err *err)
 {

@@ -30,6 +30,7 @@
 #include "balance/tables.h"
 #include "control/balance_overlay.h"
 #include "control/state.h"
+#include "policy/packet.h"
 #include "policy/policy.h"
 
 struct balance_live;
@@ -182,6 +183,13 @@ struct balance_tally {
 };
 int balance_live_tally(struct balance_live *b, uint64_t now_ns, uint32_t active_s, struct balance_tally **v, uint32_t *n,
 		       struct sluice_err *err);
+
+/*
+ * balance_live_packet() is a packet in words as the data path sees it. Without an identification: of later fragments the first one was
+ * not seen.
+ * errors:  -EINVAL it is not IP; an ICMP error, which goes where the flow goes that it quotes
+ */
+int balance_live_packet(const struct policy_packet *k, struct answer_packet *to, struct sluice_err *err);
 
 /*
  * balance_live_why() answers what the data path would answer for a packet at this moment, from the same memory and flow
