@@ -70,10 +70,10 @@ web l2 2 0 0 203.0.113.10 tcp port 80, 203.0.113.10 udp port 5000
 dns l2 1 0 0 203.0.113.53 udp port 53' list
 list_json() {
 	bal list -j >"$T/j" && jq -e '(.policy | test("^[0-9]+-[0-9a-f]{12}$")) and .file == null and .trial_ns == null and (.services | length) == 2 and
-		.services[0] == {service: "web", interfaces: ["to1"], forward: "l2", gue_port: null, virtuals: [
+		.services[0] == {service: "web", interfaces: ["to1"], forward: "l2", gue_port: null, pool: null, virtuals: [
 			{address: "203.0.113.10", protocol: "tcp", first_port: 80, last_port: 80},
 			{address: "203.0.113.10", protocol: "udp", first_port: 5000, last_port: 5000}],
-			all_down: "drop", table_size: 251, affinity: false, stateless: false, hold_s: 300, check: null,
+			all_down: "drop", table_size: 251, affinity: false, stateless: false, quic: null, hold_s: 300, check: null,
 			states: {up: 2, draining: 0, down: 0}} and .services[1].affinity' "$T/j" >/dev/null || { cat "$T/j"; return 1; }
 }
 case_ "list as JSON" list_json
@@ -435,6 +435,8 @@ quic_sends() { # short headers: configuration 0, server id 1
 quic() { # its connections are in no table, but their packets are counted
 	printf 'balance quic on to1 {\n\tvirtual 203.0.113.10 udp port 443\n\tforward l2\n\tquic server-id 2 bytes\n\tbackend 198.18.2.2 id 1\n\tbackend 198.18.3.2 id 2\n}\n' >"$T/lbq.conf"
 	sl apply "$T/lbq.conf" --force >"$T/out" 2>&1 || { cat "$T/out"; return 1; }
+	bal show quic | sed 's/  */ /g' | grep -q '^ 198.18.3.2 id 2 1 ' &&
+		is "what show has" '[{"server_id_bytes":2,"config":0},null,[1,2]]' "$(bal show quic -j | jq -c '.services[0] | [.quic, .pool, [.backends[].server_id]]')" || return 1
 	words='udp 198.18.1.2:9 > 203.0.113.10:443'
 	bal why "$words" >"$T/out" && is "why" "unless its connection id names a backend's server id: that one gets it then" "$(tail -n 1 "$T/out")" &&
 		is JSON '[true,null]' "$(bal why "$words" -j | jq -c '[has("server_id"), .server_id]')" || return 1
@@ -456,6 +458,8 @@ case_ "drain waits for connections whose ids name the backend" quic
 nat() { # what is not translated: said, and counted when it comes
 	printf 'balance web on to1 {\n\tvirtual 203.0.113.10 all ports\n\tforward nat from 192.0.2.8\n\tbackend 198.18.2.2\n}\n' >"$T/lbn.conf"
 	sl apply "$T/lbn.conf" --force >"$T/out" 2>&1 || { cat "$T/out"; return 1; }
+	is "what show has" '[null,["192.0.2.8"],null]' "$(bal show -j | jq -c '.services[0] | [.quic, .pool, .backends[0].server_id]')" &&
+		is "of the file" '["192.0.2.8"]' "$(bal list -f "$T/lbn.conf" -j | jq -c '.services[0].pool')" || return 1
 	drops 'forward nat translates TCP, UDP and ICMP echo requests alone: it is dropped and counted (mode)' '["web",null,null,"mode"]' 'sctp 198.18.1.2:9 > 203.0.113.10:5000' &&
 		drops 'it is dropped and counted (damaged)' '["web",null,null,"damaged"]' 'udp 127.0.0.1:1000 > 203.0.113.10:5000' &&
 		drops 'with a TTL of 1 it has come as far as it may: it is dropped and counted (ttl)' '["web",null,"hash","ttl"]' 'udp 198.18.1.2:1000 > 203.0.113.10:5000 ttl 1' || return 1

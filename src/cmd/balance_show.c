@@ -121,6 +121,31 @@ static json_t *json_check(const struct policy_balance *b)
 			 "timeout_ns", (json_int_t)h->timeout_ns, "rise", (int)h->rise, "fall", (int)h->fall);
 }
 
+/* Addresses behind `forward nat from`, as they are written. */
+static json_t *json_pool(const struct policy_balance *b)
+{
+	json_t *all = json_array();
+	uint32_t i;
+
+	for (i = 0; i < b->from.n; i++) {
+		struct policy_list one = {&b->from.v[i], 1};
+		struct buf text = {0};
+
+		print_list(&text, POLICY_TO, &one);
+		buf_put(&text, "", 1);
+		json_array_append_new(all, text.failed ? NULL : json_string((char *)text.data));
+		buf_free(&text);
+	}
+	return all;
+}
+
+static json_t *json_quic(const struct balance_service *s)
+{
+	if (!s->quic_bytes)
+		return json_null();
+	return json_pack("{s:i, s:i}", "server_id_bytes", s->quic_bytes, "config", s->quic_config);
+}
+
 json_t *balance_service_json(const struct balance_run *run, uint32_t nr)
 {
 	const struct balance_service *s = run->model->services[nr];
@@ -131,13 +156,15 @@ json_t *balance_service_json(const struct balance_run *run, uint32_t nr)
 
 	for (i = 0; b && i < b->on.n; i++)
 		json_array_append_new(on, json_string(b->on.v[i].text));
-	return json_pack("{s:s, s:o, s:s, s:o, s:o, s:s, s:i, s:b, s:b, s:i, s:o, s:{s:i, s:i, s:i}}",
-			 "service", s->name, "interfaces", on, "forward", balance_mode_name(s->mode),
-			 "gue_port", s->mode == BALANCE_GUE ? json_integer(s->gue_port) : json_null(),
-			 "virtuals", json_virtuals(s), "all_down", balance_fallback_name(s->fallback),
-			 "table_size", (int)s->n_slots, "affinity", s->affinity, "stateless", s->stateless,
-			 "hold_s", (int)s->hold_s, "check", b ? json_check(b) : json_null(), "states", "up",
-			 (int)n.up, "draining", (int)n.draining, "down", (int)n.down);
+	return json_pack(
+		"{s:s, s:o, s:s, s:o, s:o, s:o, s:s, s:i, s:b, s:b, s:o, s:i, s:o, s:{s:i, s:i, s:i}}",
+		"service", s->name, "interfaces", on, "forward", balance_mode_name(s->mode), "gue_port",
+		s->mode == BALANCE_GUE ? json_integer(s->gue_port) : json_null(), "pool",
+		b && s->mode == BALANCE_NAT ? json_pool(b) : json_null(), "virtuals", json_virtuals(s),
+		"all_down", balance_fallback_name(s->fallback), "table_size", (int)s->n_slots, "affinity",
+		s->affinity, "stateless", s->stateless, "quic", json_quic(s), "hold_s", (int)s->hold_s,
+		"check", b ? json_check(b) : json_null(), "states", "up", (int)n.up, "draining",
+		(int)n.draining, "down", (int)n.down);
 }
 
 /* All that is known of one service; backends is NULL of a file. */
@@ -238,13 +265,16 @@ static void say_backend(const struct shown *w, uint32_t i)
 {
 	const struct balance_backend *now = &w->s->backends[i];
 	const struct balance_live_backend *b = w->backends ? &w->backends[i] : NULL;
-	char name[BACKEND_NAME], weight[32], way[CLI_NAME + 48];
+	char name[BACKEND_NAME], id[16] = "", weight[32], way[CLI_NAME + 48];
 	struct balance_check_said check;
 
 	snprintf(weight, sizeof(weight), "%u", now->weight);
 	if (b && b->policy.weight != now->weight)
 		snprintf(weight, sizeof(weight), "%u (%u)", now->weight, b->policy.weight);
-	printf("  %-22s %7s", backend_name(now, name), weight);
+	if (now->has_server)
+		snprintf(id, sizeof(id), " id %u", now->server);
+	backend_name(now, name);
+	printf("  %s%-*s %7s", name, 22 - (int)strlen(name), id, weight);
 	if (!b) {
 		printf("  %s\n", backend_state(now));
 		return;
@@ -352,8 +382,9 @@ static json_t *json_backend(const struct shown *w, uint32_t i)
 	const struct balance_backend *now = &w->s->backends[i];
 	const struct balance_live_backend *b = w->backends ? &w->backends[i] : NULL;
 	char text[NET_ADDR_TEXT];
-	json_t *o = json_pack("{s:s, s:o, s:i, s:s}", "address",
+	json_t *o = json_pack("{s:s, s:o, s:o, s:i, s:s}", "address",
 			      net_addr_format(&now->addr, text, sizeof(text)), "port", json_some(now->port),
+			      "server_id", now->has_server ? json_integer(now->server) : json_null(),
 			      "weight", (int)now->weight, "state", backend_state(now));
 
 	if (!b)
