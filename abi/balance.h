@@ -221,7 +221,7 @@ enum balance_reason {
 
 /*
  * What is counted of a target, per CPU; balance_counts has those of BALANCE_TALLIES targets in an entry. What each packet
- * adds to are the tallies, eight targets in a cache line: packets from bit 56 on, of them known ones and SYNs from 48 and 40 on,
+ * adds to are the tallies, eight targets in a cache line: packets from bit 56 on, of them known ones and those that open from 48 and 40 on,
  * bytes below. One that is full (BALANCE_TALLY_FULL) is added to the counts, and 0 from then on: the sum of both is what was counted.
  */
 #define BALANCE_TALLIES 16
@@ -235,7 +235,7 @@ enum balance_reason {
 
 struct balance_count {
 	__u64 packets, bytes; /* as they came, from the IP header on */
-	__u64 opened;	      /* SYNs */
+	__u64 opened;	      /* SYNs, Initial packets of QUIC */
 	__u64 known;	      /* packets that the flow table decided */
 };
 

@@ -170,6 +170,22 @@ static void change(struct oracle *o, uint32_t turn)
 	bed_ways(&bed, HOP_IN);
 }
 
+/* Packets to a service that opened connections. */
+static uint64_t n_opened(uint32_t service)
+{
+	uint32_t s = (uint32_t)tables_service(bed.t, bed.m.services[service]->name), id;
+	struct balance_count c;
+	struct sluice_err err;
+	uint64_t n = 0;
+
+	for (id = 1; id < tables_n_targets(bed.t, s); id++) {
+		if (control_balance_count(&bed.b, tables_first(bed.t, s) + id, &c, &err))
+			fail("%s", err.text);
+		n += c.opened;
+	}
+	return n;
+}
+
 /* Of service q1: two bytes, configuration 1. */
 static void by_hand(struct oracle *o)
 {
@@ -210,6 +226,9 @@ static void by_hand(struct oracle *o)
 			fail("case %zu: the oracle says %u, ..%02x", i, a.why, a.backend ? a.backend->addr.bytes[15] : 0xff);
 		compare(o, &p);
 	}
+	if (n_opened(1) != 1)
+		fail("%llu packets are counted as opening a connection, and one is an Initial",
+		     (unsigned long long)n_opened(1));
 }
 
 int main(int argc, char **argv)

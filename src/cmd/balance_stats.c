@@ -36,9 +36,9 @@ const struct cli_verb balance_stats_verb = {
 	.name = "balance stats",
 	.usage = "[SERVICE...] [OPTION...]",
 	.summary = "what services and their backends get, live",
-	.text = "NEW counts connections that were opened (TCP), ACTIVE flows in the flow table with a packet "
-		"within the\n"
-		"last minute. Packets of TABLE were decided by the flow table, those of SLOT by the slot of "
+	.text = "NEW counts packets that open a connection (TCP: SYN without ACK; with quic Initial ones, too), "
+		"ACTIVE flows in\n"
+		"the flow table with a packet within the last minute. Packets of TABLE were decided by the flow table, those of SLOT by the slot of "
 		"their hash alone.\n"
 		"On a terminal q quits and h tells the other keys. Elsewhere it is one report, unless "
 		"--interval or\n"

@@ -225,7 +225,7 @@ static void draw(struct stats_screen *s)
 		"it",
 		"h            this help, on and off",
 		"",
-		"NEW: connections that were opened; ACTIVE: flows in the flow table, of the last minute",
+		"NEW: packets that open connections; ACTIVE: flows in the flow table, of the last minute",
 		"TABLE, SLOT: packets that the flow table decided, and that the slot of their hash did",
 		"SHARE: of the packets of the service",
 	};
