@@ -101,6 +101,7 @@ static void negation(void **state)
 	decides("drop tcp flags syn/syn,ack", "tcp 10.0.0.1:1 > 10.0.0.2:2 syn,ack", -1);
 	decides("drop tcp flags syn/syn,ack", "tcp 10.0.0.1:1 > 10.0.0.2:2 syn,psh", 0);
 	decides("drop tcp flags none", "tcp 10.0.0.1:1 > 10.0.0.2:2 none", 0);
+	decides("drop tcp flags syn,rst,fin/syn,ack,rst,fin", "tcp 10.0.0.1:1 > 10.0.0.2:2 rst syn flags fin", 0);
 	decides("drop not fragment", "udp 10.0.0.1:1 > 10.0.0.2:2", 0);
 	decides("drop not fragment", "udp 10.0.0.1:1 > 10.0.0.2:2 fragment later", -1);
 	decides("drop udp to port 0-65535", "udp 10.0.0.1:1 > 10.0.0.2:2 fragment later", -1);

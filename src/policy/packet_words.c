@@ -118,7 +118,7 @@ static int ether(struct words *w, struct spec *s)
 	return expected(w, "from, to or type behind 'ether'");
 }
 
-/* syn,ack in one word; false: they are no flags */
+/* syn,ack in one word, added to *to; false: they are no flags */
 static bool flags(const char *text, uint8_t *to)
 {
 	const struct policy_word *row;
@@ -134,7 +134,7 @@ static bool flags(const char *text, uint8_t *to)
 		if (!text[n])
 			break;
 	}
-	*to = v;
+	*to |= v;
 	return true;
 }
 
