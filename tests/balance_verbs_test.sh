@@ -455,6 +455,13 @@ quic() { # its connections are in no table, but their packets are counted
 	sl apply "$T/lb2.conf" --force >/dev/null 2>&1
 }
 case_ "drain waits for connections whose ids name the backend" quic
+shares() { # a small one is not none
+	printf 'balance web on to1 {\n\tvirtual 203.0.113.10 tcp port 80\n\tforward l2\n\tbackend 198.18.2.2 weight 60000\n\tbackend 198.18.3.2 weight 1\n\tbackend { 198.18.2.77, 198.18.3.77 } weight 30\n\tbackend 198.18.2.78 weight 0\n}\n' >"$T/lbs.conf"
+	sl apply "$T/lbs.conf" --force >"$T/out" 2>&1 || { cat "$T/out"; return 1; }
+	bal show web | awk '$1 ~ /^198\.18/ { printf "%s%s", n++ ? " " : "", $3 }' >"$T/got"
+	grep -qxE '99\.9% <0\.01% (0\.0(49|50)% ){2}0\.0%' "$T/got" || { cat "$T/got"; return 1; }
+}
+case_ "small shares" shares
 nat() { # what is not translated: said, and counted when it comes
 	printf 'balance web on to1 {\n\tvirtual 203.0.113.10 all ports\n\tforward nat from 192.0.2.8\n\tbackend 198.18.2.2\n}\n' >"$T/lbn.conf"
 	sl apply "$T/lbn.conf" --force >"$T/out" 2>&1 || { cat "$T/out"; return 1; }

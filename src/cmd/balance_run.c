@@ -202,6 +202,21 @@ const char *balance_fallback_name(enum balance_fallback fallback)
 	return names[fallback];
 }
 
+char *balance_share(double share, char to[BALANCE_SHARE])
+{
+	double percent = 100 * share;
+
+	if (percent > 0 && percent < 0.01)
+		snprintf(to, BALANCE_SHARE, "<0.01%%");
+	else
+		snprintf(to, BALANCE_SHARE, "%.*f%%",
+			 percent >= 1 || percent <= 0 ? 1
+			 : percent >= 0.1	      ? 2
+						      : 3,
+			 percent);
+	return to;
+}
+
 char *balance_time(uint64_t ns, char to[BALANCE_TIME])
 {
 	uint64_t s = (ns + 999999999) / 1000000000;

@@ -69,6 +69,10 @@ const char *backend_state(const struct balance_backend *now);
 const char *balance_mode_name(enum balance_mode mode);
 const char *balance_fallback_name(enum balance_fallback fallback);
 
+/* A share of the whole, 0 to 1: "33.3%", "0.25%", "0.025%", "<0.01%"; returns to. */
+#define BALANCE_SHARE 8
+char *balance_share(double share, char to[BALANCE_SHARE]);
+
 /* A time in words, "5m", "1h5m", "12s", rounded up to seconds; returns to. */
 #define BALANCE_TIME 24
 char *balance_time(uint64_t ns, char to[BALANCE_TIME]);

@@ -265,7 +265,7 @@ static void say_backend(const struct shown *w, uint32_t i)
 {
 	const struct balance_backend *now = &w->s->backends[i];
 	const struct balance_live_backend *b = w->backends ? &w->backends[i] : NULL;
-	char name[BACKEND_NAME], id[16] = "", weight[32], way[CLI_NAME + 48];
+	char name[BACKEND_NAME], id[16] = "", weight[32], way[CLI_NAME + 48], share[BALANCE_SHARE];
 	struct balance_check_said check;
 
 	snprintf(weight, sizeof(weight), "%u", now->weight);
@@ -279,7 +279,8 @@ static void say_backend(const struct shown *w, uint32_t i)
 		printf("  %s\n", backend_state(now));
 		return;
 	}
-	printf(" %5.1f%%  %-8s %-30s", 100.0 * w->live.slots[i] / (w->live.n_slots ? w->live.n_slots : 1),
+	printf(" %6s  %-8s %-30s",
+	       balance_share((double)w->live.slots[i] / (w->live.n_slots ? w->live.n_slots : 1), share),
 	       backend_state(now), way_of(b, way, sizeof(way)));
 	say_said(&b->set, balance_checks_find(&w->checks, &now->addr, now->port, &check) ? &check : NULL);
 	putchar('\n');

@@ -10,15 +10,17 @@
 
 static void say_figures(const struct balance_stats *s, const struct stats_figures *f)
 {
+	char share[BALANCE_SHARE];
+
 	printf(" %12" PRIu64 " %15" PRIu64, (uint64_t)f->now.packets, (uint64_t)f->now.bytes);
 	if (s->elapsed_ns)
 		printf(" %9.0f %13.0f", f->pps, f->bps);
 	printf(" %9" PRIu64, (uint64_t)f->now.opened);
 	if (s->elapsed_ns)
 		printf(" %7.0f", f->new_ps);
-	printf(" %8" PRIu64 " %11" PRIu64 " %11" PRIu64 " %5.1f%%\n",
-	       (uint64_t)f->flows.kept + f->flows.fresh, (uint64_t)f->now.known,
-	       (uint64_t)(f->now.packets - f->now.known), 100 * f->share);
+	printf(" %8" PRIu64 " %11" PRIu64 " %11" PRIu64 " %6s\n", (uint64_t)f->flows.kept + f->flows.fresh,
+	       (uint64_t)f->now.known, (uint64_t)(f->now.packets - f->now.known),
+	       balance_share(f->share, share));
 }
 
 static void say_reasons(const char *what, const uint64_t *reasons)

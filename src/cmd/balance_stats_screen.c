@@ -123,9 +123,7 @@ static void put_figures(const struct stats_screen *s, int line, const char *name
 
 	for (i = 0; i < COLUMNS; i++)
 		words[i] = text_si(v[i], text[i], sizeof(text[i]));
-	snprintf(text[6], sizeof(text[6]), "%.1f%%", 100 * f->share);
-	if (!share)
-		words[6] = "";
+	words[6] = share ? balance_share(f->share, text[6]) : "";
 	put_line(s, line, name, state, words);
 }
 
