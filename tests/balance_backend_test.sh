@@ -167,6 +167,24 @@ undo() {
 }
 case_ "undo leaves nothing" undo
 case_ "undo again" does 'nothing of sluice balance backend is here' --undo
+enough() { # what is so is shown with the value that it has
+	conf=/proc/sys/net/ipv4/conf
+	host sh -c "echo 0 >$conf/eth0/rp_filter && echo 2 >$conf/all/arp_ignore"
+	rest='sysctl -w net/ipv4/conf/all/arp_announce=2
+ip addr add 10.1.0.100/32 dev lo scope host
+ip addr add 2001:db8:1::100/128 dev lo preferred_lft 0'
+	does "# is so: net/ipv4/conf/eth0/rp_filter=0, which is enough
+# is so: net/ipv4/conf/all/arp_ignore=2, which is enough
+$rest" "$T/lb.conf" --service lan || return 1
+	host sh -c "echo 1 >$conf/eth0/rp_filter && echo 2 >$conf/all/rp_filter && echo 0 >$conf/all/arp_ignore"
+	does "# is so: net/ipv4/conf/all/rp_filter=2, which is enough
+sysctl -w net/ipv4/conf/all/arp_ignore=1
+$rest" "$T/lb.conf" --service lan
+	rc=$?
+	host sh -c "echo 0 >$conf/all/rp_filter"
+	return $rc
+}
+case_ "another value is enough" enough
 locked() { # by somebody who may read the folder, and by another one who is at it
 	(
 		flock 9

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "base/text.h"
 #include "cmd/balance_host.h"
 #include "cmd/balance_run.h"
 #include "cmd/policy_say.h"
@@ -60,6 +61,16 @@ static const char *const states[] = {[HOST_MISSING] = "missing",
 				     [HOST_UNDONE] = "undone",
 				     [HOST_LEFT] = "left"};
 
+/* A sysctl may suffice with another value than the one that would be set. */
+static void say_value(const struct need *step, char *text, size_t size)
+{
+	char now[128], wanted[128];
+
+	snprintf(wanted, sizeof(wanted), "%s=%s", step->name, step->value);
+	if (host_sysctl(step, now, sizeof(now)) && strcmp(now, wanted) != 0)
+		snprintf(text, size, "%s, which is enough", text_harmless(now));
+}
+
 static void say(void *arg, const struct need *step, enum host_state state)
 {
 	bool undo = state == HOST_UNDONE || state == HOST_LEFT;
@@ -71,6 +82,8 @@ static void say(void *arg, const struct need *step, enum host_state state)
 		json_array_append_new(arg, json_pack("{s:s, s:s}", "step", text, "state", states[state]));
 		return;
 	}
+	if (state == HOST_THERE && step->kind == NEED_SYSCTL)
+		say_value(step, text, sizeof(text));
 	if (state == HOST_MISSING && step->kind == NEED_DECAP)
 		printf("# %s: --apply attaches it\n", text);
 	else if (state == HOST_MISSING)

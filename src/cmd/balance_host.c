@@ -167,26 +167,45 @@ static int write_sysctl(const char *name, const char *value, struct sluice_err *
 	return e;
 }
 
-/*
- * rp_filter and arp_announce count as the larger of the interface's and that of all. rp_filter 0 is no filter;
- * arp_ignore 2 keeps quiet about more than 1 does.
- */
-static bool has_sysctl(const struct need *step)
+/* The larger of the interface's and that of all counts: now. all: the name of that one */
+static bool sysctl_now(const struct need *step, char now[16], char all[64], bool *by_all)
 {
 	const char *what = strrchr(step->name, '/');
-	char now[16], all[64], of_all[16] = "0";
-	long v;
+	char of_all[16] = "0";
 
 	if (!what || !read_sysctl(step->name, now))
 		return false;
-	snprintf(all, sizeof(all), "net/ipv4/conf/all%s", what);
-	read_sysctl(all, of_all);
+	snprintf(all, 64, "net/ipv4/conf/all%s", what);
+	*by_all = read_sysctl(all, of_all) && strtol(of_all, NULL, 10) > strtol(now, NULL, 10);
+	if (*by_all)
+		memcpy(now, of_all, sizeof(of_all));
+	return true;
+}
+
+bool host_sysctl(const struct need *step, char *to, size_t size)
+{
+	char now[16], all[64];
+	bool by_all;
+
+	if (!sysctl_now(step, now, all, &by_all))
+		return false;
+	snprintf(to, size, "%s=%s", by_all ? all : step->name, now);
+	return true;
+}
+
+/* rp_filter 0 is no filter; arp_ignore 2 keeps quiet about more than 1 does. */
+static bool has_sysctl(const struct need *step)
+{
+	char now[16], all[64];
+	bool by_all;
+	long v;
+
+	if (!sysctl_now(step, now, all, &by_all))
+		return false;
 	v = strtol(now, NULL, 10);
-	if (strtol(of_all, NULL, 10) > v)
-		v = strtol(of_all, NULL, 10);
-	if (!strcmp(what, "/rp_filter"))
+	if (strstr(step->name, "/rp_filter"))
 		return v != 1;
-	if (!strcmp(what, "/arp_ignore"))
+	if (strstr(step->name, "/arp_ignore"))
 		return v == 1 || v == 2;
 	return v >= strtol(step->value, NULL, 10);
 }

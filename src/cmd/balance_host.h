@@ -22,6 +22,9 @@ typedef void host_say(void *arg, const struct need *step, enum host_state state)
 /* host_addrs() lists the addresses of this host; *v is for free(). errors: -ENOMEM, of getifaddrs(3) */
 int host_addrs(struct need_addr **v, size_t *n, struct sluice_err *err);
 
+/* host_sysctl() is what counts of a sysctl, its own value or that of all: "net/ipv4/conf/all/rp_filter=2". false: there is none. */
+bool host_sysctl(const struct need *step, char *to, size_t size);
+
 /* host_look() tells whether a step is done already; whatever cannot be found out is not. */
 enum host_state host_look(const struct need *step);
 
