@@ -74,8 +74,6 @@ static const char *const keywords[] = {
 	"vlan",
 	"vrrp",
 	"carp",
-	"inbound",
-	"outbound",
 	"icmptype",
 	"icmpcode",
 	"icmp6type",
@@ -165,10 +163,23 @@ static struct policy_pos part(const struct policy_value *v, size_t at, size_t le
 	return pos;
 }
 
+/* Why a word of libpcap's is none of ours, or NULL. */
+static const char *refusal(const char *s, size_t len)
+{
+	static const char direction[] =
+		"asks for a direction, which no frame tells; leave it out: a filter sees only what comes in";
+
+	if (len == 10 && !memcmp(s, "protochain", len))
+		return "takes a loop, which rules have not; proto looks behind extension headers";
+	if ((len == 7 && !memcmp(s, "inbound", len)) || (len == 8 && !memcmp(s, "outbound", len)))
+		return direction;
+	return NULL;
+}
+
 /* Whether libpcap may see it; a diagnostic if not. */
 static bool harmless(struct policy *p, const struct policy_value *v)
 {
-	const char *s = v->text;
+	const char *s = v->text, *why;
 	size_t len = strlen(s), at, n, nested = 0;
 
 	if (len > TEXT_MAX) {
@@ -194,10 +205,9 @@ static bool harmless(struct policy *p, const struct policy_value *v)
 			continue;
 		while (at + n < len && is_word(s[at + n]))
 			n++;
-		if (n == 10 && !memcmp(s + at, "protochain", n)) {
-			policy_error(p, part(v, at, n),
-				     "'protochain' takes a loop, which rules have not; proto looks behind "
-				     "extension headers");
+		why = refusal(s + at, n);
+		if (why) {
+			policy_error(p, part(v, at, n), "'%.*s' %s", (int)n, s + at, why);
 			return false;
 		}
 		if (!known(s + at, n)) {
