@@ -182,6 +182,18 @@ case_ "in it for good" sh -c "$IN '$SLUICE' set test blocked 192.0.2.1 | grep -q
 case_ "back to what it was" sh -c "$IN '$SLUICE' set load blocked >/dev/null && $IN '$SLUICE' set flush banned >/dev/null"
 case_ "a time is not cut" says "added 192.0.2.9 in banned for 2s" s set add banned 192.0.2.9 for 1.9s
 
+# --- IPv4 in the form of IPv6 ---
+case_ "ban what a socket of both families logs" says "banned 10.9.0.11 in banned for 1h" s ban ::ffff:10.9.0.11 for 1h
+case_ "it is IPv4 on the wire" no_ping 10.9.0.11 10.9.0.2
+case_ "set test" says "::ffff:10.9.0.11 is in banned: 10.9.0.11" sh -c "$IN '$SLUICE' set test banned ::ffff:10.9.0.11 | sed 's/  .*//'"
+case_ "unban" says "unbanned 10.9.0.11 from banned" s unban ::ffff:10.9.0.11
+case_ "set add of a prefix" says "added 10.9.0.0/28 in banned for 10m" s set add banned ::ffff:10.9.0.0/124
+case_ "set del" says "deleted 10.9.0.0/28 from banned" s set del banned ::ffff:10.9.0.0/124
+printf '::ffff:10.9.0.11\n::ffff:10.9.0.12 # x\n' >"$T/mapped"
+case_ "set load" says "blocked: 1 added, 1 removed, 1 kept" s set load blocked "$T/mapped"
+case_ "in force" no_ping 10.9.0.11 10.9.0.2
+case_ "back to its file" says "blocked: 1 added, 1 removed, 1 kept" s set load blocked
+
 # --- one's own session ---
 SSH="env SSH_CONNECTION='10.9.0.1 40000 10.9.0.2 22' $IN $SLUICE"
 own="10.9.0.0/24 has 10.9.0.1 in it, where this session comes from \(SSH_CONNECTION\); --force bans it all the same\$"
@@ -223,6 +235,7 @@ refused() { # VERB PORT ARG...
 case_ "ban below sshd" refused ban 22 ban 10.9.0.0/24
 case_ "on another port" refused ban 2022 ban 10.9.0.0/24
 case_ "set add" refused "set add" 22 set add banned 10.9.0.0/24
+case_ "in the form of IPv6" refused ban 22 ban ::ffff:10.9.0.0/120
 case_ "another address" below sshd 22 ban 10.9.0.77
 case_ "nothing was done" pings 10.9.0.1 10.9.0.2
 case_ "below another server" below httpd 22 ban 10.9.0.1

@@ -215,6 +215,7 @@ static int test(struct control_live *live, char **args, int n, bool *all, struct
 		e = net_addr_parse(args[i], &addr, err);
 		if (e)
 			break;
+		net_addr_unmap(&addr);
 		a = policy_addr6_of(&addr);
 		e = control_sets_test(live->sets, nr, addr.v6, a.hi, a.lo, now, &found.elem, &found.counts,
 				      err);

@@ -35,18 +35,6 @@ static bool read_port(const char *text, uint16_t *port)
 	return i && !text[i] && v && v < 65536 && text[0] != '0';
 }
 
-/* An IPv4 address in an IPv6 one, as sockets for both families have it, is what is on the wire. */
-static void unmap(struct net_addr *a)
-{
-	static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
-
-	if (!a->v6 || memcmp(a->bytes, mapped, 12) != 0)
-		return;
-	memmove(a->bytes, a->bytes + 12, 4);
-	memset(a->bytes + 4, 0, 12);
-	a->v6 = false;
-}
-
 /* ADDRESS or, of an IPv6 address that is link-local, ADDRESS%INTERFACE. */
 static bool read_address(char *text, struct net_addr *a, char interface[16])
 {
@@ -60,7 +48,7 @@ static bool read_address(char *text, struct net_addr *a, char interface[16])
 	}
 	if (net_addr_parse(text, a, NULL))
 		return false;
-	unmap(a);
+	net_addr_unmap(a);
 	return true;
 }
 
@@ -150,7 +138,7 @@ static bool take_address(const char **at, bool v6, struct net_addr *a, uint16_t 
 			return false;
 		memcpy(a->bytes + 4 * i, &v, 4);
 	}
-	unmap(a);
+	net_addr_unmap(a);
 	if (!take_char(at, ':') || !take_hex(at, 4, &v))
 		return false;
 	*port = (uint16_t)v;

@@ -43,6 +43,17 @@ void net_addr_words(const struct net_addr *addr, uint64_t *hi, uint64_t *lo)
 	*lo = addr->v6 ? word(addr->bytes + 8, 8) : word(addr->bytes, 4);
 }
 
+void net_addr_unmap(struct net_addr *addr)
+{
+	static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
+
+	if (!addr->v6 || memcmp(addr->bytes, mapped, 12) != 0)
+		return;
+	memmove(addr->bytes, addr->bytes + 12, 4);
+	memset(addr->bytes + 4, 0, 12);
+	addr->v6 = false;
+}
+
 bool net_addr_same(const struct net_addr *a, const struct net_addr *b)
 {
 	return a->v6 == b->v6 && !memcmp(a->bytes, b->bytes, a->v6 ? 16 : 4);

@@ -47,6 +47,9 @@ char *net_mac_format(const uint8_t mac[6], char *to, size_t size);
 /* net_addr_words() gives the address as two numbers in host order; IPv4 is *lo alone. */
 void net_addr_words(const struct net_addr *addr, uint64_t *hi, uint64_t *lo);
 
+/* net_addr_unmap() makes ::ffff:a.b.c.d, as sockets for both families have it, what is on the wire: a.b.c.d. */
+void net_addr_unmap(struct net_addr *addr);
+
 bool net_addr_same(const struct net_addr *a, const struct net_addr *b);
 
 /* net_addr_is_multicast(): 224.0.0.0/4 or ff00::/8. */

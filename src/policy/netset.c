@@ -127,8 +127,8 @@ static bool address(const char *s, size_t len, bool v6, struct policy_addr6 *out
 	return true;
 }
 
-int policy_range_parse(const char *text, size_t len, struct policy_range *r, bool *loose,
-		       struct sluice_err *err)
+static int read_range(const char *text, size_t len, struct policy_range *r, bool *loose,
+		      struct sluice_err *err)
 {
 	const char *slash, *dash;
 	size_t end = len;
@@ -153,6 +153,20 @@ int policy_range_parse(const char *text, size_t len, struct policy_range *r, boo
 		r->last = r->first;
 	if (policy_addr6_cmp(r->first, r->last) > 0)
 		return bad(err, text, len, "ends before it begins");
+	return 0;
+}
+
+int policy_range_parse(const char *text, size_t len, struct policy_range *r, bool *loose,
+		       struct sluice_err *err)
+{
+	int e = read_range(text, len, r, loose, err);
+
+	if (e || !r->v6 || r->first.hi || r->last.hi || r->first.lo >> 32 != 0xffff ||
+	    r->last.lo >> 32 != 0xffff || policy_range_bits(r) == 96)
+		return e;
+	r->v6 = false;
+	r->first.lo &= UINT32_MAX;
+	r->last.lo &= UINT32_MAX;
 	return 0;
 }
 

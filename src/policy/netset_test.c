@@ -36,7 +36,16 @@ static void ranges(void **state)
 	reads("2001:DB8::/32", "2001:db8::/32");
 	reads("::-ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", "::/0");
 	reads("::1-::2", "::1-::2");
-	reads("::ffff:10.0.0.1", "::ffff:10.0.0.1");
+	reads("::ffff:10.0.0.1", "10.0.0.1");
+	reads("::ffff:a00:1/128", "10.0.0.1");
+	reads("::FFFF:10.1.2.0/120", "10.1.2.0/24");
+	reads("::ffff:128.0.0.0/97", "128.0.0.0/1");
+	reads("::ffff:10.0.0.1-::ffff:10.0.0.9", "10.0.0.1-10.0.0.9");
+	reads("::ffff:0:0/96", "::ffff:0.0.0.0/96");
+	reads("::fffe:0:0/95", "::fffe:0:0/95");
+	reads("::ffff:0:0-::1:0:0:0", "::ffff:0.0.0.0-::1:0:0:0");
+	reads("::10.0.0.1", "::10.0.0.1");
+	reads("64:ff9b::10.0.0.1", "64:ff9b::a00:1");
 	refuses("10.0.0.256", "'10.0.0.256' is not an address, a prefix or a range");
 	refuses("010.0.0.1", "'010.0.0.1' is not an address, a prefix or a range");
 	refuses("10.0.0", "'10.0.0' is not an address, a prefix or a range");
@@ -162,7 +171,7 @@ static void prefixes(void **state)
 
 static void files(void **state)
 {
-	static const char text[] = "# a list\n192.0.2.1\r\n  10.0.0.0/8 # "
+	static const char text[] = "# a list\n192.0.2.1\r\n::ffff:192.0.2.1\n  10.0.0.0/8 # "
 				   "ours\n\n10.1.2.3-10.1.2.9;x\n2001:db8::/32\n192.0.2.77/24";
 	static const char wrong[] = "10.0.0.1\n10.0.0.2 10.0.0.3\n";
 	struct policy_netset_stat stat;
@@ -172,7 +181,7 @@ static void files(void **state)
 	(void)state;
 	assert_int_equal(policy_netset_read(text, sizeof(text) - 1, &s, &stat, &err), 0);
 	policy_spans_sort(&s);
-	assert_int_equal(stat.elements, 5);
+	assert_int_equal(stat.elements, 6);
 	assert_int_equal(stat.loose, 1);
 	assert_int_equal(s.n4, 2); /* the range is in the prefix */
 	assert_int_equal(s.n6, 1);

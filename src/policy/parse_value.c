@@ -120,8 +120,8 @@ static bool value_icmp(struct parse *c, struct policy_value *v)
 
 static bool value_addr(struct parse *c, enum policy_field field, struct policy_value *v)
 {
+	char *name, nearest[POLICY_RANGE_TEXT];
 	struct sluice_err err = {0};
-	char *name;
 
 	if (c->t.kind == TOKEN_SET) {
 		v->kind = POLICY_SET;
@@ -139,6 +139,12 @@ static bool value_addr(struct parse *c, enum policy_field field, struct policy_v
 		return parse_expected(c, parse_fields[field].expected);
 	if (policy_range_parse(c->t.s, c->t.len, &v->addr, NULL, &err)) {
 		policy_error(c->p, c->t.pos, "%s", err.text);
+		return false;
+	}
+	if (!v->addr.v6 && memchr(c->t.s, ':', c->t.len)) {
+		policy_error(c->p, c->t.pos,
+			     "'%.*s' is IPv4 in the form of IPv6, which no packet has; write %s",
+			     (int)c->t.len, c->t.s, policy_range_format(&v->addr, nearest, sizeof(nearest)));
 		return false;
 	}
 	return true;

@@ -40,7 +40,8 @@ struct policy_addr6 policy_addr6_of(const struct net_addr *addr); /* of IPv4, to
 int policy_addr6_cmp(struct policy_addr6 a, struct policy_addr6 b);
 
 /*
- * policy_range_parse() reads ADDRESS, PREFIX/LENGTH or FIRST-LAST, len characters.
+ * policy_range_parse() reads ADDRESS, PREFIX/LENGTH or FIRST-LAST, len characters. What lies in ::ffff:0:0/96 is the
+ * IPv4 addresses that it is made of; all of it stays IPv6: lists of what is never on the wire have it.
  *
  * out:     *loose  bits beyond a prefix length were set; they are taken as 0. NULL: that is a mistake
  * errors:  -EINVAL with a sentence that quotes the text
