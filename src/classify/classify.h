@@ -68,6 +68,7 @@ struct classify_part_report {
 	uint32_t expected_loads,
 		worst_loads; /* reads of memory that follow one another, for a packet of some rule */
 	char why[160];	     /* why this structure */
+	bool lists_over;     /* refused, since the lists of those that go on would be too much */
 };
 
 struct classify_report {

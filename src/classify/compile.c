@@ -54,16 +54,20 @@ static void count_loads(const struct family *f)
 
 static int structure(struct work *w, struct family *f)
 {
+	struct over over = {.most = 0};
 	bool fits = false;
 	int e = 0;
 
 	if (w->opts->structure != CLASSIFY_ONLY_SPLIT || f->goes_on)
-		e = cross_build(w, f, &fits);
+		e = cross_build(w, f, &fits, &over);
 	if (e || fits)
 		return e;
-	if (f->goes_on)
+	if (f->goes_on) {
+		f->report->lists_over = true;
 		return err_set(w->err, -ENOSPC,
-			       "%u rules, of which some go on, would need lists of more than fits", f->n);
+			       "lists of %u boxes would take about %.0f %s, at most %.0f are allowed", f->n,
+			       over.need, over.of, over.most);
+	}
 	if (w->opts->structure == CLASSIFY_ONLY_CROSS)
 		return err_set(w->err, -ENOSPC, "the rules would not fit into a pair table");
 	e = split_widen(w, f);

@@ -31,6 +31,7 @@ struct cross {
 	const struct family *f;
 	struct axis axis[3];
 	uint32_t words;
+	struct over *over;
 };
 
 static const uint8_t orders[3][3] = {{SRC, DST, SERVICE}, {SRC, SERVICE, DST}, {DST, SERVICE, SRC}};
@@ -226,6 +227,21 @@ static int64_t put_row(const struct cross *c, uint32_t axis, const uint64_t *set
 	return sets_put(&t->rows, row);
 }
 
+static int too_much(const struct cross *c, const char *of, double need, double most)
+{
+	if (!c->over->most || need / most < c->over->need / c->over->most)
+		*c->over = (struct over){of, need, most};
+	return -EFBIG;
+}
+
+/* What stopped an order's lists after some of its pairs: as if the others took as much. */
+static int lists_too_much(const struct cross *c, const struct lists *l, double share)
+{
+	if (l->steps > STEPS_MAX)
+		return too_much(c, "steps to make", l->steps / share, STEPS_MAX);
+	return too_much(c, "different lists", l->n / share, NO_RULE);
+}
+
 /* One order. -EFBIG: too large. */
 static int try_order(const struct cross *c, const uint8_t order[3], struct tables *t)
 {
@@ -235,9 +251,12 @@ static int try_order(const struct cross *c, const uint8_t order[3], struct table
 	uint64_t *set, *left, *row;
 	int64_t nr, row_nr, *row_of;
 	struct sets sets;
+	double share;
 
-	if (pairs * 2 > TABLE_MAX || pairs * c->words > WORK_MAX)
-		return -EFBIG;
+	if (pairs * 2 > TABLE_MAX)
+		return too_much(c, "bytes", pairs * 2.0, TABLE_MAX);
+	if (pairs * c->words > WORK_MAX)
+		return too_much(c, "words of bits to compare", (double)pairs * c->words, WORK_MAX);
 	t->pair = work_array(c->w, pairs, 2);
 	set = work_array(c->w, c->words, 8);
 	left = work_array(c->w, n / 64 + 1, 8);
@@ -248,6 +267,7 @@ static int try_order(const struct cross *c, const uint8_t order[3], struct table
 		return -ENOMEM;
 	for (i = 0; i < a->n; i++)
 		for (j = 0; j < b->n; j++) {
+			share = ((double)i * b->n + j + 1) / (double)pairs;
 			for (k = 0; k < c->words; k++)
 				set[k] = a->rules[(size_t)i * c->words + k] &
 					 b->rules[(size_t)j * c->words + k];
@@ -255,9 +275,11 @@ static int try_order(const struct cross *c, const uint8_t order[3], struct table
 			if (nr < 0)
 				return -ENOMEM;
 			if (nr > 65535)
-				return -EFBIG;
+				return too_much(c, "different combinations", (double)nr / share, 65536);
 			if (!row_of[nr]) {
 				row_nr = put_row(c, order[2], set, left, row, t);
+				if (row_nr == -EFBIG)
+					return lists_too_much(c, &t->lists, share);
 				if (row_nr < 0)
 					return (int)row_nr;
 				row_of[nr] = row_nr + 1;
@@ -265,7 +287,7 @@ static int try_order(const struct cross *c, const uint8_t order[3], struct table
 			t->pair[(size_t)i * b->n + j] = (uint16_t)(row_of[nr] - 1);
 			t->bytes = pairs * 2 + (size_t)t->rows.n * n * 2 + t->lists.bytes;
 			if (t->bytes > TABLE_MAX)
-				return -EFBIG;
+				return too_much(c, "bytes", (double)t->bytes / share, TABLE_MAX);
 		}
 	work_drop(c->w, sets.bits);
 	work_drop(c->w, sets.table);
@@ -326,9 +348,10 @@ static int store(struct work *w, struct family *f, const struct cross *c, uint32
 	return 0;
 }
 
-int cross_build(struct work *w, struct family *f, bool *fits)
+int cross_build(struct work *w, struct family *f, bool *fits, struct over *over)
 {
-	struct cross c = {.w = w, .f = f, .words = (f->n + 63) / 64};
+	struct cross c = {.w = w, .f = f, .words = (f->n + 63) / 64, .over = over};
+	double words = ((double)f->side[0].n + f->side[1].n + f->services.n_classes) * c.words;
 	struct tables t[3];
 	uint32_t i, best = 3;
 	int e;
@@ -336,9 +359,11 @@ int cross_build(struct work *w, struct family *f, bool *fits)
 	memset(t, 0, sizeof(t));
 	*fits = false;
 	/* rules are 16 bits here, and bits by class and rule must be of a size to work with */
-	if (f->n >= NO_RULE ||
-	    ((size_t)f->side[0].n + f->side[1].n + f->services.n_classes) * c.words > WORK_MAX / 8)
+	if (f->n >= NO_RULE || words > WORK_MAX / 8.0) {
+		*over = f->n >= NO_RULE ? (struct over){"numbers", f->n, NO_RULE}
+					: (struct over){"words of bits to begin with", words, WORK_MAX / 8.0};
 		return 0;
+	}
 	e = axes(&c);
 	for (i = 0; !e && i < 3; i++) {
 		e = try_order(&c, orders[i], &t[i]);

@@ -116,7 +116,13 @@ int side_ranges(struct work *w, const struct side *s, struct side_range **ranges
 int services_read(struct work *w, struct family *f);
 int front4_build(struct work *w, struct family *f);
 int front6_build(struct work *w, struct family *f);
-int cross_build(struct work *w, struct family *f, bool *fits);
+/* What a table is too large by; most 0: by nothing. */
+struct over {
+	const char *of;
+	double need, most;
+};
+/* cross_build(): over  of the order that needs least beyond what is allowed, where none fits. */
+int cross_build(struct work *w, struct family *f, bool *fits, struct over *over);
 int split_widen(struct work *w, struct family *f); /* before split_build(): decides what is wide */
 int split_build(struct work *w, struct family *f);
 

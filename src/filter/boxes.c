@@ -287,8 +287,10 @@ static void put_ports(const struct policy_rule *r, const struct parts *t, struct
 		}
 }
 
-static int check(const struct policy_rule *r, const struct parts *t, size_t before, struct sluice_err *err)
+static int check(const struct policy *p, const struct policy_ruleset *set, const struct policy_rule *r,
+		 const struct parts *t, size_t before, struct sluice_err *err)
 {
+	struct policy_where w;
 	double from = (double)N(t->from, struct prefix), dest = (double)N(t->to, struct prefix), rest;
 
 	rest = (double)N(t->proto, struct cube) * (double)N(t->flags, struct cube) *
@@ -297,21 +299,26 @@ static int check(const struct policy_rule *r, const struct parts *t, size_t befo
 	rest *= FILTER_HAS_FIELD(r, POLICY_TO_PORT) ? r->to_port.n : 1;
 	if (from * dest * rest + (double)before <= CLASSIFY_MAX_RULES)
 		return 0;
-	return err_set(err, -ENOSPC,
-		       "rule %u combines %.0f prefixes of sources, %.0f of destinations and %.0f services: "
-		       "%.0f boxes after %zu, "
-		       "at most %u fit",
-		       r->index + 1, from, dest, rest, from * dest * rest, before, CLASSIFY_MAX_RULES);
+	w = policy_rule_where(p, set->filter, r->stmt);
+	return err_set(
+		err, -ENOSPC,
+		"the rule in %s:%u combines %.0f prefixes of sources, %.0f of destinations and %.0f services: "
+		"%.0f boxes after %zu of the rules before it, at most %u fit; 'not', ranges and lists of addresses "
+		"become many prefixes: fewer of them on one side, or sets that have a file, a timeout or a size, "
+		"are needed",
+		w.path, w.line, from, dest, rest, from * dest * rest, before, CLASSIFY_MAX_RULES);
 }
 
-static int one_family(const struct policy *p, const struct filter_opts *opts, const struct policy_rule *r,
-		      bool v6, bool goes_on, struct filter_boxes *to, struct sluice_err *err)
+static int one_family(const struct policy *p, const struct policy_ruleset *set,
+		      const struct filter_opts *opts, const struct policy_rule *r, bool v6, bool goes_on,
+		      struct filter_boxes *to, struct sluice_err *err)
 {
 	struct classify_rule box = {.family = v6 ? 6 : 4};
 	const struct prefix *a, *b;
 	struct parts t;
 	size_t i, k;
-	int e = take_apart(p, opts, r, v6, &t) ? err_nomem(err) : check(r, &t, N(to->ids, uint32_t), err);
+	int e = take_apart(p, opts, r, v6, &t) ? err_nomem(err)
+					       : check(p, set, r, &t, N(to->ids, uint32_t), err);
 
 	for (i = 0; !e && t.extras && i < N(t.from, *a); i++)
 		for (k = 0; k < N(t.to, *b); k++) {
@@ -327,16 +334,45 @@ static int one_family(const struct policy *p, const struct filter_opts *opts, co
 	return e;
 }
 
-int filter_box(const struct policy *p, const struct filter_opts *opts, const struct policy_rule *r,
-	       bool goes_on, struct filter_boxes *to, struct sluice_err *err)
+int filter_box(const struct policy *p, const struct policy_ruleset *set, const struct filter_opts *opts,
+	       const struct policy_rule *r, bool goes_on, struct filter_boxes *to, struct sluice_err *err)
 {
 	int e = 0;
 
 	if (r->families & POLICY_V4)
-		e = one_family(p, opts, r, false, goes_on, to, err);
+		e = one_family(p, set, opts, r, false, goes_on, to, err);
 	if (!e && r->families & POLICY_V6)
-		e = one_family(p, opts, r, true, goes_on, to, err);
+		e = one_family(p, set, opts, r, true, goes_on, to, err);
 	if (!e && (to->rules.failed || to->ids.failed || to->goes_on.failed))
 		e = err_nomem(err);
 	return e;
+}
+
+void filter_box_lists(const struct policy *p, const struct policy_ruleset *set,
+		      const struct filter_boxes *boxes, bool v6, struct sluice_err *err)
+{
+	uint32_t i, n = 0, rules = 0, most = 0, id, of = 0, last = UINT32_MAX;
+	struct sluice_err why = *err;
+	struct policy_where w;
+
+	for (i = 0; i < N(boxes->ids, uint32_t); i++) {
+		id = *AT(boxes->ids, uint32_t, i);
+		if (!boxes->goes_on.data[i] ||
+		    AT(boxes->rules, struct classify_rule, i)->family != (v6 ? 6 : 4))
+			continue;
+		n = id == last ? n + 1 : 1;
+		rules += id != last;
+		last = id;
+		if (n > most) {
+			most = n;
+			of = id;
+		}
+	}
+	w = policy_rule_where(p, set->filter, set->rules[of].stmt);
+	err_set(err, why.code,
+		"%.500s; %u of the filter's %u rules go on, and of their boxes the one in %s:%u has the most, %u: "
+		"needed are fewer rules that go on (count, log, limit, and whatever asks for more than addresses, "
+		"protocol, ports, flags, types and fragments), fewer 'not', ranges and lists in them, or no more than 64 "
+		"rules in the filter, which hardly ever take lists",
+		why.text, rules, set->n, w.path, w.line, most);
 }

@@ -234,7 +234,7 @@ static int one_rule(struct compile *c, const struct policy_rule *r)
 	c->t->report.n_certain += made.row == FILTER_MATCH;
 	if (goes_on && r->families & (POLICY_V4 | POLICY_V6))
 		c->t->config.lists = 1;
-	return filter_box(c->p, c->opts, r, goes_on, &c->boxes, c->err);
+	return filter_box(c->p, c->set, c->opts, r, goes_on, &c->boxes, c->err);
 }
 
 /* The first of the rules whose rates words of bits keep, for the packet path's constants. */
@@ -407,6 +407,7 @@ static int look_up(struct compile *c, struct buf *to)
 				     .goes_on = c->boxes.goes_on.data};
 	struct classify_report *report = &c->t->report.lookup;
 	size_t n, bytes;
+	uint32_t part;
 	void *image;
 	int e;
 
@@ -424,6 +425,9 @@ static int look_up(struct compile *c, struct buf *to)
 	n = c->boxes.ids.len / 4;
 	opts.goes_on = c->t->config.lists ? opts.goes_on : NULL;
 	e = classify_compile((const void *)c->boxes.rules.data, n, &opts, &image, &bytes, report, c->err);
+	for (part = 0; e && c->err && part < 4; part++)
+		if (report->part[part].lists_over)
+			filter_box_lists(c->p, c->set, &c->boxes, part & 1, c->err);
 	if (e)
 		return e;
 	to->data = image;

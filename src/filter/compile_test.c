@@ -68,9 +68,22 @@ static void test_refused(void **state)
 	buf_printf(&text, " }\nfilter on eth0 {\n drop udp from @odd to @odd port { 53, 123 }\n}\n");
 	assert_false(text.failed);
 	refused((const char *)text.data, -ENOSPC,
-		"rule 1 combines 400 prefixes of sources, 400 of destinations and 2 services: 320000 boxes "
-		"after 0, at most 131000 "
-		"fit");
+		"the rule in test.conf:3 combines 400 prefixes of sources, 400 of destinations and 2 services: 320000 boxes "
+		"after 0 of the rules before it, at most 131000 fit; 'not', ranges and lists of addresses become many "
+		"prefixes: fewer of them on one side, or sets that have a file, a timeout or a size, are needed");
+	/* more rules than bits are for, each but two of 32 x 32 boxes that go on */
+	text.len = 0;
+	buf_printf(&text, "filter on eth0 {\n");
+	for (i = 0; i < 80; i++)
+		buf_printf(&text, " count from not 10.0.%d.1 to not 10.1.%d.1\n", i, i);
+	buf_printf(&text, " count proto 0-2 from not 10.2.0.1 to not 10.3.0.1\n drop tcp\n}\n");
+	assert_false(text.failed);
+	refused((const char *)text.data, -ENOSPC,
+		"IPv4: lists of 83968 boxes would take about 83968 numbers, at most 65535 are allowed; 81 of the filter's "
+		"82 rules go on, and of their boxes the one in test.conf:82 has the most, 2048: needed are fewer rules that "
+		"go on (count, log, limit, and whatever asks for more than addresses, protocol, ports, flags, types and "
+		"fragments), fewer 'not', ranges and lists in them, or no more than 64 rules in the filter, which hardly "
+		"ever take lists");
 	buf_free(&text);
 }
 

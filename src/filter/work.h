@@ -18,10 +18,21 @@ struct filter_boxes {
  * filter_box() adds the boxes of one rule: what it asks about addresses and service, as products of
  * prefixes, ranges of ports, and bits of protocol and flags.
  *
+ * in:      set  the filter whose rule it is
  * errors:  -ENOSPC more boxes than the lookup takes: err has how they come about; -ENOMEM
  */
-int filter_box(const struct policy *p, const struct filter_opts *opts, const struct policy_rule *r,
-	       bool goes_on, struct filter_boxes *to, struct sluice_err *err);
+int filter_box(const struct policy *p, const struct policy_ruleset *set, const struct filter_opts *opts,
+	       const struct policy_rule *r, bool goes_on, struct filter_boxes *to, struct sluice_err *err);
+
+/*
+ * filter_box_lists() says after a refusal of the lookup that rules which go on make too many lists: how many such
+ * rules there are, which of them has the most boxes, and what helps.
+ *
+ * in:      v6   the family that was refused
+ *          err  the lookup's sentence; it gets more
+ */
+void filter_box_lists(const struct policy *p, const struct policy_ruleset *set,
+		      const struct filter_boxes *boxes, bool v6, struct sluice_err *err);
 
 /*
  * filter_spans() are the addresses that one side of a rule asks for, sets and all but for those of run time in
