@@ -108,6 +108,23 @@ $([ $i = 3 ] && echo '	limit tcp to 5/s per destination burst 10')
 	sl apply "$T/limit1.conf" >/dev/null && packets 14 && answered 11
 }
 case_ "counters of the same rules go on: apply, rollback, a trial and its end" counters
+default_counts() { # a default that says something else begins anew
+	forget
+	for d in pass drop; do
+		policy default-$d.conf "filter on to1 {
+	count icmp type echo-request as \"pings\"
+	pass ether type arp
+	drop icmp type echo-reply
+	default $d
+}"
+	done
+	sl apply "$T/default-drop.conf" >/dev/null && packets 7 && is dropped 7 "$(counted default)" &&
+		sl apply "$T/default-pass.conf" >/dev/null && is "none passed yet" 0 "$(counted default)" && packets 3 &&
+		is passed 3 "$(counted default)" && is pings 10 "$(counted pings)" &&
+		sed -i 's/drop icmp.*/pass icmp type echo-reply/' "$T/default-pass.conf" && sl apply "$T/default-pass.conf" >/dev/null &&
+		is "the same goes on" 3 "$(counted default)"
+}
+case_ "the default's counters go on while it says the same" default_counts
 limits_of_second() { # a filter in front that is on no interface changes nothing of that
 	forget
 	for i in 1 2; do

@@ -147,7 +147,7 @@ static int write_rules(const struct build *b, uint32_t filter, const struct filt
 		e = err_nomem(b->err);
 	buf_free(&scratch);
 	if (!e) {
-		v[i].key = BUILD_DEFAULT;
+		v[i].key = from->default_drop ? BUILD_DROP : BUILD_PASS;
 		snprintf(name, sizeof(name), "rules_%u", filter);
 		e = files_write(b->dir, name, v, (i + 1ul) * sizeof(*v), false, b->err);
 	}

@@ -25,13 +25,14 @@
 
 /* What a rule carries over to the rule of the same key in the next generation. */
 struct build_rule {
-	uint64_t key; /* policy_rule_key(); BUILD_DEFAULT: what no rule decides */
+	uint64_t key; /* policy_rule_key(); BUILD_PASS, BUILD_DROP: what no rule decides */
 	uint32_t has_limit, per;
 	struct limit limit;
 	uint64_t mask6[2];
 	uint32_t mask4, pad;
 };
-#define BUILD_DEFAULT 1
+#define BUILD_PASS 1
+#define BUILD_DROP 2
 
 #define BUILD_BALANCERS 32u /* interfaces: each has a bit (struct balance_vip.on) */
 
