@@ -85,7 +85,7 @@ $(cat "$T/b.conf")"
 	for how in '' --dry-run '--confirm 60s'; do
 		expect_fail 1 'to1: it runs in native mode, and the policy wants generic mode: that takes sluice down first, and until the next apply nothing is filtered' \
 			sl apply "$T/generic.conf" $how &&
-			expect_fail 4 'to1: a policy does not run on a card; mode native, generic or auto is needed' sl apply "$T/offload.conf" $how &&
+			expect_fail 1 'offload.conf:1:22: error: a policy does not run on a card; expected auto, native or generic' sl apply "$T/offload.conf" $how &&
 			in_force 1 A || return 1
 	done
 	sl down >/dev/null && sl attach to1 "$T/other.o" >/dev/null &&

@@ -288,7 +288,7 @@ static void relative(struct random_state *r, struct policy *p, const struct poli
 
 void random_policy(struct random_state *r, struct policy *p, uint32_t n_rules)
 {
-	static const char *const modes[] = {"auto", "native", "generic", "offload"};
+	static const char *const modes[] = {"auto", "native", "generic"};
 	static const char *const on[] = {"eth0", "eth1", "veth*", "wan"};
 	char name[16];
 	uint32_t i, j;
@@ -297,7 +297,7 @@ void random_policy(struct random_state *r, struct policy *p, uint32_t n_rules)
 	p->interfaces = arena_add(&p->arena, 4 * sizeof(*p->interfaces));
 	for (i = 0; i < p->n_interfaces; i++)
 		p->interfaces[i] =
-			(struct policy_interface){.name = on[i], .mode = modes[random_below(r, 4)]};
+			(struct policy_interface){.name = on[i], .mode = modes[random_below(r, 3)]};
 	p->n_sets = 4;
 	p->sets = arena_add(&p->arena, p->n_sets * sizeof(*p->sets));
 	for (i = 0; i < p->n_sets; i++) {

@@ -137,8 +137,6 @@ static int check_mode(const struct lay_want *want, const struct spot *s, struct 
 
 	if (mode == SLUICE_MODE_AUTO)
 		return 0;
-	if (mode == SLUICE_MODE_OFFLOAD)
-		return err_set(err, -EOPNOTSUPP, "a policy does not run on a card; mode native, generic or auto is needed");
 	e = sluice_chain_read(s->ifindex, &info, err);
 	if (e)
 		return e;

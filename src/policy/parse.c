@@ -285,10 +285,8 @@ static void interface_mode(struct parse *c, struct policy_interface *i)
 	static const struct {
 		const char *word, *mode;
 	} modes[] = {
-		{"auto", "auto"},   {"native", "native"},      {"driver", "native"},
-		{"drv", "native"},  {"xdpdrv", "native"},      {"generic", "generic"},
-		{"skb", "generic"}, {"xdpgeneric", "generic"}, {"offload", "offload"},
-		{"hw", "offload"},  {"xdpoffload", "offload"},
+		{"auto", "auto"},     {"native", "native"},   {"driver", "native"}, {"drv", "native"},
+		{"xdpdrv", "native"}, {"generic", "generic"}, {"skb", "generic"},   {"xdpgeneric", "generic"},
 	};
 	size_t n;
 
@@ -304,7 +302,11 @@ static void interface_mode(struct parse *c, struct policy_interface *i)
 		if (token_is(&c->t, modes[n].word))
 			i->mode = modes[n].mode;
 	if (!i->mode) {
-		parse_expected(c, "auto, native, generic or offload");
+		if (token_is(&c->t, "offload") || token_is(&c->t, "hw") || token_is(&c->t, "xdpoffload"))
+			policy_error(c->p, c->t.pos,
+				     "a policy does not run on a card; expected auto, native or generic");
+		else
+			parse_expected(c, "auto, native or generic");
 		parse_skip_line(c);
 		return;
 	}

@@ -136,7 +136,7 @@ struct policy_stmt {
 
 struct policy_interface {
 	struct policy_pos pos;
-	const char *name, *mode; /* mode: auto, native, generic, offload */
+	const char *name, *mode; /* mode: auto, native, generic */
 };
 
 struct policy_set {
