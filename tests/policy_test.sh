@@ -55,6 +55,7 @@ json() {
 	"$SLUICE" check sketch.conf -j >j || return 1
 	jq -e '.ok and .errors == 0 and .rules == 14 and .filters == 1 and (.sets | length) == 4 and
 		.sets[1] == {name: "blocked", spans_ipv4: 2, spans_ipv6: 1, addresses_ipv4: 257, addresses_ipv6: 79228162514264337593543950336}' j || return 1
+	grep -q '"addresses_ipv4": *257,' j && grep -q '"addresses_ipv6": *0}' j && ! grep -q '"addresses_ipv[46]": *[0-9]*\.0[,}]' j || return 1
 	"$SLUICE" check cases/001/case.conf -j >j && return 1
 	jq -e '.ok == false and .errors == 1 and .diagnostics == [{severity: "error", file: "cases/001/case.conf", line: 1, column: 1,
 		length: 6, text: "unknown word '\''fliter'\'', did you mean '\''filter'\''? Expected interface, set, filter, balance, define or include"}]' j || return 1

@@ -55,17 +55,25 @@ static json_t *json_diags(const struct policy *p)
 	return list;
 }
 
+/* IPv6 may have more addresses than an integer holds. */
+static json_t *json_addresses(const struct policy_spans *s, bool v6)
+{
+	double n = policy_spans_count(s, v6);
+
+	return n < 0x1p53 ? json_integer((json_int_t)n) : json_real(n);
+}
+
 static json_t *json_sets(const struct policy *p)
 {
 	json_t *list = json_array();
 	const struct policy_set *s;
 
 	for (s = p->sets; s < p->sets + p->n_sets; s++)
-		json_array_append_new(list, json_pack("{s:s, s:I, s:I, s:f, s:f}", "name", s->name,
+		json_array_append_new(list, json_pack("{s:s, s:I, s:I, s:o, s:o}", "name", s->name,
 						      "spans_ipv4", (json_int_t)s->spans.n4, "spans_ipv6",
 						      (json_int_t)s->spans.n6, "addresses_ipv4",
-						      policy_spans_count(&s->spans, false), "addresses_ipv6",
-						      policy_spans_count(&s->spans, true)));
+						      json_addresses(&s->spans, false), "addresses_ipv6",
+						      json_addresses(&s->spans, true)));
 	return list;
 }
 
