@@ -80,6 +80,18 @@ json() {
 	log -1 -j | jq -e '.name == "d'"'"'n\"s ü" and (.over | not)'
 }
 case_ "JSON" json
+no_samples() { # a capture of nothing is one, and begins before there is anything
+	log -1 --pcapng "$T/none" && tcpdump -nr "$T/none" >"$T/got" 2>"$T/err" || { cat "$T/err"; return 1; }
+	[ ! -s "$T/got" ] && grep -q 'link-type EN10MB' "$T/err" || { cat "$T/err"; return 1; }
+	$IN $FOREGROUND "$SLUICE" log --pcapng "$T/begun" &
+	reader=$!
+	wait_until 5 tcpdump -nr "$T/begun" 2>"$T/err"
+	rc=$?
+	kill -KILL $reader
+	wait $reader
+	return $rc
+}
+case_ "a capture without samples" no_samples
 capture() {
 	frames a0 2 "$(udp 53)" && frames b0 1 "$icmp" "$icmp" "$icmp"
 	log -1 --pcapng "$T/x" || return 1

@@ -64,6 +64,20 @@ static void put_block(struct replay_out *o, uint32_t type)
 	o->block.len = 0;
 }
 
+static void put_interface(struct replay_out *o, const char *name)
+{
+	static const uint8_t nano = 9;
+	const uint16_t link[2] = {LINK_ETHERNET, 0};
+
+	buf_put(&o->block, link, sizeof(link));
+	buf_u32(&o->block, SNAP_BYTES);
+	if (name[0])
+		option(&o->block, IF_NAME, name, strlen(name));
+	option(&o->block, IF_TSRESOL, &nano, 1);
+	option(&o->block, OPT_END, "", 0);
+	put_block(o, NG_INTERFACE);
+}
+
 static void put_start(struct replay_out *o)
 {
 	static const uint16_t version[2] = {2, 4}, ng_version[2] = {1, 0};
@@ -80,21 +94,20 @@ static void put_start(struct replay_out *o)
 	option(&o->block, SHB_USERAPPL, "sluice", 6);
 	option(&o->block, OPT_END, "", 0);
 	put_block(o, NG_SECTION);
+	put_interface(o, ""); /* number 0: without any, readers take a capture of no packets for damaged */
 }
 
 /* The number of an interface; a new one gets its block. */
 static uint32_t interface(struct replay_out *o, const char *name)
 {
-	static const uint8_t nano = 9;
-	const uint16_t link[2] = {LINK_ETHERNET, 0};
 	char *copy, **more;
 	uint32_t i;
 
 	for (i = o->n_names; i-- > 0;)
 		if (!strcmp(o->name[i], name))
-			return i;
+			return i + 1;
 	if (o->n_names == NAMES)
-		return NAMES - 1;
+		return NAMES;
 	copy = strdup(name);
 	more = realloc(o->name, (o->n_names + 1) * sizeof(*more));
 	if (more)
@@ -105,13 +118,8 @@ static uint32_t interface(struct replay_out *o, const char *name)
 		return 0;
 	}
 	o->name[o->n_names] = copy;
-	buf_put(&o->block, link, sizeof(link));
-	buf_u32(&o->block, SNAP_BYTES);
-	option(&o->block, IF_NAME, name, strlen(name));
-	option(&o->block, IF_TSRESOL, &nano, 1);
-	option(&o->block, OPT_END, "", 0);
-	put_block(o, NG_INTERFACE);
-	return o->n_names++;
+	put_interface(o, name);
+	return ++o->n_names;
 }
 
 /* fd is taken over. */
@@ -159,8 +167,13 @@ int replay_out_new(const char *path, struct replay_out **to, struct sluice_err *
 
 int replay_out_stream(int fd, const char *name, struct replay_out **to, struct sluice_err *err)
 {
+	int e;
+
 	*to = NULL;
-	return begin(fd, name, true, to, err);
+	e = begin(fd, name, true, to, err);
+	if (!e)
+		replay_out_flush(*to);
+	return e;
 }
 
 int replay_out_flush(struct replay_out *o)

@@ -22,7 +22,7 @@ int replay_out_new(const char *path, struct replay_out **out, struct sluice_err 
 
 /*
  * replay_out_stream() writes pcapng to a descriptor, a pipe for instance, which is taken over: closed also on
- * failure.
+ * failure. What stands before the packets is written at once.
  *
  * in:      name  what it is called in sentences
  */
