@@ -139,7 +139,7 @@ sets() { # beside a filter, of the same policy
 		default pass
 	}" $B2 $B3
 	sl apply "$T/set.conf" >"$T/apply" 2>&1 || { cat "$T/apply"; return 1; }
-	says 4 "policy [^ ]*: 1 files of sets" && says 2 "policy [^ ]*: 1 services, 2 of 2 backends checked" || return 1
+	says 4 "policy [^ ]*: 1 file of sets" && says 2 "policy [^ ]*: 1 services, 2 of 2 backends checked" || return 1
 	printf '192.0.2.1\n192.0.2.2\n' >"$T/bad.txt"
 	says 4 "set bad: 1 added, 0 removed, 1 kept" && all round
 }

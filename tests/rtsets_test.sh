@@ -268,7 +268,7 @@ $FOREGROUND $IN "$SLUICE" serve --sweep 1s 2>"$T/serve" &
 serve=$!
 on_exit "kill -9 $serve 2>/dev/null"
 said() { wait_until 8 grep -qE "$1" "$T/serve" || { cat "$T/serve"; return 1; }; }
-case_ "serve watches" said '^sluice serve: policy 1-[0-9a-f]+: 1 files of sets$'
+case_ "serve watches" said '^sluice serve: policy 1-[0-9a-f]+: 1 file of sets$'
 case_ "and reads what there is" sh -c "printf '10.9.0.12\n' >'$T/blocked.netset'"
 case_ "written in place" said '^sluice serve: set blocked: 1 added, 2 removed, 0 kept$'
 case_ "in force" no_ping 10.9.0.12 10.9.0.2
@@ -303,7 +303,7 @@ rm "$T/serve" # what the first one said is not what this one says
 $FOREGROUND $IN "$SLUICE" serve 2>"$T/serve" &
 serve=$!
 on_exit "kill -9 $serve 2>/dev/null"
-case_ "another one takes over" said '^sluice serve: policy 1-[0-9a-f]+: 1 files of sets$'
+case_ "another one takes over" said '^sluice serve: policy 1-[0-9a-f]+: 1 file of sets$'
 kill -TERM $serve
 gone() { ! kill -0 $serve 2>/dev/null || [ "$(sed -n 's/^State:.//p' /proc/$serve/status | cut -c1)" = Z ]; }
 ends() { wait_until 10 gone && wait $serve; }
@@ -343,7 +343,7 @@ case_ "and read" says "blocked: 0 added, 0 removed, 3 kept" away set load blocke
 $FOREGROUND sh -c "cd '$T/elsewhere.d' && exec $IN '$SLUICE' serve" 2>"$T/serve" &
 serve=$!
 on_exit "kill -9 $serve 2>/dev/null"
-case_ "serve watches" said ': 1 files of sets$'
+case_ "serve watches" said ': 1 file of sets$'
 printf '10.9.0.12\n' >"$T/elsewhere.d/blocked.netset"
 printf '10.9.0.11\n' | replace
 case_ "it, and no other" said '^sluice serve: set blocked: 0 added, 2 removed, 1 kept$'

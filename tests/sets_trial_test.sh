@@ -45,7 +45,7 @@ case_ "on trial again" s apply --confirm 60s "$T/b.conf"
 $FOREGROUND $IN "$SLUICE" serve 2>"$T/serve" &
 serve=$!
 on_exit "kill -9 $serve 2>/dev/null"
-case_ "serve watches" wait_until 8 grep -q '1 files of sets' "$T/serve"
+case_ "serve watches" wait_until 8 grep -q '1 file of sets' "$T/serve"
 printf '203.0.113.0/25\n' >"$T/new.netset"
 case_ "and reads" wait_until 8 grep -q 'set bl: 1 added, 1 removed' "$T/serve"
 kill -TERM $serve
@@ -64,7 +64,7 @@ case_ "both have read it" listed bl 203.0.113.128/25
 $FOREGROUND $IN "$SLUICE" serve 2>"$T/serve" &
 serve=$!
 on_exit "kill -9 $serve 2>/dev/null"
-case_ "serve watches the first" wait_until 8 grep -q '1 files of sets' "$T/serve"
+case_ "serve watches the first" wait_until 8 grep -q '1 file of sets' "$T/serve"
 short_trials() { # each of them of 0.7 s and what two changes take; serve looks every 2 s
 	for i in 1 2 3; do
 		s apply --confirm 60s "$T/a.conf" >/dev/null || return 1

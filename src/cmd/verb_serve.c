@@ -79,7 +79,8 @@ static void say_set(const struct watch_event *e)
 	switch (e->what) {
 	case WATCH_POLICY:
 		if (e->name[0])
-			cli_warn(&verb, "policy %s: %u files of sets", e->name, e->n_files);
+			cli_warn(&verb, "policy %s: %u file%s of sets", e->name, e->n_files,
+				 e->n_files == 1 ? "" : "s");
 		else if (!balances)
 			cli_warn(&verb,
 				 "neither services nor sets that change are in force; waiting for some");
