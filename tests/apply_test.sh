@@ -242,7 +242,8 @@ down() {
 	sl apply "$T/a.conf" >/dev/null && sl down >"$T/said" && grep -q '^to1: loses its filter$' "$T/said" && empty to1 && meets h1 198.18.1.1 none &&
 		expect_fail 3 'no policy is in force' sl down && is status 3 "$(sl status >/dev/null; echo $?)" &&
 		expect_fail 3 'the policy was taken down' sl restore && sl restore --boot >/dev/null && empty to1 &&
-		sl rollback >/dev/null && meets h1 198.18.1.1 A
+		sl rollback >/dev/null && meets h1 198.18.1.1 A && forget && sl down --force >/dev/null &&
+		expect_fail 3 'no policy was ever confirmed here; there is nothing to restore' sl restore
 }
 sixteen() {
 	forget

@@ -473,6 +473,20 @@ int control_down(const struct control_opts *o, bool force, struct control_done *
 	return e;
 }
 
+/* Nothing to restore: why. `confirmed` says "none" after down, also where there was never anything. */
+static int nothing(const struct control_state *st, bool ever, struct sluice_err *err)
+{
+	struct store_entry *history = NULL;
+	uint32_t n = 0;
+
+	if (ever && store_history(st, &history, &n, NULL))
+		n = 1;
+	free(history);
+	return err_set(err, -ENOENT,
+		       n ? "the policy was taken down; there is nothing to restore"
+			 : "no policy was ever confirmed here; there is nothing to restore");
+}
+
 int control_restore(const struct control_opts *o, struct control_done *done, struct sluice_err *err)
 {
 	struct store_policy p = {.n_files = 0};
@@ -485,8 +499,7 @@ int control_restore(const struct control_opts *o, struct control_done *done, str
 		e = store_confirmed(w.st, name, err);
 		if (e == -ENOENT || (!e && !name[0])) {
 			done->nothing = true;
-			e = o->any ? 0 : e ? err_set(err, -ENOENT, "no policy was ever confirmed here; there is nothing to restore") :
-					     err_set(err, -ENOENT, "the policy was taken down; there is nothing to restore");
+			e = o->any ? 0 : nothing(w.st, !e, err);
 		}
 	}
 	if (!e && name[0]) {
