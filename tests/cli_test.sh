@@ -29,6 +29,21 @@ closed() { # the same with no standard output at all
 	return 1
 }
 case_ "help and version on a full disk" every_help_full
+narrow() { # no line of any help is longer than a terminal is wide
+	"$SLUICE" --help >"$T/help" && verbs=$(sed -n 's/^  \([a-z]*\)  *[a-z].*/\1/p' "$T/help") && [ "$(echo "$verbs" | wc -l)" -gt 25 ] || return 1
+	for v in $verbs; do
+		"$SLUICE" "$v" --help >"$T/one" || return 1
+		cat "$T/one" >>"$T/help"
+		grep -q '^usage: ' "$T/one" && continue
+		for s in $(sed -n "s/^  sluice $v \([a-z-]*\) .*/\1/p" "$T/one"); do
+			"$SLUICE" "$v" "$s" --help >>"$T/help" || return 1
+			subs=$((${subs:-0} + 1))
+		done
+	done
+	[ "${subs:-0}" -gt 20 ] || { echo "$subs sub-verbs"; return 1; }
+	! grep -E '^.{81}' "$T/help"
+}
+case_ "no help is wider than 80 columns" narrow
 case_ "doctor on a full disk" full "$SLUICE" doctor
 case_ "doctor --json on a full disk" full "$SLUICE" doctor --json
 case_ "version without standard output" closed --version

@@ -27,6 +27,53 @@ static const struct cli_opt common_opts[] = {
 	{0},
 };
 
+#define HELP_COLUMNS 80
+
+/* Words from column `at` on; further lines begin at indent. Returns the column behind them. */
+static size_t wrap(const char *s, size_t len, size_t at, size_t indent)
+{
+	size_t blanks, word;
+
+	for (; len; s += word, len -= word) {
+		for (blanks = 0; blanks < len && s[blanks] == ' '; blanks++)
+			;
+		s += blanks;
+		len -= blanks;
+		for (word = 0; word < len && s[word] != ' '; word++)
+			;
+		blanks = blanks || at <= indent ? blanks : 1;
+		if (at > indent && at + blanks + word > HELP_COLUMNS) {
+			printf("\n%*s", (int)indent, "");
+			at = indent;
+			blanks = 0;
+		}
+		printf("%*s%.*s", (int)blanks, "", (int)word, s);
+		at += blanks + word;
+	}
+	return at;
+}
+
+/* Lines make up a paragraph until one is empty or indented; those stay lines. */
+static void wrap_text(const char *text)
+{
+	size_t at = 0, len;
+
+	for (; *text; text += len + (text[len] == '\n')) {
+		len = strcspn(text, "\n");
+		if (len && text[0] != ' ') {
+			at = wrap(text, len, at, 0);
+			continue;
+		}
+		if (at)
+			putchar('\n');
+		at = 0;
+		wrap(text, len, 0, strspn(text, " ") + 4);
+		putchar('\n');
+	}
+	if (at)
+		putchar('\n');
+}
+
 static void help_opts(const struct cli_opt *o)
 {
 	char left[64];
@@ -35,19 +82,28 @@ static void help_opts(const struct cli_opt *o)
 		snprintf(left, sizeof(left), "  %c%c%s --%s%s%s", o->letter ? '-' : ' ', o->letter ? o->letter : ' ',
 			 o->letter ? "," : " ", o->name, o->arg ? " " : "", o->arg ? o->arg : "");
 		if (strlen(left) < 28)
-			printf("%-28s%s\n", left, o->help);
+			printf("%-28s", left);
 		else
-			printf("%s\n%28s%s\n", left, "", o->help);
+			printf("%s\n%28s", left, "");
+		wrap(o->help, strlen(o->help), 28, 28);
+		putchar('\n');
 	}
 }
 
 static void help(const struct cli_verb *verb)
 {
-	printf("sluice %s - %s\n\nusage: sluice %s %s\n\n", verb->name, verb->summary, verb->name, verb->usage);
+	size_t at = (size_t)printf("sluice %s -", verb->name);
+
+	wrap(verb->summary, strlen(verb->summary), at, 4);
+	at = (size_t)printf("\n\nusage: sluice %s", verb->name) - 2;
+	wrap(verb->usage, strlen(verb->usage), at, 8);
+	printf("\n\n");
 	help_opts(verb->opts);
 	help_opts(common_opts);
-	if (verb->text)
-		printf("\n%s", verb->text);
+	if (!verb->text)
+		return;
+	putchar('\n');
+	wrap_text(verb->text);
 }
 
 /* A time as the command line has it: in the largest unit that goes into it. */
@@ -350,9 +406,13 @@ int cli_group(const char *name, const char *summary, const struct cli_sub *subs,
 		fprintf(stderr, hit >= 0 ? ", did you mean %s?\n" : "\n", hit >= 0 ? words[hit] : "");
 	}
 	if (argc >= 2 && (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h"))) {
-		printf("sluice %s - %s\n\n", name, summary);
-		for (i = 0; i < n_subs; i++)
-			printf("  sluice %s %s\n      %s\n", subs[i].verb->name, subs[i].verb->usage, subs[i].verb->summary);
+		wrap(summary, strlen(summary), (size_t)printf("sluice %s -", name), 4);
+		printf("\n\n");
+		for (i = 0; i < n_subs; i++) {
+			wrap(subs[i].verb->usage, strlen(subs[i].verb->usage),
+			     (size_t)printf("  sluice %s", subs[i].verb->name), 10);
+			printf("\n      %s\n", subs[i].verb->summary);
+		}
 		return EXIT_DONE;
 	}
 	if (argc < 2)

@@ -26,8 +26,8 @@ static void usage(FILE *to)
 	for (i = 0; i < sizeof(verbs) / sizeof(*verbs); i++)
 		fprintf(to, "  %-10s %s\n", verbs[i].word, verbs[i].summary);
 	fputs("\n-j (--json), -v and --bpffs DIR go with every verb, behind it or in front.\n"
-	      "sluice --version prints the version. Exit codes: 0 done, 1 failed, 2 usage, 3 not found,\n"
-	      "4 not supported here or privilege missing.\n",
+	      "sluice --version prints the version. Exit codes: 0 done, 1 failed,\n"
+	      "2 usage, 3 not found, 4 not supported here or privilege missing.\n",
 	      to);
 }
 

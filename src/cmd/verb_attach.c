@@ -42,7 +42,7 @@ static const struct cli_verb verb = {
 		"--go-on set ends the chain. Everything is switched over at once: no packet sees half a chain.\n\n"
 		"  sluice attach eth0 firewall.o\n"
 		"  sluice attach eth0,eth1 counter.o:count --priority 10 --go-on pass,drop\n"
-		"  sluice attach veth0 limit.o --set max_pps=1000 --map blocked=/sys/fs/bpf/blocked\n",
+		"  sluice attach veth0 limit.o --set max_pps=1000 --map seen=/sys/fs/bpf/seen\n",
 	.opts = opts,
 	.min_args = 2,
 	.max_args = -1,

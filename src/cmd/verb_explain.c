@@ -53,7 +53,7 @@ static const struct cli_verb verb = {
 		"first|later, ether from|to|type X,\n"
 		"on IF. IPv6 with a port is [ADDRESS]:PORT; what is no IP is named by its Ethernet type.\n"
 		"\n"
-		"  sluice explain sluice.conf 'tcp 198.51.100.7:4711 > 203.0.113.10:443 syn vlan 7 on eth0'\n"
+		"  sluice explain sluice.conf 'tcp 192.0.2.7:4711 > 203.0.113.1:443 syn on eth0'\n"
 		"  sluice explain sluice.conf 'arp on eth0'\n",
 	.opts = opts,
 	.min_args = 1,

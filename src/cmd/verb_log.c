@@ -59,7 +59,7 @@ static const struct cli_verb verb = {
 		"\n"
 		"  sluice log                          line by line, until interrupted\n"
 		"  sluice log eth0 -j                  an object a line, for a program\n"
-		"  sluice log --pcapng - | tcpdump -r -    headers and the beginning of each packet\n",
+		"  sluice log -w - | tcpdump -r -      headers and the beginning of each packet\n",
 	.opts = opts,
 	.min_args = 0,
 	.max_args = -1,

@@ -167,7 +167,7 @@ static const struct cli_verb verb = {
 		"is 1.\n"
 		"\n"
 		"  sluice run firewall.o --in day.pcap --expect drop=12 --out pass=passed.pcapng\n"
-		"  sluice run limit.o --in flood.pcap --set max_pps=1000 --dump sources --coverage out.info\n"
+		"  sluice run limit.o --in flood.pcap --set max_pps=1000 --coverage out.info\n"
 		"  zcat day.pcap.gz | sluice run firewall.o - --trace 17\n"
 		"  echo 'b7000000 2a000000 95000000 00000000' | sluice run --raw      prints 2a\n",
 	.opts = opts,

@@ -175,8 +175,8 @@ static const struct cli_verb verb = {
 	.summary = "generate packets, millions a second",
 	.text = "A range steps by one address or port with every packet unless it is drawn at random.\n\n"
 		"  sluice traffic veth0 udp --dst 192.0.2.1 --count 1000\n"
-		"  sluice traffic veth0 tcp --src 10.0.0.0/8 --random --dst 192.0.2.1 --dport 80 --pps 1M\n"
-		"  sluice traffic veth0 icmp --dst 2001:db8::1 --duration 5s --peer blue/veth1 --json\n"
+		"  sluice traffic veth0 tcp -s 10.0.0.0/8 -r -d 192.0.2.1 --dport 80 --pps 1M\n"
+		"  sluice traffic veth0 icmp -d 2001:db8::1 -t 5s --peer blue/veth1 --json\n"
 		"  sluice traffic veth0 --pcap trace.pcapng --once\n",
 	.opts = options,
 	.min_args = 1,

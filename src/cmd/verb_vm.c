@@ -40,11 +40,17 @@ static const struct cli_opt opts[] = {
 };
 
 static const struct cli_verb verb = {
-	.name = "vm", .usage = "[--cpus N] [--if NAME]... [--seed N] [--] COMMAND [ARG...]", .summary = SUMMARY,
+	.name = "vm",
+	.usage = "[--cpus N] [--if NAME]... [--seed N] [--] COMMAND [ARG...]",
+	.summary = SUMMARY,
 	.text = "What COMMAND and its children do with bpf(2) is answered in user space: no privilege, no kernel. Maps,\n"
 		"programs and pins below /sys/fs/bpf are theirs together, and gone with COMMAND. Its exit code is passed on.\n\n"
-		"  sluice vm bpftool prog run ...      sluice vm sh -c 'bpftool prog load a.o /sys/fs/bpf/a; ...'\n",
-	.opts = opts, .min_args = 1, .max_args = -1, .ends_at_arg = true,
+		"  sluice vm bpftool prog run ...\n"
+		"  sluice vm sh -c 'bpftool prog load a.o /sys/fs/bpf/a; ...'\n",
+	.opts = opts,
+	.min_args = 1,
+	.max_args = -1,
+	.ends_at_arg = true,
 };
 
 /* Beside the program, as in the build folder, or where it is installed. */
