@@ -90,6 +90,19 @@ stdin() { # files that it names are in the current folder
 	echo 'filter on eth0 { dorp }' | expect_fail 1 '^<stdin>:1:18: error: unknown word' "$SLUICE" check - && expect_fail 1 '^sluice check: <stdin>: Bad file' "$SLUICE" check - <&-
 }
 case_ "check: standard input" stdin
+fifo() { # as <(...) of a shell; a writer may come late, but has to come
+	mkfifo late.fifo || return 1
+	(sleep 0.5; cat sketch.conf >late.fifo) &
+	"$SLUICE" check -p late.fifo | diff "$G/sketch.print" - || return 1
+	(cat sketch.conf >late.fifo) &
+	"$SLUICE" explain late.fifo 'arp on eth0' | grep -qx 'pass by default in late.fifo:25' || return 1
+	(cat sketch.conf >late.fifo) &
+	"$SLUICE" replay late.fifo "$G/two.pcap" >out || return 1
+	(yes '# without an end' >late.fifo 2>yes.err) &
+	expect_fail 1 '^sluice check: late.fifo is larger than 64 MiB' timeout 60 "$SLUICE" check late.fifo &&
+		expect_fail 3 '^sluice check: late.fifo is a FIFO that nobody writes into$' "$SLUICE" check late.fifo &&
+		expect_fail 1 '^sluice check: /dev/zero is not a regular file$' "$SLUICE" check /dev/zero
+}
 refused() { # what apply would refuse: tables that do not fit, rates that cannot be kept
 	awk 'BEGIN { print "filter on eth0 {"; for (i = 1; i <= 33000; i++) print "\tdrop tcp to port " i; print "}" }' >services.conf
 	expect_fail 1 '^services.conf:1:1: error: sluice apply would refuse it: IPv4: the rules name 33001 different services, at most 32768' "$SLUICE" check services.conf &&
@@ -235,6 +248,7 @@ own() { # what is said of a packet makes the same packet again
 	done
 }
 case_ "words: a packet's own words make it again" own
+case_ "a policy out of a FIFO" fifo
 explain_json() {
 	"$SLUICE" explain sketch.conf 'tcp 198.18.0.1:4711 > 203.0.113.10:443 syn' -j |
 		jq -e '.verdict == "pass" and .default == false and .line == 19 and .shadow == false and (.looked_at | length) == 9 and

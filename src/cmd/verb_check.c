@@ -206,7 +206,7 @@ int verb_check(int argc, char **argv)
 	if (rc >= 0)
 		return rc;
 	path = policy_file(args[0]);
-	e = policy_read(path, NULL, &p, &err);
+	e = policy_read(path, &policy_once, &p, &err);
 	if (!p)
 		return cli_fail(&verb, &err);
 	if (!e)

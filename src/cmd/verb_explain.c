@@ -259,7 +259,7 @@ int verb_explain(int argc, char **argv)
 		return cli_usage(&verb, "--packet is the number of one in a capture, which --pcap names");
 	if (get_packet(n_args > 1 ? args[1] : NULL, &bytes, &k, &err)) {
 		rc = cli_fail(&verb, &err);
-	} else if (!policy_read(args[0], NULL, &p, &err)) {
+	} else if (!policy_read(args[0], &policy_once, &p, &err)) {
 		rc = explain(p, &k);
 	} else {
 		policy_say_errors(p);

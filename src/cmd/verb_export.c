@@ -91,7 +91,7 @@ int verb_export(int argc, char **argv)
 		return cli_usage(&verb, "--on and --filter exclude each other");
 	if (on && (!*on || strlen(on) > 15 || strpbrk(on, "*?/\" ")))
 		return cli_usage(&verb, "'%s' is no name of an interface", on);
-	e = policy_read(args[1], NULL, &p, &err);
+	e = policy_read(args[1], &policy_once, &p, &err);
 	if (!p)
 		return cli_fail(&verb, &err);
 	policy_say_errors(p); /* none where all is well */

@@ -85,7 +85,7 @@ static int choose(struct side *s, struct sluice_err *err)
 /* Reads a policy; mistakes in it are printed. */
 static int read_policy(struct side *s, struct sluice_err *err)
 {
-	int e = policy_read(s->path, NULL, &s->p, err);
+	int e = policy_read(s->path, &policy_once, &s->p, err);
 
 	policy_say_errors(s->p); /* none where all is well */
 	/* mistakes in a file are no mistake of the command line */

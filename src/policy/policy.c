@@ -2,6 +2,7 @@
 /* A policy as a whole: its files, its diagnostics, its end. */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,7 +16,31 @@
 
 #define WINDOW 96 /* characters of a line that are shown */
 
-static int disk_read(void *ctx, const char *path, size_t max, struct buf *to, struct sluice_err *err)
+#define WRITER_WAIT_MS 10000
+
+/* A FIFO that was opened without waiting: waits for a writer, but not for ever, and lets read() wait from then on. */
+static int wait_writer(int fd, const char *path, struct buf *to, struct sluice_err *err)
+{
+	struct pollfd p = {.fd = fd, .events = POLLIN};
+	int n, flags = fcntl(fd, F_GETFL);
+	ssize_t got = -1;
+	char first;
+
+	do
+		n = poll(&p, 1, WRITER_WAIT_MS);
+	while (n < 0 && errno == EINTR);
+	if (!n)
+		got = read(fd, &first, 1); /* EAGAIN: a writer, but nothing yet */
+	if (!got)
+		return err_set(err, -ENOENT, "%s is a FIFO that nobody writes into", path);
+	if (got > 0)
+		buf_put(to, &first, 1);
+	if (flags < 0 || fcntl(fd, F_SETFL, flags & ~O_NONBLOCK))
+		return err_set(err, -EIO, "%s: %s", path, strerror(errno));
+	return 0;
+}
+
+static int read_path(const char *path, bool fifos, size_t max, struct buf *to, struct sluice_err *err)
 {
 	bool given = !strcmp(path, POLICY_STDIN); /* it may be a pipe */
 	int fd = given ? fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3)
@@ -26,15 +51,14 @@ static int disk_read(void *ctx, const char *path, size_t max, struct buf *to, st
 	ssize_t n;
 	void *p;
 
-	(void)ctx;
 	if (fd < 0)
 		return err_set(err, errno == ENOENT || errno == ENOTDIR ? -ENOENT : -EACCES, "%s: %s", path,
 			       strerror(errno));
-	if (!given && (fstat(fd, &st) || !S_ISREG(st.st_mode))) {
-		close(fd);
-		return err_set(err, -ENOEXEC, "%s is not a regular file", path);
-	}
-	for (;;) {
+	if (!given && (fstat(fd, &st) || !(S_ISREG(st.st_mode) || (fifos && S_ISFIFO(st.st_mode)))))
+		e = err_set(err, -ENOEXEC, "%s is not a regular file", path);
+	else if (!given && S_ISFIFO(st.st_mode))
+		e = wait_writer(fd, path, to, err);
+	while (!e) {
 		p = buf_add(to, 1 << 20);
 		if (!p) {
 			e = err_nomem(err);
@@ -46,14 +70,26 @@ static int disk_read(void *ctx, const char *path, size_t max, struct buf *to, st
 			e = err_set(err, -EIO, "%s: %s", path, strerror(errno));
 		else if (to->len - had > max)
 			e = err_set(err, -EFBIG, "%s is larger than %zu MiB", path, max >> 20);
-		if (e || n == 0)
+		if (n == 0)
 			break;
 	}
 	close(fd);
 	return e;
 }
 
-const struct policy_files policy_disk = {.read = disk_read};
+static int disk_read(void *ctx, const char *path, size_t max, struct buf *to, struct sluice_err *err)
+{
+	(void)ctx;
+	return read_path(path, false, max, to, err);
+}
+
+static int once_read(void *ctx, const char *path, size_t max, struct buf *to, struct sluice_err *err)
+{
+	(void)ctx;
+	return read_path(path, true, max, to, err);
+}
+
+const struct policy_files policy_disk = {.read = disk_read}, policy_once = {.read = once_read};
 
 int policy_source_add(struct policy *p, const char *path, char *text, size_t len, int parent)
 {

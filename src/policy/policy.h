@@ -37,7 +37,8 @@ struct policy_files {
 	int (*read)(void *ctx, const char *path, size_t max, struct buf *to, struct sluice_err *err);
 	void *ctx;
 };
-extern const struct policy_files policy_disk; /* by this name it reads standard input: */
+/* policy_once takes FIFOs, too: for who reads a policy once, and has nothing waiting for it meanwhile. */
+extern const struct policy_files policy_disk, policy_once; /* by this name they read standard input: */
 #define POLICY_STDIN "<stdin>"
 
 enum policy_severity { POLICY_ERROR, POLICY_WARNING };
