@@ -17,6 +17,7 @@
 #define WORK_MAX (150u << 20) /* words to intersect: about 0.1 s */
 #define NO_RULE 0xffffu
 #define STEPS_MAX (8u << 20) /* of making lists: some 0.2 s */
+#define STEPS_LAST (32u << 20) /* where there is no other way: rules that go on alone */
 
 enum { SRC, DST, SERVICE };
 
@@ -48,7 +49,7 @@ struct lists {
 	uint32_t n, cap;     /* lists; room in number and depth */
 	uint32_t *at;	     /* by third class: the node it has come to */
 	size_t bytes;
-	uint32_t steps;
+	uint32_t steps, steps_max;
 	int failed;
 };
 
@@ -90,8 +91,9 @@ static int axes(struct cross *c)
 	return 0;
 }
 
-static int lists_init(struct lists *l, struct work *w, uint32_t n_third)
+static int lists_init(struct lists *l, const struct family *f, struct work *w, uint32_t n_third)
 {
+	l->steps_max = memchr(f->goes_on, 0, f->n) ? STEPS_MAX : STEPS_LAST;
 	l->cap = 1024;
 	l->number = work_array(w, l->cap, 4);
 	l->depth = work_array(w, l->cap, 4);
@@ -117,7 +119,7 @@ static int64_t lists_next(struct lists *l, struct work *w, uint32_t node, uint32
 
 	if (node && (uint32_t)*sets_at(&l->nodes, node - 1) == id)
 		return node;
-	if (++l->steps > STEPS_MAX)
+	if (++l->steps > l->steps_max)
 		return -EFBIG;
 	nr = sets_put(&l->nodes, &key);
 	if (nr < 0 || l->nodes.n == before)
@@ -237,9 +239,43 @@ static int too_much(const struct cross *c, const char *of, double need, double m
 /* What stopped an order's lists after some of its pairs: as if the others took as much. */
 static int lists_too_much(const struct cross *c, const struct lists *l, double share)
 {
-	if (l->steps > STEPS_MAX)
-		return too_much(c, "steps to make", l->steps / share, STEPS_MAX);
+	if (l->steps > l->steps_max)
+		return too_much(c, "steps to make", l->steps / share, l->steps_max);
 	return too_much(c, "different lists", l->n / share, NO_RULE);
+}
+
+/*
+ * By box: the first of the same rule that takes the same third classes. Where lists are made of ids, pairs that differ in
+ * which of these boxes they are in have the same row.
+ */
+static uint32_t *stand_ins(const struct cross *c, uint32_t third)
+{
+	const struct services *s = &c->f->services;
+	const uint32_t *of_rule = third == SERVICE ? s->of_rule : c->f->side[third].of_rule;
+	uint32_t *first = work_array(c->w, third == SERVICE ? s->n_specs : c->f->side[third].n, 4);
+	uint32_t *to = work_array(c->w, c->f->n, 4), i, k;
+
+	for (i = 0; first && to && i < c->f->n; i++) {
+		k = first[of_rule[i]];
+		if (of_rule[k] != of_rule[i] || c->f->ids[k] != c->f->ids[i])
+			first[of_rule[i]] = k = i;
+		to[i] = k;
+	}
+	work_drop(c->w, first);
+	return to;
+}
+
+static void stand_in(const uint32_t *for_box, uint64_t *set, uint32_t words)
+{
+	uint64_t bits;
+	uint32_t i, k;
+
+	for (i = 0; i < words; i++)
+		for (bits = set[i]; bits; bits &= bits - 1) {
+			k = i * 64 + (uint32_t)__builtin_ctzll(bits);
+			set[i] ^= 1ull << k % 64;
+			set[for_box[k] / 64] |= 1ull << for_box[k] % 64;
+		}
 }
 
 /* One order. -EFBIG: too large. */
@@ -249,6 +285,7 @@ static int try_order(const struct cross *c, const uint8_t order[3], struct table
 	uint32_t n = c->axis[order[2]].n, i, j, k;
 	size_t pairs = (size_t)a->n * b->n;
 	uint64_t *set, *left, *row;
+	uint32_t *for_box = NULL;
 	int64_t nr, row_nr, *row_of;
 	struct sets sets;
 	double share;
@@ -262,8 +299,10 @@ static int try_order(const struct cross *c, const uint8_t order[3], struct table
 	left = work_array(c->w, n / 64 + 1, 8);
 	row_of = work_array(c->w, 65536, sizeof(*row_of));
 	if (!t->pair || !set || !left || !row_of || sets_init(&sets, c->w, c->words) ||
-	    sets_init(&t->rows, c->w, (n + 3) / 4) || (c->f->goes_on && lists_init(&t->lists, c->w, n)) ||
-	    !(row = work_array(c->w, t->rows.words, 8)))
+	    sets_init(&t->rows, c->w, (n + 3) / 4) ||
+	    (c->f->goes_on && lists_init(&t->lists, c->f, c->w, n)) ||
+	    !(row = work_array(c->w, t->rows.words, 8)) ||
+	    (c->f->goes_on && !(for_box = stand_ins(c, order[2]))))
 		return -ENOMEM;
 	for (i = 0; i < a->n; i++)
 		for (j = 0; j < b->n; j++) {
@@ -271,6 +310,8 @@ static int try_order(const struct cross *c, const uint8_t order[3], struct table
 			for (k = 0; k < c->words; k++)
 				set[k] = a->rules[(size_t)i * c->words + k] &
 					 b->rules[(size_t)j * c->words + k];
+			if (for_box)
+				stand_in(for_box, set, c->words);
 			nr = sets_put(&sets, set);
 			if (nr < 0)
 				return -ENOMEM;

@@ -87,6 +87,26 @@ static void test_refused(void **state)
 	buf_free(&text);
 }
 
+/* Boxes of one rule make no lists of their own: 66 rules of 144 boxes each, all of which go on, fit. */
+static void test_lists(void **state)
+{
+	struct filter_tables *t;
+	struct buf text = {0};
+	int i;
+
+	(void)state;
+	buf_printf(&text, "filter on eth0 {\n");
+	for (i = 0; i < 66; i++)
+		buf_printf(&text, " count from not %d.16.0.0/12 to not %d.16.0.0/12\n", 11 + i, 101 + i);
+	buf_printf(&text, " drop tcp\n}\n");
+	assert_false(text.failed);
+	t = compile((const char *)text.data, NULL);
+	assert_int_equal(t->report.n_boxes, 66 * (144 + 1) + 2); /* and one of IPv6 each */
+	assert_true(t->config.lists && t->len <= FILTER_ROOM);
+	filter_tables_free(t);
+	buf_free(&text);
+}
+
 /* A filter of n rules, each with an expression of its own, so many words long. */
 static void say_expressions(struct buf *text, uint32_t n, uint32_t words)
 {
@@ -282,10 +302,10 @@ static void test_elements(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_refused),	 cmocka_unit_test(test_expressions),
-		cmocka_unit_test(test_place),	 cmocka_unit_test(test_same_bytes),
-		cmocka_unit_test(test_simple),	 cmocka_unit_test(test_interfaces),
-		cmocka_unit_test(test_elements),
+		cmocka_unit_test(test_refused),	    cmocka_unit_test(test_lists),
+		cmocka_unit_test(test_expressions), cmocka_unit_test(test_place),
+		cmocka_unit_test(test_same_bytes),  cmocka_unit_test(test_simple),
+		cmocka_unit_test(test_interfaces),  cmocka_unit_test(test_elements),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
