@@ -262,12 +262,14 @@ static int as_nobody(void)
 
 static void without_privilege(void **unused)
 {
+	size_t len;
 	int status;
 	pid_t pid;
 
 	(void)unused;
 	if (!getenv("BUILD") || access("/sys/kernel/btf/vmlinux", R_OK))
 		skip();
+	object_bytes(&len);
 	libbpf_set_print(silent);
 	pid = fork();
 	if (pid == 0)
