@@ -195,6 +195,9 @@ static void keep_why(const struct control_state *st, const struct both *b, const
 	for (k = 0; k < CONTROL_KINDS; k++)
 		if (!why[0] && got->mode != SLUICE_MODE_NATIVE && s->from[k] >= 0)
 			lay_why(st, b->from->name, (uint32_t)s->from[k], why, sizeof(why));
+	for (k = 0; k < CONTROL_KINDS; k++) /* the step before this one may have known */
+		if (!why[0] && got->mode != SLUICE_MODE_NATIVE && b->to && s->to[k] >= 0)
+			lay_why(st, b->to->name, (uint32_t)s->to[k], why, sizeof(why));
 	if (!why[0] && got->mode == SLUICE_MODE_GENERIC && wanted == SLUICE_MODE_AUTO)
 		snprintf(why, sizeof(why), "its chain was there before the policy, in that mode");
 	if (!why[0] || !b->to || control_generation_dir(st, b->to->name, dir, NULL))
