@@ -167,10 +167,11 @@ trial_back() {
 	sl apply "$T/a.conf" --confirm 60s >/dev/null && in_force 3 A && sl rollback >/dev/null && in_force 2 B &&
 		expect_fail 3 'no policy is on trial' sl confirm
 }
+applied() { [ "$(st '.trial_left != null and (.busy | not)')" = true ]; } # and noted
 alone() { # the process that applied is killed, its terminal is gone: the kernel does it
 	script -qec "$SLUICE lab run --lab $LAB box -- $SLUICE apply $T/a.conf --confirm 1500ms" /dev/null >/dev/null </dev/null &
 	terminal=$!
-	wait_until 5 on_trial && meets h1 198.18.1.1 A || return 1
+	wait_until 5 applied && meets h1 198.18.1.1 A || return 1
 	kill -9 $terminal 2>/dev/null
 	wait $terminal 2>/dev/null
 	sleep 1.6
