@@ -32,6 +32,8 @@
 
 #define SET_MAGIC 0x5e75a1ceu
 #define SET_VERSION 3
+#define SET_VERSION_COARSE \
+	2 /* without fine roots, as programs of that version read it; the rest is the same */
 
 #define SET_LINE 64
 #define SET_LANES 16 /* one of them the flags */

@@ -96,7 +96,8 @@ static void default_route(const struct variant *v)
 				 .kind = SET_PREFIXES,
 				 .n = 10,
 				 .seed = 4,
-				 .root_bits = v->root_bits};
+				 .root_bits = v->root_bits,
+				 .coarse = v->coarse};
 	struct sets_elem all = {.len = 0},
 			 one = {.hi = v->family == 6 ? 1ull << 40 : 0, .lo = 0x0a000000, .len = 32}, found;
 	struct sets *set;
@@ -258,6 +259,7 @@ int main(void)
 	default_route(&variants[4]);
 	default_route(&variants[6]);
 	default_route(&variants[8]);
+	default_route(&variants[10]);
 	fine_root();
 	plans();
 	full();

@@ -60,7 +60,10 @@ static int find_gap(struct control_sets *s, uint32_t lines, uint32_t *at, struct
 /* As a block is now, for n elements; 0: twice as many as it has room for. */
 static struct sets_spec spec_of(const struct set_head *head, uint64_t n)
 {
-	struct sets_spec spec = {.family = head->family, .kind = head->kind, .flags = head->flags};
+	struct sets_spec spec = {.family = head->family,
+				 .kind = head->kind,
+				 .flags = head->flags,
+				 .coarse = head->version == SET_VERSION_COARSE};
 	uint64_t cells = ((uint64_t)96 << head->front.bits) / 10;
 	uint64_t book = head->book.bits ? ((uint64_t)96 << head->book.bits) / 10 : cells;
 

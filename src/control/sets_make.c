@@ -318,20 +318,35 @@ int control_sets_lost(int before, int map, struct control_lost **v, uint32_t *n,
 	return e;
 }
 
+static bool is_coarse(struct control_sets *s, uint32_t nr, enum filter_block block)
+{
+	const struct set_head *head = NULL;
+	struct sets *set;
+
+	if (!sets_block_of(s, nr, block, &set, NULL) && set)
+		head = s->blocks[nr * FILTER_BLOCKS + block].map;
+	return head && head->version == SET_VERSION_COARSE;
+}
+
 int control_sets_like(struct filter_sets *plan, int map, struct sluice_err *err)
 {
 	struct control_sets *s;
 	uint32_t i, b, blocks = 0;
 	size_t bytes = 0;
+	bool coarse = false;
 	int e = control_sets_open(map, &s, err);
 
 	if (e)
 		return e;
 	for (i = 0; i < s->n; i++)
-		for (b = 0; b < FILTER_BLOCKS; b++)
+		for (b = 0; b < FILTER_BLOCKS; b++) {
 			blocks |= s->set[i].block[b] ? 1u << b : 0;
+			coarse |= s->set[i].block[b] && is_coarse(s, i, b);
+		}
 	bytes = (size_t)s->lines * SET_LINE;
 	control_sets_close(s);
+	if (coarse)
+		return err_set(err, -ESTALE, "its code reads sets as another version of Sluice wrote them");
 	if (plan->bytes > bytes || plan->config.blocks != blocks)
 		return err_set(err, -ESTALE, "the sets need more memory than they had");
 	plan->bytes = bytes;

@@ -34,7 +34,7 @@ static void lay_out(const struct sets_spec *spec, struct set_head *head)
 	uint32_t root_bits = sets_root_bits(spec);
 	struct set_table sized;
 
-	*head = (struct set_head){.version = SET_VERSION,
+	*head = (struct set_head){.version = spec->coarse ? SET_VERSION_COARSE : SET_VERSION,
 				  .kind = spec->kind,
 				  .family = spec->family,
 				  .flags = spec->flags};
@@ -54,7 +54,7 @@ static void lay_out(const struct sets_spec *spec, struct set_head *head)
 		head->short_bits = (uint32_t)line;
 		line += ((uint64_t)2 << (root_bits + 4)) / 8 / SET_LINE;
 	}
-	if (prefixes && !v6 && root_bits == 20) {
+	if (prefixes && !v6 && root_bits == 20 && !spec->coarse) {
 		head->blocks = (uint32_t)line;
 		line += (1u << 22) / 8 / SET_LINE;
 		head->named = (uint32_t)line;
@@ -159,11 +159,15 @@ int sets_create(void *mem, size_t bytes, const struct sets_spec *spec, struct se
 /* Does the head say what lay_out() would have made of it? */
 static bool sane(const struct set_head *head, size_t bytes)
 {
-	struct sets_spec spec = {.family = head->family, .kind = head->kind, .flags = head->flags};
+	struct sets_spec spec = {.family = head->family,
+				 .kind = head->kind,
+				 .flags = head->flags,
+				 .coarse = head->version == SET_VERSION_COARSE};
 	struct set_head want;
 
-	if (head->magic != SET_MAGIC || head->version != SET_VERSION || head->lines > bytes / SET_LINE ||
-	    head->front.bits > 24 || head->book.bits > 24 || check_spec(&spec, &want, NULL))
+	if (head->magic != SET_MAGIC || (head->version != SET_VERSION && !spec.coarse) ||
+	    head->lines > bytes / SET_LINE || head->front.bits > 24 || head->book.bits > 24 ||
+	    check_spec(&spec, &want, NULL))
 		return false;
 	spec.cells = ((uint64_t)96 << head->front.bits) / 10;
 	spec.n = head->book.bits ? ((uint64_t)96 << head->book.bits) / 10 : spec.cells;
