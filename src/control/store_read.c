@@ -177,7 +177,7 @@ static int hash_policy(struct store_policy *p, struct sluice_err *err)
 
 static int read_policy(struct reader *r, const char *path, struct sluice_err *err)
 {
-	const struct policy_files files = {.read = reader_read, .ctx = r};
+	const struct policy_files files = {.read = reader_read, .ctx = r, .kept = r->again};
 	int e = files_path(r->dir, sizeof(r->dir), r->st ? r->st->lib : "", "files", err);
 
 	r->from = path;

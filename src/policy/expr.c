@@ -163,6 +163,11 @@ static struct policy_pos part(const struct policy_value *v, size_t at, size_t le
 	return pos;
 }
 
+static bool is_direction(const char *s, size_t len)
+{
+	return (len == 7 && !memcmp(s, "inbound", len)) || (len == 8 && !memcmp(s, "outbound", len));
+}
+
 /* Why a word of libpcap's is none of ours, or NULL. */
 static const char *refusal(const char *s, size_t len)
 {
@@ -171,7 +176,7 @@ static const char *refusal(const char *s, size_t len)
 
 	if (len == 10 && !memcmp(s, "protochain", len))
 		return "takes a loop, which rules have not; proto looks behind extension headers";
-	if ((len == 7 && !memcmp(s, "inbound", len)) || (len == 8 && !memcmp(s, "outbound", len)))
+	if (is_direction(s, len))
 		return direction;
 	return NULL;
 }
@@ -205,6 +210,8 @@ static bool harmless(struct policy *p, const struct policy_value *v)
 			continue;
 		while (at + n < len && is_word(s[at + n]))
 			n++;
+		if (p->kept && is_direction(s + at, n)) /* they were let through before */
+			continue;
 		why = refusal(s + at, n);
 		if (why) {
 			policy_error(p, part(v, at, n), "'%.*s' %s", (int)n, s + at, why);

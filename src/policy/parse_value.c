@@ -141,7 +141,11 @@ static bool value_addr(struct parse *c, enum policy_field field, struct policy_v
 		policy_error(c->p, c->t.pos, "%s", err.text);
 		return false;
 	}
-	if (!v->addr.v6 && memchr(c->t.s, ':', c->t.len)) {
+	if (!v->addr.v6 && memchr(c->t.s, ':', c->t.len) && c->p->kept) {
+		v->addr.v6 = true;
+		v->addr.first.lo |= 0xffffull << 32;
+		v->addr.last.lo |= 0xffffull << 32;
+	} else if (!v->addr.v6 && memchr(c->t.s, ':', c->t.len)) {
 		policy_error(c->p, c->t.pos,
 			     "'%.*s' is IPv4 in the form of IPv6, which no packet has; write %s",
 			     (int)c->t.len, c->t.s, policy_range_format(&v->addr, nearest, sizeof(nearest)));

@@ -308,6 +308,7 @@ int policy_read(const char *path, const struct policy_files *files, struct polic
 	if (!p)
 		return err_nomem(err);
 	files = files ? files : &policy_disk;
+	p->kept = files->kept;
 	e = policy_parse(p, path, files, err);
 	if (!e && !find_lines(p))
 		e = err_nomem(err);

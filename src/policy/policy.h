@@ -36,6 +36,7 @@
 struct policy_files {
 	int (*read)(void *ctx, const char *path, size_t max, struct buf *to, struct sluice_err *err);
 	void *ctx;
+	bool kept; /* the text was in force once: what has become a mistake since means what it did (and never matches) */
 };
 /* policy_once takes FIFOs, too: for who reads a policy once, and has nothing waiting for it meanwhile. */
 extern const struct policy_files policy_disk, policy_once; /* by this name they read standard input: */
@@ -74,6 +75,7 @@ struct policy {
 	uint32_t n_diags;
 	uint64_t n_errors, n_warnings, n_hints;
 	bool cut; /* after POLICY_ERRORS_MAX mistakes */
+	bool kept;			 /* policy_files.kept */
 	struct policy_ruleset *rulesets; /* one per filter, without errors only */
 };
 

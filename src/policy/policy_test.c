@@ -394,6 +394,38 @@ static void words(void **unused)
 	assert_null(words_find(WORDS_PROTOS, "tcp\0\0\0\0\0\0\0\0\0\0\0\0\0", 16));
 }
 
+/* What has become a mistake since a policy was applied is read as it was, so that it comes back at boot, under its hash. */
+static void kept(void **state)
+{
+	static const struct policy_files now = {.read = read_text}, again = {.read = read_text, .kept = true};
+	static const char was[] = "filter on eth0 {\n"
+				  "\tdrop from { ::ffff:192.0.2.1, ::ffff:10.0.0.0/104 }\n"
+				  "\tdrop matching \"inbound and tcp\"\n"
+				  "\tdefault pass\n"
+				  "}\n";
+	struct sluice_err err = {0};
+	struct buf printed = {0};
+	struct policy *p;
+
+	(void)state;
+	text.len = 0;
+	buf_put(&text, was, strlen(was));
+	assert_int_equal(policy_read("main.conf", &now, &p, &err), -EINVAL);
+	assert_int_equal(p->n_errors, 3);
+	policy_free(p);
+	if (policy_read("main.conf", &again, &p, &err))
+		fail_msg("%s", err.text);
+	policy_print(p, &printed);
+	buf_put(&printed, "", 1);
+	assert_string_equal((char *)printed.data, was);
+	policy_free(p);
+	text.len = 0;
+	buf_put(&text, "filter on eth0 { drop matching \"ip protochain 6\" }", 49);
+	assert_int_equal(policy_read("main.conf", &again, &p, &err), -EINVAL);
+	policy_free(p);
+	buf_free(&printed);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -404,6 +436,7 @@ int main(void)
 		cmocka_unit_test(covers),
 		cmocka_unit_test(terminal),
 		cmocka_unit_test(paths),
+		cmocka_unit_test(kept),
 		cmocka_unit_test(words),
 	};
 	int rc = cmocka_run_group_tests(tests, NULL, NULL);
