@@ -214,8 +214,8 @@ enum balance_reason {
 	BALANCE_NOTE_LOOKUP,	   /* the way was looked up for the packet */
 	BALANCE_DROP_REFUSED, /* no backend is up, and the sender was told: TCP reset, port unreachable */
 	BALANCE_NOTE_UNCLAIMED, /* for a pool's address, or an error, but of no translated flow: left to the kernel */
-	BALANCE_DROP_FULL, /* no port of the pool is to be had for the flow */
-	BALANCE_DROP_TTL,  /* the packet has come as far as it may */
+	BALANCE_DROP_FULL, /* no port of the pool is to be had for the flow; a fragment's place, another CPU had it */
+	BALANCE_DROP_TTL, /* the packet has come as far as it may */
 	BALANCE_REASONS,
 };
 

@@ -118,7 +118,7 @@ static __noinline int nat_find_fragment(void)
 	return v->v6 ? nat_fragment_find(v, w, 1) : nat_fragment_find(v, w, 0);
 }
 
-/* forth: the balancer's own table has it, too: it says which service a later one is for. Returns 0: there is no room. */
+/* forth: the balancer's own table has it, too: it says which service a later one is for. Returns 0: another CPU was faster. */
 static __noinline int nat_record_fragment(__u32 forth)
 {
 	struct view *v = bpf_map_lookup_elem(&balance_scratch, &map_first);

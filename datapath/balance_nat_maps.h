@@ -331,15 +331,22 @@ static __always_inline int nat_fragment_find(const struct view *v, struct nat_wo
 {
 	__u64 hash = fragment_hash(v), key;
 	struct nat_fragment *f = nat_fragments(hash);
-	__u32 i, now = nat_now();
+	__u32 i, now = nat_now(), place, tag, ident;
 
 	w->ident = NAT_NOWHERE;
 	for (i = 0; f && i < NAT_FRAGMENT_WAYS; i++) {
 		key = *(volatile __u64 *)&f[i].key;
 		if (!NAT_FRAGMENT_SAME(key, hash) || NAT_AGE((__u32)key, now) > FRAGMENT_IDLE)
 			continue;
-		w->ident = f[i].ident;
-		return nat_load(w, six, f[i].place) && NAT_TAG(w->word) == f[i].tag;
+		nat_barrier();
+		place = f[i].place;
+		tag = f[i].tag;
+		ident = f[i].ident;
+		nat_barrier();
+		if (*(volatile __u64 *)&f[i].key != key) /* another packet took its place meanwhile */
+			return 0;
+		w->ident = ident;
+		return nat_load(w, six, place) && NAT_TAG(w->word) == tag;
 	}
 	return 0;
 }

@@ -18,6 +18,7 @@
 #define NO_RULE 0xffffu
 #define STEPS_MAX (8u << 20) /* of making lists: some 0.2 s */
 #define STEPS_LAST (32u << 20) /* where there is no other way: rules that go on alone */
+#define NODES_MAX (8u << 20)   /* different ones: some 300 MB */
 
 enum { SRC, DST, SERVICE };
 
@@ -119,7 +120,7 @@ static int64_t lists_next(struct lists *l, struct work *w, uint32_t node, uint32
 
 	if (node && (uint32_t)*sets_at(&l->nodes, node - 1) == id)
 		return node;
-	if (++l->steps > l->steps_max)
+	if (++l->steps > l->steps_max || l->nodes.n >= NODES_MAX)
 		return -EFBIG;
 	nr = sets_put(&l->nodes, &key);
 	if (nr < 0 || l->nodes.n == before)
@@ -241,37 +242,42 @@ static int lists_too_much(const struct cross *c, const struct lists *l, double s
 {
 	if (l->steps > l->steps_max)
 		return too_much(c, "steps to make", l->steps / share, l->steps_max);
+	if (l->nodes.n >= NODES_MAX)
+		return too_much(c, "nodes of lists", l->nodes.n / share, NODES_MAX);
 	return too_much(c, "different lists", l->n / share, NO_RULE);
 }
 
 /*
- * By box: the first of the same rule that takes the same third classes. Where lists are made of ids, pairs that differ in
- * which of these boxes they are in have the same row.
+ * By box: the first of the same rule that takes the same third classes; *others: those that are not their own. Where lists are made of
+ * ids, pairs that differ in which of these boxes they are in have the same row.
  */
-static uint32_t *stand_ins(const struct cross *c, uint32_t third)
+static uint32_t *stand_ins(const struct cross *c, uint32_t third, uint64_t **others)
 {
 	const struct services *s = &c->f->services;
 	const uint32_t *of_rule = third == SERVICE ? s->of_rule : c->f->side[third].of_rule;
 	uint32_t *first = work_array(c->w, third == SERVICE ? s->n_specs : c->f->side[third].n, 4);
 	uint32_t *to = work_array(c->w, c->f->n, 4), i, k;
 
-	for (i = 0; first && to && i < c->f->n; i++) {
+	*others = work_array(c->w, c->words, 8);
+	for (i = 0; first && to && *others && i < c->f->n; i++) {
 		k = first[of_rule[i]];
 		if (of_rule[k] != of_rule[i] || c->f->ids[k] != c->f->ids[i])
 			first[of_rule[i]] = k = i;
 		to[i] = k;
+		if (k != i)
+			(*others)[i / 64] |= 1ull << i % 64;
 	}
 	work_drop(c->w, first);
-	return to;
+	return first && *others ? to : NULL;
 }
 
-static void stand_in(const uint32_t *for_box, uint64_t *set, uint32_t words)
+static void stand_in(const uint32_t *for_box, const uint64_t *others, uint64_t *set, uint32_t words)
 {
 	uint64_t bits;
 	uint32_t i, k;
 
 	for (i = 0; i < words; i++)
-		for (bits = set[i]; bits; bits &= bits - 1) {
+		for (bits = set[i] & others[i]; bits; bits &= bits - 1) {
 			k = i * 64 + (uint32_t)__builtin_ctzll(bits);
 			set[i] ^= 1ull << k % 64;
 			set[for_box[k] / 64] |= 1ull << for_box[k] % 64;
@@ -284,7 +290,7 @@ static int try_order(const struct cross *c, const uint8_t order[3], struct table
 	const struct axis *a = &c->axis[order[0]], *b = &c->axis[order[1]];
 	uint32_t n = c->axis[order[2]].n, i, j, k;
 	size_t pairs = (size_t)a->n * b->n;
-	uint64_t *set, *left, *row;
+	uint64_t *set, *left, *row, *others = NULL;
 	uint32_t *for_box = NULL;
 	int64_t nr, row_nr, *row_of;
 	struct sets sets;
@@ -302,7 +308,7 @@ static int try_order(const struct cross *c, const uint8_t order[3], struct table
 	    sets_init(&t->rows, c->w, (n + 3) / 4) ||
 	    (c->f->goes_on && lists_init(&t->lists, c->f, c->w, n)) ||
 	    !(row = work_array(c->w, t->rows.words, 8)) ||
-	    (c->f->goes_on && !(for_box = stand_ins(c, order[2]))))
+	    (c->f->goes_on && !(for_box = stand_ins(c, order[2], &others))))
 		return -ENOMEM;
 	for (i = 0; i < a->n; i++)
 		for (j = 0; j < b->n; j++) {
@@ -311,7 +317,7 @@ static int try_order(const struct cross *c, const uint8_t order[3], struct table
 				set[k] = a->rules[(size_t)i * c->words + k] &
 					 b->rules[(size_t)j * c->words + k];
 			if (for_box)
-				stand_in(for_box, set, c->words);
+				stand_in(for_box, others, set, c->words);
 			nr = sets_put(&sets, set);
 			if (nr < 0)
 				return -ENOMEM;

@@ -274,7 +274,7 @@ static void say_backend(const struct shown *w, uint32_t i)
 	if (now->has_server)
 		snprintf(id, sizeof(id), " id %u", now->server);
 	backend_name(now, name);
-	printf("  %s%-*s %7s", name, 22 - (int)strlen(name), id, weight);
+	printf("  %s%-*s %7s", name, strlen(name) < 22 ? 22 - (int)strlen(name) : 0, id, weight);
 	if (!b) {
 		printf("  %s\n", backend_state(now));
 		return;

@@ -31,7 +31,7 @@ struct build_rule {
 	uint64_t mask6[2];
 	uint32_t mask4, pad;
 };
-#define BUILD_PASS 1
+#define BUILD_PASS 3 /* 1: of builds that did not tell them apart */
 #define BUILD_DROP 2
 
 #define BUILD_BALANCERS 32u /* interfaces: each has a bit (struct balance_vip.on) */

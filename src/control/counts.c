@@ -248,7 +248,10 @@ static int open_part(const struct control_state *st, struct control_counts *c, u
 	e = counts_carried(st, c->gen->name, i, c->carried[i], p->n, added, err);
 	if (!e && untidied(st, c->gen->name)[0])
 		e = carry_tried(st, untidied(st, c->gen->name), c->gen, i, c->carried[i], p->n, err);
-	return e == -ENOENT ? 0 : e; /* somebody has tidied up since */
+	if (!e || e == -EPERM || e == -ENOMEM)
+		return e;
+	/* somebody tidies up meanwhile: then it is carried over by now */
+	return counts_carried(st, c->gen->name, i, c->carried[i], p->n, added, err);
 }
 
 int control_policy_counts(const struct control_state *st, const char *name, struct control_counts **counts,

@@ -90,8 +90,11 @@ int store_put(const struct control_state *st, const struct store_policy *p, cons
 	}
 	e = e ?: files_write(temp, "policy", p->text.data, p->text.len, true, err);
 	e = e ?: files_write(temp, "meta", meta.data, meta.len, true, err);
-	if (!e && rename(temp, path))
-		e = err_set(err, -errno, "renaming %s: %s", temp, strerror(errno));
+	if (!e && rename(temp, path)) {
+		files_remove(path); /* what was damaged lies there still */
+		if (rename(temp, path))
+			e = err_set(err, -errno, "renaming %s: %s", temp, strerror(errno));
+	}
 	buf_free(&meta);
 	return e ?: files_sync(dir, err);
 }
@@ -108,7 +111,7 @@ void store_forget(const struct control_state *st, const char *name)
 int store_mend(const struct control_state *st, const struct store_policy *p,
 	       const struct control_generation *live, bool *mended, struct sluice_err *err)
 {
-	struct store_entry entry = {.number = live->number, .first = live->number, .made_ns = live->made_ns};
+	struct store_entry entry;
 	struct store_policy kept;
 	int e = store_again(st, live->name, &kept, NULL);
 
@@ -116,9 +119,12 @@ int store_mend(const struct control_state *st, const struct store_policy *p,
 	*mended = e == -ENOENT || e == -EBADMSG;
 	if (!*mended)
 		return 0;
-	memcpy(entry.name, live->name, sizeof(entry.name));
-	memcpy(entry.hash, live->hash, sizeof(entry.hash));
-	store_forget(st, live->name);
+	if (store_entry(st, live->name, &entry, NULL)) {
+		entry = (struct store_entry){.number = live->number,
+					     .first = live->number,
+					     .made_ns = live->made_ns};
+		memcpy(entry.name, live->name, sizeof(entry.name));
+	}
 	return store_put(st, p, &entry, err) ?: store_confirm(st, live->name, err);
 }
 

@@ -147,7 +147,7 @@ static bool value_addr(struct parse *c, enum policy_field field, struct policy_v
 		v->addr.last.lo |= 0xffffull << 32;
 	} else if (!v->addr.v6 && memchr(c->t.s, ':', c->t.len)) {
 		policy_error(c->p, c->t.pos,
-			     "'%.*s' is IPv4 in the form of IPv6, which no packet has; write %s",
+			     "'%.*s' is IPv4 in the form of IPv6, which is not on the wire; write %s",
 			     (int)c->t.len, c->t.s, policy_range_format(&v->addr, nearest, sizeof(nearest)));
 		return false;
 	}
