@@ -67,7 +67,7 @@ struct {
 	__uint(map_flags, BPF_F_MMAPABLE);
 	__uint(max_entries, 1);
 	__uint(key_size, 4);
-	__uint(value_size, 4 * NAT_IDENTS);
+	__uint(value_size, 8 * NAT_IDENTS);
 } balance_natident SEC(".maps");
 
 union nat_addr { /* as on the wire */
@@ -357,7 +357,7 @@ static __always_inline __u16 nat_ident(const struct view *v, const struct nat_wo
 	__u64 sender = hash_fold(hash_half(v->src[1] & 0xffffffff, config.seed)) >> 58;
 	__u64 hash = hash_fold(hash_word((__u64)w->src.v4 << 32 | w->dst.v4, config.seed + 2) +
 			       hash_word(sender << 32 | v->proto, config.seed + 4));
-	__u32 *next = bpf_map_lookup_elem(&balance_natident, &map_first);
+	__u64 *next = bpf_map_lookup_elem(&balance_natident, &map_first);
 
 	if (!next)
 		return 0;

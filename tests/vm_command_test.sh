@@ -6,10 +6,14 @@
 #                                     └─ vm-client: libbpf.so, or libbpf.a
 . "$(dirname "$0")/lib.sh"
 
-CLIENT=$BUILD/tests/vm-client STATIC=$BUILD/tests/vm-client-static
 chmod 755 "$T"
 OBJ=$T/counter.o
 cp "$BUILD/examples/counter.bpf.o" "$OBJ"
+# the folder may be nobody else's, as root's home is
+mkdir "$T/build" "$T/build/src" "$T/build/tests" && cp "$SLUICE" "$T/build/sluice" && cp "$BUILD/src/libsluice-vm.so" "$T/build/src" &&
+	cp "$BUILD/tests/vm-client" "$BUILD/tests/vm-client-static" "$BUILD/tests/vm-misuse" "$T/build/tests" || exit 1
+BUILD=$T/build SLUICE=$T/build/sluice
+CLIENT=$BUILD/tests/vm-client STATIC=$BUILD/tests/vm-client-static
 BPFTOOL=$(PATH=$PATH:/usr/sbin:/sbin command -v bpftool) || BPFTOOL=
 export BPFTOOL OBJ T
 

@@ -34,7 +34,7 @@ int control_balance_nat(struct sluice_object *obj, const struct nat_config *plan
 	bytes[1] = (size_t)(plan->n_addrs[1] ? plan->n_addrs[1] * NAT_BUCKETS : 1) * sizeof(struct nat_bucket6);
 	bytes[2] = NAT_HOPS * sizeof(struct nat_hop);
 	bytes[3] = NAT_FRAGMENTS * sizeof(struct nat_fragment);
-	bytes[4] = NAT_IDENTS * sizeof(uint32_t);
+	bytes[4] = NAT_IDENTS * sizeof(uint64_t);
 	timed = malloc(sizeof(*timed));
 	if (!timed)
 		return err_nomem(err);
