@@ -295,7 +295,6 @@ static void open_bed(struct bed *bed, const char *dir, uint32_t n_slots, uint32_
 				  .dmac = {2, 2, 2, 2, 2, 2},
 				  .smac = {2, 2, 2, 2, 2, 2}};
 	struct sluice_err err;
-	struct bpf_map *map;
 	size_t len;
 	void *object = bench_read(dir, "balance.bpf.o", &len);
 	uint32_t i, k;
@@ -306,13 +305,7 @@ static void open_bed(struct bed *bed, const char *dir, uint32_t n_slots, uint32_
 	bed->t = tables_for(&bed->m);
 	check(control_balance_load_from(bed->t, &opts, object, len, "varied", &bed->b, &err), &err);
 	free(object);
-	map = bpf_object__find_map_by_name(sluice_object_libbpf(bed->b.obj), ".bss");
-	if (!map)
-		die("no .bss");
-	bed->bss_len = bpf_map__value_size(map);
-	bed->bss = mmap(NULL, bed->bss_len, PROT_READ | PROT_WRITE, MAP_SHARED, bpf_map__fd(map), 0);
-	if (bed->bss == MAP_FAILED)
-		die("mapping .bss: %s", strerror(errno));
+	bed->bss = bench_bss(sluice_object_libbpf(bed->b.obj), &bed->bss_len);
 	apply(bed->t, &bed->m, NULL);
 	tables_hop(bed->t, 1, &hop);
 	for (i = 0; i < N_SERVICES; i++)

@@ -71,7 +71,6 @@ static void fill(const struct lru_bed *bed, __u32 flows)
 
 void lru_open(struct lru_bed *bed, const char *dir, __u32 flows)
 {
-	struct bpf_map *bss;
 	size_t len;
 	void *bytes = bench_read(dir, "balance_lru.bpf.o", &len);
 
@@ -80,13 +79,7 @@ void lru_open(struct lru_bed *bed, const char *dir, __u32 flows)
 		die("balance_lru.bpf.o: %s", strerror(errno));
 	free(bytes);
 	bed->prog = bench_prog(bed->object, "lru");
-	bss = bpf_object__find_map_by_name(bed->object, ".bss");
-	if (!bss)
-		die("no .bss");
-	bed->bss_len = bpf_map__value_size(bss);
-	bed->bss = mmap(NULL, bed->bss_len, PROT_READ | PROT_WRITE, MAP_SHARED, bpf_map__fd(bss), 0);
-	if (bed->bss == MAP_FAILED)
-		die("mapping .bss: %s", strerror(errno));
+	bed->bss = bench_bss(bed->object, &bed->bss_len);
 	fill(bed, flows);
 }
 

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 
@@ -139,6 +140,20 @@ int bench_prog(const struct bpf_object *object, const char *name)
 	if (!p)
 		die("no program %s", name);
 	return bpf_program__fd(p);
+}
+
+void *bench_bss(const struct bpf_object *object, size_t *len)
+{
+	struct bpf_map *map = bpf_object__find_map_by_name(object, ".bss");
+	void *bss;
+
+	if (!map)
+		die("no .bss");
+	*len = bpf_map__value_size(map);
+	bss = mmap(NULL, *len, PROT_READ | PROT_WRITE, MAP_SHARED, bpf_map__fd(map), 0);
+	if (bss == MAP_FAILED)
+		die("mapping .bss: %s", strerror(errno));
+	return bss;
 }
 
 void bench_pin(int cpu)

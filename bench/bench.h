@@ -37,6 +37,9 @@ void *bench_read(const char *dir, const char *name, size_t *len);
 struct bpf_object;
 int bench_prog(const struct bpf_object *object, const char *name);
 
+/* A loaded object's .bss, *len bytes, for munmap(). Dies if there is none. */
+void *bench_bss(const struct bpf_object *object, size_t *len);
+
 /* Pins the process to a CPU; die() prints and exits. */
 void bench_pin(int cpu);
 void die(const char *fmt, ...) __attribute__((noreturn, format(printf, 1, 2)));

@@ -69,14 +69,9 @@ static struct policy *policy_of(struct buf *text)
 
 static struct filter_headers *headers_of(struct control_filter *f)
 {
-	struct bpf_map *map = bpf_object__find_map_by_name(sluice_object_libbpf(f->obj), ".bss");
-	void *p = map ? mmap(NULL, bpf_map__value_size(map), PROT_READ | PROT_WRITE, MAP_SHARED,
-			     bpf_map__fd(map), 0)
-		      : MAP_FAILED;
+	size_t len;
 
-	if (p == MAP_FAILED)
-		die("no .bss");
-	return p;
+	return bench_bss(sluice_object_libbpf(f->obj), &len);
 }
 
 static void put_headers(struct filter_headers *to, const struct rule_set *set)

@@ -84,7 +84,6 @@ static void open_bed(struct bed *bed, const char *dir)
 	struct tables_room room;
 	struct nat_config plan;
 	struct sluice_err err;
-	struct bpf_map *map;
 	size_t len;
 	void *object = bench_read(dir, "nat.bpf.o", &len);
 	uint32_t i, k;
@@ -105,11 +104,7 @@ static void open_bed(struct bed *bed, const char *dir)
 	for (i = 0; i < N_SERVICES; i++)
 		for (k = 1; k <= 100; k++)
 			tables_way(bed->t, i, k, 1);
-	map = bpf_object__find_map_by_name(sluice_object_libbpf(bed->b.obj), ".bss");
-	bed->bss = map ? mmap(NULL, bpf_map__value_size(map), PROT_READ | PROT_WRITE, MAP_SHARED, bpf_map__fd(map), 0)
-		       : MAP_FAILED;
-	if (bed->bss == MAP_FAILED)
-		die("mapping .bss: %s", strerror(errno));
+	bed->bss = bench_bss(sluice_object_libbpf(bed->b.obj), &len);
 	bed->base = bench_prog(sluice_object_libbpf(bed->b.obj), "base");
 	bed->forth = bench_prog(sluice_object_libbpf(bed->b.obj), "forth");
 	bed->back = bench_prog(sluice_object_libbpf(bed->b.obj), "back");

@@ -197,15 +197,17 @@ bool host_sysctl(const struct need *step, char *to, size_t size)
 static bool has_sysctl(const struct need *step)
 {
 	char now[16], all[64];
+	const char *what;
 	bool by_all;
 	long v;
 
 	if (!sysctl_now(step, now, all, &by_all))
 		return false;
 	v = strtol(now, NULL, 10);
-	if (strstr(step->name, "/rp_filter"))
+	what = strrchr(step->name, '/');
+	if (!strcmp(what, "/rp_filter"))
 		return v != 1;
-	if (strstr(step->name, "/arp_ignore"))
+	if (!strcmp(what, "/arp_ignore"))
 		return v == 1 || v == 2;
 	return v >= strtol(step->value, NULL, 10);
 }

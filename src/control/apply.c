@@ -153,7 +153,7 @@ static int ask_ready(struct work *w, const struct policy *policy)
 	if (!w->o->ready)
 		return 0;
 	if (r->live[0]) {
-		e = control_generation_open(w->st, r->live, &w->live, w->err);
+		e = w->live ? 0 : control_generation_open(w->st, r->live, &w->live, w->err);
 		e = e ?: control_generation_policy(w->st, r->live, &w->old, w->err);
 		if (e == -ENOENT || e == -EBADMSG) { /* what cannot be compared with is no reason to refuse */
 			control_warn(w->st, w->err, "the plan told of all rules as new");
@@ -171,28 +171,27 @@ static int ask_ready(struct work *w, const struct policy *policy)
 	return e;
 }
 
-static bool is_live(const struct control_state *st, const struct store_policy *p)
+/* The generation in force if it is of this policy, for control_generation_free(); else NULL. */
+static struct control_generation *open_same(const struct control_state *st, const struct store_policy *p)
 {
-	struct control_generation *live;
-	bool same = st->record.live[0] && !control_generation_open(st, st->record.live, &live, NULL);
+	struct control_generation *live = NULL;
 
-	if (!same)
-		return false;
-	same = !strcmp(live->hash, p->hash);
-	control_generation_free(live);
-	return same;
+	if (st->record.live[0] && !control_generation_open(st, st->record.live, &live, NULL) &&
+	    strcmp(live->hash, p->hash) != 0) {
+		control_generation_free(live);
+		live = NULL;
+	}
+	return live;
 }
 
 /* missing_ok: nobody has looked at the names: what runs under another one by now goes on. */
 static int find_parts(const struct control_state *st, const struct store_policy *p, bool missing_ok,
 		      struct control_generation *to, struct sluice_err *err)
 {
-	struct control_generation *live = NULL;
+	struct control_generation *live = missing_ok ? open_same(st, p) : NULL;
 	uint32_t i;
 	int e;
 
-	if (missing_ok && is_live(st, p))
-		control_generation_open(st, st->record.live, &live, NULL);
 	for (i = 0; live && i < live->n_all; i++)
 		if (is_lost(st, live, i))
 			live->parts[i].ifindex = 0;
@@ -244,13 +243,13 @@ static int put(struct work *w, const struct store_policy *p, const char *again, 
 static int is_in_force(const struct control_state *st, const struct store_policy *p, bool missing_ok, bool *yes,
 		       struct sluice_err *err)
 {
-	struct control_generation *live, wanted = {.n_parts = 0};
+	struct control_generation *live = open_same(st, p), wanted = {.n_parts = 0};
 	struct control_on on;
 	uint32_t i;
 	int e;
 
 	*yes = false;
-	if (!is_live(st, p) || control_generation_open(st, st->record.live, &live, NULL))
+	if (!live)
 		return 0;
 	e = find_parts(st, p, missing_ok, &wanted, err);
 	*yes = !e && still_fits(st, live->name, &wanted) && build_own_stays(st, live->name, &p->policy->services);
@@ -278,8 +277,7 @@ static int keep_again(struct work *w, const struct store_policy *p, const char *
 {
 	struct sluice_err why = {0};
 	bool mended;
-	int e = control_generation_open(w->st, name, &w->live, w->err)
-			?: store_mend(w->st, p, w->live, &mended, w->err);
+	int e = store_mend(w->st, p, w->live, &mended, w->err);
 
 	if (e || !mended)
 		return e;
@@ -339,7 +337,9 @@ int control_apply(const struct control_opts *o, const char *path, struct store_p
 	buf_free(&given.text);
 	done->read_ns = clock_mono_ns() - at;
 	e = e ?: is_in_force(w.st, p, false, &done->nothing, err);
-	if (!e && is_live(w.st, p)) /* what is missing is repaired with what is there */
+	if (!e)
+		w.live = open_same(w.st, p);
+	if (w.live) /* what is missing is repaired with what is there */
 		snprintf(again, sizeof(again), "%s", w.st->record.live);
 	if (!e && done->nothing) {
 		snprintf(done->left, sizeof(done->left), "%s", again);

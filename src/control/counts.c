@@ -229,6 +229,7 @@ static const char *untidied(const struct control_state *st, const char *name)
 
 static int open_part(const struct control_state *st, struct control_counts *c, uint32_t i, struct sluice_err *err)
 {
+	const char *tried = untidied(st, c->gen->name);
 	struct control_part_counts *p = &c->parts[i];
 	char added[CONTROL_NAME];
 	int e;
@@ -246,8 +247,9 @@ static int open_part(const struct control_state *st, struct control_counts *c, u
 	if (!p->v || !c->carried[i])
 		return err_nomem(err);
 	e = counts_carried(st, c->gen->name, i, c->carried[i], p->n, added, err);
-	if (!e && untidied(st, c->gen->name)[0])
-		e = carry_tried(st, untidied(st, c->gen->name), c->gen, i, c->carried[i], p->n, err);
+	if (e || !tried[0])
+		return e;
+	e = carry_tried(st, tried, c->gen, i, c->carried[i], p->n, err);
 	if (!e || e == -EPERM || e == -ENOMEM)
 		return e;
 	/* somebody tidies up meanwhile: then it is carried over by now */

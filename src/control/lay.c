@@ -181,6 +181,17 @@ void lay_why(const struct control_state *st, const char *name, uint32_t part, ch
 	buf_free(&b);
 }
 
+/* What is written down of any of these parts, unless a reason is known. */
+static void find_why(const struct control_state *st, const struct control_generation *g,
+		     const int part[CONTROL_KINDS], char *why, size_t size)
+{
+	uint32_t k;
+
+	for (k = 0; g && k < CONTROL_KINDS; k++)
+		if (!why[0] && part[k] >= 0)
+			lay_why(st, g->name, (uint32_t)part[k], why, size);
+}
+
 /*
  * Why the mode is not native is known when a chain begins; whoever follows on the interface inherits it. Of a chain that others began
  * nobody has written it down.
@@ -192,12 +203,10 @@ static void keep_why(const struct control_state *st, const struct both *b, const
 	uint32_t k;
 
 	snprintf(why, sizeof(why), "%s", got->why);
-	for (k = 0; k < CONTROL_KINDS; k++)
-		if (!why[0] && got->mode != SLUICE_MODE_NATIVE && s->from[k] >= 0)
-			lay_why(st, b->from->name, (uint32_t)s->from[k], why, sizeof(why));
-	for (k = 0; k < CONTROL_KINDS; k++) /* the step before this one may have known */
-		if (!why[0] && got->mode != SLUICE_MODE_NATIVE && b->to && s->to[k] >= 0)
-			lay_why(st, b->to->name, (uint32_t)s->to[k], why, sizeof(why));
+	if (got->mode != SLUICE_MODE_NATIVE) {
+		find_why(st, b->from, s->from, why, sizeof(why));
+		find_why(st, b->to, s->to, why, sizeof(why)); /* the step before this one may have known */
+	}
 	if (!why[0] && got->mode == SLUICE_MODE_GENERIC && wanted == SLUICE_MODE_AUTO)
 		snprintf(why, sizeof(why), "its chain was there before the policy, in that mode");
 	if (!why[0] || !b->to || control_generation_dir(st, b->to->name, dir, NULL))
