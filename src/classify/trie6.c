@@ -20,8 +20,12 @@
 #define LARGE_BYTES (6u << 20)
 #define STEP_PRICE 2 /* bits: one step costs as much as four times the memory */
 #define N_WAYS 8
-#define SHORT_OF 8 /* of so many prefixes one may need two lines */
+#define SECOND_PRICE 12. /* of a second line, in tests */
 #define TOO_MUCH (1u << 30)
+
+/* Tests that first lines may have: of the upper half, of both. */
+static const uint32_t ways[N_WAYS][2] = {{2, 0}, {2, 1}, {4, 0}, {4, 1}, {2, 3}, {6, 0}, {6, 1}, {4, 3}};
+static const double TEST_PRICE[2] = {1, 1.5};
 
 /* A bit that tells prefixes apart. */
 struct node {
@@ -176,36 +180,81 @@ static int choose_steps(struct trie *t)
 	return 0;
 }
 
+/* An address inside a prefix, anywhere: the same one for the same number. */
+static classify_u128 some_address(classify_u128 start, uint32_t len, uint64_t number)
+{
+	uint64_t high = (number + 1) * CLASSIFY_MIX, low;
+	classify_u128 any;
+
+	high = (high ^ high >> 32) * CLASSIFY_MIX;
+	low = (high ^ high >> 32) * CLASSIFY_MIX;
+	any = (classify_u128)high << 64 | low;
+	return len ? (start >> (128 - len) << (128 - len)) | (len < 128 ? any >> len : 0) : any;
+}
+
+/* For each way to have tests, how many addresses need a second line. */
+struct second {
+	uint32_t n[N_WAYS];
+	uint32_t asked, low; /* low: some prefix reaches into the lower half */
+};
+
+/* What an address of a region is led to, and which of the prefixes there is the longest around it. */
+static void ask(const struct trie *t, uint32_t region, classify_u128 address, struct second *to)
+{
+	const struct trie6_region *r = &t->regions[region];
+	uint32_t ref = t->tops[region], at, n[2] = {0, 0}, before[2] = {0, 0}, k;
+	const struct side *s = t->side;
+	bool met = false;
+
+	while (!(ref & LEAF))
+		ref = t->nodes[ref].child[bit_of(address, t->nodes[ref].bit)];
+	for (at = ref & ~LEAF; at && s->len[at] > r->exact; at = s->parent[at]) {
+		if (!met && !((address ^ s->start[at]) >> (128 - s->len[at]))) {
+			met = true;
+			memcpy(before, n, sizeof(before));
+		}
+		n[s->len[at] > 64]++;
+	}
+	to->asked++;
+	to->low |= n[1];
+	for (k = 0; k < N_WAYS; k++)
+		if (n[1] > ways[k][1])
+			to->n[k] += !met || before[0] || before[1] >= ways[k][1];
+		else
+			to->n[k] += n[0] > ways[k][0] && (!met || before[0] >= ways[k][0]);
+}
+
 /*
- * How many tests first lines have: few of them cost least, a second line a branch that cannot be predicted. It is not
- * even looked at where the longest prefixes of the first are met.
+ * How many tests first lines have: each costs all packets something, a second line those that need one more, and a
+ * branch that is hard to predict. How many these are is told by addresses: one inside each prefix, one anywhere in each region.
  */
 static void choose_tests(struct trie *t)
 {
-	static const uint32_t ways[N_WAYS][2] = {{2, 0}, {2, 1}, {4, 0}, {4, 1},
-						 {2, 3}, {6, 0}, {6, 1}, {4, 3}};
-	uint32_t i, k, at, class, n[2], short_of[N_WAYS] = {0}, n_leaves = 0, least = UINT32_MAX, low = 0;
-	const struct trie6_region *r;
+	struct second to = {.asked = 0};
+	uint32_t region, class, k, best = 0;
 	const struct side *s = t->side;
+	const struct trie6_region *r;
+	double cost, least = 0;
 
-	for (r = t->regions; r < t->regions + t->n_regions; r++) {
-		for (class = r->first; class < r->end; class ++) {
-			if (s->last[class] != class && class + 1 != r->end)
-				continue;
-			n_leaves++;
-			for (n[0] = n[1] = 0, at = class; at && s->len[at] > r->exact; at = s->parent[at])
-				n[s->len[at] > 64]++;
-			low |= n[1];
-			for (k = 0; k < N_WAYS; k++)
-				short_of[k] += n[0] > ways[k][0] || n[1] > ways[k][1];
+	for (region = 0; region < t->n_regions; region++) {
+		r = &t->regions[region];
+		if (r->outside || r->first >= r->end)
+			continue;
+		for (class = r->first; class < r->end; class ++)
+			ask(t, region, some_address(s->start[class], s->len[class], class), &to);
+		ask(t, region, some_address(s->start[r->first], r->exact, s->n + region), &to);
+	}
+	for (k = 0; k < N_WAYS; k++) {
+		cost = TEST_PRICE[0] * ways[k][0] + TEST_PRICE[1] * ways[k][1];
+		cost += to.asked ? SECOND_PRICE * to.n[k] / to.asked : 0;
+		if (to.low && !ways[k][1])
+			continue;
+		if (!least || cost < least) {
+			least = cost;
+			best = k;
 		}
 	}
-	for (k = 0; k < N_WAYS; k++)
-		least = short_of[k] < least ? short_of[k] : least;
-	for (k = 0; short_of[k] > least + n_leaves / SHORT_OF || (low && !ways[k][1]);)
-		k++;
-	for (i = 0; i < 2; i++)
-		t->tests[0][i] = ways[k][i];
+	memcpy(t->tests[0], ways[best], sizeof(t->tests[0]));
 	t->tests[1][0] = CLASSIFY_TESTS_HIGH;
 	t->tests[1][1] = CLASSIFY_TESTS_LOW;
 }
