@@ -145,10 +145,10 @@ struct filter_bits { /* what every packet needs comes first, where one instructi
 };
 
 /*
- * IPv6: the root leads from two fields of FILTER_ROOT / 2 bits of an address, those behind skip[0] and skip[1], to a few prefixes that it
+ * IPv6: the root leads from two fields of an address, width[i] bits behind skip[i], together FILTER_ROOT, to a few prefixes that it
  * may be in: a word and a key, a `chain` of prefixes of the key, of less than 64 bits, `high` other prefixes of less than 64 bits, `whole`
- * ones of 64 and `deep` longer ones. Every one that the address is in changes the word to its own from that of the prefix around it. Of those
- * of the chain it is the other way round: the word has all their changes, and loses those of which the address is outside.
+ * ones of 64 and `deep` longer ones, or of 64, too. Every one that the address is in changes the word to its own from that of the prefix
+ * around it: `high` ones by changing it. Those of the others are in the word, and those that the address is outside of are taken away.
  */
 #define FILTER_NEAR 16 /* together */
 struct filter_near_chain {
@@ -161,12 +161,11 @@ struct filter_near_whole {
 	__u64 hi, change;
 };
 struct filter_near_deep {
-	__u64 hi, lo, change, shift; /* shift: of the lower half */
+	__u64 hi, lo, change, mask; /* mask: of the lower half */
 };
 struct filter_side6 {
-	__u8 skip[2];
+	__u8 skip[2], width[2];
 	__u8 chain, high, whole, deep; /* how many a record has, in this order */
-	__u8 pad[2];
 };
 
 /* The first rule with FILTER_LIMIT: its rate is kept in line, by constants; those of others in a function. */

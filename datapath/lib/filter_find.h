@@ -141,10 +141,18 @@ static __always_inline __u64 bits_of_address(void *m, const __u32 *root, __u64 a
 	return *TABLE(m, __u64, bits_step(cell, a << 24));
 }
 
-/* As classify_zero() and classify_all_zero(), but a mask: all ones if x is 0. small: x is below 2^63 */
-static __always_inline __u64 bits_if_none(__u64 x, __u32 small)
+/* All ones if x, which is below 2^63, is 0. */
+static __always_inline __u64 bits_if_none(__u64 x)
 {
-	__u64 sign = small ? x - 1 : (x - 1) & ~x;
+	x--;
+	asm volatile("%0 s>>= 63" : "+r"(x));
+	return x;
+}
+
+/* All ones if x is not 0. */
+static __always_inline __u64 bits_if_any(__u64 x)
+{
+	__u64 sign = x | (0 - x);
 
 	asm volatile("%0 s>>= 63" : "+r"(sign));
 	return sign;
@@ -162,8 +170,9 @@ static __always_inline __u64 bits_if_above(__u64 x, __u64 limit)
 static __always_inline __u64 bits_of_address6(void *m, const __u32 *root, const __u64 *a,
 					      const volatile struct filter_side6 *how)
 {
-	__u32 at = root[a[0] << how->skip[0] >> (64 - FILTER_ROOT / 2) << (FILTER_ROOT / 2) |
-			a[0] << how->skip[1] >> (64 - FILTER_ROOT / 2)], k;
+	__u32 at = root[a[0] << how->skip[0] >> (64 - how->width[0]) << how->width[1] |
+			a[0] << how->skip[1] >> (64 - how->width[1])],
+	      k;
 	const __u64 *record = m + (at & (CLASSIFY_ROOM - 1) & ~7u);
 	const struct filter_near_chain *c = (const void *)(record + 2);
 	const struct filter_near_high *h = (const void *)(c + how->chain);
@@ -181,19 +190,19 @@ static __always_inline __u64 bits_of_address6(void *m, const __u32 *root, const 
 	for (k = 0; k < FILTER_NEAR; k++) {
 		if (how->high <= k)
 			break;
-		word ^= h[k].change & bits_if_none((a[0] ^ h[k].hi) >> h[k].shift, 1);
+		word ^= h[k].change & bits_if_none((a[0] ^ h[k].hi) >> h[k].shift);
 	}
 #pragma clang loop unroll(full)
 	for (k = 0; k < FILTER_NEAR; k++) {
 		if (how->whole <= k)
 			break;
-		word ^= w[k].change & bits_if_none(a[0] ^ w[k].hi, 0);
+		word ^= w[k].change & bits_if_any(a[0] ^ w[k].hi);
 	}
 #pragma clang loop unroll(full)
 	for (k = 0; k < FILTER_NEAR; k++) {
 		if (how->deep <= k)
 			break;
-		word ^= d[k].change & bits_if_none((a[0] ^ d[k].hi) | (a[1] ^ d[k].lo) >> d[k].shift, 0);
+		word ^= d[k].change & bits_if_any((a[0] ^ d[k].hi) | ((a[1] ^ d[k].lo) & d[k].mask));
 	}
 	return word;
 }

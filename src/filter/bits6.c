@@ -11,8 +11,10 @@
 #include "filter/work.h"
 
 #define PREFIXES_MAX 256 /* of all rules on one side */
-#define FIELD (FILTER_ROOT / 2)
-#define SKIP_MOST (64 - FIELD)
+#define FIELD_LEAST 4	 /* bits of a field */
+#define FIELD_STEP 2
+#define WHOLE_PRICE 9u /* instructions */
+#define DEEP_PRICE 14u
 #define BUCKETS (1u << FILTER_ROOT)
 
 struct prefix {
@@ -22,7 +24,13 @@ struct prefix {
 	uint64_t word, change; /* change: from the word of the smallest one around it */
 };
 
-enum { CHAIN, HIGH, WHOLE, DEEP, KINDS }; /* of less than 64 bits: in the chain or not; 64, more */
+/* Of less than 64 bits: in the chain or not; of 64, of more. LONG counts the latter two together. */
+enum { CHAIN, HIGH, WHOLE, DEEP, LONG, KINDS };
+
+/* Two fields of an address that lead to a bucket. */
+struct fields {
+	uint32_t skip[2], width[2];
+};
 
 struct span {
 	struct policy_span6 is;
@@ -32,7 +40,8 @@ struct span {
 struct side {
 	struct buf spans, prefixes;
 	const struct prefix *p;
-	uint32_t n, skip[2];
+	uint32_t n;
+	struct fields fields;
 	uint32_t most[KINDS];	      /* prefixes of a bucket */
 	uint64_t outside;	      /* the word of what is in none */
 	uint64_t any;		      /* rules that do not ask for the address */
@@ -200,11 +209,11 @@ static void order(struct side *s)
 	}
 }
 
-/* What a field of FIELD bits behind `skip` may be in a prefix: *n values from the one that is returned on. */
-static uint32_t field_of(const struct prefix *p, uint32_t skip, uint32_t *n)
+/* What a field of `width` bits behind `skip` may be in a prefix: *n values from the one that is returned on. */
+static uint32_t field_of(const struct prefix *p, uint32_t skip, uint32_t width, uint32_t *n)
 {
-	*n = p->len <= skip ? 1u << FIELD : p->len >= skip + FIELD ? 1 : 1u << (skip + FIELD - p->len);
-	return p->len <= skip ? 0 : (uint32_t)(p->first.hi << skip >> (64 - FIELD));
+	*n = p->len <= skip ? 1u << width : p->len >= skip + width ? 1 : 1u << (skip + width - p->len);
+	return p->len <= skip ? 0 : (uint32_t)(p->first.hi << skip >> (64 - width));
 }
 
 /* The buckets that a prefix has part in. */
@@ -212,12 +221,12 @@ struct part {
 	uint32_t first[2], n[2];
 };
 
-static struct part part_of(const struct prefix *p, const uint32_t skip[2])
+static struct part part_of(const struct prefix *p, const struct fields *f)
 {
 	struct part part;
 
-	part.first[0] = field_of(p, skip[0], &part.n[0]);
-	part.first[1] = field_of(p, skip[1], &part.n[1]);
+	part.first[0] = field_of(p, f->skip[0], f->width[0], &part.n[0]);
+	part.first[1] = field_of(p, f->skip[1], f->width[1], &part.n[1]);
 	return part;
 }
 
@@ -226,13 +235,26 @@ static uint32_t kind_of(const struct prefix *p)
 	return p->len < 64 ? HIGH : p->len == 64 ? WHOLE : DEEP;
 }
 
+/* Prefixes of 64 bits can be asked for as longer ones are: where that costs less. */
+static bool is_long_cheaper(const uint32_t most[KINDS])
+{
+	return DEEP_PRICE * most[LONG] < WHOLE_PRICE * most[WHOLE] + DEEP_PRICE * most[DEEP];
+}
+
 /* What a packet pays for a record: instructions (datapath/lib/filter_find.h). UINT32_MAX: it has no room. */
 static uint32_t price(const uint32_t most[KINDS])
 {
-	return most[CHAIN] + most[HIGH] + most[WHOLE] + most[DEEP] > FILTER_NEAR
-		       ? UINT32_MAX
-		       : 6 * most[CHAIN] + (most[CHAIN] ? 4 : 0) + 9 * most[HIGH] + 10 * most[WHOLE] +
-				 16 * most[DEEP];
+	uint32_t n = most[CHAIN] + most[HIGH],
+		 cost = 6 * most[CHAIN] + (most[CHAIN] ? 4 : 0) + 9 * most[HIGH];
+
+	if (is_long_cheaper(most)) {
+		n += most[LONG];
+		cost += DEEP_PRICE * most[LONG];
+	} else {
+		n += most[WHOLE] + most[DEEP];
+		cost += WHOLE_PRICE * most[WHOLE] + DEEP_PRICE * most[DEEP];
+	}
+	return n > FILTER_NEAR ? UINT32_MAX : cost;
 }
 
 static uint32_t larger(uint32_t a, uint32_t b)
@@ -244,7 +266,7 @@ static uint32_t larger(uint32_t a, uint32_t b)
  * The most prefixes of each kind that one bucket has, if their price is below `enough`; else anything above that. Whatever is around a
  * prefix is in all of its buckets, so a bucket's chain is as long as its deepest prefix is deep.
  */
-static void most_in(struct side *s, const uint32_t skip[2], uint32_t enough, uint32_t most[KINDS])
+static void most_in(struct side *s, const struct fields *f, uint32_t enough, uint32_t most[KINDS])
 {
 	uint32_t i, k, j, b, kind, all = 0, chain = 0;
 	struct part part;
@@ -252,7 +274,7 @@ static void most_in(struct side *s, const uint32_t skip[2], uint32_t enough, uin
 	memset(s->n_in, 0, sizeof(s->n_in));
 	memset(most, 0, KINDS * sizeof(*most));
 	for (i = 0; i < s->n; i++) { /* what is in every bucket is not counted in each */
-		part = part_of(&s->p[i], skip);
+		part = part_of(&s->p[i], f);
 		if (part.n[0] * part.n[1] != BUCKETS)
 			continue;
 		all++;
@@ -261,14 +283,16 @@ static void most_in(struct side *s, const uint32_t skip[2], uint32_t enough, uin
 	most[CHAIN] = chain;
 	most[HIGH] = all - chain;
 	for (i = 0; i < s->n && price(most) < enough; i++) {
-		part = part_of(&s->p[i], skip);
+		part = part_of(&s->p[i], f);
 		kind = kind_of(&s->p[i]);
 		for (k = 0; k < part.n[0] && part.n[0] * part.n[1] != BUCKETS; k++)
 			for (j = 0; j < part.n[1]; j++) {
-				b = (part.first[0] + k) << FIELD | (part.first[1] + j);
+				b = (part.first[0] + k) << f->width[1] | (part.first[1] + j);
 				s->n_in[kind][b] += s->n_in[kind][b] < 255;
 				if (kind != HIGH) {
 					most[kind] = larger(most[kind], s->n_in[kind][b]);
+					s->n_in[LONG][b] += s->n_in[LONG][b] < 255;
+					most[LONG] = larger(most[LONG], s->n_in[LONG][b]);
 					continue;
 				}
 				s->n_in[CHAIN][b] =
@@ -281,19 +305,28 @@ static void most_in(struct side *s, const uint32_t skip[2], uint32_t enough, uin
 
 static void choose(struct side *s)
 {
-	uint32_t skip[2], most[KINDS], best = UINT32_MAX;
+	uint32_t most[KINDS], best = UINT32_MAX, first;
+	struct fields f;
 
-	for (skip[0] = 0; skip[0] <= SKIP_MOST; skip[0]++)
-		for (skip[1] = skip[0]; skip[1] <= SKIP_MOST; skip[1]++) {
-			most_in(s, skip, best, most);
-			if (price(most) < best) {
+	for (first = FIELD_LEAST; first <= FILTER_ROOT - FIELD_LEAST; first += FIELD_STEP) {
+		f.width[0] = first;
+		f.width[1] = FILTER_ROOT - first;
+		for (f.skip[0] = 0; f.skip[0] <= 64 - f.width[0]; f.skip[0]++)
+			for (f.skip[1] = f.skip[0]; f.skip[1] <= 64 - f.width[1]; f.skip[1]++) {
+				most_in(s, &f, best, most);
+				if (price(most) >= best)
+					continue;
 				best = price(most);
-				memcpy(s->skip, skip, sizeof(skip));
+				s->fields = f;
 				memcpy(s->most, most, sizeof(most));
 			}
-		}
+	}
 	if (best == UINT32_MAX)
 		s->most[HIGH] = FILTER_NEAR + 1;
+	if (is_long_cheaper(s->most)) {
+		s->most[WHOLE] = 0;
+		s->most[DEEP] = s->most[LONG];
+	}
 }
 
 /* Is prefix p in the chain that ends with `end`? */
@@ -325,13 +358,15 @@ static void put_prefix_in(const struct side *s, uint64_t *record, const uint32_t
 						       .shift = 64 - p->len};
 		break;
 	case WHOLE:
+		record[0] ^= p->change;
 		w[n[WHOLE]] = (struct filter_near_whole){.hi = p->first.hi, .change = p->change};
 		break;
 	default:
+		record[0] ^= p->change;
 		d[n[DEEP]] = (struct filter_near_deep){.hi = p->first.hi,
 						       .lo = p->first.lo,
 						       .change = p->change,
-						       .shift = 128 - p->len};
+						       .mask = mask64(p->len - 64)};
 	}
 }
 
@@ -355,9 +390,9 @@ static void put_bucket(struct side *s, uint32_t b, uint64_t *record)
 	struct part part;
 
 	for (p = s->p; p < s->p + s->n; p++) {
-		part = part_of(p, s->skip);
-		if ((b >> FIELD) - part.first[0] >= part.n[0] ||
-		    (b & (BUCKETS - 1) >> FIELD) - part.first[1] >= part.n[1])
+		part = part_of(p, &s->fields);
+		if ((b >> s->fields.width[1]) - part.first[0] >= part.n[0] ||
+		    (b & ((1u << s->fields.width[1]) - 1)) - part.first[1] >= part.n[1])
 			continue;
 		in[n_in++] = p; /* no more than there is room for: choose() */
 		if (kind_of(p) == HIGH && (!end || p->depth > end->depth))
@@ -368,6 +403,8 @@ static void put_bucket(struct side *s, uint32_t b, uint64_t *record)
 		kind = kind_of(in[i]);
 		if (kind == HIGH && is_in_chain(in[i], end))
 			kind = CHAIN;
+		if (kind == WHOLE && !s->most[WHOLE])
+			kind = DEEP;
 		put_prefix_in(s, record, n, kind, in[i], end);
 		n[kind]++;
 	}
@@ -403,7 +440,7 @@ int filter_bits6(const struct policy *p, const struct filter_sets *sets, const s
 	struct side *s = calloc(1, sizeof(*s));
 	int e = s ? gather(s, p, sets, set, does, side, asks) : -ENOMEM;
 
-	*how = (struct filter_side6){.skip = 0};
+	*how = (struct filter_side6){.width = {FILTER_ROOT / 2, FILTER_ROOT / 2}};
 	if (!e) {
 		order(s);
 		choose(s);
@@ -411,7 +448,8 @@ int filter_bits6(const struct policy *p, const struct filter_sets *sets, const s
 			e = -EFBIG;
 	}
 	if (!e) {
-		*how = (struct filter_side6){.skip = {(__u8)s->skip[0], (__u8)s->skip[1]},
+		*how = (struct filter_side6){.skip = {(__u8)s->fields.skip[0], (__u8)s->fields.skip[1]},
+					     .width = {(__u8)s->fields.width[0], (__u8)s->fields.width[1]},
 					     .chain = (__u8)s->most[CHAIN],
 					     .high = (__u8)s->most[HIGH],
 					     .whole = (__u8)s->most[WHOLE],

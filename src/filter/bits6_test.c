@@ -103,7 +103,8 @@ static struct policy *policy_of(struct buf *text, uint32_t n)
 static uint64_t look_up(const struct buf *tables, const uint32_t *root, const struct filter_side6 *how,
 			struct policy_addr6 a)
 {
-	uint32_t bucket = (uint32_t)(a.hi << how->skip[0] >> 58 << 6 | a.hi << how->skip[1] >> 58), i;
+	uint32_t i, bucket = (uint32_t)(a.hi << how->skip[0] >> (64 - how->width[0]) << how->width[1] |
+					a.hi << how->skip[1] >> (64 - how->width[1]));
 	const uint64_t *record = (const void *)(tables->data + root[bucket]);
 	const struct filter_near_chain *c = (const void *)(record + 2);
 	const struct filter_near_high *h = (const void *)(c + how->chain);
@@ -122,10 +123,10 @@ static uint64_t look_up(const struct buf *tables, const uint32_t *root, const st
 			word ^= h[i].change;
 		}
 	for (i = 0; i < how->whole; i++)
-		if (a.hi == w[i].hi)
+		if (a.hi != w[i].hi)
 			word ^= w[i].change;
 	for (i = 0; i < how->deep; i++)
-		if (d[i].change && a.hi == d[i].hi && !((a.lo ^ d[i].lo) >> d[i].shift))
+		if (a.hi != d[i].hi || (a.lo ^ d[i].lo) & d[i].mask)
 			word ^= d[i].change;
 	return word;
 }
