@@ -26,8 +26,10 @@ struct isa_memory {
 /*
  * isa_fold() rewrites loads whose address is known on every way to them, and what is computed of known numbers, where an immediate can
  * hold the value; and lookups of maps in v whose key is a constant 0, with the map loaded shortly before the call. Jumps that are
- * never taken, and what writes registers that nobody reads, become `goto +0`, which the kernel takes out. The number of instructions
- * stays, and every instruction can still be reached for all that who follows jumps alone can tell.
+ * always taken no longer ask; those that never are, and what writes registers or stores to the frame what nobody reads, become
+ * `goto +0`, which the kernel takes out. The number of instructions stays, and every instruction can still be reached for all that
+ * who follows jumps alone can tell: in each function one jump asks as before, and of what is behind it and never runs some becomes
+ * jumps to the rest.
  *
  * in:      insns  passes isa_check(); relocated
  *          v      maps of type array with one entry, also if it is not constant

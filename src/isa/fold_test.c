@@ -387,6 +387,39 @@ static void lookups(void **state)
 		expect(same[i], same[i], 0);
 }
 
+/* What never runs is led to from other places that never run, so that but one jump has to ask. */
+static void led_to(void **state)
+{
+	(void)state;
+	expect("r2 = 1\nif r2 == 1 goto one\nr3 = 6\nr4 = 7\none:\nif r2 == 1 goto two\nr5 = 8\ntwo:\nr0 = 5\nexit\n",
+	       "r2 = 1\nif r2 == 1 goto one\nr3 = 6\nif r10 == 0 goto never\none:\ngoto two\nnever:\nr5 = 8\ntwo:\nr0 = 5\nexit\n",
+	       1);
+	expect("r2 = 1\nif r2 == 1 goto one\nr3 = 6\none:\nif r2 == 0 goto odd\nr0 = 5\nexit\nodd:\nr0 = 6\nexit\n",
+	       "r2 = 1\nif r2 == 1 goto one\nif r10 == 0 goto odd\none:\ngoto +0\nr0 = 5\nexit\nodd:\nr0 = 6\nexit\n",
+	       1);
+	/* neither a jump nor a call makes place for another way, nor what is as long as two */
+	expect("r2 = 1\nif r2 == 1 goto one\ncall bpf_ktime_get_ns#5\nr3 = map[fd:5]+0\ngoto one\none:\nif r2 == 1 goto two\nr5 = 8\ntwo:\n"
+	       "r0 = 5\nexit\n",
+	       "r2 = 1\nif r2 == 1 goto one\ncall bpf_ktime_get_ns#5\nr3 = map[fd:5]+0\ngoto one\none:\nif r2 == 1 goto two\nr5 = 8\ntwo:\n"
+	       "r0 = 5\nexit\n",
+	       0);
+	/* each function for itself */
+	expect("r2 = 1\nif r2 == 1 goto one\nr3 = 6\none:\ncall sub\nexit\nsub:\nr2 = 1\nif r2 == 1 goto two\nr5 = 8\ntwo:\nr0 = 5\nexit\n",
+	       "r2 = 1\nif r2 == 1 goto one\nr3 = 6\none:\ncall sub\nexit\nsub:\nr2 = 1\nif r2 == 1 goto two\nr5 = 8\ntwo:\nr0 = 5\nexit\n",
+	       0);
+	/* and what nobody could lead to before leaves its function as it was */
+	expect("r2 = 1\nif r2 == 0 goto out\nr0 = 3\nout:\nexit\nr0 = 5\nexit\n",
+	       "r2 = 1\nif r2 == 0 goto out\nr0 = 3\nout:\nexit\nr0 = 5\nexit\n", 0);
+}
+
+/* Where a pointer is stored by what never runs, its frame is nobody else's still. */
+static void shown_by_nobody(void **state)
+{
+	(void)state;
+	expect("r2 = 1\n*(u64 *)(r10 -8) = r2\nif r2 == 1 goto one\nr3 = r10\none:\nr0 = 5\nexit\n",
+	       "r2 = 1\ngoto +0\nif r2 == 1 goto one\nr3 = r10\none:\nr0 = 5\nexit\n", 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -407,6 +440,8 @@ int main(void)
 		cmocka_unit_test(neutral),
 		cmocka_unit_test(decided),
 		cmocka_unit_test(only_way),
+		cmocka_unit_test(led_to),
+		cmocka_unit_test(shown_by_nobody),
 		cmocka_unit_test(too_large_to_decide),
 		cmocka_unit_test(unread),
 	};

@@ -8,68 +8,175 @@
 
 #define ARGUMENTS 0x3eu /* r1 to r5 as bits */
 
-static bool mark(uint8_t *seen, uint32_t pc)
+/* Decides jumps, function by function. By instruction: */
+struct straight {
+	struct fold *f;
+	struct bpf_insn *was; /* the program before */
+	uint8_t *
+		seen; /* what the kernel finds ways to: it refuses a program that has others, whatever is decided */
+	uint8_t *starts;	  /* a function begins here */
+	uint32_t *lead;		  /* the jump that led here until it was decided, plus 1 */
+	uint32_t *slots, n_slots; /* those that never run, are found, and could be jumps instead */
+	uint32_t *todo;
+	uint32_t end; /* of the function */
+};
+
+/* Where functions begin: what calls and addresses name. */
+static void mark_starts(const struct fold *f, uint8_t *starts)
 {
-	bool is_new = !seen[pc];
-
-	seen[pc] = 1;
-	return is_new;
-}
-
-/* Which instructions the kernel finds ways to, whatever is decided: it refuses a program that has others. */
-static bool reach(const struct fold *f, uint8_t *seen)
-{
-	bool changed = true, all = true;
-	uint32_t pc, to;
-	int64_t target;
-
-	memset(seen, 0, f->n + 1ul);
-	seen[0] = 1;
-	while (changed)
-		for (changed = false, pc = 0; pc < f->n; pc = fold_behind(f, pc)) {
-			if (!seen[pc])
-				continue;
-			target = isa_target(f->insns, pc);
-			to = fold_behind(f, pc);
-			if (target >= 0 && target < f->n)
-				changed |= mark(seen, (uint32_t)target);
-			if (to < f->n && !fold_is_end(&f->insns[pc]))
-				changed |= mark(seen, to);
-		}
-	for (pc = 0; pc < f->n; pc = fold_behind(f, pc))
-		all = all && seen[pc];
-	return all;
-}
-
-/* Jumps that are never taken go, unless they are the only way to where they lead. */
-static int drop_jumps(struct fold *f, uint32_t *count, struct sluice_err *err)
-{
-	struct bpf_insn *was = calloc(f->n + 1ul, sizeof(*was));
-	uint8_t *seen = calloc(f->n + 1ul, 1);
-	int e = was && seen ? 0 : err_nomem(err);
 	int64_t target;
 	uint32_t pc;
-	bool goes, back;
 
-	for (pc = 0; !e && pc < f->n; pc = fold_behind(f, pc))
-		if (fold_is_reached(f, pc) && fold_is_decided(&f->insns[pc], f->regs[pc], &goes) && !goes) {
-			was[pc] = f->insns[pc];
-			f->insns[pc] = isa_make(ISA_GOTO);
-			++*count;
+	for (pc = 0; pc < f->n; pc = fold_behind(f, pc)) {
+		target = fold_names(&f->insns[pc]) ? isa_target(f->insns, pc) : -1;
+		if (target >= 0 && target < f->n)
+			starts[target] = 1;
+	}
+}
+
+static bool is_conditional(const struct bpf_insn *i)
+{
+	return isa_decode(i) != ISA_UNKNOWN && (isa_op(isa_decode(i))->fields & ISA_J) && !fold_is_end(i);
+}
+
+/* What never runs and does nothing but go on to the next instruction. */
+static bool is_slot(const struct straight *s, uint32_t pc)
+{
+	const struct bpf_insn *i = &s->f->insns[pc];
+
+	return !fold_is_reached(s->f, pc) && pc + 1 < s->end && isa_decode(i) != ISA_UNKNOWN &&
+	       !fold_is_end(i) && !fold_names(i) && isa_target(s->f->insns, pc) < 0;
+}
+
+/* Finds what can be reached from pc on. */
+static void find(struct straight *s, uint32_t pc)
+{
+	const struct fold *f = s->f;
+	uint32_t n = 0, next[2], k;
+	const struct bpf_insn *i;
+	int64_t target;
+
+	s->seen[pc] = 1;
+	for (s->todo[n++] = pc; n > 0;) {
+		pc = s->todo[--n];
+		i = &f->insns[pc];
+		if (is_slot(s, pc))
+			s->slots[s->n_slots++] = pc;
+		target = fold_names(i) ? -1 : isa_target(f->insns, pc);
+		next[0] = fold_is_end(i) ? s->end : fold_behind(f, pc);
+		next[1] = target >= 0 && target < s->end ? (uint32_t)target : s->end;
+		for (k = 0; k < 2; k++)
+			if (next[k] < s->end && !s->seen[next[k]]) {
+				s->seen[next[k]] = 1;
+				s->todo[n++] = next[k];
+			}
+	}
+}
+
+/* Jumps that are always taken go without asking, those that never are go. */
+static uint32_t decide(struct straight *s, uint32_t start)
+{
+	struct fold *f = s->f;
+	uint32_t pc, count = 0;
+	bool goes;
+
+	for (pc = start; pc < s->end; pc = fold_behind(f, pc)) {
+		struct bpf_insn *i = &f->insns[pc];
+		int16_t off = i->off;
+
+		if (!fold_is_reached(f, pc) || !is_conditional(i) || !fold_is_decided(i, f->regs[pc], &goes))
+			continue;
+		s->lead[goes ? pc + 1 : (uint32_t)isa_target(f->insns, pc)] = pc + 1;
+		*i = isa_make(ISA_GOTO);
+		i->off = goes ? off : 0;
+		count++;
+	}
+	return count;
+}
+
+/*
+ * A way to pc, which never runs and is found no more: from another place that never runs, or by the jump that led there as it was. So
+ * all of a function that never runs hangs on one jump that still asks. false: there is none
+ */
+static bool lead_to(struct straight *s, uint32_t pc, uint32_t *count)
+{
+	struct fold *f = s->f;
+	uint32_t at, k;
+	int64_t off;
+
+	for (k = s->n_slots; k-- > 0;) {
+		at = s->slots[k];
+		off = (int64_t)pc - at - 1;
+		if (off < INT16_MIN || off > INT16_MAX)
+			continue;
+		s->slots[k] = s->slots[--s->n_slots];
+		f->insns[at] = isa_make(ISA_JEQ64_K);
+		f->insns[at].dst_reg = BPF_REG_10;
+		f->insns[at].off = (int16_t)off;
+		return true;
+	}
+	at = s->lead[pc];
+	if (!at || !s->seen[at - 1])
+		return false;
+	f->insns[at - 1] = s->was[at - 1];
+	--*count;
+	return true;
+}
+
+/* The function that begins here: jumps that are decided. Where not all of it could be found any more, it stays as it was. */
+static uint32_t straighten(struct straight *s, uint32_t start)
+{
+	struct fold *f = s->f;
+	uint32_t pc, count;
+	bool all = true;
+
+	s->n_slots = 0;
+	count = decide(s, start);
+	if (!count)
+		return 0;
+	find(s, start);
+	for (pc = start; all && pc < s->end; pc = fold_behind(f, pc))
+		if (!s->seen[pc]) {
+			all = lead_to(s, pc, &count);
+			find(s, pc);
 		}
-	for (back = true; !e && back && !reach(f, seen);)
-		for (back = false, pc = 0; pc < f->n; pc = fold_behind(f, pc)) {
-			target = was[pc].code ? (int64_t)pc + 1 + was[pc].off : -1;
-			if (target < 0 || target >= f->n || seen[target])
-				continue;
-			f->insns[pc] = was[pc];
-			was[pc].code = 0;
-			--*count;
-			back = true;
-		}
-	free(was);
-	free(seen);
-	return e;
+	if (!all) {
+		memcpy(f->insns + start, s->was + start, (s->end - start) * sizeof(*f->insns));
+		count = 0;
+	}
+	return count;
+}
+
+static int drop_jumps(struct fold *f, uint32_t *count, struct sluice_err *err)
+{
+	struct straight s = {
+		.f = f,
+		.was = malloc((f->n + 1ul) * sizeof(*s.was)),
+		.seen = calloc(f->n + 1ul, 1),
+		.starts = calloc(f->n + 1ul, 1),
+		.lead = calloc(f->n + 1ul, sizeof(*s.lead)),
+		.slots = calloc(f->n + 1ul, sizeof(*s.slots)),
+		.todo = calloc(f->n + 1ul, sizeof(*s.todo)),
+	};
+	bool room = s.was && s.seen && s.starts && s.lead && s.slots && s.todo;
+	uint32_t pc;
+
+	if (room) {
+		memcpy(s.was, f->insns, f->n * sizeof(*s.was));
+		mark_starts(f, s.starts);
+	}
+	for (pc = 0; room && pc < f->n; pc = s.end) {
+		for (s.end = pc + 1; s.end < f->n && !s.starts[s.end];)
+			s.end++;
+		*count += straighten(&s, pc);
+	}
+	free(s.was);
+	free(s.seen);
+	free(s.starts);
+	free(s.lead);
+	free(s.slots);
+	free(s.todo);
+	return room ? 0 : err_nomem(err);
 }
 
 /* Nothing comes of it but what it writes to its register. */
@@ -195,16 +302,12 @@ static uint8_t *shown_frames(const struct fold *f)
 {
 	uint8_t *starts = calloc(f->n + 1ul, 1), *shown = calloc(f->n + 1ul, 1);
 	uint32_t pc, of = 0, end;
-	int64_t target;
 
-	for (pc = 0; starts && shown && pc < f->n; pc = fold_behind(f, pc)) {
-		target = fold_names(&f->insns[pc]) ? isa_target(f->insns, pc) : -1;
-		if (target >= 0 && target < f->n)
-			starts[target] = 1;
-	}
+	if (starts && shown)
+		mark_starts(f, starts);
 	for (pc = 0; starts && shown && pc < f->n; pc = fold_behind(f, pc)) {
 		of = starts[pc] ? pc : of;
-		shown[of] |= frame_shows(&f->insns[pc]);
+		shown[of] |= fold_is_reached(f, pc) && frame_shows(&f->insns[pc]);
 	}
 	for (pc = 0; starts && shown && pc < f->n; pc = end)
 		for (of = pc, end = pc + 1; end < f->n && !starts[end]; end++)
