@@ -75,6 +75,18 @@ struct classify_front {
 	__u8 steps[2]; /* of tries: steps to a line by bits of the upper half, of the lower one */
 	__u8 tests[2]; /* of the first line, for each half */
 	__u64 base;
+	/*
+	 * IPv6, where all prefixes of more than 64 bits, and no others but those around them, have the same upper half: struct
+	 * classify_around by prefix around that half, the longest first, /0 last; what is said above is of the lower half. 0: elsewhere
+	 */
+	__u32 around, n_around;
+	__u64 common; /* that upper half */
+};
+
+#define CLASSIFY_AROUND_MAX 64
+struct classify_around {
+	__u32 shift; /* what is left of the difference to `common` behind it has to be 0; of the last one nothing has */
+	__u32 record;
 };
 
 /*
@@ -218,7 +230,7 @@ struct classify_image {
 
 _Static_assert(sizeof(struct classify_fork) == 16, "classify_fork");
 _Static_assert(sizeof(struct classify_leaf) == 32, "classify_leaf");
-_Static_assert(sizeof(struct classify_front) == 32, "classify_front");
+_Static_assert(sizeof(struct classify_front) == 48, "classify_front");
 _Static_assert(sizeof(struct classify_line) == 64, "classify_line");
 _Static_assert(sizeof(struct classify_fork6) == 32, "classify_fork6");
 _Static_assert(sizeof(struct classify_leaf6) == 64, "classify_leaf6");

@@ -333,6 +333,25 @@ static void nested(uint8_t family)
 	rules_free(&set);
 }
 
+/* All in one network of 96 bits, or with some around that, of up to 64 bits and of more: the lower half alone tells them apart. */
+static void inside(uint64_t i)
+{
+	static const char *const kinds[] = {"acl", "fw", "ipc"};
+	static const uint8_t lens[] = {0, 1, 16, 40, 63, 64, 65, 80, 96};
+	struct rule_set set;
+	uint32_t k;
+
+	rules_make(&set, kinds[i % 3], 6, 30 + 20 * i, 3 + 4 * i);
+	for (k = 0; k < i && k < set.n; k++) {
+		set.rules[k * 7 % set.n].src_len = lens[(i + k) % sizeof(lens)];
+		set.rules[k * 5 % set.n].dst_len = lens[(i * 5 + k) % sizeof(lens)];
+	}
+	if (i % 4 == 3) /* and one elsewhere: they are not in one any more */
+		set.rules[0].src[2] ^= 0x40;
+	all_ways(&set, 4000, i);
+	rules_free(&set);
+}
+
 static void edges(void)
 {
 	static const char *const kinds[] = {"acl", "fw", "ipc"};
@@ -348,6 +367,8 @@ static void edges(void)
 	}
 	nested(4);
 	nested(6);
+	for (i = 0; i < 16; i++)
+		inside(i);
 	rules_make(&set, "ipc", 0, 3000, 9);
 	twice(&set);
 	set.rules[17].family = 5;
@@ -363,7 +384,7 @@ static void edges(void)
 		"rule 0: a port range that ends before it begins");
 	refused(everything, NULL, CLASSIFY_MAX_RULES + 1, -ENOSPC, "131001 rules, at most 131000");
 	refused(everything, &little, 1, -ENOSPC,
-		"IPv4: the rules would not fit: a table of 513 x 32 bytes after 12456, of 20000 that are "
+		"IPv4: the rules would not fit: a table of 513 x 32 bytes after 12584, of 20000 that are "
 		"allowed; fewer different prefixes and ports are needed, or long lists in sets that have a file, "
 		"a timeout or a size");
 	say_ways();

@@ -217,8 +217,23 @@ CLASSIFY_FN __u32 classify_over(const __u32 *limit, __u64 x)
 	       classify_below(limit[6], x);
 }
 
+/* The record of an address whose upper half differs by x from the one that all prefixes have. */
+CLASSIFY_FN __u32 classify_outer(void *m, const struct classify_front *f, __u64 x)
+{
+	const struct classify_around *a = CLASSIFY_AT(m, struct classify_around, f->around);
+	__u32 i;
+
+	CLASSIFY_LOOP
+	for (i = 1; i < CLASSIFY_AROUND_MAX; i++) {
+		if (i >= f->n_around || !classify_shift(x, a->shift))
+			break;
+		a = CLASSIFY_AT(m, struct classify_around, f->around + i * (__u32)sizeof(*a));
+	}
+	return a->record;
+}
+
 /* The record of an IPv6 address, its halves in host order. */
-CLASSIFY_FN __u32 classify_record6(void *m, const struct classify_front *f, __u64 high, __u64 low)
+CLASSIFY_FN __u32 classify_inner(void *m, const struct classify_front *f, __u64 high, __u64 low)
 {
 	__u32 outside = (__u32)(-((high ^ f->base) >> (f->outside & 63) >> 1) >> 63);
 	__u64 rest = high << (f->shift & 63), x;
@@ -245,6 +260,17 @@ CLASSIFY_FN __u32 classify_record6(void *m, const struct classify_front *f, __u6
 	if (inner)
 		cell = classify_trie(m, f, cell, high, low);
 	return cell;
+}
+
+CLASSIFY_FN __u32 classify_record6(void *m, const struct classify_front *f, __u64 high, __u64 low)
+{
+	if (f->n_around) {
+		if (high != f->common)
+			return classify_outer(m, f, high ^ f->common);
+		high = low;
+		low = 0;
+	}
+	return classify_inner(m, f, high, low);
 }
 
 CLASSIFY_FN __u32 classify_by_cross(void *m, const struct classify_cross *c, __u32 src, __u32 dst,

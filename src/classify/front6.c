@@ -14,6 +14,7 @@
 #define PIECES CLASSIFY_LEAF6
 #define WAYS CLASSIFY_FORK6
 #define WIDTH_MAX 12
+#define FROM_MAX 47	/* so that with 16 bits the window ends before the upper half does */
 #define TRIES_MAX 20000 /* classes of a side; doc/classify.md has the measurement */
 #define DEPTH_MAX CLASSIFY_DEPTH_MAX
 #define LEAVES_MAX (384u << 10) /* bytes without forks */
@@ -303,7 +304,7 @@ static void choose_window(struct slots *t)
 	while (first + 1 < s->n && s->last[first] == s->n - 1)
 		first++;
 	apart = s->start[first] ^ s->start[s->n - 1];
-	for (t->from = 0; t->from < 32 && !(apart >> (127 - t->from));)
+	for (t->from = 0; t->from < FROM_MAX && !(apart >> (127 - t->from));)
 		t->from++;
 	bits = s->n == 1 ? 1 : s->n > TRIES_MAX ? 16 : s->n > 4000 ? 13 : 12;
 	t->end = t->from + bits;
@@ -393,14 +394,73 @@ static int pieces(struct slots *t, struct classify_front *front)
 	return e;
 }
 
+/* How many prefixes are around all others, which are of more than 64 bits and have the same upper half; 0: it is not so. */
+static uint32_t n_around(const struct side *s)
+{
+	uint32_t n = 0;
+
+	while (n < s->n && s->len[n] <= 64 && s->last[n] == s->n - 1)
+		n++;
+	if (n == s->n || s->len[n] <= 64 || (s->start[n] ^ s->start[s->n - 1]) >> 64)
+		return 0;
+	return n;
+}
+
+/* What is inside the last of n such prefixes, with the lower half of addresses in the place of the upper one. */
+static int put_inner(struct work *w, const struct side *s, uint32_t n, struct side *inner)
+{
+	uint32_t i, from = n - 1;
+
+	*inner = (struct side){.n = s->n - from, .upper = s->upper + from, .numbered = from};
+	inner->start = work_array(w, inner->n, sizeof(*inner->start));
+	inner->len = work_array(w, inner->n, sizeof(*inner->len));
+	inner->parent = work_array(w, inner->n, sizeof(*inner->parent));
+	inner->last = work_array(w, inner->n, sizeof(*inner->last));
+	if (!inner->start || !inner->len || !inner->parent || !inner->last)
+		return -ENOMEM;
+	for (i = 0; i < inner->n; i++) {
+		inner->start[i] = s->start[from + i] << 64;
+		inner->len[i] = i ? s->len[from + i] - 64 : 0;
+		inner->parent[i] = i ? s->parent[from + i] - from : 0;
+		inner->last[i] = s->last[from + i] - from;
+	}
+	inner->start[0] = 0;
+	return 0;
+}
+
+/* The records of the prefixes around, but for one of 64 bits: whoever asks here is outside of that. */
+static int put_around(struct work *w, const struct side *s, uint32_t n, struct classify_front *front)
+{
+	uint32_t first = n - 1 - (s->len[n - 1] == 64), i;
+	struct classify_around *a;
+
+	front->common = (uint64_t)(s->start[n] >> 64);
+	front->n_around = first + 1;
+	front->around = work_table(w, front->n_around, sizeof(*a));
+	if (!front->around)
+		return -ENOSPC;
+	a = WORK_AT(w, struct classify_around, front->around);
+	for (i = 0; i <= first; i++)
+		a[i] = (struct classify_around){.shift = (64 - s->len[first - i]) & 63,
+						.record = side_record(s, first - i)};
+	return 0;
+}
+
 static int one_side(struct work *w, struct family *f, int which)
 {
 	struct classify_front front = {.kind = CLASSIFY_FRONT_TRIE};
 	struct slots t = {.w = w, .side = &f->side[which]};
+	uint32_t around = n_around(t.side), n;
+	struct side inner = {.n = 0};
 	struct side_range *ranges;
-	uint32_t n;
-	int e = side_ranges(w, t.side, &ranges, &t.n_ranges);
+	int e = 0;
 
+	if (around) {
+		e = put_around(w, t.side, around, &front);
+		e = e ?: put_inner(w, t.side, around, &inner);
+		t.side = &inner;
+	}
+	e = e ?: side_ranges(w, t.side, &ranges, &t.n_ranges);
 	if (e)
 		return e;
 	t.ranges = ranges;
@@ -425,6 +485,10 @@ static int one_side(struct work *w, struct family *f, int which)
 	buf_free(&t.leaves);
 	work_drop(w, ranges);
 	work_drop(w, t.regions);
+	work_drop(w, inner.start);
+	work_drop(w, inner.len);
+	work_drop(w, inner.parent);
+	work_drop(w, inner.last);
 	return e;
 }
 

@@ -57,13 +57,14 @@ struct side {
 	uint32_t *wide;	      /* wide class */
 	uint32_t *wide_last;  /* by wide class: the last one inside it */
 	uint32_t n_wide, n_upper;
+	uint32_t numbered; /* how many classes come before these, in what is a part of a side: front6.c */
 };
 
 enum side_level { SIDE_NARROW, SIDE_MIDDLE, SIDE_WIDE };
 
 static inline uint32_t side_record(const struct side *s, uint32_t class)
 {
-	return class | s->upper[class] << CLASSIFY_CLASS_BITS;
+	return (class + s->numbered) | s->upper[class] << CLASSIFY_CLASS_BITS;
 }
 
 /* Addresses from start on belong to class, until the next one's start. */
