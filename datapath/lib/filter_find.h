@@ -170,8 +170,9 @@ static __always_inline __u64 bits_if_above(__u64 x, __u64 limit)
 static __always_inline __u64 bits_of_address6(void *m, const __u32 *root, const __u64 *a,
 					      const volatile struct filter_side6 *how)
 {
-	__u32 at = root[a[0] << how->skip[0] >> (64 - how->width[0]) << how->width[1] |
-			a[0] << how->skip[1] >> (64 - how->width[1])],
+	__u64 first = how->skip[0] & 64 ? a[1] : a[0], second = how->skip[1] & 64 ? a[1] : a[0];
+	__u32 at = root[first << (how->skip[0] & 63) >> (64 - how->width[0]) << how->width[1] |
+			second << (how->skip[1] & 63) >> (64 - how->width[1])],
 	      k;
 	const __u64 *record = m + (at & (CLASSIFY_ROOM - 1) & ~7u);
 	const struct filter_near_chain *c = (const void *)(record + 2);

@@ -11,11 +11,16 @@
 #include "filter/work.h"
 
 #define PREFIXES_MAX 256 /* of all rules on one side */
-#define FIELD_LEAST 4	 /* bits of a field */
-#define FIELD_STEP 2
-#define WHOLE_PRICE 9u /* instructions */
-#define DEEP_PRICE 14u
 #define BUCKETS (1u << FILTER_ROOT)
+#define N_WIDTHS 3
+#define WIDEST 8
+#define PLACES 122 /* of a field of 4 bits in either half of an address */
+/* instructions (datapath/lib/filter_find.h) */
+#define CHAIN_PRICE 6u
+#define KEY_PRICE 4u
+#define HIGH_PRICE 9u
+#define WHOLE_PRICE 9u
+#define DEEP_PRICE 14u
 
 struct prefix {
 	struct policy_addr6 first, last;
@@ -27,10 +32,20 @@ struct prefix {
 /* Of less than 64 bits: in the chain or not; of 64, of more. LONG counts the latter two together. */
 enum { CHAIN, HIGH, WHOLE, DEEP, LONG, KINDS };
 
-/* Two fields of an address that lead to a bucket. */
-struct fields {
-	uint32_t skip[2], width[2];
+/* Prefixes by number, a bit each; the deepest come first. */
+struct some {
+	uint64_t w[PREFIXES_MAX / 64 + 1];
 };
+
+/* Bits of an address, and what it may be in by their values: each set of prefixes once, the largest first. */
+struct field {
+	uint32_t skip, width;
+	uint32_t n;
+	struct some *sets;
+};
+
+static const uint32_t widths[N_WIDTHS] = {4, 6,
+					  8}; /* the first and the last together are FILTER_ROOT, and so on */
 
 struct span {
 	struct policy_span6 is;
@@ -41,12 +56,13 @@ struct side {
 	struct buf spans, prefixes;
 	const struct prefix *p;
 	uint32_t n;
-	struct fields fields;
+	uint32_t skip[2], width[2];   /* of the fields that lead to a bucket */
 	uint32_t most[KINDS];	      /* prefixes of a bucket */
 	uint64_t outside;	      /* the word of what is in none */
 	uint64_t any;		      /* rules that do not ask for the address */
-	uint8_t n_in[KINDS]
-		    [BUCKETS]; /* how many of each kind a bucket has, up to 255; HIGH: the chain's, too */
+	uint32_t number[PREFIXES_MAX + 1]; /* by prefix */
+	uint32_t depth[PREFIXES_MAX + 1];  /* by number */
+	struct some of[KINDS];
 };
 
 static int by_place(const void *a, const void *b)
@@ -209,25 +225,13 @@ static void order(struct side *s)
 	}
 }
 
-/* What a field of `width` bits behind `skip` may be in a prefix: *n values from the one that is returned on. */
+/* What `width` bits behind `skip` may be in a prefix: *n values from the one that is returned on. */
 static uint32_t field_of(const struct prefix *p, uint32_t skip, uint32_t width, uint32_t *n)
 {
+	uint64_t half = skip < 64 ? p->first.hi : p->first.lo;
+
 	*n = p->len <= skip ? 1u << width : p->len >= skip + width ? 1 : 1u << (skip + width - p->len);
-	return p->len <= skip ? 0 : (uint32_t)(p->first.hi << skip >> (64 - width));
-}
-
-/* The buckets that a prefix has part in. */
-struct part {
-	uint32_t first[2], n[2];
-};
-
-static struct part part_of(const struct prefix *p, const struct fields *f)
-{
-	struct part part;
-
-	part.first[0] = field_of(p, f->skip[0], f->width[0], &part.n[0]);
-	part.first[1] = field_of(p, f->skip[1], f->width[1], &part.n[1]);
-	return part;
+	return p->len <= skip ? 0 : (uint32_t)(half << skip % 64 >> (64 - width));
 }
 
 static uint32_t kind_of(const struct prefix *p)
@@ -241,11 +245,11 @@ static bool is_long_cheaper(const uint32_t most[KINDS])
 	return DEEP_PRICE * most[LONG] < WHOLE_PRICE * most[WHOLE] + DEEP_PRICE * most[DEEP];
 }
 
-/* What a packet pays for a record: instructions (datapath/lib/filter_find.h). UINT32_MAX: it has no room. */
+/* What a packet pays for a record. UINT32_MAX: it has no room. */
 static uint32_t price(const uint32_t most[KINDS])
 {
 	uint32_t n = most[CHAIN] + most[HIGH],
-		 cost = 6 * most[CHAIN] + (most[CHAIN] ? 4 : 0) + 9 * most[HIGH];
+		 cost = CHAIN_PRICE * most[CHAIN] + (most[CHAIN] ? KEY_PRICE : 0) + HIGH_PRICE * most[HIGH];
 
 	if (is_long_cheaper(most)) {
 		n += most[LONG];
@@ -262,71 +266,179 @@ static uint32_t larger(uint32_t a, uint32_t b)
 	return a > b ? a : b;
 }
 
-/*
- * The most prefixes of each kind that one bucket has, if their price is below `enough`; else anything above that. Whatever is around a
- * prefix is in all of its buckets, so a bucket's chain is as long as its deepest prefix is deep.
- */
-static void most_in(struct side *s, const struct fields *f, uint32_t enough, uint32_t most[KINDS])
+static uint32_t n_words(const struct side *s)
 {
-	uint32_t i, k, j, b, kind, all = 0, chain = 0;
-	struct part part;
+	return s->n / 64 + 1;
+}
 
-	memset(s->n_in, 0, sizeof(s->n_in));
-	memset(most, 0, KINDS * sizeof(*most));
-	for (i = 0; i < s->n; i++) { /* what is in every bucket is not counted in each */
-		part = part_of(&s->p[i], f);
-		if (part.n[0] * part.n[1] != BUCKETS)
-			continue;
-		all++;
-		chain = larger(chain, s->p[i].depth);
-	}
-	most[CHAIN] = chain;
-	most[HIGH] = all - chain;
-	for (i = 0; i < s->n && price(most) < enough; i++) {
-		part = part_of(&s->p[i], f);
-		kind = kind_of(&s->p[i]);
-		for (k = 0; k < part.n[0] && part.n[0] * part.n[1] != BUCKETS; k++)
-			for (j = 0; j < part.n[1]; j++) {
-				b = (part.first[0] + k) << f->width[1] | (part.first[1] + j);
-				s->n_in[kind][b] += s->n_in[kind][b] < 255;
-				if (kind != HIGH) {
-					most[kind] = larger(most[kind], s->n_in[kind][b]);
-					s->n_in[LONG][b] += s->n_in[LONG][b] < 255;
-					most[LONG] = larger(most[LONG], s->n_in[LONG][b]);
-					continue;
-				}
-				s->n_in[CHAIN][b] =
-					(uint8_t)larger(s->n_in[CHAIN][b], larger(chain, s->p[i].depth));
-				most[CHAIN] = larger(most[CHAIN], s->n_in[CHAIN][b]);
-				most[HIGH] = larger(most[HIGH], all + s->n_in[HIGH][b] - s->n_in[CHAIN][b]);
+static uint32_t n_of(const struct side *s, const struct some *of)
+{
+	uint32_t k, n = 0;
+
+	for (k = 0; k < n_words(s); k++)
+		n += (uint32_t)__builtin_popcountll(of->w[k]);
+	return n;
+}
+
+static void put(struct some *to, uint32_t number)
+{
+	to->w[number / 64] |= 1ull << number % 64;
+}
+
+static void put_numbers(struct side *s)
+{
+	uint32_t depth, i, n = 0;
+
+	for (depth = s->n; depth > 0; depth--)
+		for (i = 0; i < s->n; i++)
+			if (s->p[i].depth == depth) {
+				s->number[i] = n;
+				s->depth[n++] = depth;
 			}
+	for (i = 0; i < s->n; i++) {
+		put(&s->of[kind_of(&s->p[i])], s->number[i]);
+		if (kind_of(&s->p[i]) != HIGH)
+			put(&s->of[LONG], s->number[i]);
 	}
 }
 
-static void choose(struct side *s)
+/* The most of each kind, with another bucket. Whatever is around a prefix is there, too: the chain is as long as the deepest is deep. */
+static void count_bucket(const struct side *s, const struct some *in, uint32_t most[KINDS])
 {
-	uint32_t most[KINDS], best = UINT32_MAX, first;
-	struct fields f;
+	uint32_t n[KINDS] = {0}, kind, k;
+	uint64_t high;
 
-	for (first = FIELD_LEAST; first <= FILTER_ROOT - FIELD_LEAST; first += FIELD_STEP) {
-		f.width[0] = first;
-		f.width[1] = FILTER_ROOT - first;
-		for (f.skip[0] = 0; f.skip[0] <= 64 - f.width[0]; f.skip[0]++)
-			for (f.skip[1] = f.skip[0]; f.skip[1] <= 64 - f.width[1]; f.skip[1]++) {
-				most_in(s, &f, best, most);
-				if (price(most) >= best)
-					continue;
-				best = price(most);
-				s->fields = f;
-				memcpy(s->most, most, sizeof(most));
-			}
+	for (k = n_words(s); k-- > 0;) {
+		for (kind = HIGH; kind < KINDS; kind++)
+			n[kind] += (uint32_t)__builtin_popcountll(in->w[k] & s->of[kind].w[k]);
+		high = in->w[k] & s->of[HIGH].w[k];
+		if (high)
+			n[CHAIN] = s->depth[64 * k + (uint32_t)__builtin_ctzll(high)];
 	}
-	if (best == UINT32_MAX)
-		s->most[HIGH] = FILTER_NEAR + 1;
-	if (is_long_cheaper(s->most)) {
+	n[HIGH] -= n[CHAIN];
+	for (kind = 0; kind < KINDS; kind++)
+		most[kind] = larger(most[kind], n[kind]);
+}
+
+/* The most prefixes of each kind that one bucket of two fields has, if their price is below `enough`; else anything above that. */
+static void most_in(const struct side *s, const struct field *a, const struct field *b, uint32_t enough,
+		    uint32_t most[KINDS])
+{
+	struct some both;
+	uint32_t i, j, k;
+
+	memset(most, 0, KINDS * sizeof(*most));
+	for (i = 0; i < a->n; i++)
+		for (j = 0; j < b->n && price(most) < enough; j++) {
+			for (k = 0; k < n_words(s); k++)
+				both.w[k] = a->sets[i].w[k] & b->sets[j].w[k];
+			count_bucket(s, &both, most);
+		}
+}
+
+/* One more set, if it is another. */
+static void put_set(const struct side *s, struct field *f, const struct some *set)
+{
+	uint32_t i, size = n_of(s, set);
+
+	for (i = 0; i < f->n; i++)
+		if (!memcmp(&f->sets[i], set, n_words(s) * 8))
+			return;
+	for (i = f->n++; i > 0 && n_of(s, &f->sets[i - 1]) < size; i--)
+		f->sets[i] = f->sets[i - 1];
+	f->sets[i] = *set;
+}
+
+/* -ENOMEM */
+static int put_field(const struct side *s, struct field *f, uint32_t skip, uint32_t width)
+{
+	struct some by_value[1u << WIDEST];
+	uint32_t i, first, n, v;
+
+	*f = (struct field){.skip = skip, .width = width, .sets = malloc(sizeof(*f->sets) << width)};
+	if (!f->sets)
+		return -ENOMEM;
+	memset(by_value, 0, sizeof(*by_value) << width);
+	for (i = 0; i < s->n; i++) {
+		first = field_of(&s->p[i], skip, width, &n);
+		for (v = first; v < first + n; v++)
+			put(&by_value[v], s->number[i]);
+	}
+	for (v = 0; v < 1u << width; v++)
+		if (!v || memcmp(&by_value[v], &by_value[v - 1], n_words(s) * 8) != 0)
+			put_set(s, f, &by_value[v]);
+	return 0;
+}
+
+/* The fields of a width: those that tell prefixes apart, and the first. */
+static int put_fields(const struct side *s, uint32_t width, struct field *to, uint32_t *n)
+{
+	uint32_t skip;
+	int e = 0;
+
+	for (skip = *n = 0; !e && skip <= 128 - width; skip++) {
+		if (skip < 64 && skip + width > 64)
+			continue;
+		e = put_field(s, &to[*n], skip, width);
+		if (!e && *n && to[*n].n == 1) {
+			free(to[*n].sets);
+			to[*n].sets = NULL;
+		} else {
+			++*n;
+		}
+	}
+	return e;
+}
+
+static void choose_of(struct side *s, const struct field *a, const struct field *b, uint32_t *best)
+{
+	uint32_t most[KINDS];
+
+	most_in(s, a, b, *best, most);
+	if (price(most) >= *best)
+		return;
+	*best = price(most);
+	memcpy(s->most, most, sizeof(most));
+	s->skip[0] = a->skip;
+	s->width[0] = a->width;
+	s->skip[1] = b->skip;
+	s->width[1] = b->width;
+}
+
+/* The two fields that a packet pays least for. -ENOMEM; -EFBIG: there are none with room enough */
+static int choose(struct side *s)
+{
+	struct field *fields = calloc(N_WIDTHS * PLACES, sizeof(*fields)), *f[N_WIDTHS];
+	uint32_t n[N_WIDTHS] = {0}, best = UINT32_MAX, w, other, i, j;
+	int e = fields ? 0 : -ENOMEM;
+
+	for (w = 0; w < N_WIDTHS && !e; w++) {
+		f[w] = fields + w * PLACES;
+		e = put_fields(s, widths[w], f[w], &n[w]);
+	}
+	for (w = 0, other = N_WIDTHS - 1; w <= other && !e; w++, other--)
+		for (i = 0; i < n[w]; i++)
+			for (j = 0; j < n[other]; j++)
+				choose_of(s, &f[w][i], &f[other][j], &best);
+	for (i = 0; fields && i < N_WIDTHS * PLACES; i++)
+		free(fields[i].sets);
+	free(fields);
+	if (!e && is_long_cheaper(s->most)) {
 		s->most[WHOLE] = 0;
 		s->most[DEEP] = s->most[LONG];
 	}
+	return e ?: best == UINT32_MAX ? -EFBIG : 0;
+}
+
+static bool is_in_bucket(const struct side *s, const struct prefix *p, uint32_t bucket)
+{
+	uint32_t value[2] = {bucket >> s->width[1], bucket & ((1u << s->width[1]) - 1)}, k, n, first, in = 0;
+
+	for (k = 0; k < 2; k++) {
+		first = field_of(p, s->skip[k], s->width[k], &n);
+		in += value[k] - first < n;
+	}
+	return in == 2;
 }
 
 /* Is prefix p in the chain that ends with `end`? */
@@ -387,12 +499,9 @@ static void put_bucket(struct side *s, uint32_t b, uint64_t *record)
 {
 	const struct prefix *p, *end = NULL, *in[FILTER_NEAR];
 	uint32_t i, kind, n_in = 0, n[KINDS] = {0};
-	struct part part;
 
 	for (p = s->p; p < s->p + s->n; p++) {
-		part = part_of(p, &s->fields);
-		if ((b >> s->fields.width[1]) - part.first[0] >= part.n[0] ||
-		    (b & ((1u << s->fields.width[1]) - 1)) - part.first[1] >= part.n[1])
+		if (!is_in_bucket(s, p, b))
 			continue;
 		in[n_in++] = p; /* no more than there is room for: choose() */
 		if (kind_of(p) == HIGH && (!end || p->depth > end->depth))
@@ -443,13 +552,12 @@ int filter_bits6(const struct policy *p, const struct filter_sets *sets, const s
 	*how = (struct filter_side6){.width = {FILTER_ROOT / 2, FILTER_ROOT / 2}};
 	if (!e) {
 		order(s);
-		choose(s);
-		if (price(s->most) == UINT32_MAX)
-			e = -EFBIG;
+		put_numbers(s);
+		e = choose(s);
 	}
 	if (!e) {
-		*how = (struct filter_side6){.skip = {(__u8)s->fields.skip[0], (__u8)s->fields.skip[1]},
-					     .width = {(__u8)s->fields.width[0], (__u8)s->fields.width[1]},
+		*how = (struct filter_side6){.skip = {(__u8)s->skip[0], (__u8)s->skip[1]},
+					     .width = {(__u8)s->width[0], (__u8)s->width[1]},
 					     .chain = (__u8)s->most[CHAIN],
 					     .high = (__u8)s->most[HIGH],
 					     .whole = (__u8)s->most[WHOLE],
