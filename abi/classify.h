@@ -76,8 +76,9 @@ struct classify_front {
 	__u8 tests[2]; /* of the first line, for each half */
 	__u64 base;
 	/*
-	 * IPv6, where all prefixes of more than 64 bits, and no others but those around them, have the same upper half: struct
-	 * classify_around by prefix around that half, the longest first, /0 last; what is said above is of the lower half. 0: elsewhere
+	 * IPv6, where each prefix either has at most 64 bits and is around all others, or has more, and the same upper half as all of
+	 * those: struct classify_around by prefix around it of less than 64 bits, the longest first, /0 last; and what is said above
+	 * of the upper half is of the lower one. n_around 0: elsewhere
 	 */
 	__u32 around, n_around;
 	__u64 common; /* that upper half */

@@ -145,9 +145,9 @@ struct filter_bits { /* what every packet needs comes first, where one instructi
 };
 
 /*
- * IPv6: the root leads from two fields of an address, width[i] bits of one half behind skip[i], together FILTER_ROOT, to a few prefixes that it
+ * IPv6: the root leads from two fields of an address, width[i] bits of one half behind skip[i] (from 64 on: of the lower), together FILTER_ROOT, to a few prefixes that it
  * may be in: a word and a key, a `chain` of prefixes of the key, of less than 64 bits, `high` other prefixes of less than 64 bits, `whole`
- * ones of 64 and `deep` longer ones, or of 64, too. Every one that the address is in changes the word to its own from that of the prefix
+ * ones of 64 and `deep` longer ones, with those of 64 if `whole` is 0. Every one that the address is in changes the word to its own from that of the prefix
  * around it: `high` ones by changing it. Those of the others are in the word, and those that the address is outside of are taken away.
  */
 #define FILTER_NEAR 16 /* together */

@@ -37,7 +37,7 @@ static __always_inline int vary6(struct xdp_md *ctx)
 
 	if (data + 74 > (void *)(long)ctx->data_end)
 		return -1;
-	PUT(__u64, 22, h->src[0]);
+	PUT(__u64, 22, h->src[0] + (__u64)(headers.turn >> 16) * headers.spread);
 	PUT(__u64, 30, h->src[1]);
 	PUT(__u64, 38, h->dst[0]);
 	PUT(__u64, 46, h->dst[1]);

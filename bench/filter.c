@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * bench-filter DIR [FILTER]: what the whole filter costs a packet, in nanoseconds over a run of the same
+ * bench-filter DIR [NAME [SEED]]: what the whole filter costs a packet, in nanoseconds over a run of the same
  * program that only parses it. DIR holds filter.bpf.o and filter_small.bpf.o. 65,536 different headers,
  * each inside a rule drawn evenly from all, in random order; "hot": 1,024 of them. Rules are made in
- * ClassBench's manner; of "mixed" ones a fifth only counts, and a fifth asks for a length, too.
+ * ClassBench's manner, others by each seed, and IPv6 in one of three manners by it (tests/classify_rules.c); of "mixed" ones
+ * a fifth only counts, and a fifth asks for a length, too.
  */
 #include <errno.h>
 #include <stdbool.h>
@@ -38,6 +39,7 @@ struct object {
 
 static struct object objects[2]; /* small, large */
 static const char *filter;
+static uint64_t seed = 1;
 static struct traffic_hold hold;
 static int held;
 
@@ -86,7 +88,7 @@ static void put_headers(struct filter_headers *to, const struct rule_set *set)
 		if (set->n)
 			rules_header(set, rules_below(&state, (uint32_t)set->n), 0, &state, &h);
 		else
-			rules_any_header(4, &state, &h);
+			rules_any_header(6, &state, &h); /* of which the beginning is one of IPv4 */
 		v = &to->v[i];
 		v6 = &to->v6[i];
 		memcpy(v6->src, h.src, 16);
@@ -240,7 +242,7 @@ static void made(const char *kind, uint8_t family, size_t n, uint32_t goes_on, c
 	snprintf(name, sizeof(name), "%s%s_%s", kind, family == 6 ? "6" : "", size);
 	if (filter && !strstr(name, filter))
 		return;
-	rules_make(&set, kind, family, n, 1);
+	rules_make(&set, kind, family, n, seed);
 	buf_printf(&text, "filter on eth0 {\n");
 	for (i = 0; i < set.n; i++)
 		rules_say(&text, &set.rules[i], &state, goes_on);
@@ -250,23 +252,40 @@ static void made(const char *kind, uint8_t family, size_t n, uint32_t goes_on, c
 	rules_free(&set);
 }
 
+/* An address anywhere, or the prefix of 24 or 48 bits that it is in. */
+static void put_element(uint8_t family, bool prefix, uint64_t *state)
+{
+	uint64_t a = rules_random(state), b = rules_random(state);
+
+	if (family == 4)
+		buf_printf(&elements, "%u.%u.%u.%u%s\n", (unsigned int)a & 255, (unsigned int)(a >> 8) & 255,
+			   (unsigned int)(a >> 16) & 255, prefix ? 0 : (unsigned int)(a >> 24) & 255,
+			   prefix ? "/24" : "");
+	else
+		buf_printf(&elements, "%x:%x:%x:", (unsigned int)a & 0xffff, (unsigned int)(a >> 16) & 0xffff,
+			   (unsigned int)(a >> 32) & 0xffff);
+	if (family == 6 && prefix)
+		buf_printf(&elements, ":/48\n");
+	else if (family == 6)
+		buf_printf(&elements, "%x:%x:%x:%x:%x\n", (unsigned int)(a >> 48), (unsigned int)b & 0xffff,
+			   (unsigned int)(b >> 16) & 0xffff, (unsigned int)(b >> 32) & 0xffff,
+			   (unsigned int)(b >> 48));
+}
+
 /* Sources that come from anywhere: one rule for all, limits, sets of a million. */
-static void said(const char *name, const char *rules, uint32_t spread, uint32_t n_elements, bool prefixes,
-		 double target)
+static void said(const char *name, uint8_t family, const char *rules, uint32_t spread, uint32_t n_elements,
+		 bool prefixes, double target)
 {
 	struct rule_set none = {.n = 0};
 	struct buf text = {0};
-	struct row row = {name, &text, &none, 4, spread, target, 0};
+	struct row row = {name, &text, &none, family, spread, target, 0};
 	uint64_t state = 77;
-	uint32_t i, a;
+	uint32_t i;
 
 	if (filter && !strstr(name, filter))
 		return;
-	for (i = 0; i < n_elements; i++) {
-		a = (uint32_t)rules_random(&state);
-		buf_printf(&elements, "%u.%u.%u.%u%s\n", a >> 24, a >> 16 & 255, a >> 8 & 255,
-			   prefixes ? 0 : a & 255, prefixes ? "/24" : "");
-	}
+	for (i = 0; i < n_elements; i++)
+		put_element(family, prefixes, &state);
 	buf_printf(&text, "%sfilter on eth0 {\n%s\n}\n", n_elements ? "set bad from \"bad\"\n" : "", rules);
 	one(&row);
 	buf_free(&text);
@@ -290,20 +309,26 @@ static void family(uint8_t family, double times)
 int main(int argc, char **argv)
 {
 	if (argc < 2)
-		die("usage: bench-filter DIR [NAME]");
+		die("usage: bench-filter DIR [NAME [SEED]]");
 	filter = argc > 2 ? argv[2] : NULL;
+	seed = argc > 3 ? strtoull(argv[3], NULL, 10) : seed;
 	bench_pin(0);
 	objects[0].bytes = bench_read(argv[1], "filter_small.bpf.o", &objects[0].len);
 	objects[1].bytes = bench_read(argv[1], "filter.bpf.o", &objects[1].len);
-	said("drop_all", "drop ip", 0, 0, false, 10);
+	said("drop_all", 4, "drop ip", 0, 0, false, 10);
 	family(4, 1);
 	family(6, 1.4);
-	said("set_1m", "drop from @bad\ndefault pass", 0, 1000000, false, 50);
-	said("set_1m_prefixes", "drop from @bad\ndefault pass", 0, 1000000, true, 100);
-	/* 65,536 sources, and others each time they have been through */
-	said("limit_16m", "limit ip4 to 1000/s per source burst 50\ndefault pass", 0x00010203, 0, false, 60);
-	/* slower ones have the most cells there are */
-	said("limit_16m_slow", "limit ip4 to 10/s per source burst 50\ndefault pass", 0x00010203, 0, false, 60);
+	/* limits: 65,536 sources, and others each time they have been through; slower ones have the most cells there are */
+	said("set_1m", 4, "drop from @bad\ndefault pass", 0, 1000000, false, 50);
+	said("set_1m_prefixes", 4, "drop from @bad\ndefault pass", 0, 1000000, true, 100);
+	said("limit_16m", 4, "limit ip4 to 1000/s per source burst 50\ndefault pass", 0x00010203, 0, false,
+	     60);
+	said("limit_16m_slow", 4, "limit ip4 to 10/s per source burst 50\ndefault pass", 0x00010203, 0, false,
+	     60);
+	said("set6_1m", 6, "drop from @bad\ndefault pass", 0, 1000000, false, 70);
+	said("set6_1m_prefixes", 6, "drop from @bad\ndefault pass", 0, 1000000, true, 140);
+	said("limit6_16m", 6, "limit ip6 to 1000/s per source burst 50\ndefault pass", 0x00010203, 0, false,
+	     84);
 	if (held)
 		traffic_hold_close(&hold);
 	free(objects[0].bytes);

@@ -21,7 +21,7 @@ struct filter_header6 {
 
 struct filter_headers {
 	__u32 turn, n; /* n: a power of two */
-	__u32 spread;  /* IPv4 sources: added so often, each time all headers have been written */
+	__u32 spread; /* to sources (IPv6: their upper half): added so often, each time all headers have been written */
 	__u32 pad;
 	__u64 sum;
 	struct filter_header v[FILTER_HEADERS];

@@ -333,22 +333,37 @@ static void nested(uint8_t family)
 	rules_free(&set);
 }
 
-/* All in one network of 96 bits, or with some around that, of up to 64 bits and of more: the lower half alone tells them apart. */
+/*
+ * All in one network of 64 or 96 bits, or with some around that, of up to 64 bits and of more: the lower half alone tells them apart. Every
+ * fourth has one elsewhere.
+ */
 static void inside(uint64_t i)
 {
 	static const char *const kinds[] = {"acl", "fw", "ipc"};
 	static const uint8_t lens[] = {0, 1, 16, 40, 63, 64, 65, 80, 96};
+	const struct classify_front *front = ((const struct classify_image *)room)->part[1].front;
 	struct rule_set set;
 	uint32_t k;
 
 	rules_make(&set, kinds[i % 3], 6, 30 + 20 * i, 3 + 4 * i);
+	for (k = 0; k < set.n && i % 2;
+	     k++) { /* otherwise the lower half begins with the same 32 bits in all */
+		set.rules[k].src[8] = (uint8_t)(set.rules[k].src[13] << 4);
+		set.rules[k].dst[8] = set.rules[k].dst[14];
+		set.rules[k].dst[11] = (uint8_t)k;
+	}
 	for (k = 0; k < i && k < set.n; k++) {
 		set.rules[k * 7 % set.n].src_len = lens[(i + k) % sizeof(lens)];
 		set.rules[k * 5 % set.n].dst_len = lens[(i * 5 + k) % sizeof(lens)];
 	}
-	if (i % 4 == 3) /* and one elsewhere: they are not in one any more */
+	if (i % 4 == 3) {
+		set.rules[0].src_len = 96;
 		set.rules[0].src[2] ^= 0x40;
+	}
 	all_ways(&set, 4000, i);
+	if (!front[0].n_around != (i % 4 == 3) || !front[1].n_around)
+		fail("%u, %u prefixes around set %llu", front[0].n_around, front[1].n_around,
+		     (unsigned long long)i);
 	rules_free(&set);
 }
 

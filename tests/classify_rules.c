@@ -78,7 +78,7 @@ static uint8_t length(const struct shares *s, uint64_t *state)
 }
 
 /*
- * IPv4's 32 bits as IPv6, in one of four manners. Behind 2001::/16, so that a /16 becomes a /32, hosts /48, /64 or /128
+ * IPv4's 32 bits as IPv6, in one of three manners. Behind 2001::/16, so that a /16 becomes a /32, hosts /48, /64 or /128
  * (twice as often); anywhere, from the first bit on; as a translator does, behind 64:ff9b::/96 (RFC 6052).
  */
 static void stretch(uint32_t address, uint8_t *to, uint8_t *len, uint64_t seed)

@@ -232,7 +232,7 @@ CLASSIFY_FN __u32 classify_outer(void *m, const struct classify_front *f, __u64 
 	return a->record;
 }
 
-/* The record of an IPv6 address, its halves in host order. */
+/* The record of an address by one half and, if that is the upper one, the other (else 0). */
 CLASSIFY_FN __u32 classify_inner(void *m, const struct classify_front *f, __u64 high, __u64 low)
 {
 	__u32 outside = (__u32)(-((high ^ f->base) >> (f->outside & 63) >> 1) >> 63);
@@ -262,6 +262,7 @@ CLASSIFY_FN __u32 classify_inner(void *m, const struct classify_front *f, __u64 
 	return cell;
 }
 
+/* The record of an IPv6 address, its halves in host order. */
 CLASSIFY_FN __u32 classify_record6(void *m, const struct classify_front *f, __u64 high, __u64 low)
 {
 	if (f->n_around) {

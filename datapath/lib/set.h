@@ -157,7 +157,7 @@ SET_FN __u64 set_look_wide(const void *mem, __u64 limit, __u64 base, const volat
 
 	*spilled = 0;
 	*bucket = (__u32)(hash >> (t->index_shift & 63));
-	if (shift == 5 && set_lacks(mem, limit, base, t, *bucket, hash >> (t->print_shift & 63) & 0x7fff))
+	if (set_lacks(mem, limit, base, t, *bucket, hash >> (t->print_shift & 63) & 0x7fff))
 		return 0;
 	at = base + (__u64)t->buckets * SET_LINE + ((__u64)*bucket << shift);
 	SET_PIN(at);

@@ -3,7 +3,7 @@
  * IPv6 addresses to records. A root by a window of bits; below each of its cells the next 32 bits are searched among
  * boundaries, eight pieces to a leaf and, in larger sets, with forks of eight ways in between, as many on every way, so
  * that no branch depends on the address. Where the upper half's last bits or the lower half matter, a piece leads to a
- * trie (trie6.c).
+ * trie (trie6.c). Where the lower half alone tells prefixes apart, it takes the place of the upper one here (put_inner()).
  */
 #include <errno.h>
 #include <string.h>

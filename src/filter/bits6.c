@@ -37,15 +37,15 @@ struct some {
 	uint64_t w[PREFIXES_MAX / 64 + 1];
 };
 
-/* Bits of an address, and what it may be in by their values: each set of prefixes once, the largest first. */
+/* Bits of an address, and what it may be in by their values: each set of prefixes once, the largest, which say most of a price, first. */
 struct field {
 	uint32_t skip, width;
 	uint32_t n;
 	struct some *sets;
 };
 
-static const uint32_t widths[N_WIDTHS] = {4, 6,
-					  8}; /* the first and the last together are FILTER_ROOT, and so on */
+/* Of fields: the first and the last together are FILTER_ROOT, and so on. */
+static const uint32_t widths[N_WIDTHS] = {4, 6, 8};
 
 struct span {
 	struct policy_span6 is;
@@ -239,10 +239,11 @@ static uint32_t kind_of(const struct prefix *p)
 	return p->len < 64 ? HIGH : p->len == 64 ? WHOLE : DEEP;
 }
 
-/* Prefixes of 64 bits can be asked for as longer ones are: where that costs less. */
-static bool is_long_cheaper(const uint32_t most[KINDS])
+/* Prefixes of 64 bits can be asked for as longer ones are: where that costs less, or the others have no room. */
+static bool is_long_better(const uint32_t most[KINDS])
 {
-	return DEEP_PRICE * most[LONG] < WHOLE_PRICE * most[WHOLE] + DEEP_PRICE * most[DEEP];
+	return DEEP_PRICE * most[LONG] < WHOLE_PRICE * most[WHOLE] + DEEP_PRICE * most[DEEP] ||
+	       most[CHAIN] + most[HIGH] + most[WHOLE] + most[DEEP] > FILTER_NEAR;
 }
 
 /* What a packet pays for a record. UINT32_MAX: it has no room. */
@@ -251,7 +252,7 @@ static uint32_t price(const uint32_t most[KINDS])
 	uint32_t n = most[CHAIN] + most[HIGH],
 		 cost = CHAIN_PRICE * most[CHAIN] + (most[CHAIN] ? KEY_PRICE : 0) + HIGH_PRICE * most[HIGH];
 
-	if (is_long_cheaper(most)) {
+	if (is_long_better(most)) {
 		n += most[LONG];
 		cost += DEEP_PRICE * most[LONG];
 	} else {
@@ -349,7 +350,7 @@ static void put_set(const struct side *s, struct field *f, const struct some *se
 	f->sets[i] = *set;
 }
 
-/* -ENOMEM */
+/* A field and what it tells apart; sets is the caller's to free. -ENOMEM */
 static int put_field(const struct side *s, struct field *f, uint32_t skip, uint32_t width)
 {
 	struct some by_value[1u << WIDEST];
@@ -418,12 +419,12 @@ static int choose(struct side *s)
 	}
 	for (w = 0, other = N_WIDTHS - 1; w <= other && !e; w++, other--)
 		for (i = 0; i < n[w]; i++)
-			for (j = 0; j < n[other]; j++)
+			for (j = w == other ? i : 0; j < n[other]; j++)
 				choose_of(s, &f[w][i], &f[other][j], &best);
 	for (i = 0; fields && i < N_WIDTHS * PLACES; i++)
 		free(fields[i].sets);
 	free(fields);
-	if (!e && is_long_cheaper(s->most)) {
+	if (!e && is_long_better(s->most)) {
 		s->most[WHOLE] = 0;
 		s->most[DEEP] = s->most[LONG];
 	}

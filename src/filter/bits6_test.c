@@ -189,7 +189,7 @@ static struct policy_addr6 near_by(struct policy_addr6 a)
 static void tables_say_what_lists_say(void **nothing)
 {
 	uint32_t *root = calloc(1u << FILTER_ROOT, sizeof(*root)), i, k, fit = 0, deep = 0, chain = 0,
-		 low = 0;
+		 low = 0, whole = 0;
 	uint8_t does[RULES + 1], asks;
 	struct filter_side6 how;
 	struct policy *p;
@@ -213,6 +213,7 @@ static void tables_say_what_lists_say(void **nothing)
 		fit += !e;
 		deep += !e && how.deep;
 		chain += !e && how.chain > 2;
+		whole += !e && how.whole;
 		low += !e && (how.skip[0] >= 64 || how.skip[1] >= 64);
 		assert_true(e || how.chain + how.high + how.whole + how.deep <= FILTER_NEAR);
 		for (k = 0; !e && k < 300; k++) {
@@ -233,6 +234,7 @@ static void tables_say_what_lists_say(void **nothing)
 	assert_in_range(deep, 100, POLICIES);
 	assert_in_range(chain, 100, POLICIES);
 	assert_in_range(low, 100, POLICIES);
+	assert_in_range(whole, 20, POLICIES);
 }
 
 int main(void)

@@ -28,8 +28,8 @@ struct isa_memory {
  * hold the value; and lookups of maps in v whose key is a constant 0, with the map loaded shortly before the call. Jumps that are
  * always taken no longer ask; those that never are, and what writes registers or stores to the frame what nobody reads, become
  * `goto +0`, which the kernel takes out. The number of instructions stays, and every instruction can still be reached for all that
- * who follows jumps alone can tell: in each function one jump asks as before, and of what is behind it and never runs some becomes
- * jumps to the rest.
+ * who follows jumps alone can tell: in each function a jump (more, where that is far away) asks as before, and of what is behind it
+ * and never runs some becomes jumps to the rest.
  *
  * in:      insns  passes isa_check(); relocated
  *          v      maps of type array with one entry, also if it is not constant

@@ -95,7 +95,7 @@ bool frame_shows(const struct bpf_insn *i);
 void frame_enter(struct frame *f);
 bool frame_meet(struct frame *to, const struct frame *from);
 
-/* fold_trim() drops jumps that are never taken and what nobody reads; how many is added to *count. -ENOMEM */
+/* fold_trim() has decided jumps ask no longer, and drops what nobody reads; how many is added to *count. -ENOMEM */
 int fold_trim(struct fold *f, uint32_t *count, struct sluice_err *err);
 
 #endif

@@ -407,7 +407,14 @@ static void led_to(void **state)
 	expect("r2 = 1\nif r2 == 1 goto one\nr3 = 6\none:\ncall sub\nexit\nsub:\nr2 = 1\nif r2 == 1 goto two\nr5 = 8\ntwo:\nr0 = 5\nexit\n",
 	       "r2 = 1\nif r2 == 1 goto one\nr3 = 6\none:\ncall sub\nexit\nsub:\nr2 = 1\nif r2 == 1 goto two\nr5 = 8\ntwo:\nr0 = 5\nexit\n",
 	       0);
-	/* and what nobody could lead to before leaves its function as it was */
+	/* what leads somewhere may come behind it */
+	expect("r2 = 1\nif r2 == 0 goto odd\nr0 = 5\nexit\nback:\nr4 = 2\nexit\nodd:\nr5 = 1\ngoto back\n",
+	       "r2 = 1\nif r2 == 0 goto odd\nr0 = 5\nexit\nback:\nr4 = 2\nexit\nodd:\nr5 = 1\ngoto back\n",
+	       0);
+	expect("r2 = 1\nif r2 == 0 goto odd\nif r2 == 1 goto on\ncall bpf_ktime_get_ns#5\non:\nr0 = 5\nexit\nback:\nexit\nodd:\nr5 = 1\ngoto back\n",
+	       "r2 = 1\nif r2 == 0 goto odd\nif r2 == 1 goto on\ncall bpf_ktime_get_ns#5\non:\nr0 = 5\nexit\nback:\nexit\nodd:\nr5 = 1\ngoto back\n",
+	       0);
+	/* what nothing led to before, and no place is there for a way, leaves its function as it was */
 	expect("r2 = 1\nif r2 == 0 goto out\nr0 = 3\nout:\nexit\nr0 = 5\nexit\n",
 	       "r2 = 1\nif r2 == 0 goto out\nr0 = 3\nout:\nexit\nr0 = 5\nexit\n", 0);
 }

@@ -13,10 +13,11 @@ struct straight {
 	struct fold *f;
 	struct bpf_insn *was; /* the program before */
 	uint8_t *
-		seen; /* what the kernel finds ways to: it refuses a program that has others, whatever is decided */
-	uint8_t *starts;	  /* a function begins here */
-	uint32_t *lead;		  /* the jump that led here until it was decided, plus 1 */
-	uint32_t *slots, n_slots; /* those that never run, are found, and could be jumps instead */
+		seen; /* the kernel finds a way to it, whatever is decided: it refuses a program with others */
+	uint8_t *starts; /* a function begins here */
+	uint32_t *lead;	 /* the jump that led here until it was decided, plus 1 */
+	uint32_t *slots; /* those that never run, are found, and could be jumps instead */
+	uint32_t n_slots;
 	uint32_t *todo;
 	uint32_t end; /* of the function */
 };
@@ -32,11 +33,6 @@ static void mark_starts(const struct fold *f, uint8_t *starts)
 		if (target >= 0 && target < f->n)
 			starts[target] = 1;
 	}
-}
-
-static bool is_conditional(const struct bpf_insn *i)
-{
-	return isa_decode(i) != ISA_UNKNOWN && (isa_op(isa_decode(i))->fields & ISA_J) && !fold_is_end(i);
 }
 
 /* What never runs and does nothing but go on to the next instruction. */
@@ -84,7 +80,7 @@ static uint32_t decide(struct straight *s, uint32_t start)
 		struct bpf_insn *i = &f->insns[pc];
 		int16_t off = i->off;
 
-		if (!fold_is_reached(f, pc) || !is_conditional(i) || !fold_is_decided(i, f->regs[pc], &goes))
+		if (!fold_is_reached(f, pc) || !fold_is_decided(i, f->regs[pc], &goes))
 			continue;
 		s->lead[goes ? pc + 1 : (uint32_t)isa_target(f->insns, pc)] = pc + 1;
 		*i = isa_make(ISA_GOTO);
@@ -116,35 +112,48 @@ static bool lead_to(struct straight *s, uint32_t pc, uint32_t *count)
 		return true;
 	}
 	at = s->lead[pc];
-	if (!at || !s->seen[at - 1])
+	if (!at)
 		return false;
 	f->insns[at - 1] = s->was[at - 1];
 	--*count;
 	return true;
 }
 
+/* Leads to what is found no more; what leads there may come behind it. false: nothing leads to some of it */
+static bool lead_to_all(struct straight *s, uint32_t start, uint32_t *count)
+{
+	bool more = true, all = false;
+	uint32_t pc;
+
+	while (more && !all)
+		for (more = false, all = true, pc = start; pc < s->end; pc = fold_behind(s->f, pc)) {
+			if (s->seen[pc])
+				continue;
+			if (lead_to(s, pc, count)) {
+				find(s, pc);
+				more = true;
+			} else {
+				all = false;
+			}
+		}
+	return all;
+}
+
 /* The function that begins here: jumps that are decided. Where not all of it could be found any more, it stays as it was. */
 static uint32_t straighten(struct straight *s, uint32_t start)
 {
 	struct fold *f = s->f;
-	uint32_t pc, count;
-	bool all = true;
+	uint32_t count;
 
 	s->n_slots = 0;
 	count = decide(s, start);
 	if (!count)
 		return 0;
 	find(s, start);
-	for (pc = start; all && pc < s->end; pc = fold_behind(f, pc))
-		if (!s->seen[pc]) {
-			all = lead_to(s, pc, &count);
-			find(s, pc);
-		}
-	if (!all) {
-		memcpy(f->insns + start, s->was + start, (s->end - start) * sizeof(*f->insns));
-		count = 0;
-	}
-	return count;
+	if (lead_to_all(s, start, &count))
+		return count;
+	memcpy(f->insns + start, s->was + start, (s->end - start) * sizeof(*f->insns));
+	return 0;
 }
 
 static int drop_jumps(struct fold *f, uint32_t *count, struct sluice_err *err)
@@ -297,7 +306,7 @@ static void live_before(const struct bpf_insn *i, struct live *l)
 	l->regs = registers_before(i, l->regs);
 }
 
-/* By instruction: does its function make registers of r10, by which others could read its frame? NULL: out of memory */
+/* By instruction: does what runs of its function make registers of r10, by which others could read its frame? NULL: out of memory */
 static uint8_t *shown_frames(const struct fold *f)
 {
 	uint8_t *starts = calloc(f->n + 1ul, 1), *shown = calloc(f->n + 1ul, 1);

@@ -26,10 +26,14 @@ static void lay_out(const struct sets_spec *spec, struct set_head *head)
 		.n = prefixes && spec->cells ? spec->cells : spec->n,
 		.narrow = !v6,
 		.values = prefixes,
+		.summary = !prefixes || (v6 && !spec->coarse),
 		.info = !prefixes && spec->flags & SET_EXPIRES,
 		.counts = !prefixes && spec->flags & SET_COUNTS,
 	};
-	struct table_need book = {.n = spec->n, .info = true, .counts = spec->flags & SET_COUNTS};
+	struct table_need book = {.n = spec->n,
+				  .summary = true,
+				  .info = true,
+				  .counts = spec->flags & SET_COUNTS};
 	uint64_t line = sizeof(*head) / SET_LINE;
 	uint32_t root_bits = sets_root_bits(spec);
 	struct set_table sized;

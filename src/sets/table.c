@@ -50,7 +50,7 @@ void table_size(struct set_table *t, const struct table_need *need, uint64_t *li
 	t->bucket_shift = need->values ? 6 : 5;
 	t->index_shift = (need->narrow ? 32 : 64) - t->bits;
 	t->print_shift = !need->narrow ? 28 : t->bits < SET_EXACT_BITS ? SET_EXACT_BITS - t->bits : 0;
-	if (!need->values)
+	if (need->summary)
 		t->summary = take(line, (uint64_t)8 << t->bits);
 	t->buckets = take(line, (uint64_t)1 << (t->bits + t->bucket_shift));
 	if (!need->narrow || t->bits < SET_EXACT_BITS)
@@ -68,6 +68,7 @@ bool table_sane(const struct set_table *t, uint64_t lines)
 {
 	struct table_need need = {.narrow = t->narrow == 1,
 				  .values = t->bucket_shift == 6,
+				  .summary = t->summary != 0,
 				  .info = t->info != 0,
 				  .counts = t->counts != 0};
 	struct set_table want;

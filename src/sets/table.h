@@ -28,7 +28,7 @@ struct table_key {
 /* table_size() lays a table out from *line on (NULL: it has none); values, tagged keys and so on as asked. */
 struct table_need {
 	uint64_t n;
-	bool narrow, values, info, counts;
+	bool narrow, values, summary, info, counts;
 };
 void table_size(struct set_table *t, const struct table_need *need, uint64_t *line);
 
