@@ -183,6 +183,8 @@ struct classify_wide_entry {
 	__u16 low, high;
 };
 
+#define CLASSIFY_CACHE_PLACE 16u /* words */
+
 struct classify_cross {
 	__u32 order;	/* which class comes last: 0 service, 1 destination, 2 source */
 	__u32 n_second; /* of the pair's second class */
@@ -201,8 +203,8 @@ struct classify_split {
 	__u32 n_wide;	   /* destination wide classes */
 	__u32 match;	   /* by service class: a bit for each specification */
 	__u32 match_bytes; /* of one service class */
-	__u32 cache;	   /* pairs of u64, 0: none */
-	__u32 cache_shift; /* 64 - log2 of how many pairs */
+	__u32 cache;	   /* u64, in places of CLASSIFY_CACHE_PLACE, 0: none */
+	__u32 cache_shift; /* 64 - log2 of how many u64 */
 	__u32 cache_dst, cache_service; /* where these begin in the cache's key, in bits */
 };
 

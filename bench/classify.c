@@ -79,16 +79,7 @@ static size_t packet(uint8_t *to, int family)
 	return 64;
 }
 
-static uint64_t word(const uint8_t *p, int n)
-{
-	uint64_t v = 0;
-
-	while (n--)
-		v = v << 8 | *p++;
-	return v;
-}
-
-static void put_headers(const struct rule_set *set, int family)
+static void put_headers(const struct rule_set *set)
 {
 	uint64_t state = 20;
 	struct header h;
@@ -96,22 +87,7 @@ static void put_headers(const struct rule_set *set, int family)
 
 	for (i = 0; i < CLASSIFY_HEADERS; i++) {
 		rules_header(set, rules_below(&state, (uint32_t)set->n), 0, &state, &h);
-		if (family == 4)
-			shared->headers.four[i] = (struct header4){(uint32_t)word(h.src, 4),
-								   (uint32_t)word(h.dst, 4),
-								   h.sport,
-								   h.dport,
-								   h.flags,
-								   h.proto,
-								   h.extra};
-		else
-			shared->headers.six[i] = (struct header6){{word(h.src, 8), word(h.src + 8, 8)},
-								  {word(h.dst, 8), word(h.dst + 8, 8)},
-								  h.sport,
-								  h.dport,
-								  h.flags,
-								  h.proto,
-								  h.extra};
+		classify_bench_put(shared, (uint32_t)i, &h);
 	}
 }
 
@@ -157,7 +133,7 @@ static void one(const char *name, const struct rule_set *set, int family, const 
 		die("%s: %zu bytes", name, bytes);
 	memcpy(shared->image, image, bytes);
 	free(image);
-	put_headers(set, family);
+	put_headers(set);
 	spread = over(family, CLASSIFY_HEADERS, &median[0]);
 	hot = over(family, HOT, &median[1]);
 	if (family == 6)

@@ -32,4 +32,30 @@ struct classify_bench {
 	__u64 image[((32u << 20) + 64) / 8];
 };
 
+#ifndef __bpf__
+#include "tests/classify_rules.h"
+
+/* The i-th header, of the family it has. */
+static inline void classify_bench_put(struct classify_bench *b, uint32_t i, const struct header *h)
+{
+	if (h->family == 4)
+		b->headers.four[i] = (struct header4){.src = (uint32_t)rules_word(h->src, 4),
+						      .dst = (uint32_t)rules_word(h->dst, 4),
+						      .sport = h->sport,
+						      .dport = h->dport,
+						      .flags = h->flags,
+						      .proto = h->proto,
+						      .extra = h->extra};
+	else
+		b->headers.six[i] =
+			(struct header6){.src = {rules_word(h->src, 8), rules_word(h->src + 8, 8)},
+					 .dst = {rules_word(h->dst, 8), rules_word(h->dst + 8, 8)},
+					 .sport = h->sport,
+					 .dport = h->dport,
+					 .flags = h->flags,
+					 .proto = h->proto,
+					 .extra = h->extra};
+}
+#endif
+
 #endif

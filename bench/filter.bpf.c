@@ -14,29 +14,29 @@ struct filter_headers headers;
  */
 #define PUT(type, at, value) (*(type *)(data + (at)) = (value))
 
-static __always_inline int vary(struct xdp_md *ctx)
+/* What is too short stays as it is; none of the bench's is, and a jump to the end of the program would be longer than 16 bits. */
+static __always_inline void vary(struct xdp_md *ctx)
 {
 	void *data = (void *)(long)ctx->data;
 	struct filter_header *h = &headers.v[headers.turn++ & (headers.n - 1) & (FILTER_HEADERS - 1)];
 
 	if (data + 54 > (void *)(long)ctx->data_end)
-		return -1;
+		return;
 	PUT(__u32, 26, h->src + (headers.turn >> 16) * headers.spread);
 	PUT(__u32, 30, h->dst);
 	PUT(__u8, 23, h->proto);
 	PUT(__u16, 34, h->sport);
 	PUT(__u16, 36, h->dport);
 	PUT(__u8, 47, h->flags);
-	return 0;
 }
 
-static __always_inline int vary6(struct xdp_md *ctx)
+static __always_inline void vary6(struct xdp_md *ctx)
 {
 	void *data = (void *)(long)ctx->data;
 	struct filter_header6 *h = &headers.v6[headers.turn++ & (headers.n - 1) & (FILTER_HEADERS - 1)];
 
 	if (data + 74 > (void *)(long)ctx->data_end)
-		return -1;
+		return;
 	PUT(__u64, 22, h->src[0] + (__u64)(headers.turn >> 16) * headers.spread);
 	PUT(__u64, 30, h->src[1]);
 	PUT(__u64, 38, h->dst[0]);
@@ -45,7 +45,6 @@ static __always_inline int vary6(struct xdp_md *ctx)
 	PUT(__u16, 54, h->sport);
 	PUT(__u16, 56, h->dport);
 	PUT(__u8, 67, h->flags);
-	return 0;
 }
 
 SEC("xdp.frags")
@@ -55,8 +54,7 @@ int base6(struct xdp_md *ctx)
 	struct ipv6hdr *ip;
 	struct packet p;
 
-	if (vary6(ctx))
-		return XDP_ABORTED;
+	vary6(ctx);
 	parse_ethernet(&c, &p);
 	if (p.kind != PACKET_IPV6 || !(ip = parse_ipv6(&c, &p)))
 		return XDP_ABORTED;
@@ -69,7 +67,8 @@ int base6(struct xdp_md *ctx)
 SEC("xdp.frags")
 int varied6(struct xdp_md *ctx)
 {
-	return vary6(ctx) ? XDP_ABORTED : decide(ctx);
+	vary6(ctx);
+	return decide(ctx);
 }
 
 SEC("xdp.frags")
@@ -79,8 +78,7 @@ int base(struct xdp_md *ctx)
 	struct iphdr *ip;
 	struct packet p;
 
-	if (vary(ctx))
-		return XDP_ABORTED;
+	vary(ctx);
 	parse_ethernet(&c, &p);
 	if (p.kind != PACKET_IPV4 || !(ip = parse_ipv4(&c, &p)))
 		return XDP_ABORTED;
@@ -92,5 +90,6 @@ int base(struct xdp_md *ctx)
 SEC("xdp.frags")
 int varied(struct xdp_md *ctx)
 {
-	return vary(ctx) ? XDP_ABORTED : decide(ctx);
+	vary(ctx);
+	return decide(ctx);
 }

@@ -353,6 +353,15 @@ void rules_header(const struct rule_set *set, size_t rule, int corners, uint64_t
 		h->extra = (uint8_t)rules_below(state, CLASSIFY_EXTRAS);
 }
 
+uint64_t rules_word(const uint8_t *p, int n)
+{
+	uint64_t v = 0;
+
+	while (n--)
+		v = v << 8 | *p++;
+	return v;
+}
+
 void rules_any_header(uint8_t family, uint64_t *state, struct header *h)
 {
 	int i, bytes = family == 6 ? 16 : 4;

@@ -40,6 +40,8 @@ uint32_t rules_search(const struct rule_set *set, const struct header *h);
 
 /* Somewhere inside a rule; with corners at its edges and one step beyond them. */
 void rules_header(const struct rule_set *set, size_t rule, int corners, uint64_t *state, struct header *h);
+/* n bytes as a number, as on the wire. */
+uint64_t rules_word(const uint8_t *p, int n);
 /* Anything at all. */
 void rules_any_header(uint8_t family, uint64_t *state, struct header *h);
 

@@ -41,6 +41,14 @@ CLASSIFY_FN void *classify_at(void *m, __u32 off)
 #define CLASSIFY_AT32(m, off) (*CLASSIFY_AT(m, __u32, off))
 #define CLASSIFY_AT64(m, off) (*CLASSIFY_AT(m, __u64, off))
 
+/* Any number, for what is thrown out of the class cache. */
+#ifdef __bpf__
+#define CLASSIFY_RANDOM() bpf_get_prandom_u32()
+#else
+#include <stdlib.h>
+#define CLASSIFY_RANDOM() ((__u32)random())
+#endif
+
 /* Loops stay loops: unrolled, they would cost more in instruction cache than they save. */
 #ifdef __clang__
 #define CLASSIFY_LOOP _Pragma("clang loop unroll(disable)")
@@ -416,26 +424,51 @@ CLASSIFY_FN __u32 classify_by_split(void *m, const struct classify_split *t, __u
 }
 
 /*
- * In front of it the cache: words of {source class, destination class, service class, rule + 1}, two to a
- * place. A word is read and written whole, so that no CPU sees half of another's.
+ * In front of it the cache: words of {source class, destination class, service class, rule}, two lines of it a place. A key
+ * begins at a word of its place, the next ones are for what finds it taken, up to the first free one. In a full place the word
+ * at which a new key begins moves to another's, whichever: so what is asked for again stays, after a while, and what nobody asks
+ * for goes. A word is read and written whole, so that no CPU sees half of another's.
  */
+CLASSIFY_FN __u32 classify_cache_place(__u32 at, __u32 i)
+{
+	const __u32 inside = 8 * CLASSIFY_CACHE_PLACE - 1;
+
+	return (at & ~inside) + ((at + 8 * i) & inside);
+}
+
+#define CLASSIFY_CACHE_WORD(m, at) (*(volatile __u64 *)CLASSIFY_AT(m, __u64, at))
+
 CLASSIFY_FN __u32 classify_cached(void *m, const struct classify_split *t, __u32 src, __u32 dst,
 				  __u32 service)
 {
 	__u64 key = ((src & CLASSIFY_CLASS_MASK) | (__u64)(dst & CLASSIFY_CLASS_MASK) << (t->cache_dst & 63) |
 		     (__u64)service << (t->cache_service & 63)) +
 		    1; /* never that of an empty word */
-	__u32 at = t->cache + 16 * (__u32)(key * CLASSIFY_MIX >> (t->cache_shift & 63)), rule;
-	__u64 word = *(volatile __u64 *)CLASSIFY_AT(m, __u64, at), other;
+	__u32 first = t->cache + 8 * (__u32)(key * CLASSIFY_MIX >> (t->cache_shift & 63)), at, i, rule;
+	__u64 word = CLASSIFY_CACHE_WORD(m, first);
 
 	if (word >> CLASSIFY_RULE_BITS == key)
 		return word & CLASSIFY_NONE;
-	other = *(volatile __u64 *)CLASSIFY_AT(m, __u64, at + 8);
-	if (other >> CLASSIFY_RULE_BITS == key)
-		return other & CLASSIFY_NONE;
+	CLASSIFY_LOOP
+	for (i = 1; i < CLASSIFY_CACHE_PLACE && word; i++) {
+		word = CLASSIFY_CACHE_WORD(m, classify_cache_place(first, i));
+		if (word >> CLASSIFY_RULE_BITS == key)
+			return word & CLASSIFY_NONE;
+	}
 	rule = classify_by_split(m, t, src, dst, service);
-	*(volatile __u64 *)CLASSIFY_AT(m, __u64, at + 8) = word; /* the older one goes */
-	*(volatile __u64 *)CLASSIFY_AT(m, __u64, at) = key << CLASSIFY_RULE_BITS | rule;
+	/* looked for once more: where the search ended would be one more number for the verifier to follow through all of the above */
+	CLASSIFY_LOOP
+	for (i = 0; i < CLASSIFY_CACHE_PLACE; i++) {
+		at = classify_cache_place(first, i);
+		if (!CLASSIFY_CACHE_WORD(m, at))
+			break;
+	}
+	if (i == CLASSIFY_CACHE_PLACE) {
+		CLASSIFY_CACHE_WORD(m, classify_cache_place(first, CLASSIFY_RANDOM())) =
+			CLASSIFY_CACHE_WORD(m, first);
+		at = first;
+	}
+	CLASSIFY_CACHE_WORD(m, at) = key << CLASSIFY_RULE_BITS | rule;
 	return rule;
 }
 

@@ -214,27 +214,16 @@ static int build(struct tables *t, uint32_t *root, uint32_t first, uint32_t seco
 	return 0;
 }
 
-static uint32_t put(struct work *w, const void *data, size_t bytes)
-{
-	uint32_t at = work_table(w, (bytes + 31) / 32 + 1, 32);
-
-	if (!at)
-		return 0;
-	at = (at + 31) & ~31u; /* leaves and forks are read as a whole */
-	memcpy(w->image.data + at, data, bytes);
-	return at;
-}
-
 static int store(struct tables *t, struct family *f, int which, const uint32_t *root)
 {
 	struct work *w = t->w;
 	struct classify_front front = {.kind = t->kind, .shift = 32 - t->first, .bits = t->second};
 
-	front.root = put(w, root, (size_t)4 << t->first);
+	front.root = work_lines(w, root, (size_t)4 << t->first);
 	if (front.root)
-		front.cells = put(w, t->cells.data, t->cells.len);
+		front.cells = work_lines(w, t->cells.data, t->cells.len);
 	if (front.cells)
-		front.leaves = put(w, t->last.data, t->last.len);
+		front.leaves = work_lines(w, t->last.data, t->last.len);
 	if (!front.leaves)
 		return -ENOSPC;
 	family_part(w, f)->front[which] = front;

@@ -262,19 +262,6 @@ static int put_slot(struct slots *t, uint32_t slot, uint32_t *cell)
 	return e;
 }
 
-/* Aligned to a cache line; 0 with err set. */
-static uint32_t put_bytes(struct work *w, const void *data, size_t bytes)
-{
-	uint32_t at = work_table(w, bytes / 64 + 2, 64);
-
-	if (!at)
-		return 0;
-	at = (at + 63) & ~63u;
-	if (bytes)
-		memcpy(w->image.data + at, data, bytes);
-	return at;
-}
-
 static int put_slots(struct slots *t, struct classify_front *front)
 {
 	uint32_t *root = work_array(t->w, t->n_slots, 4), slot;
@@ -286,9 +273,9 @@ static int put_slots(struct slots *t, struct classify_front *front)
 		e = err_nomem(t->w->err);
 	if (e)
 		return e;
-	front->root = put_bytes(t->w, root, (size_t)t->n_slots * 4);
-	front->cells = front->root ? put_bytes(t->w, t->forks.data, t->forks.len) : 0;
-	front->leaves = front->cells ? put_bytes(t->w, t->leaves.data, t->leaves.len) : 0;
+	front->root = work_lines(t->w, root, (size_t)t->n_slots * 4);
+	front->cells = front->root ? work_lines(t->w, t->forks.data, t->forks.len) : 0;
+	front->leaves = front->cells ? work_lines(t->w, t->leaves.data, t->leaves.len) : 0;
 	front->depth = (uint8_t)t->depth;
 	work_drop(t->w, root);
 	return front->leaves ? 0 : -ENOSPC;
@@ -370,7 +357,7 @@ static int only_tries(struct slots *t, struct classify_front *front)
 	e = trie6_build(t->w, t->side, t->regions, t->n_regions, t->cells, front);
 	for (slot = 0; slot < t->n_slots; slot++)
 		root[slot] = t->cells[root[slot]];
-	front->root = e ? 0 : put_bytes(t->w, root, (size_t)t->n_slots * 4);
+	front->root = e ? 0 : work_lines(t->w, root, (size_t)t->n_slots * 4);
 	work_drop(t->w, root);
 	return e ? e : front->root ? 0 : -ENOSPC;
 }

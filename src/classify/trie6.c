@@ -388,13 +388,12 @@ static int cell_for(struct trie *t, uint32_t ref, uint32_t half, uint32_t left, 
 static int store(struct trie *t, uint32_t *base)
 {
 	size_t bytes = t->lines.len + t->arrays.len, i;
-	uint32_t at = work_table(t->w, bytes / 64 + 2, 64);
+	uint32_t at = work_lines(t->w, NULL, bytes);
 	struct classify_line *lines;
 	uint32_t *cells;
 
 	if (!at)
 		return -ENOSPC;
-	at = (at + 63) & ~63u;
 	if (at + bytes > CLASSIFY_STEP_PLACE)
 		return err_set(t->w->err, -ENOSPC,
 			       "the rules would not fit: %zu bytes for addresses after %u, of %u", bytes, at,

@@ -53,6 +53,8 @@ void work_free(struct work *w)
 	buf_free(&w->image);
 }
 
+#define LINES 128u /* two, which many CPUs fetch together */
+
 uint32_t work_table(struct work *w, size_t n, size_t size)
 {
 	size_t bytes, at = w->image.len;
@@ -70,6 +72,18 @@ uint32_t work_table(struct work *w, size_t n, size_t size)
 		return 0;
 	}
 	return (uint32_t)at;
+}
+
+uint32_t work_lines(struct work *w, const void *data, size_t bytes)
+{
+	uint32_t at = work_table(w, bytes / LINES + 2, LINES);
+
+	if (!at)
+		return 0;
+	at = (at + LINES - 1) & ~(LINES - 1);
+	if (data && bytes)
+		memcpy(w->image.data + at, data, bytes);
+	return at;
 }
 
 #define DIGIT 11

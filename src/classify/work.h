@@ -36,6 +36,8 @@ void work_free(struct work *w);
 /* work_table() adds n zeroed elements to the image: their offset, 0 with err set if that is beyond the limit.
  */
 uint32_t work_table(struct work *w, size_t n, size_t size);
+/* work_lines() adds bytes (NULL: zeroes), beginning at a multiple of two cache lines: likewise. */
+uint32_t work_lines(struct work *w, const void *data, size_t bytes);
 #define WORK_AT(w, type, off) ((type *)(void *)((w)->image.data + (off)))
 
 /* work_sort() sorts numbers in ascending order. */
