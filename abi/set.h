@@ -21,7 +21,8 @@
  * IPv6 20 to 124 (a root by 20 bits leaves level 20 out), those from 28 on named in the array "deep", by a hash of the first 28 bits.
  *
  * IPv4's root by 20 bits has two bits for each of its sixteen /24 instead: SET_FINE_*. In front of it "blocks" has a bit for each /22 of
- * which any is not SET_FINE_NONE; "named", the writer's own, the levels there are also below a /24 that is covered.
+ * which any is not SET_FINE_NONE; "named", the writer's own, the levels there are also below a /24 that is covered. In front of
+ * IPv6's root by 20 bits "blocks" has two bits for each of its entries: SET_BLOCK_*.
  *
  * doc/sets.md has the reasons, the order of stores, and the measurements.
  */
@@ -31,9 +32,10 @@
 #include <linux/types.h>
 
 #define SET_MAGIC 0x5e75a1ceu
-#define SET_VERSION 3
-#define SET_VERSION_COARSE \
-	2 /* without fine roots, as programs of that version read it; the rest is the same */
+#define SET_VERSION 4
+/* As programs of these versions read it; the rest is the same. */
+#define SET_VERSION_PLAIN6 3 /* IPv6 prefixes without summary and blocks */
+#define SET_VERSION_COARSE 2 /* and IPv4's without fine roots */
 
 #define SET_LINE 64
 #define SET_LANES 16 /* one of them the flags */
@@ -49,6 +51,12 @@
 #define SET_FINE_ALL 1u	   /* all of it is */
 #define SET_FINE_DEEP 2u   /* level 28 knows */
 #define SET_FINE_DEEPER 3u /* levels 24 and 28 know */
+
+/* What is said of an entry of IPv6's root. */
+#define SET_BLOCK_NONE 0u /* it is 0 */
+#define SET_BLOCK_DEEP 1u /* it says that levels from 28 on are to be looked up in "deep", and no more */
+#define SET_BLOCK_ROOT 2u /* it is to be looked at */
+
 #define SET_EXACT_BITS 17 /* buckets (log2) from which bucket and print together are the whole 32-bit key */
 
 enum set_kind {
@@ -95,7 +103,7 @@ struct set_head {
 	__u32 n_short;
 	__u32 n_spilled, n_freed; /* entries in spill areas; slots freed since the epoch began */
 	__u64 lens[3]; /* lengths of elements in the book, bit by bit; may name some that are gone */
-	__u32 blocks;  /* of a fine root; 0: the root is not fine */
+	__u32 blocks;  /* in front of the root; 0: IPv4's is not fine */
 	__u32 named;   /* bits as the root's: 1 level 24, 2 level 28 */
 };
 

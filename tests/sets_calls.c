@@ -97,7 +97,7 @@ static void default_route(const struct variant *v)
 				 .n = 10,
 				 .seed = 4,
 				 .root_bits = v->root_bits,
-				 .coarse = v->coarse};
+				 .version = v->version};
 	struct sets_elem all = {.len = 0},
 			 one = {.hi = v->family == 6 ? 1ull << 40 : 0, .lo = 0x0a000000, .len = 32}, found;
 	struct sets *set;

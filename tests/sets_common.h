@@ -17,7 +17,7 @@ static const struct variant {
 	uint8_t family, kind;
 	uint32_t flags;
 	uint8_t root_bits;
-	bool coarse;
+	uint16_t version;
 } variants[] = {
 	{"IPv4 addresses", 4, SET_ADDRS, 0},
 	{"IPv4 addresses that expire and count", 4, SET_ADDRS, SET_EXPIRES | SET_COUNTS},
@@ -29,7 +29,9 @@ static const struct variant {
 	{"IPv6 prefixes that expire and count", 6, SET_PREFIXES, SET_EXPIRES | SET_COUNTS},
 	{"IPv4 prefixes, large root", 4, SET_PREFIXES, 0, 20},
 	{"IPv6 prefixes that expire and count, large root", 6, SET_PREFIXES, SET_EXPIRES | SET_COUNTS, 20},
-	{"IPv4 prefixes, large root of version 2", 4, SET_PREFIXES, 0, 20, true},
+	{"IPv4 prefixes, large root of version 2", 4, SET_PREFIXES, 0, 20, SET_VERSION_COARSE},
+	{"IPv6 prefixes, large root", 6, SET_PREFIXES, 0, 20},
+	{"IPv6 prefixes, large root of version 3", 6, SET_PREFIXES, 0, 20, SET_VERSION_PLAIN6},
 };
 #define N_VARIANTS (sizeof(variants) / sizeof(*variants))
 

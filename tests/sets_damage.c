@@ -130,7 +130,7 @@ int main(int argc, char **argv)
 					 .kind = v->kind,
 					 .flags = v->flags,
 					 .root_bits = v->root_bits,
-					 .coarse = v->coarse,
+					 .version = v->version,
 					 .n = ELEMS,
 					 .seed = t};
 		struct sluice_err err;

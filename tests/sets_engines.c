@@ -258,7 +258,7 @@ int main(int argc, char **argv)
 					 .kind = v->kind,
 					 .flags = v->flags,
 					 .root_bits = v->root_bits,
-					 .coarse = v->coarse,
+					 .version = v->version,
 					 .n = ELEMS,
 					 .seed = 3 + i,
 					 .grace = at_once};

@@ -168,7 +168,7 @@ int main(int argc, char **argv)
 					 .kind = v->kind,
 					 .flags = v->flags,
 					 .root_bits = v->root_bits,
-					 .coarse = v->coarse,
+					 .version = v->version,
 					 .n = ELEMS,
 					 .seed = 5 + i};
 		struct room *r = &rooms[i];

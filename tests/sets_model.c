@@ -340,7 +340,7 @@ static void run(uint64_t n)
 				 .kind = v->kind,
 				 .flags = v->flags,
 				 .root_bits = v->root_bits,
-				 .coarse = v->coarse,
+				 .version = v->version,
 				 .n = ROOM,
 				 .seed = rnd_state,
 				 .grace = wait_for_readers};

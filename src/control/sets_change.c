@@ -63,7 +63,7 @@ static struct sets_spec spec_of(const struct set_head *head, uint64_t n)
 	struct sets_spec spec = {.family = head->family,
 				 .kind = head->kind,
 				 .flags = head->flags,
-				 .coarse = head->version == SET_VERSION_COARSE};
+				 .version = head->version};
 	uint64_t cells = ((uint64_t)96 << head->front.bits) / 10;
 	uint64_t book = head->book.bits ? ((uint64_t)96 << head->book.bits) / 10 : cells;
 

@@ -139,13 +139,30 @@ static uint32_t spread(uint32_t x)
 	return (x | x << 1) & EVERY_CODE;
 }
 
+/* The entry of a root that is not fine; IPv6's blocks follow it. */
+static void store_root(struct sets *set, uint32_t p, uint32_t word)
+{
+	uint32_t at = p % 16 * 2, now;
+
+	if (word != set->root[p])
+		__atomic_store_n(&set->root[p], word, __ATOMIC_RELEASE);
+	if (!set->blocks)
+		return;
+	now = (set->blocks[p / 16] & ~(3u << at)) | (!word			   ? SET_BLOCK_NONE
+						     : word == SET_ROOT_LEVEL << 2 ? SET_BLOCK_DEEP
+										   : SET_BLOCK_ROOT)
+							    << at;
+	if (now != set->blocks[p / 16])
+		__atomic_store_n(&set->blocks[p / 16], now, __ATOMIC_RELEASE);
+}
+
 /* cover: a bit for each sixteenth */
 static void store_cover(struct sets *set, uint32_t p, uint32_t cover)
 {
-	if (set->blocks)
+	if (set->named)
 		store_fine(set, p, spread(cover));
 	else
-		__atomic_store_n(&set->root[p], (set->root[p] & ~0xffffu) | cover, __ATOMIC_RELEASE);
+		store_root(set, p, (set->root[p] & ~0xffffu) | cover);
 }
 
 /* The root below a prefix no longer than its entries that no shorter element covers: down both ways. */
@@ -190,12 +207,6 @@ static int change_short(struct sets *set, const struct sets_elem *e, bool there)
 	return 1;
 }
 
-static void name(uint32_t *at, uint32_t bit)
-{
-	if (!(*at & bit))
-		__atomic_store_n(at, *at | bit, __ATOMIC_RELEASE);
-}
-
 /* The bit of an entry of named. */
 static uint32_t named_bit(uint32_t addr, unsigned int level)
 {
@@ -224,16 +235,19 @@ static void unname_level(struct sets *set, uint32_t addr, unsigned int level)
 static void name_level(struct sets *set, uint64_t hi, uint64_t lo, unsigned int level)
 {
 	unsigned int n = (level - CELLS_FIRST) / 4;
-	uint32_t addr = (uint32_t)lo;
+	uint32_t addr = (uint32_t)lo, p = first_32(set, hi, lo) >> (32 - set->root_bits), *deep;
 
-	if (set->blocks) {
+	if (set->named) {
 		set->named[addr >> 12] |= named_bit(addr, level);
 		store_fine(set, addr >> 12, fine_all(set->root[addr >> 12]));
 		return;
 	}
-	if (set->v6 && level >= 28)
-		name(&set->deep[set_deep_hash(hi, set->front.seed[0]) >> set->deep_shift], 1u << level / 4);
-	name(&set->root[first_32(set, hi, lo) >> (32 - set->root_bits)], SET_ROOT_LEVEL << (n < 2 ? n : 2));
+	if (set->v6 && level >= 28) {
+		deep = &set->deep[set_deep_hash(hi, set->front.seed[0]) >> set->deep_shift];
+		if (!(*deep & 1u << level / 4))
+			__atomic_store_n(deep, *deep | 1u << level / 4, __ATOMIC_RELEASE);
+	}
+	store_root(set, p, set->root[p] | SET_ROOT_LEVEL << (n < 2 ? n : 2));
 }
 
 int cells_add(struct sets *set, const struct sets_elem *e)
@@ -283,7 +297,7 @@ int cells_del(struct sets *set, const struct sets_elem *e)
 		return 1;
 	}
 	table_remove(&set->front, slot);
-	if (set->blocks)
+	if (set->named)
 		unname_level(set, (uint32_t)e->lo, cells_level(e->len));
 	return 1;
 }
@@ -373,7 +387,7 @@ void cells_repair(struct sets *set)
 	set->head->n_short = 0;
 	for (i = 0; i < (2u << set->most_short) / 64; i++)
 		set->head->n_short += (uint32_t)__builtin_popcountll(set->shorts[i]);
-	if (set->blocks)
+	if (set->named)
 		memset(set->named, 0, (size_t)4 << set->root_bits);
 	for (slot = table_next(&set->front, 0); slot != TABLE_NONE;
 	     slot = table_next(&set->front, slot + 1)) {
@@ -385,7 +399,7 @@ void cells_repair(struct sets *set)
 			continue;
 		}
 		__atomic_store_n(table_value(&set->front, slot), covered(tree), __ATOMIC_RELEASE);
-		if (set->blocks) /* the root follows when all are named: readers see what it said before */
+		if (set->named) /* the root follows when all are named: readers see what it said before */
 			set->named[(uint32_t)key.lo >> 12] |= named_bit((uint32_t)key.lo, level);
 		else
 			name_level(set, key.hi, key.lo, level);

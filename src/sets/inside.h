@@ -17,7 +17,8 @@ struct sets {
 	uint32_t deep_shift, root_bits;
 	uint32_t most_short; /* elements up to this length are bits beside the root, not cells */
 	uint64_t *shorts;    /* prefixes */
-	uint32_t *blocks, *named; /* of a fine root, else NULL */
+	uint32_t *blocks;    /* in front of a large root, else NULL */
+	uint32_t *named;     /* of a fine root, else NULL */
 	unsigned int depth;  /* of changes begun */
 	int (*grace)(void *arg);
 	void *grace_arg;

@@ -22,11 +22,12 @@ static int kernel_grace(void *unused)
 static void lay_out(const struct sets_spec *spec, struct set_head *head)
 {
 	bool prefixes = spec->kind == SET_PREFIXES, v6 = spec->family == 6;
+	uint16_t version = spec->version ? spec->version : SET_VERSION;
 	struct table_need front = {
 		.n = prefixes && spec->cells ? spec->cells : spec->n,
 		.narrow = !v6,
 		.values = prefixes,
-		.summary = !prefixes || (v6 && !spec->coarse),
+		.summary = !prefixes || (v6 && version > SET_VERSION_PLAIN6),
 		.info = !prefixes && spec->flags & SET_EXPIRES,
 		.counts = !prefixes && spec->flags & SET_COUNTS,
 	};
@@ -38,7 +39,7 @@ static void lay_out(const struct sets_spec *spec, struct set_head *head)
 	uint32_t root_bits = sets_root_bits(spec);
 	struct set_table sized;
 
-	*head = (struct set_head){.version = spec->coarse ? SET_VERSION_COARSE : SET_VERSION,
+	*head = (struct set_head){.version = version,
 				  .kind = spec->kind,
 				  .family = spec->family,
 				  .flags = spec->flags};
@@ -58,9 +59,11 @@ static void lay_out(const struct sets_spec *spec, struct set_head *head)
 		head->short_bits = (uint32_t)line;
 		line += ((uint64_t)2 << (root_bits + 4)) / 8 / SET_LINE;
 	}
-	if (prefixes && !v6 && root_bits == 20 && !spec->coarse) {
+	if (prefixes && root_bits == 20 && version > (v6 ? SET_VERSION_PLAIN6 : SET_VERSION_COARSE)) {
 		head->blocks = (uint32_t)line;
-		line += (1u << 22) / 8 / SET_LINE;
+		line += (v6 ? 2u << 20 : 1u << 22) / 8 / SET_LINE;
+	}
+	if (head->blocks && !v6) {
 		head->named = (uint32_t)line;
 		line += ((uint64_t)4 << root_bits) / SET_LINE;
 	}
@@ -126,10 +129,10 @@ static struct sets *handle(void *mem, size_t bytes, int (*grace)(void *arg), voi
 		set->root_bits = (set->v6 ? 64 : 32) - head->root_shift;
 		set->most_short = set->root_bits + 4;
 		set->shorts = (uint64_t *)mem + (uint64_t)head->short_bits * SET_LINE / 8;
-		if (head->blocks) {
+		if (head->blocks)
 			set->blocks = (uint32_t *)mem + (uint64_t)head->blocks * SET_LINE / 4;
+		if (head->named)
 			set->named = (uint32_t *)mem + (uint64_t)head->named * SET_LINE / 4;
-		}
 	}
 	return set;
 }
@@ -166,10 +169,10 @@ static bool sane(const struct set_head *head, size_t bytes)
 	struct sets_spec spec = {.family = head->family,
 				 .kind = head->kind,
 				 .flags = head->flags,
-				 .coarse = head->version == SET_VERSION_COARSE};
+				 .version = head->version};
 	struct set_head want;
 
-	if (head->magic != SET_MAGIC || (head->version != SET_VERSION && !spec.coarse) ||
+	if (head->magic != SET_MAGIC || head->version < SET_VERSION_COARSE || head->version > SET_VERSION ||
 	    head->lines > bytes / SET_LINE || head->front.bits > 24 || head->book.bits > 24 ||
 	    check_spec(&spec, &want, NULL))
 		return false;

@@ -33,7 +33,7 @@ struct sets_spec {
 	uint64_t n;		 /* elements to make room for */
 	uint64_t cells;		 /* of them in prefix sets, sets_plan() counts; 0: as many as elements */
 	uint8_t root_bits;	 /* of prefix sets, 16 or 20; 0: as the number of cells suggests */
-	bool coarse;		 /* programs that read it know SET_VERSION_COARSE alone */
+	uint16_t version;	 /* SET_VERSION_*, which programs that read it know; 0: SET_VERSION */
 	uint64_t seed;		 /* unknown to those whose packets are looked up */
 	int (*grace)(void *arg); /* 0 once every lookup that ran has ended; NULL: grace_wait() */
 	void *grace_arg;
