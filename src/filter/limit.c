@@ -13,7 +13,7 @@
 #define MOST_PACKETS 100000000ull /* a second */
 #define MOST_BITS 64000000000ull
 #define SMALLEST_FRAME 64u	  /* bytes */
-#define FLOOD 29760000u		  /* frames a second: the smallest on 20 Gbit/s Ethernet */
+#define FLOOD 14880000u		  /* frames a second: the smallest on 10 Gbit/s Ethernet */
 #define CELLS_A_SOURCE 8u	  /* doc/limit.md */
 #define MOST_SECONDS (100ull * 24 * 3600) /* for one packet */
 

@@ -33,7 +33,7 @@ struct filter_rate {
 int filter_limit(const struct filter_rate *rate, uint64_t jiffy_ns, struct limit *to, struct sluice_err *err);
 
 /*
- * filter_limit_cells() says how many cells a limit by key has, a power of two: eight for each source that 20 Gbit/s of
+ * filter_limit_cells() says how many cells a limit by key has, a power of two: eight for each source that 10 Gbit/s of
  * smallest frames can have at its rate at once, from FILTER_LIMIT_CELLS_LEAST to _MOST.
  *
  * in:      l  of filter_limit()

@@ -312,19 +312,19 @@ static void costs(void **unused)
 	assert_true(n > 1000);
 }
 
-/* 29.76 M frames a second are so many sources at their rate, of eight cells each. */
+/* 14.88 M frames a second are so many sources at their rate, of eight cells each. */
 static void cells(void **unused)
 {
 	static const struct {
 		struct filter_rate rate;
 		uint32_t n;
 	} of[] = {
-		{{1, 8640000, false, 1}, 1 << 19},	{{1, 1, false, 5}, 1 << 19},
-		{{454, 1, false, 50}, 1 << 19},		{{455, 1, false, 50}, 1 << 19},
-		{{909, 1, false, 50}, 1 << 18},		{{1000, 1, false, 50}, 1 << 18},
-		{{60000, 60, false, 50}, 1 << 18},	{{2000, 1, false, 50}, 1 << 17},
-		{{10000, 1, false, 50}, 1 << 15},	{{100000000, 1, false, 50}, 1 << 15},
-		{{512000, 1, true, 12000}, 1 << 18},	{{1000000000, 1, true, 120000}, 1 << 15},
+		{{1, 8640000, false, 1}, 1 << 19},   {{1, 1, false, 5}, 1 << 19},
+		{{450, 1, false, 50}, 1 << 19},	     {{460, 1, false, 50}, 1 << 18},
+		{{909, 1, false, 50}, 1 << 17},	     {{1000, 1, false, 50}, 1 << 17},
+		{{60000, 60, false, 50}, 1 << 17},   {{2000, 1, false, 50}, 1 << 16},
+		{{10000, 1, false, 50}, 1 << 15},    {{100000000, 1, false, 50}, 1 << 15},
+		{{512000, 1, true, 12000}, 1 << 17}, {{1000000000, 1, true, 120000}, 1 << 15},
 	};
 	struct sluice_err err;
 	struct limit l;
