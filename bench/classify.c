@@ -6,7 +6,6 @@
  * are made in ClassBench's manner, and read from the ClassBench files that the environment's CLASSBENCH names
  * (a folder), if it is set.
  */
-#include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -176,31 +175,18 @@ static void made(int family, const struct classify_opts *opts)
 		}
 }
 
-static int not_hidden(const struct dirent *d)
-{
-	return d->d_name[0] != '.';
-}
+struct given {
+	int family;
+	const struct classify_opts *opts;
+};
 
-static void given(int family, const struct classify_opts *opts)
+static void one_given(void *arg, const char *file, const struct rule_set *set)
 {
-	const char *dir = getenv("CLASSBENCH");
-	struct dirent **names;
-	struct rule_set set;
-	char path[4096], name[64];
-	int n = dir ? scandir(dir, &names, not_hidden, alphasort) : 0, i;
+	const struct given *g = arg;
+	char name[64];
 
-	for (i = 0; i < n; i++) {
-		snprintf(path, sizeof(path), "%s/%s", dir, names[i]->d_name);
-		if (!rules_read(&set, path, (uint8_t)family)) {
-			snprintf(name, sizeof(name), "v%d_given_%.*s", family,
-				 (int)strcspn(names[i]->d_name, "."), names[i]->d_name);
-			one(name, &set, family, opts);
-		}
-		rules_free(&set);
-		free(names[i]);
-	}
-	if (n > 0)
-		free(names);
+	snprintf(name, sizeof(name), "v%d_given_%s", g->family, file);
+	one(name, set, g->family, g->opts);
 }
 
 int main(int argc, char **argv)
@@ -235,7 +221,7 @@ int main(int argc, char **argv)
 	shared->n_headers = CLASSIFY_HEADERS;
 	printf("parse and fetch: %.1f ns\n", bench_run_ns(prog("base", 4), p, packet(p, 4), REPEAT));
 	for (i = 4; i <= 6; i += 2) {
-		given(i, &opts);
+		rules_given((uint8_t)i, one_given, &(struct given){i, &opts});
 		made(i, &opts);
 	}
 	if (held)

@@ -4,7 +4,8 @@
  * program that only parses it. DIR holds filter.bpf.o and filter_small.bpf.o. 65,536 different headers,
  * each inside a rule drawn evenly from all, in random order; "hot": 1,024 of them. Rules are made in
  * ClassBench's manner, others by each seed, and IPv6 in one of three manners by it (tests/classify_rules.c); of "mixed" ones
- * a fifth only counts, and a fifth asks for a length, too.
+ * a fifth only counts, and a fifth asks for a length, too. "given": the files of the folder that the environment's CLASSBENCH
+ * names.
  */
 #include <errno.h>
 #include <stdbool.h>
@@ -229,27 +230,45 @@ static void one(const struct row *row)
 	policy_free(p);
 }
 
+static void of_rules(const char *name, const struct rule_set *set, uint8_t family, uint32_t goes_on,
+		     double target, double hot)
+{
+	struct buf text = {0};
+	struct row row = {name, &text, set, family, 0, target, hot};
+	uint64_t state = 5;
+	size_t i;
+
+	buf_printf(&text, "filter on eth0 {\n");
+	for (i = 0; i < set->n; i++)
+		rules_say(&text, &set->rules[i], &state, goes_on);
+	buf_printf(&text, "default drop\n}\n");
+	one(&row);
+	buf_free(&text);
+}
+
 static void made(const char *kind, uint8_t family, size_t n, uint32_t goes_on, const char *size, double target,
 		 double hot)
 {
 	char name[64];
 	struct rule_set set;
-	struct buf text = {0};
-	struct row row = {name, &text, &set, family, 0, target, hot};
-	uint64_t state = 5;
-	size_t i;
 
 	snprintf(name, sizeof(name), "%s%s_%s", kind, family == 6 ? "6" : "", size);
 	if (filter && !strstr(name, filter))
 		return;
 	rules_make(&set, kind, family, n, seed);
-	buf_printf(&text, "filter on eth0 {\n");
-	for (i = 0; i < set.n; i++)
-		rules_say(&text, &set.rules[i], &state, goes_on);
-	buf_printf(&text, "default drop\n}\n");
-	one(&row);
-	buf_free(&text);
+	of_rules(name, &set, family, goes_on, target, hot);
 	rules_free(&set);
+}
+
+static void given(void *arg, const char *file, const struct rule_set *set)
+{
+	uint8_t family = *(const uint8_t *)arg;
+	double times = family == 6 ? 1.4 : 1;
+	bool large = set->n > 1100;
+	char name[80];
+
+	snprintf(name, sizeof(name), "given%s_%s", family == 6 ? "6" : "", file);
+	of_rules(name, set, family, UINT32_MAX, (large ? 80 : 30) * times, large ? 30 * times : 0);
 }
 
 /* An address anywhere, or the prefix of 24 or 48 bits that it is in. */
@@ -304,6 +323,7 @@ static void family(uint8_t family, double times)
 		made(kinds[k], family, 10000, UINT32_MAX, "10k", 80 * times, 30 * times);
 		made(kinds[k], family, 85000, UINT32_MAX, "85k", 150 * times, 0);
 	}
+	rules_given(family, given, &family);
 }
 
 int main(int argc, char **argv)

@@ -5,6 +5,7 @@
  * (between the two). Addresses come from few networks with unevenly many hosts, services from a short list
  * with uneven shares.
  */
+#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -351,6 +352,32 @@ void rules_header(const struct rule_set *set, size_t rule, int corners, uint64_t
 		h->extra++;
 	if (corner(corners, state))
 		h->extra = (uint8_t)rules_below(state, CLASSIFY_EXTRAS);
+}
+
+static int not_hidden(const struct dirent *d)
+{
+	return d->d_name[0] != '.';
+}
+
+void rules_given(uint8_t family, void (*each)(void *arg, const char *name, const struct rule_set *set),
+		 void *arg)
+{
+	const char *dir = getenv("CLASSBENCH");
+	char path[4096], name[64];
+	struct dirent **names;
+	struct rule_set set;
+	int n = dir ? scandir(dir, &names, not_hidden, alphasort) : 0, i;
+
+	for (i = 0; i < n; i++) {
+		snprintf(path, sizeof(path), "%s/%s", dir, names[i]->d_name);
+		snprintf(name, sizeof(name), "%.*s", (int)strcspn(names[i]->d_name, "."), names[i]->d_name);
+		if (!rules_read(&set, path, family))
+			each(arg, name, &set);
+		rules_free(&set);
+		free(names[i]);
+	}
+	if (n > 0)
+		free(names);
 }
 
 uint64_t rules_word(const uint8_t *p, int n)

@@ -40,6 +40,12 @@ uint32_t rules_search(const struct rule_set *set, const struct header *h);
 
 /* Somewhere inside a rule; with corners at its edges and one step beyond them. */
 void rules_header(const struct rule_set *set, size_t rule, int corners, uint64_t *state, struct header *h);
+/*
+ * Each set of the folder that the environment's CLASSBENCH names, as rules_read() has it; name: of its file, up to a
+ * dot. None, or no such folder: nothing.
+ */
+void rules_given(uint8_t family, void (*each)(void *arg, const char *name, const struct rule_set *set),
+		 void *arg);
 /* n bytes as a number, as on the wire. */
 uint64_t rules_word(const uint8_t *p, int n);
 /* Anything at all. */
