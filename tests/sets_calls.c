@@ -89,7 +89,7 @@ static void mistakes(void)
 	guarded_free(mem, bytes);
 }
 
-/* Everything, nothing, and both around a smaller element. */
+/* Everything, nothing, and both around a smaller element; the last address there is. */
 static void default_route(const struct variant *v)
 {
 	struct sets_spec spec = {.family = v->family,
@@ -99,7 +99,8 @@ static void default_route(const struct variant *v)
 				 .root_bits = v->root_bits,
 				 .version = v->version};
 	struct sets_elem all = {.len = 0},
-			 one = {.hi = v->family == 6 ? 1ull << 40 : 0, .lo = 0x0a000000, .len = 32}, found;
+			 one = {.hi = v->family == 6 ? 1ull << 40 : 0, .lo = 0x0a000000, .len = 32},
+			 last = all, found;
 	struct sets *set;
 	uint8_t *mem;
 	size_t bytes;
@@ -120,6 +121,10 @@ static void default_route(const struct variant *v)
 	if (sets_del(set, &all, &err) || sets_test(set, 5, 5, &found) != -ENOENT ||
 	    has(v, mem, bytes, 5, 5) || !has(v, mem, bytes, one.hi, one.lo))
 		FAIL("what is left is not what was left");
+	fill(v, &last);
+	last.len = longest(v);
+	if (sets_add(set, &last, NULL, &err) || !has(v, mem, bytes, last.hi, last.lo))
+		FAIL("%s: the last address is not found", v->name);
 	sets_free(set);
 	guarded_free(mem, bytes);
 }
@@ -255,11 +260,12 @@ static void full(void)
 
 int main(void)
 {
+	size_t i;
+
 	mistakes();
-	default_route(&variants[4]);
-	default_route(&variants[6]);
-	default_route(&variants[8]);
-	default_route(&variants[10]);
+	for (i = 0; i < N_VARIANTS; i++)
+		if (variants[i].kind == SET_PREFIXES)
+			default_route(&variants[i]);
 	fine_root();
 	plans();
 	full();

@@ -55,15 +55,17 @@ static void lay_out(const struct sets_spec *spec, struct set_head *head)
 		line += ((uint64_t)4 << (sized.bits + DEEP_BITS)) / SET_LINE;
 	}
 	table_size(&head->front, &front, &line);
-	if (prefixes) {
+	if (prefixes && v6 && root_bits == 20 && version > SET_VERSION_PLAIN6) {
+		head->blocks = (uint32_t)line;
+		line += (2u << 20) / 8 / SET_LINE;
+	}
+	if (prefixes) { /* the writer's own: of what is last programs do not read the last line */
 		head->short_bits = (uint32_t)line;
 		line += ((uint64_t)2 << (root_bits + 4)) / 8 / SET_LINE;
 	}
-	if (prefixes && root_bits == 20 && version > (v6 ? SET_VERSION_PLAIN6 : SET_VERSION_COARSE)) {
+	if (prefixes && !v6 && root_bits == 20 && version > SET_VERSION_COARSE) {
 		head->blocks = (uint32_t)line;
-		line += (v6 ? 2u << 20 : 1u << 22) / 8 / SET_LINE;
-	}
-	if (head->blocks && !v6) {
+		line += (1u << 22) / 8 / SET_LINE;
 		head->named = (uint32_t)line;
 		line += ((uint64_t)4 << root_bits) / SET_LINE;
 	}
