@@ -183,8 +183,6 @@ struct classify_wide_entry {
 	__u16 low, high;
 };
 
-#define CLASSIFY_CACHE_PLACE 16u /* words */
-
 struct classify_cross {
 	__u32 order;	/* which class comes last: 0 service, 1 destination, 2 source */
 	__u32 n_second; /* of the pair's second class */
@@ -193,6 +191,9 @@ struct classify_cross {
 	__u32 rows; /* u16 by (row * n_third + third): a rule, or a list's number */
 	__u32 lists; /* u32 by list: where its u32 rules begin, ended by CLASSIFY_LIST_END; 0: rows hold rules */
 };
+
+/* Words of a place of the class cache, which begins at a multiple of its size. */
+#define CLASSIFY_CACHE_PLACE 16u
 
 struct classify_split {
 	__u32 pairs; /* buckets of two struct classify_pair */
@@ -240,6 +241,7 @@ _Static_assert(sizeof(struct classify_leaf6) == 64, "classify_leaf6");
 _Static_assert(sizeof(struct classify_pair) == 16, "classify_pair");
 _Static_assert(sizeof(struct classify_side) == 8, "classify_side");
 _Static_assert(sizeof(struct classify_wide_entry) == 8, "classify_wide_entry");
+_Static_assert((CLASSIFY_CACHE_PLACE & (CLASSIFY_CACHE_PLACE - 1)) == 0, "a place is a power of two");
 _Static_assert(sizeof(struct classify_part) % 8 == 0, "classify_part");
 _Static_assert(sizeof(struct classify_image) % 8 == 0, "classify_image");
 

@@ -9,9 +9,9 @@
  *
  * A table is a hash of buckets of 16 lanes of 16 bits. Lane 15 is the bucket's flags; each other lane is a
  * slot: 0 free, 0x8000 | print taken, anything else (the top bit clear) a slot that was freed in that epoch.
- * What goes with a slot lies in arrays under the slot's number: key, value, tree, info, counts. A table without
- * values has a summary: a word for each bucket with the marks of all its prints (all ones if it has spilled keys). It is a quarter of
- * the buckets' memory, and says of most keys that are not there that they are not.
+ * What goes with a slot lies in arrays under the slot's number: key, value, tree, info, counts. A table without values, and one of
+ * IPv6 cells, has a summary: a word for each bucket with the marks of all its prints (all ones if it has spilled keys). It is a quarter
+ * of the buckets' memory (of IPv6 cells an eighth), and says of most keys that are not there that they are not.
  *
  * Addresses: the front table's keys are the addresses. Prefixes: the keys are cells. A cell of level T (a
  * multiple of 4) stands for T leading bits; its value has a bit for each of the 16 prefixes of T + 4 bits

@@ -29,7 +29,8 @@ struct classify_bench {
 		struct header6 six[CLASSIFY_HEADERS];
 	} headers;
 	__u32 answers[CLASSIFY_HEADERS];
-	__u64 image[((32u << 20) + 64) / 8];
+	__u64 image[((32u << 20) + 1024) / 8]
+		__attribute__((aligned(128))); /* lines of cache are the image's */
 };
 
 #ifndef __bpf__

@@ -268,7 +268,13 @@ static void given(void *arg, const char *file, const struct rule_set *set)
 	char name[80];
 
 	snprintf(name, sizeof(name), "given%s_%s", family == 6 ? "6" : "", file);
-	of_rules(name, set, family, UINT32_MAX, (large ? 80 : 30) * times, large ? 30 * times : 0);
+	if (!filter || strstr(name, filter))
+		of_rules(name, set, family, UINT32_MAX,
+			 (set->n > 11000 ? 150
+			  : large	 ? 80
+					 : 30) *
+				 times,
+			 large && set->n <= 11000 ? 30 * times : 0);
 }
 
 /* An address anywhere, or the prefix of 24 or 48 bits that it is in. */

@@ -396,7 +396,7 @@ static void put_nft_set(void)
 	buf_free(&text);
 }
 
-/* The rate decides how many cells there are (doc/limit.md): 262,144, and the most. */
+/* The rate decides how many cells there are (doc/limit.md): 131,072, and the most. */
 static void put_limit(const char *name, const char *title, uint32_t rate, double target)
 {
 	struct buf text = {0};

@@ -49,7 +49,7 @@ static void mistakes(void)
 	size_t bytes;
 
 	says(sets_bytes(&spec, &bytes, &err), -EINVAL,
-	     "a set of family 5, kind 1 and flags 0 does not exist");
+	     "a set of family 5, kind 1, flags 0 and version 0 does not exist");
 	spec.family = 6;
 	spec.n = 1u << 24;
 	says(sets_bytes(&spec, &bytes, &err), -EINVAL,
@@ -258,6 +258,86 @@ static void full(void)
 	guarded_free(mem, bytes);
 }
 
+/* What is said of an entry of IPv6's root, in front of it, follows it both ways; where a level is named it stays so. */
+static void blocks6(void)
+{
+	struct sets_spec spec = {.family = 6, .kind = SET_PREFIXES, .n = 100, .seed = 8, .root_bits = 20};
+	static const struct sets_elem e[] = {{.hi = 0x20010db800000000, .len = 48},
+					     {.hi = 0x20010d0000000000, .len = 24},
+					     {.hi = 0x2001000000000000, .len = 16},
+					     {.hi = 0x20010c1000000000, .len = 28}};
+	/* which of them come and go, and what is said of 2001:d::/20 then */
+	static const struct {
+		int8_t which;
+		uint8_t says;
+	} steps[] = {{0, SET_BLOCK_DEEP},  {1, SET_BLOCK_ROOT},	 {-2, SET_BLOCK_DEEP}, {2, SET_BLOCK_ROOT},
+		     {-1, SET_BLOCK_ROOT}, {-3, SET_BLOCK_DEEP}, {3, SET_BLOCK_ROOT}};
+	const uint32_t entry = 0x20010;
+	const struct set_head *head;
+	struct sets *set;
+	uint8_t *mem;
+	size_t bytes, i, at;
+	uint32_t word;
+
+	set = make(&spec, &mem, &bytes);
+	head = (const void *)mem;
+	for (i = 0; i < sizeof(steps) / sizeof(*steps); i++) {
+		at = (size_t)(steps[i].which < 0 ? -steps[i].which - 1 : steps[i].which);
+		if (steps[i].which < 0 ? sets_del(set, &e[at], &err) : sets_add(set, &e[at], NULL, &err))
+			FAIL("%s", err.text);
+		word = ((const uint32_t *)(const void *)(mem + (size_t)head->blocks * SET_LINE))[entry / 16];
+		if ((word >> entry % 16 * 2 & 3) != steps[i].says)
+			FAIL("step %zu: %u is said of the root", i, word >> entry % 16 * 2 & 3);
+	}
+	sets_free(set);
+	guarded_free(mem, bytes);
+}
+
+/* Memory of earlier versions is laid out as these did: numbers that builds of theirs have printed, in lines. */
+static void versions(void)
+{
+	static const struct {
+		uint8_t family, version;
+		uint32_t n, flags, root_shift, deep, deep_shift, buckets, spill, short_bits, blocks, named,
+			book, lines;
+	} of[] = {
+		{4, 2, 300000, 0, 12, 0, 0, 65540, 131076, 172044, 0, 0, 0, 237580},
+		{4, 3, 300000, 0, 12, 0, 0, 65540, 131076, 172044, 237580, 245772, 0, 311308},
+		{6, 3, 300000, 0, 44, 65540, 47, 73732, 237572, 278540, 0, 0, 0, 344076},
+		{6, 2, 300000, 0, 44, 65540, 47, 73732, 237572, 278540, 0, 0, 0, 344076},
+		{6, 3, 1000, 3, 48, 4100, 54, 4164, 5444, 5772, 0, 0, 9900, 12714},
+		{4, 2, 1000, 3, 16, 0, 0, 4100, 4612, 4940, 0, 0, 9068, 11882},
+	};
+	struct sets *set, *again;
+	struct set_head *head;
+	uint8_t *mem;
+	size_t bytes, i;
+
+	for (i = 0; i < sizeof(of) / sizeof(*of); i++) {
+		struct sets_spec spec = {.family = of[i].family,
+					 .kind = SET_PREFIXES,
+					 .n = of[i].n,
+					 .flags = of[i].flags,
+					 .version = of[i].version};
+
+		set = make(&spec, &mem, &bytes);
+		head = (void *)mem;
+		if (head->version != of[i].version || head->root != 4 ||
+		    head->root_shift != of[i].root_shift || head->deep != of[i].deep ||
+		    head->deep_shift != of[i].deep_shift || head->front.summary ||
+		    head->front.buckets != of[i].buckets || head->front.spill != of[i].spill ||
+		    head->short_bits != of[i].short_bits || head->blocks != of[i].blocks ||
+		    head->named != of[i].named || head->book.buckets != of[i].book ||
+		    head->lines != of[i].lines)
+			FAIL("version %u, IPv%u lies otherwise than it did", of[i].version, of[i].family);
+		if (sets_open(mem, bytes, NULL, NULL, &again, &err))
+			FAIL("version %u, IPv%u: %s", of[i].version, of[i].family, err.text);
+		sets_free(again);
+		sets_free(set);
+		guarded_free(mem, bytes);
+	}
+}
+
 int main(void)
 {
 	size_t i;
@@ -267,6 +347,8 @@ int main(void)
 		if (variants[i].kind == SET_PREFIXES)
 			default_route(&variants[i]);
 	fine_root();
+	blocks6();
+	versions();
 	plans();
 	full();
 	puts("all right");

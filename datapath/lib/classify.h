@@ -4,7 +4,7 @@
  * it, and tests and benchmarks as plain C.
  *
  * The image stands at a place of CLASSIFY_ROOM bytes (a power of two, at most 256 MB) plus CLASSIFY_SLACK,
- * aligned to 8. Every offset read from it is cut to that room, so that a damaged image gives a wrong rule and
+ * aligned to 8, or to 128 where lines of cache shall be the image's. In BPF bpf_helpers.h is included before. Every offset read from it is cut to that room, so that a damaged image gives a wrong rule and
  * nothing worse. The place is written to only by the class cache, in whole words.
  */
 #ifndef DATAPATH_LIB_CLASSIFY_H
@@ -427,7 +427,8 @@ CLASSIFY_FN __u32 classify_by_split(void *m, const struct classify_split *t, __u
  * In front of it the cache: words of {source class, destination class, service class, rule}, two lines of it a place. A key
  * begins at a word of its place, the next ones are for what finds it taken, up to the first free one. In a full place the word
  * at which a new key begins moves to another's, whichever: so what is asked for again stays, after a while, and what nobody asks
- * for goes. A word is read and written whole, so that no CPU sees half of another's.
+ * for goes. A word is read and written whole, so that no CPU sees half of another's; two that bring the same key at once may
+ * leave it twice, until one of them goes.
  */
 CLASSIFY_FN __u32 classify_cache_place(__u32 at, __u32 i)
 {

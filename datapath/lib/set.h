@@ -310,7 +310,7 @@ SET_RARE __u32 set_later6(const void *mem, __u64 limit, struct set_want *want)
 SET_FN __u32 set_look6(const void *mem, __u64 limit, __u64 base, __u64 hi, __u64 lo, struct set_want *want)
 {
 	const volatile struct set_head *head = SET_HEAD(mem + base);
-	__u32 shift = head->root_shift & 63, blocks = head->blocks;
+	__u32 shift = head->root_shift & 63, blocks = head->blocks, said = SET_BLOCK_ROOT;
 	__u32 mask = SET_ROOT_LEVEL << 2, bit, bucket, spilled, later = 0;
 	__u64 at, found, word;
 	const struct set_level *l;
@@ -321,11 +321,11 @@ SET_FN __u32 set_look6(const void *mem, __u64 limit, __u64 base, __u64 hi, __u64
 		SET_PIN(at);
 		if (at > limit)
 			return 0;
-		blocks = SET_GET(__u32, mem + at) >> ((hi >> shift & 15) << 1) & 3;
-		if (blocks == SET_BLOCK_NONE)
+		said = SET_GET(__u32, mem + at) >> ((hi >> shift & 15) << 1) & 3;
+		if (said == SET_BLOCK_NONE)
 			return 0;
 	}
-	if (blocks != SET_BLOCK_DEEP) {
+	if (said != SET_BLOCK_DEEP) {
 		at = base + (__u64)head->root * SET_LINE + (hi >> shift) * 4;
 		SET_PIN(at);
 		if (at > limit)

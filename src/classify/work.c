@@ -54,6 +54,7 @@ void work_free(struct work *w)
 }
 
 #define LINES 128u /* two, which many CPUs fetch together */
+_Static_assert(LINES % (8 * CLASSIFY_CACHE_PLACE) == 0, "places of the class cache begin at their multiples");
 
 uint32_t work_table(struct work *w, size_t n, size_t size)
 {

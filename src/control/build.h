@@ -65,7 +65,7 @@ bool build_names(const struct control_part *on, const char *ifname);
  *
  * in:      again  the generation that comes back, for what its run-time sets had; "": none
  * errors:  those of filter_compile() and sluice_object_load(); what was made is gone then; -ESTALE (build_again) its
- *          code does not fit sets that have grown since: build_new() does
+ *          code does not fit sets that have grown since, or are of another version: build_new() does
  */
 int build_new(struct control_state *st, const char *again, const struct policy *p,
 	      const struct control_generation *g, struct sluice_err *err);

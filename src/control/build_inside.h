@@ -42,7 +42,7 @@ int build_own(const struct balance_model *from, struct balance_model *to, struct
  *
  * in:      again  the generation that comes back; "": none. as_it_was  its code goes on, and knows memory of one size
  * out:     b->maps.sets, b->opts.sets; *sets also after a failure, for filter_sets_free() when b is done
- * errors:  -ESTALE (as_it_was) the sets have grown; those of filter_sets_plan(), control_sets_make()
+ * errors:  -ESTALE (as_it_was) the sets have grown, or are of another version; those of filter_sets_plan(), control_sets_make()
  */
 int build_sets(struct build *b, const char *again, bool as_it_was, struct filter_sets **sets);
 

@@ -42,7 +42,8 @@ int control_sets_make(const struct filter_sets *plan, int before, int *fd, struc
  * control_sets_return() puts into a map what came at run time into sets of another one, as control_sets_make() does.
  *
  * in:      besides  a map whose sets are passed over; -1: none
- * errors:  -EBADMSG a map is damaged; -ESTALE (like) there is more in the sets than fits into memory of that size
+ * errors:  -EBADMSG a map is damaged; -ESTALE (like) there is more in the sets than fits into memory of that size,
+ *          or they are of a version that other code reads
  */
 int control_sets_room(struct filter_sets *plan, int before, int besides, struct sluice_err *err);
 int control_sets_like(struct filter_sets *plan, int map, struct sluice_err *err);

@@ -318,6 +318,7 @@ int control_sets_lost(int before, int map, struct control_lost **v, uint32_t *n,
 	return e;
 }
 
+/* Programs of version 3 know nothing of what is in front of IPv6's roots since, and read past it rightly. */
 static bool is_coarse(struct control_sets *s, uint32_t nr, enum filter_block block)
 {
 	const struct set_head *head = NULL;

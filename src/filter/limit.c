@@ -42,10 +42,16 @@ static int check(const struct filter_rate *r, struct sluice_err *err)
 	return 0;
 }
 
+/* What the smallest frame costs, as limit_cost() says. */
+static uint64_t smallest_cost(const struct limit *l)
+{
+	return l->packet ?: (SMALLEST_FRAME * l->byte + (1u << (LIMIT_COST_BITS - 1))) >> LIMIT_COST_BITS;
+}
+
 uint32_t filter_limit_cells(const struct limit *l)
 {
 	/* sixteenths of a nanosecond that a smallest frame takes at the rate, times frames: sources that are at their rate */
-	unsigned __int128 time = (unsigned __int128)(l->packet ?: l->byte * SMALLEST_FRAME >> LIMIT_COST_BITS) << l->shift;
+	unsigned __int128 time = (unsigned __int128)smallest_cost(l) << l->shift;
 	uint64_t busy = (uint64_t)(time * FLOOD / NS >> LIMIT_NS_BITS);
 	uint32_t n = FILTER_LIMIT_CELLS_LEAST;
 
@@ -78,6 +84,9 @@ int filter_limit(const struct filter_rate *r, uint64_t jiffy_ns, struct limit *t
 		to->packet = (uint32_t)((time + ((unsigned __int128)1 << (shift + LIMIT_COST_BITS - 1))) >>
 					(shift + LIMIT_COST_BITS));
 	to->depth = r->bits ? (uint32_t)depth : (uint32_t)(to->packet * r->burst);
+	if (to->depth <
+	    smallest_cost(to)) /* rounded down, and what the smallest frame costs up: it has to fit */
+		to->depth = (uint32_t)smallest_cost(to);
 	to->clock = jiffy_ns && depth >= (8 * (unsigned __int128)jiffy_ns << LIMIT_NS_BITS) >> shift ? LIMIT_JIFFIES :
 												       LIMIT_KTIME;
 	return 0;

@@ -165,6 +165,31 @@ static void spoofed_sources(void **unused)
 	assert_in_range(bad, 400, 440);
 }
 
+/* The table that a rate gets, under as many frames as it is made for, of sources seen once, for two seconds. */
+static void as_laid_out(void **unused)
+{
+	struct limit l = made(1000, 1, false, 50, 0);
+	uint64_t ns = NS, good = 0, sent = 0, bad = 0, i, n;
+	__u64 *cells = table();
+
+	(void)unused;
+	l.mask = filter_limit_cells(&l) / LIMIT_WAYS - 1;
+	assert_true(l.mask < BUCKETS);
+	for (i = 0; i < 2000; i++, ns += NS / 1000) {
+		for (n = 0; n < 14880; n++)
+			ask(cells, &l, 1000 + (draw() & 0xffffff), ns + n * 67, 64);
+		if (i % 6) { /* 833 a second */
+			good += (uint64_t)ask(cells, &l, 1, ns, 64);
+			sent++;
+		}
+		for (n = 0; n < 10; n++)
+			bad += (uint64_t)ask(cells, &l, 2, ns + n, 64);
+	}
+	assert_int_equal(good, sent);
+	assert_in_range(bad, 2000, 2100);
+	free(cells);
+}
+
 /* Sources at nine tenths of their rate, all real: an eighth of the cells serves them, at half of them some collide. */
 static uint64_t real_refused(uint32_t sources)
 {
@@ -296,6 +321,8 @@ static void costs(void **unused)
 	uint32_t i, n = 0;
 
 	(void)unused;
+	l = made(883, 40, true, 512, 0); /* a burst that is rounded down, a cost that is rounded up */
+	assert_true(l.depth >= limit_cost(&l, 64));
 	for (i = 0; i < 200000; i++) {
 		r = (struct filter_rate){draw() >> (draw() % 64), (uint32_t)(draw() >> (32 + draw() % 32)), draw() & 1, draw() % 100000};
 		if (filter_limit(&r, 0, &l, &err))
@@ -341,12 +368,12 @@ static void cells(void **unused)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(rates),	     cmocka_unit_test(bits),
-		cmocka_unit_test(bursts),	     cmocka_unit_test(spoofed_sources),
-		cmocka_unit_test(many_real_sources), cmocka_unit_test(one_for_all),
-		cmocka_unit_test(clocks_apart),	     cmocka_unit_test(two_threads),
-		cmocka_unit_test(refused),	     cmocka_unit_test(costs),
-		cmocka_unit_test(cells),
+		cmocka_unit_test(rates),       cmocka_unit_test(bits),
+		cmocka_unit_test(bursts),      cmocka_unit_test(spoofed_sources),
+		cmocka_unit_test(as_laid_out), cmocka_unit_test(many_real_sources),
+		cmocka_unit_test(one_for_all), cmocka_unit_test(clocks_apart),
+		cmocka_unit_test(two_threads), cmocka_unit_test(refused),
+		cmocka_unit_test(costs),       cmocka_unit_test(cells),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -139,6 +139,13 @@ static uint32_t spread(uint32_t x)
 	return (x | x << 1) & EVERY_CODE;
 }
 
+static uint32_t block_of(uint32_t word)
+{
+	if (!word)
+		return SET_BLOCK_NONE;
+	return word == SET_ROOT_LEVEL << 2 ? SET_BLOCK_DEEP : SET_BLOCK_ROOT;
+}
+
 /* The entry of a root that is not fine; IPv6's blocks follow it. */
 static void store_root(struct sets *set, uint32_t p, uint32_t word)
 {
@@ -148,10 +155,7 @@ static void store_root(struct sets *set, uint32_t p, uint32_t word)
 		__atomic_store_n(&set->root[p], word, __ATOMIC_RELEASE);
 	if (!set->blocks)
 		return;
-	now = (set->blocks[p / 16] & ~(3u << at)) | (!word			   ? SET_BLOCK_NONE
-						     : word == SET_ROOT_LEVEL << 2 ? SET_BLOCK_DEEP
-										   : SET_BLOCK_ROOT)
-							    << at;
+	now = (set->blocks[p / 16] & ~(3u << at)) | block_of(word) << at;
 	if (now != set->blocks[p / 16])
 		__atomic_store_n(&set->blocks[p / 16], now, __ATOMIC_RELEASE);
 }

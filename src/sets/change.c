@@ -197,6 +197,7 @@ void sets_stats(const struct sets *set, struct sets_stats *s)
 	if (set->front.t.summary)
 		s->read += (uint64_t)8 << set->front.t.bits;
 	if (set->prefixes)
-		s->read += ((uint64_t)4 << set->root_bits) + (set->blocks ? (1u << 22) / 8 : 0) +
+		s->read += ((uint64_t)4 << set->root_bits) +
+			   (set->blocks ? (set->v6 ? 2u << 20 : 1u << 22) / 8 : 0) +
 			   (set->v6 ? (uint64_t)4 << (64 - set->deep_shift) : 0);
 }

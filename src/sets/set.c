@@ -79,9 +79,11 @@ static int check_spec(const struct sets_spec *spec, struct set_head *head, struc
 	if ((spec->family != 4 && spec->family != 6) ||
 	    (spec->kind != SET_ADDRS && spec->kind != SET_PREFIXES) ||
 	    (spec->root_bits && spec->root_bits != 16 && spec->root_bits != 20) ||
+	    (spec->version && (spec->version < SET_VERSION_COARSE || spec->version > SET_VERSION)) ||
 	    spec->flags & ~(uint32_t)(SET_EXPIRES | SET_COUNTS))
-		return err_set(err, -EINVAL, "a set of family %u, kind %u and flags %#x does not exist",
-			       spec->family, spec->kind, spec->flags);
+		return err_set(err, -EINVAL,
+			       "a set of family %u, kind %u, flags %#x and version %u does not exist",
+			       spec->family, spec->kind, spec->flags, spec->version);
 	if (spec->n > 1u << 27 || spec->cells > 1u << 27)
 		return err_set(err, -EINVAL, "a set cannot have %llu elements; split it",
 			       (unsigned long long)spec->n);

@@ -64,23 +64,6 @@ void table_size(struct set_table *t, const struct table_need *need, uint64_t *li
 		t->counts = take(line, (main + spill) * sizeof(struct set_count));
 }
 
-bool table_sane(const struct set_table *t, uint64_t lines)
-{
-	struct table_need need = {.narrow = t->narrow == 1,
-				  .values = t->bucket_shift == 6,
-				  .summary = t->summary != 0,
-				  .info = t->info != 0,
-				  .counts = t->counts != 0};
-	struct set_table want;
-	uint64_t line = t->summary ?: t->buckets;
-
-	if (t->bits < 8 || t->bits > 24 || !t->buckets)
-		return false;
-	need.n = ((uint64_t)96 << t->bits) / 10;
-	table_size(&want, &need, &line);
-	return line <= lines && __builtin_memcmp(&want, t, sizeof(want)) == 0;
-}
-
 void table_open(struct table *tb, uint8_t *mem, const struct set_table *t)
 {
 	unsigned int i;

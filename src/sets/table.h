@@ -32,8 +32,6 @@ struct table_need {
 };
 void table_size(struct set_table *t, const struct table_need *need, uint64_t *line);
 
-/* table_sane(): does all of it lie within lines? */
-bool table_sane(const struct set_table *t, uint64_t lines);
 void table_open(struct table *tb, uint8_t *mem, const struct set_table *t);
 
 /* A slot, or TABLE_NONE: no such key; (insert) no room. */
