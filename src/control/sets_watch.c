@@ -31,9 +31,7 @@ struct watched {
 	const char *name;	    /* in path: behind the folder */
 	int wd;			    /* of the folder, -1: it is not there */
 	uint64_t first_ns, last_ns; /* changes that were not read yet; 0: none */
-	struct timespec mtime;	    /* as it was when it was read, or found at fault */
-	ino_t inode;
-	off_t size;
+	struct stat was;	    /* when it was read, or found at fault */
 	char trouble[SLUICE_ERR_MAX]; /* told last of what is tried again */
 };
 
@@ -181,18 +179,19 @@ static int look(struct control_watch *w, uint64_t now, struct sluice_err *err)
 	return 0;
 }
 
-static bool same_file(const struct watched *v, const struct stat *st)
+static bool is_same(const struct stat *a, const struct stat *b)
 {
-	return st->st_ino == v->inode && st->st_size == v->size && st->st_mtim.tv_sec == v->mtime.tv_sec &&
-	       st->st_mtim.tv_nsec == v->mtime.tv_nsec;
+	return a->st_ino == b->st_ino && a->st_size == b->st_size && a->st_mtim.tv_sec == b->st_mtim.tv_sec &&
+	       a->st_mtim.tv_nsec == b->st_mtim.tv_nsec;
 }
 
-static bool is_settled(const struct stat *st)
+/* Was the last write so long ago? */
+static bool is_settled(const struct stat *st, uint64_t ns)
 {
 	uint64_t written = (uint64_t)st->st_mtim.tv_sec * SECOND + (uint64_t)st->st_mtim.tv_nsec,
 		 now = clock_wall_ns();
 
-	return written + SETTLED_NS <= now || written > now;
+	return written + ns <= now || written > now;
 }
 
 /* What another look at the same file in the same policy would come to again. */
@@ -212,11 +211,8 @@ static void done_with(struct watched *v, const struct stat *before)
 {
 	v->first_ns = v->last_ns = 0;
 	v->trouble[0] = '\0';
-	if (!before->st_nlink)
-		return;
-	v->inode = before->st_ino;
-	v->size = before->st_size;
-	v->mtime = before->st_mtim;
+	if (before->st_nlink)
+		v->was = *before;
 }
 
 /* It stays marked. What is the same as last time is not told again. */
@@ -233,16 +229,27 @@ static void load(struct control_watch *w, struct watched *v)
 	struct filter_elems elems[2] = {{NULL, 0}, {NULL, 0}};
 	struct watch_event done = {.what = WATCH_LOADED, .name = v->set};
 	struct control_live live = {.fd = -1, .other_fd = -1};
-	bool other = false, for_good;
+	bool other = false, for_good, in_haste = clock_mono_ns() >= v->first_ns + LONGEST_NS;
+	struct stat before = {0}, after;
 	struct sluice_err err = {0};
-	struct stat before = {0};
 	uint32_t nr;
 	int e;
 
 	if (stat(v->path, &before))
 		before.st_nlink = 0;
+	/* somebody may have emptied it to write it anew, of which nothing tells before he is done */
+	if (before.st_nlink && !is_settled(&before, QUIET_NS) && !in_haste) {
+		v->last_ns = clock_mono_ns();
+		return;
+	}
 	/* what takes long is done before the lock is taken */
 	e = control_sets_read(v->path, elems, NULL, &err);
+	if (before.st_nlink && !in_haste && !stat(v->path, &after) && !is_same(&before, &after)) {
+		v->last_ns = clock_mono_ns();
+		free(elems[0].v);
+		free(elems[1].v);
+		return;
+	}
 	for_good = is_for_good(e);
 	if (!e) {
 		e = control_live_open(w->bpffs, LOCK_NS, &live, &err);
@@ -319,7 +326,8 @@ int control_watch_turn(struct control_watch *w, uint64_t *wait_ns, struct sluice
 		for (v = w->v; !e && v < w->v + w->n; v++) {
 			if (v->wd < 0)
 				watch_folder(w, v);
-			if (!v->last_ns && !stat(v->path, &st) && !same_file(v, &st) && is_settled(&st))
+			if (!v->last_ns && !stat(v->path, &st) && !is_same(&v->was, &st) &&
+			    is_settled(&st, SETTLED_NS))
 				v->first_ns = v->last_ns = now;
 		}
 	}
@@ -330,10 +338,12 @@ int control_watch_turn(struct control_watch *w, uint64_t *wait_ns, struct sluice
 		due = v->last_ns + QUIET_NS;
 		if (due > v->first_ns + LONGEST_NS)
 			due = v->first_ns + LONGEST_NS;
-		if (due <= now)
+		if (due <= now) {
 			load(w, v);
-		else if (due - now < *wait_ns)
-			*wait_ns = due - now;
+			due = v->last_ns ? v->last_ns + QUIET_NS : UINT64_MAX;
+		}
+		if (due < now + *wait_ns)
+			*wait_ns = due > now ? due - now : 0;
 	}
 	if (!w->looked_ns)
 		*wait_ns = 0;
